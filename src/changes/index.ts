@@ -1,0 +1,182 @@
+/**
+ * The change index: the one mechanism behind everything that leaves a principal.
+ *
+ * Intuition: a map from key to its latest state, with a log of (revision, key) beside it. A write gives the key
+ * the next revision and appends to the log; the key's older log entry becomes stale and is skipped. Reading
+ * "since revision R" is a binary search and a walk, and yields each changed key once however often it changed.
+ *
+ * Invariants: exactly one log entry per key is live (its revision equals the key's); revisions only grow; the
+ * log never exceeds twice the number of keys plus a constant; at most `maxTombstones` deletions are remembered,
+ * and a reader older than a forgotten one is told so (`floor`), never given a gap.
+ */
+import { type Digest, DigestTable } from "./digest.ts";
+
+/** The latest state of one key. */
+export interface Entry {
+  readonly key: string;
+  readonly revision: number;
+  /** The replicated form as canonical JSON; empty for a tombstone. */
+  readonly payload: string;
+  readonly digest: Digest;
+  readonly deleted: boolean;
+  /** The store's resourceVersion of this state. */
+  version: string;
+  /** When this index saw the change, in unix ms. */
+  readonly changedAt: number;
+}
+
+/** How an index is bounded. */
+export interface IndexOptions {
+  /** Deletions remembered for readers that are behind. */
+  maxTombstones?: number;
+}
+
+const COMPACT_SLACK = 1024;
+
+/** Keyed, ordered by revision, latest wins. Not persistent: positions are valid for its `session` only. */
+export class ChangeIndex {
+  readonly #entries = new Map<string, Entry>();
+  #log: { revision: number; key: string }[] = [];
+  #head = 0;
+  #floor = 0;
+  #live = 0;
+  readonly #tombstones = new Set<string>();
+  readonly #maxTombstones: number;
+  readonly #listeners = new Set<() => void>();
+  /** The digests of all live entries. */
+  readonly digests = new DigestTable();
+
+  /** @param session names this index's revisions; a position of another session means nothing here */
+  constructor(readonly session: string, options: IndexOptions = {}) {
+    this.#maxTombstones = options.maxTombstones ?? 10_000;
+  }
+
+  /** The newest revision. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /** Readers below this revision may have missed a forgotten deletion. */
+  get floor(): number {
+    return this.#floor;
+  }
+
+  /** The number of live resources. */
+  get size(): number {
+    return this.#live;
+  }
+
+  /** Log entries held, stale ones included: for tests of the bound. */
+  get logLength(): number {
+    return this.#log.length;
+  }
+
+  /** The latest state of a key; a tombstone is a state. */
+  get(key: string): Entry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** Live entries, in no particular order. */
+  *live(): Generator<Entry> {
+    for (const entry of this.#entries.values()) if (!entry.deleted) yield entry;
+  }
+
+  /** Records a key's state. False, and no new revision, when its content is what the index has already. */
+  put(key: string, state: { payload: string; digest: Digest; version: string; now: number }): boolean {
+    const before = this.#entries.get(key);
+    if (before && !before.deleted) {
+      if (before.digest === state.digest) {
+        before.version = state.version;
+        return false;
+      }
+      this.digests.toggle(key, before.digest);
+    } else {
+      this.#live++;
+      this.#tombstones.delete(key);
+    }
+    this.digests.toggle(key, state.digest);
+    const { payload, digest, version, now } = state;
+    this.#append({ key, revision: this.#head + 1, payload, digest, version, deleted: false, changedAt: now });
+    return true;
+  }
+
+  /** Records a deletion. False when the key is unknown or deleted already. */
+  remove(key: string, version: string, now: number): boolean {
+    const before = this.#entries.get(key);
+    if (!before || before.deleted) return false;
+    this.digests.toggle(key, before.digest);
+    this.#live--;
+    this.#tombstones.add(key);
+    const revision = this.#head + 1;
+    this.#append({ key, revision, payload: "", digest: "", version, deleted: true, changedAt: now });
+    this.#forgetTombstones();
+    return true;
+  }
+
+  /**
+   * The keys changed after `revision`, oldest change first, each once, at most `limit`, those that `accept`
+   * takes. `position` is where a reader stands who has these: its next `revision`.
+   */
+  since(revision: number, limit: number, accept?: (entry: Entry) => boolean): {
+    entries: Entry[];
+    position: number;
+  } {
+    const entries: Entry[] = [];
+    for (let i = this.#firstAfter(revision); i < this.#log.length; i++) {
+      const entry = this.#liveAt(i);
+      if (!entry || (accept && !accept(entry))) continue;
+      if (entries.length === limit) return { entries, position: entries.at(-1)?.revision ?? revision };
+      entries.push(entry);
+    }
+    return { entries, position: Math.max(revision, this.#head) };
+  }
+
+  /** How many keys changed after `revision`. */
+  countSince(revision: number): number {
+    let count = 0;
+    for (let i = this.#firstAfter(revision); i < this.#log.length; i++) if (this.#liveAt(i)) count++;
+    return count;
+  }
+
+  /** Calls `listener` after every change until the returned function is called. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #append(entry: Entry): void {
+    this.#head = entry.revision;
+    this.#entries.set(entry.key, entry);
+    this.#log.push({ revision: entry.revision, key: entry.key });
+    if (this.#log.length > 2 * this.#entries.size + COMPACT_SLACK) {
+      this.#log = this.#log.filter((_, i) => this.#liveAt(i) !== undefined);
+    }
+    for (const listener of this.#listeners) listener();
+  }
+
+  #forgetTombstones(): void {
+    while (this.#tombstones.size > this.#maxTombstones) {
+      const oldest = this.#tombstones.values().next().value as string;
+      this.#tombstones.delete(oldest);
+      this.#floor = Math.max(this.#floor, this.#entries.get(oldest)?.revision ?? 0);
+      this.#entries.delete(oldest);
+    }
+  }
+
+  #liveAt(i: number): Entry | undefined {
+    const slot = this.#log[i];
+    const entry = slot && this.#entries.get(slot.key);
+    return entry?.revision === slot?.revision ? entry : undefined;
+  }
+
+  #firstAfter(revision: number): number {
+    let low = 0;
+    let high = this.#log.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#log[middle]?.revision ?? 0) <= revision) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

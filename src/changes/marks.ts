@@ -1,0 +1,26 @@
+/**
+ * Marks relate what is acknowledged (sequence numbers of one stream) to what it means elsewhere (a revision, a
+ * peer's number). Bounded: at the bound the oldest mark is forgotten, which only makes an acknowledgement count
+ * later, never earlier.
+ */
+export class Marks {
+  readonly #marks: { sequence: number; value: number }[] = [];
+  #reached = 0;
+
+  constructor(private readonly max = 10_000) {}
+
+  /** From `sequence` on, `value` is reached. Sequences must not go down. */
+  push(sequence: number, value: number): void {
+    if (this.#marks.at(-1)?.sequence === sequence) this.#marks.pop();
+    this.#marks.push({ sequence, value });
+    if (this.#marks.length > this.max) this.#marks.shift();
+  }
+
+  /** The value of the last mark at or below `sequence`; what it was before where there is none. */
+  reached(sequence: number): number {
+    while (this.#marks[0] && this.#marks[0].sequence <= sequence) {
+      this.#reached = this.#marks.shift()?.value ?? 0;
+    }
+    return this.#reached;
+  }
+}

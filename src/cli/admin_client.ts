@@ -1,0 +1,69 @@
+/** Calls to a principal's admin listener, with errors that say what to check. */
+import grpc from "@grpc/grpc-js";
+import { call, dialAdmin } from "../grpc/dial.ts";
+import { codeOf } from "../grpc/status.ts";
+import { CommandError } from "./output.ts";
+
+/** Where the admin listener is when nothing else is said. */
+export const DEFAULT_ADDRESS = "127.0.0.1:8405";
+
+/** Runs `use` with a client and closes it. */
+export async function withAdmin<T>(address: string, use: (client: grpc.Client) => Promise<T>): Promise<T> {
+  const client = dialAdmin(address);
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** One call; `action` is the peer's prefix of the error (`failed to get HA status`, `promote failed`). */
+export async function adminCall<Q, S>(
+  client: grpc.Client,
+  method: grpc.MethodDefinition<Q, S>,
+  request: Q,
+  options: { address: string; timeoutMs: number; action: string },
+): Promise<S> {
+  try {
+    return await call(client, method, request, options.timeoutMs);
+  } catch (error) {
+    throw adminError(error, options);
+  }
+}
+
+/** The error of a call in the CLI's words. */
+export function adminError(
+  error: unknown,
+  { address, action }: { address: string; action: string },
+): CommandError {
+  const code = codeOf(error);
+  const details = (error as { details?: string }).details ?? String(error);
+  if (code === grpc.status.UNAVAILABLE) {
+    return new CommandError(
+      `${action}: nothing answers at ${address}. Is the principal running with --ha-enabled on this host (the admin ` +
+        "listener is loopback only), and is its --ha-admin-port the one you gave with -a?",
+    );
+  }
+  if (code === grpc.status.DEADLINE_EXCEEDED) {
+    return new CommandError(
+      `${action}: ${address} did not answer in time; try a longer -t, and look at the principal's log`,
+    );
+  }
+  if (code === grpc.status.UNIMPLEMENTED) {
+    return new CommandError(
+      `${action}: ${address} does not know this call; is it another release, or the Go principal?`,
+    );
+  }
+  const name = code === undefined ? "Unknown" : GO_CODES[code] ?? "Unknown";
+  return new CommandError(`${action}: rpc error: code = ${name} desc = ${details}`);
+}
+
+/** Codes as the peer's CLI prints them. */
+const GO_CODES: Record<number, string> = {
+  2: "Unknown",
+  3: "InvalidArgument",
+  7: "PermissionDenied",
+  9: "FailedPrecondition",
+  13: "Internal",
+  16: "Unauthenticated",
+};

@@ -1,0 +1,85 @@
+/**
+ * `demo`: the product in one command. Two real principal processes on this machine replicate real manifests; the
+ * active one is killed with SIGKILL while writes go on; the other is promoted; every write that a replica had
+ * acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
+ */
+import { bold, dim, green, red } from "@std/fmt/colors";
+import { parse } from "./arguments.ts";
+import { type DemoResult, DemoRun } from "./demo_run.ts";
+import { CommandError, EXIT, json, print } from "./output.ts";
+
+const USAGE = "argocd-agent-ha demo [--count N] [--json] [--keep]";
+const MAX_COUNT = 200_000;
+
+export async function demo(args: string[]): Promise<number> {
+  const options = parse(args, {
+    strings: { count: "0" },
+    booleans: ["json", "keep"],
+    positionals: [0, 0],
+    usage: USAGE,
+  });
+  if (options.help) {
+    print(`Usage: ${USAGE}`);
+    return EXIT.ok;
+  }
+  const count = Number(options.string("count"));
+  if (!/^\d+$/.test(options.string("count")) || count > MAX_COUNT) {
+    throw new CommandError(
+      `--count "${options.string("count")}": must be a whole number up to ${MAX_COUNT}`,
+      EXIT.usage,
+    );
+  }
+  const asJson = options.boolean("json");
+  const dir = Deno.makeTempDirSync({ prefix: "argocd-agent-ha-demo-" });
+  const run = new DemoRun(dir, count, asJson ? () => {} : progress());
+  const interrupted = () => run.abandon().then(() => Deno.exit(130));
+  Deno.addSignalListener("SIGINT", interrupted);
+  Deno.addSignalListener("SIGTERM", interrupted);
+  try {
+    const result = await run.play();
+    print(asJson ? json(result) : summary(result));
+    if (options.boolean("keep")) print(asJson ? "" : `\nfolder kept: ${dir}`);
+    return result.lostAcknowledged === 0 && result.activeAtEnd === 1 ? EXIT.ok : EXIT.failed;
+  } finally {
+    await run.abandon();
+    Deno.removeSignalListener("SIGINT", interrupted);
+    Deno.removeSignalListener("SIGTERM", interrupted);
+    if (!options.boolean("keep")) Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+function progress(): (seconds: number, text: string) => void {
+  const color = Deno.stdout.isTerminal() && !Deno.noColor;
+  const paint = (text: string) =>
+    color
+      ? text.replace(/\b(ACTIVE|REPLICATING)\b/g, green("$1")).replace(
+        /\b(SIGKILL|DISCONNECTED)\b/g,
+        red("$1"),
+      )
+      : text;
+  return (seconds, text) => {
+    const stamp = `${seconds.toFixed(1).padStart(6)}s`;
+    print(`${color ? dim(stamp) : stamp}  ${paint(text)}`);
+  };
+}
+
+function summary(result: DemoResult): string {
+  const n = (value: number) => value.toLocaleString("en-US");
+  const verdict = result.lostAcknowledged === 0
+    ? "nothing that was acknowledged is lost"
+    : `${n(result.lostAcknowledged)} ACKNOWLEDGED WRITES ARE LOST`;
+  const color = Deno.stdout.isTerminal() && !Deno.noColor;
+  return [
+    "",
+    color ? bold(verdict) : verdict,
+    `  replicated            ${n(result.replicated)} resources`,
+    `  acknowledged writes   ${n(result.acknowledgedWrites)}`,
+    `  lost of these         ${n(result.lostAcknowledged)}`,
+    `  not yet acknowledged  ${n(result.unacknowledgedWrites)} writes when the active was killed ` +
+    `(${n(result.savedInLossManifest)} kept in the old primary's loss manifest)`,
+    `  promote to healthy    ${n(result.promoteToHealthyMs)} ms`,
+    `  ACTIVE at the end     ${result.activeAtEnd}`,
+    "",
+    "Next: argocd-agent-ha pki init, principal --help, and docs/operations.md for two real clusters.",
+  ].join("\n");
+}

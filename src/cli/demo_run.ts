@@ -1,0 +1,240 @@
+/** The demonstration itself: what happens, in order, and what is measured. */
+import { delay } from "@std/async/delay";
+import { adminService, operatorService } from "../grpc/services.ts";
+import type { StoredObject } from "../resources/object.ts";
+import { type Key, keyOfObject } from "../resources/keys.ts";
+import { kindOf } from "../resources/kinds.ts";
+import { digestOf, payloadOf } from "../runtime/feed.ts";
+import type { Store } from "../store/port.ts";
+import { openSqlite } from "../store/sqlite.ts";
+import { adminCall, withAdmin } from "./admin_client.ts";
+import { exampleObjects, generatedApplication } from "./examples.ts";
+import { initPki } from "./pki.ts";
+import { freePorts, PrincipalProcess, until } from "./processes.ts";
+import { applyOne } from "./store.ts";
+
+/** What `demo --json` prints. */
+export interface DemoResult {
+  replicated: number;
+  acknowledgedWrites: number;
+  lostAcknowledged: number;
+  unacknowledgedWrites: number;
+  savedInLossManifest: number;
+  promoteToHealthyMs: number;
+  activeAtEnd: number;
+  timeline: { atMs: number; what: string }[];
+}
+
+/** How long the writer writes before the active is killed. */
+const WRITE_MS = 1_500;
+/** Writes per acknowledged round. */
+const ROUND = 5;
+const SYNC_TIMEOUT_MS = 80_000;
+
+export class DemoRun {
+  readonly #startedAt = performance.now();
+  readonly #timeline: DemoResult["timeline"] = [];
+  readonly #primary: PrincipalProcess;
+  readonly #replica: PrincipalProcess;
+  readonly #stores: Store[] = [];
+  /** Per key: the digests that the new active may show, the acknowledged one first. */
+  readonly #acceptable = new Map<Key, string[]>();
+  #acknowledged = 0;
+  #unacknowledged = 0;
+  #killed = false;
+
+  constructor(
+    private readonly dir: string,
+    private readonly count: number,
+    private readonly tell: (seconds: number, text: string) => void,
+  ) {
+    const [a, b] = [freePorts(), freePorts()];
+    this.#primary = new PrincipalProcess({ name: "primary", dir, ports: a, peerPort: b.grpc });
+    this.#replica = new PrincipalProcess({ name: "replica", dir, ports: b, peerPort: a.grpc });
+  }
+
+  /** Plays everything. @throws Error when a step does not come true in time */
+  async play(): Promise<DemoResult> {
+    await this.#startPair();
+    const replicated = await this.#replicate();
+    await this.#killWhileWriting();
+    const promoteToHealthyMs = await this.#promote();
+    const lostAcknowledged = await this.#compare();
+    const savedInLossManifest = await this.#restartOldPrimary();
+    return {
+      replicated,
+      acknowledgedWrites: this.#acknowledged,
+      lostAcknowledged,
+      unacknowledgedWrites: this.#unacknowledged,
+      savedInLossManifest,
+      promoteToHealthyMs,
+      activeAtEnd: await this.#countActive(),
+      timeline: this.#timeline,
+    };
+  }
+
+  /** Ends both processes; safe to call at any time. */
+  async abandon(): Promise<void> {
+    for (const store of this.#stores.splice(0)) await store.close();
+    await Promise.all([this.#primary.kill("SIGKILL"), this.#replica.kill("SIGKILL")]);
+  }
+
+  #say(what: string): void {
+    const atMs = Math.round(performance.now() - this.#startedAt);
+    this.#timeline.push({ atMs, what });
+    this.tell(atMs / 1000, what);
+  }
+
+  #open(process: PrincipalProcess): Store {
+    const store = openSqlite(process.store, { verify: false });
+    this.#stores.push(store);
+    return store;
+  }
+
+  async #startPair(): Promise<void> {
+    await initPki(`${this.dir}/pki`, { sans: [], agents: 1, days: 1 });
+    this.#say("certificates made; starting two principals, each with its own SQLite store");
+    this.#primary.start();
+    await this.#primary.untilState("active");
+    this.#say("primary is ACTIVE, /healthz 200");
+    this.#replica.start();
+    await this.#replica.untilState("replicating");
+    this.#say("replica is REPLICATING, /healthz 503");
+  }
+
+  async #replicate(): Promise<number> {
+    const store = this.#open(this.#primary);
+    const objects = exampleObjects();
+    for (let n = 0; n < this.count; n++) objects.push(generatedApplication(n));
+    const written = await Promise.all(objects.map((object) => applyOne(store, object)));
+    const stored = written.map((one) => one.written.object as StoredObject);
+    const kinds = Object.entries(Object.groupBy(stored, (object) => object.kind))
+      .map(([kind, group]) => `${group?.length} ${kind}${group?.length === 1 ? "" : "s"}`);
+    this.#say(`applied to the primary: ${kinds.join(", ")}`);
+    const acknowledged = await this.#waitAcknowledged(stored, SYNC_TIMEOUT_MS);
+    if (!acknowledged) throw new Error(`the replica did not acknowledge everything in ${SYNC_TIMEOUT_MS} ms`);
+    this.#remember(stored);
+    this.#say(`replica has acknowledged all ${stored.length.toLocaleString("en-US")}`);
+    return stored.length;
+  }
+
+  async #killWhileWriting(): Promise<void> {
+    this.#say("writing on, while the active is about to die");
+    const writing = this.#write();
+    await delay(WRITE_MS);
+    this.#killed = true;
+    await this.#primary.kill("SIGKILL");
+    await writing;
+    this.#say(
+      `primary killed with SIGKILL after ${this.#acknowledged.toLocaleString("en-US")} acknowledged writes`,
+    );
+    await this.#replica.untilState("disconnected");
+    this.#say("replica is DISCONNECTED, /healthz 503: it never promotes itself");
+  }
+
+  /** Rounds of writes; each is counted as acknowledged only when the primary says that the replica has it. */
+  async #write(): Promise<void> {
+    const store = this.#stores[0] as Store;
+    for (let round = 0; !this.#killed; round++) {
+      const writes = Array.from({ length: ROUND }, (_, i) => {
+        const object = generatedApplication((round * ROUND + i) % 200);
+        object.metadata.annotations = { "demo.example.com/write": String(round * ROUND + i) };
+        return applyOne(store, object);
+      });
+      const stored = (await Promise.all(writes)).map((one) => one.written.object as StoredObject);
+      if (await this.#waitAcknowledged(stored, 5_000)) this.#remember(stored);
+      else {
+        this.#unacknowledged += stored.length;
+        for (const object of stored) this.#acceptable.get(keyOfObject(object))?.push(digest(object));
+      }
+    }
+  }
+
+  #remember(stored: StoredObject[]): void {
+    this.#acknowledged += stored.length;
+    for (const object of stored) this.#acceptable.set(keyOfObject(object), [digest(object)]);
+  }
+
+  async #waitAcknowledged(stored: StoredObject[], timeoutMs: number): Promise<boolean> {
+    const address = this.#primary.admin;
+    const versions = stored.map((object) => ({
+      key: keyOfObject(object),
+      resource_version: object.metadata.resourceVersion,
+    }));
+    const request = { versions, timeout_ms: timeoutMs };
+    const call = { address, timeoutMs: timeoutMs + 1_000, action: "cannot ask for acknowledgements" };
+    try {
+      const { replicated = [] } = await withAdmin(
+        address,
+        (client) => adminCall(client, operatorService.WaitReplicated, request, call),
+      );
+      return replicated.length === versions.length && replicated.every(Boolean);
+    } catch (error) {
+      if (this.#killed) return false;
+      throw error;
+    }
+  }
+
+  async #promote(): Promise<number> {
+    const address = this.#replica.admin;
+    this.#say("operator: ha promote");
+    const startedAt = performance.now();
+    await withAdmin(
+      address,
+      (client) =>
+        adminCall(client, adminService.Promote, { force: false }, {
+          address,
+          timeoutMs: 10_000,
+          action: "promote failed",
+        }),
+    );
+    await until(
+      async () => (await this.#replica.healthz()).code === 200,
+      10_000,
+      () => `not healthy after the promotion:\n${this.#replica.logEnd()}`,
+      2,
+    );
+    const elapsed = Math.round(performance.now() - startedAt);
+    this.#say(`replica is ACTIVE, /healthz 200, ${elapsed} ms after the command`);
+    return elapsed;
+  }
+
+  async #compare(): Promise<number> {
+    const objects = await this.#open(this.#replica).list();
+    const digests = new Map(objects.map((object) => [keyOfObject(object), digest(object)]));
+    let lost = 0;
+    for (const [key, acceptable] of this.#acceptable) {
+      if (!acceptable.includes(digests.get(key) ?? "missing")) lost++;
+    }
+    this.#say(
+      `compared ${
+        this.#acceptable.size.toLocaleString("en-US")
+      } resources with the new active by digest: ${lost} differ`,
+    );
+    return lost;
+  }
+
+  async #restartOldPrimary(): Promise<number> {
+    this.#primary.start();
+    await this.#primary.untilState("replicating");
+    this.#say(
+      "old primary is back: it asked its peer, and is REPLICATING from it instead of being a second ACTIVE",
+    );
+    let saved = 0;
+    for (const entry of Deno.readDirSync(this.dir)) {
+      if (!entry.name.startsWith("loss-manifest-")) continue;
+      saved += Deno.readTextFileSync(`${this.dir}/${entry.name}`).trim().split("\n").length;
+    }
+    return saved;
+  }
+
+  async #countActive(): Promise<number> {
+    const answers = await Promise.all([this.#primary.healthz(), this.#replica.healthz()]);
+    return answers.filter(({ code }) => code === 200).length;
+  }
+}
+
+function digest(object: StoredObject): string {
+  const kind = kindOf(object, "argocd");
+  return kind ? digestOf(keyOfObject(object), payloadOf(object, kind)) : "";
+}

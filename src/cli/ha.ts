@@ -1,0 +1,153 @@
+/** `ha status|promote|demote|watch`: the peer's commands and output, and a live screen. */
+import type { haadminapi } from "../../proto/gen.d.ts";
+import { adminService } from "../grpc/services.ts";
+import { parseDuration } from "../runtime/settings.ts";
+import { adminCall, DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
+import { type Arguments, durationOption, parse } from "./arguments.ts";
+import { CommandError, EXIT, json, print, yaml } from "./output.ts";
+
+const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-a HOST:PORT] [-t TIMEOUT]
+       argocd-agent-ha ha promote [--force] [-a HOST:PORT] [-t TIMEOUT]
+       argocd-agent-ha ha demote [--force] [-a HOST:PORT] [-t TIMEOUT]
+       argocd-agent-ha ha watch [-a HOST:PORT] [-i INTERVAL] [--once]`;
+
+export async function ha(args: string[]): Promise<number> {
+  const [name = "", ...rest] = args;
+  switch (name) {
+    case "status":
+      return await status(rest);
+    case "promote":
+    case "demote":
+      return await change(name, rest);
+    case "watch":
+      return await (await import("./watch.ts")).watch(rest, USAGE);
+    case "--help":
+    case "-h":
+      print(`Usage: ${USAGE}`);
+      return EXIT.ok;
+    default:
+      throw new CommandError(`unknown command "ha ${name.slice(0, 64)}"\nUsage: ${USAGE}`, EXIT.usage);
+  }
+}
+
+async function status(args: string[]): Promise<number> {
+  const options = parse(args, {
+    strings: { address: DEFAULT_ADDRESS, timeout: "10s", output: "text" },
+    alias: { address: "a", timeout: "t", output: "o" },
+    positionals: [0, 0],
+    usage: USAGE,
+  });
+  if (options.help) return help();
+  const response = await withAdmin(
+    options.string("address"),
+    (client) => adminCall(client, adminService.Status, {}, callOptions(options, "failed to get HA status")),
+  );
+  print(formatStatus(response, options.string("output"), Date.now()));
+  return EXIT.ok;
+}
+
+async function change(kind: "promote" | "demote", args: string[]): Promise<number> {
+  const options = parse(args, {
+    strings: { address: DEFAULT_ADDRESS, timeout: "30s" },
+    booleans: ["force"],
+    alias: { address: "a", timeout: "t", force: "f" },
+    positionals: [0, 0],
+    usage: USAGE,
+  });
+  if (options.help) return help();
+  const force = options.boolean("force");
+  if (!force && !confirmed(kind)) {
+    print("Operation cancelled.");
+    return EXIT.ok;
+  }
+  const call = callOptions(options, `${kind} failed`);
+  const { state } = await withAdmin(
+    options.string("address"),
+    (client) =>
+      kind === "promote"
+        ? adminCall(client, adminService.Promote, { force }, call)
+        : adminCall(client, adminService.Demote, {}, call),
+  );
+  print(`${kind === "promote" ? "Promoted" : "Demoted"}. State is now: ${state}`);
+  return EXIT.ok;
+}
+
+function help(): number {
+  print(`Usage: ${USAGE}`);
+  return EXIT.ok;
+}
+
+function callOptions(options: Arguments, action: string) {
+  return {
+    address: options.string("address"),
+    timeoutMs: durationOption(options, "timeout", parseDuration),
+    action,
+  };
+}
+
+const WARNINGS = {
+  promote: ["WARNING: This will promote the principal to ACTIVE.", "Connected agents may need to reconnect."],
+  demote: [
+    "WARNING: This will demote the principal to REPLICA.",
+    "All connected agents will be disconnected.",
+  ],
+};
+
+function confirmed(kind: "promote" | "demote"): boolean {
+  print([...WARNINGS[kind], ""].join("\n"));
+  Deno.stdout.writeSync(new TextEncoder().encode("Proceed? [y/N]: "));
+  const buffer = new Uint8Array(64);
+  const read = Deno.stdin.readSync(buffer) ?? 0;
+  const answer = new TextDecoder().decode(buffer.subarray(0, read)).trim();
+  if (!Deno.stdin.isTerminal()) print("");
+  return answer === "y" || answer === "Y";
+}
+
+/** A status as the peer prints it. @throws CommandError on an unknown format, as the peer after the call */
+export function formatStatus(status: haadminapi.HAStatusResponse, format: string, nowMs: number): string {
+  const all = fields(status);
+  switch (format) {
+    case "text":
+      return text(status, nowMs);
+    case "json":
+      return json(
+        Object.fromEntries(Object.entries(all).filter(([, v]) => v !== "" && v !== false && v !== 0)),
+      );
+    case "yaml":
+      return yaml(Object.fromEntries(Object.entries(all).map(([name, v]) => [name.replaceAll("_", ""), v])));
+    default:
+      throw new CommandError(`unknown output format: ${format}`);
+  }
+}
+
+function fields(status: haadminapi.HAStatusResponse) {
+  return {
+    state: status.state ?? "",
+    preferred_role: status.preferred_role ?? "",
+    peer_address: status.peer_address ?? "",
+    peer_reachable: status.peer_reachable ?? false,
+    peer_state: status.peer_state ?? "",
+    connected_replicas: status.connected_replicas ?? 0,
+    last_event_timestamp: status.last_event_timestamp ?? 0,
+    last_sequence_num: status.last_sequence_num ?? 0,
+    connected_agents: status.connected_agents ?? 0,
+  };
+}
+
+function text(status: haadminapi.HAStatusResponse, nowMs: number): string {
+  const all = fields(status);
+  const lines: [string, string][] = [["State:", all.state], ["Preferred Role:", all.preferred_role]];
+  if (all.peer_address) lines.push(["Peer Address:", all.peer_address]);
+  if (all.peer_state) lines.push(["Peer State:", all.peer_state]);
+  if (all.state === "active") lines.push(["Connected Replicas:", String(all.connected_replicas)]);
+  else lines.push(["Replicating:", String(all.peer_reachable)]);
+  lines.push(["Connected Agents:", String(all.connected_agents)]);
+  if (all.last_event_timestamp > 0) {
+    lines.push(["Last Event:", `${Math.max(0, Math.floor(nowMs / 1000) - all.last_event_timestamp)}s ago`]);
+  }
+  if (all.last_sequence_num > 0) lines.push(["Last Sequence:", String(all.last_sequence_num)]);
+  const body = lines.map(([label, value]) =>
+    label.length < 19 ? label.padEnd(19) + value : `${label} ${value}`
+  );
+  return ["HA Status", "---------", ...body].join("\n");
+}

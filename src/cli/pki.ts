@@ -1,0 +1,89 @@
+/** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key. */
+import { Authority, type Issued } from "../tls/pki.ts";
+import { parse } from "./arguments.ts";
+import { CommandError, EXIT, print } from "./output.ts";
+
+const USAGE = "argocd-agent-ha pki init DIR [--san NAME,…] [--agents N] [--days N]";
+const DEFAULT_SANS = ["localhost", "127.0.0.1"];
+
+export async function pki(args: string[]): Promise<number> {
+  const [name = "", ...rest] = args;
+  if (name === "--help" || name === "-h") {
+    print(`Usage: ${USAGE}`);
+    return EXIT.ok;
+  }
+  if (name !== "init") {
+    throw new CommandError(`unknown command "pki ${name.slice(0, 64)}"\nUsage: ${USAGE}`, EXIT.usage);
+  }
+  const options = parse(rest, {
+    strings: { san: "", agents: "1", days: "365" },
+    positionals: [1, 1],
+    usage: USAGE,
+  });
+  if (options.help) {
+    print(`Usage: ${USAGE}`);
+    return EXIT.ok;
+  }
+  const [dir = ""] = options.positionals;
+  const agents = wholeNumber(options.string("agents"), "agents", 10_000);
+  const days = wholeNumber(options.string("days"), "days", 36_500);
+  const extra = options.string("san").split(",").map((san) => san.trim()).filter(Boolean);
+  await initPki(dir, { sans: extra, agents, days });
+  print(
+    `wrote ca, primary, replica${
+      agents > 0 ? ` and agent-1${agents > 1 ? ` to agent-${agents}` : ""}` : ""
+    } ` +
+      `(.crt and .key) to ${dir}, valid for ${days} days; keep ca.key away from the principals`,
+  );
+  return EXIT.ok;
+}
+
+function wholeNumber(text: string, name: string, max: number): number {
+  if (/^\d+$/.test(text) && Number(text) <= max) return Number(text);
+  throw new CommandError(`--${name} "${text}": must be a whole number up to ${max}`, EXIT.usage);
+}
+
+/** Writes the files. An existing CA is never replaced. @throws CommandError */
+export async function initPki(
+  dir: string,
+  { sans, agents, days }: { sans: string[]; agents: number; days: number },
+): Promise<void> {
+  try {
+    Deno.mkdirSync(dir, { recursive: true });
+    if (exists(`${dir}/ca.crt`)) {
+      throw new CommandError(
+        `"${dir}/ca.crt" exists; give another folder, or remove it if nothing uses it any more`,
+      );
+    }
+    const authority = await Authority.create(days);
+    write(dir, "ca", authority.pem);
+    for (const commonName of ["primary", "replica"]) {
+      write(
+        dir,
+        commonName,
+        await authority.issue({ commonName, sans: [...DEFAULT_SANS, ...sans], server: true }),
+      );
+    }
+    for (let n = 1; n <= agents; n++) {
+      const commonName = `agent-${n}`;
+      write(dir, commonName, await authority.issue({ commonName, sans: [], server: false }));
+    }
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(`cannot write certificates to "${dir}": ${(error as Error).message}`);
+  }
+}
+
+function write(dir: string, name: string, { cert, key }: Issued): void {
+  Deno.writeTextFileSync(`${dir}/${name}.crt`, cert);
+  Deno.writeTextFileSync(`${dir}/${name}.key`, key, { mode: 0o600 });
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,62 @@
+/** `principal`: runs until SIGTERM or SIGINT. */
+import { createLog } from "../runtime/log.ts";
+import { envOf, FLAGS } from "../runtime/flags.ts";
+import { parseSettings, UsageError } from "../runtime/settings.ts";
+import { startPrincipal } from "../runtime/serve.ts";
+import { CommandError, EXIT, print } from "./output.ts";
+
+/** After this long a shutdown no longer waits for anything. */
+const SHUTDOWN_LIMIT_MS = 4_500;
+
+export async function principal(args: string[]): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    print(principalUsage());
+    return EXIT.ok;
+  }
+  const { settings, warnings } = parsed(args);
+  const log = createLog(settings.logLevel, settings.logFormat);
+  for (const warning of warnings) log.warn(warning);
+  const running = await startPrincipal(settings, log).catch((error) => {
+    throw new CommandError(`cannot start: ${(error as Error).message}`, EXIT.usage);
+  });
+  const signalled = Promise.withResolvers<string>();
+  const handlers = (["SIGTERM", "SIGINT"] as const).map((name) => {
+    const handler = () => signalled.resolve(name);
+    Deno.addSignalListener(name, handler);
+    return () => Deno.removeSignalListener(name, handler);
+  });
+  let exitCode: number = EXIT.ok;
+  try {
+    const signal = await Promise.race([signalled.promise, running.failed]);
+    log.info(`${signal}: closing streams and stopping`);
+  } catch (error) {
+    log.error(`stopping: ${(error as Error).message}`);
+    exitCode = EXIT.failed;
+  }
+  const limit = setTimeout(() => Deno.exit(exitCode), SHUTDOWN_LIMIT_MS);
+  await running.stop();
+  clearTimeout(limit);
+  for (const remove of handlers) remove();
+  log.info("stopped");
+  // Sockets of grpc-js may keep the event loop alive a little longer.
+  Deno.exit(exitCode);
+}
+
+function parsed(args: string[]) {
+  try {
+    return parseSettings(args, (name) => Deno.env.get(name));
+  } catch (error) {
+    if (error instanceof UsageError) throw new CommandError(error.message, EXIT.usage);
+    throw error;
+  }
+}
+
+/** The help of `principal`, from the table of flags. */
+export function principalUsage(): string {
+  const lines = FLAGS.map((flag) => {
+    const value = flag.type === "bool" ? "" : ` ${flag.type.toUpperCase()}`;
+    const fallback = flag.default === "" ? "" : ` (default ${flag.default})`;
+    return `  --${flag.name}${value}\n      ${flag.help}${fallback} [${envOf(flag)}]`;
+  });
+  return ["Usage: argocd-agent-ha principal [FLAGS]", "", ...lines].join("\n");
+}

@@ -1,0 +1,175 @@
+/** Principals as child processes of this executable: for the demo, the benchmark and the end-to-end tests. */
+import { delay } from "@std/async/delay";
+import { CommandError } from "./output.ts";
+
+/** What one side of a pair is started with. */
+export interface Side {
+  name: "primary" | "replica";
+  dir: string;
+  ports: Ports;
+  peerPort: number;
+  /** More flags. */
+  flags?: string[];
+}
+
+export interface Ports {
+  grpc: number;
+  admin: number;
+  healthz: number;
+  metrics: number;
+}
+
+/** Ports that were free a moment ago, all different. */
+export function freePorts(): Ports {
+  const names = ["grpc", "admin", "healthz", "metrics"] as const;
+  const listeners = names.map(() => listenBelow());
+  const ports = listeners.map((listener) => (listener.addr as Deno.NetAddr).port);
+  for (const listener of listeners) listener.close();
+  return Object.fromEntries(names.map((name, i) => [name, ports[i]])) as unknown as Ports;
+}
+
+/** The health and metrics ports must be below 32768, where the kernel hands out none by itself. */
+function listenBelow(): Deno.Listener {
+  for (let attempt = 0; attempt < 1_000; attempt++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    try {
+      return Deno.listen({ hostname: "127.0.0.1", port });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+  throw new CommandError("no free port between 20000 and 32000 on 127.0.0.1");
+}
+
+/** How this program is started again: as one executable, or by Deno from the same script. */
+export function selfCommand(args: string[]): { path: string; args: string[] } {
+  const path = Deno.execPath();
+  if (Deno.build.standalone) return { path, args };
+  const script = /\/(scripts|tests)\//.test(Deno.mainModule) || !Deno.mainModule.startsWith("file:")
+    ? new URL("../../main.ts", import.meta.url).href
+    : Deno.mainModule;
+  const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env", "--allow-sys=hostname"];
+  return { path, args: ["run", "--quiet", ...permissions, script, ...args] };
+}
+
+/** The flags of a side. */
+export function principalArgs({ name, dir, ports, peerPort, flags = [] }: Side): string[] {
+  return [
+    "principal",
+    "--namespace=argocd",
+    `--store=sqlite:${dir}/${name}.db`,
+    "--listen-host=127.0.0.1",
+    `--listen-port=${ports.grpc}`,
+    `--ha-admin-port=${ports.admin}`,
+    `--healthz-port=${ports.healthz}`,
+    `--metrics-port=${ports.metrics}`,
+    "--auth=mtls:CN=([^,]+)",
+    `--tls-cert=${dir}/pki/${name}.crt`,
+    `--tls-key=${dir}/pki/${name}.key`,
+    `--root-ca-path=${dir}/pki/ca.crt`,
+    "--ha-enabled",
+    `--ha-preferred-role=${name}`,
+    `--ha-peer-address=127.0.0.1:${peerPort}`,
+    "--ha-allowed-replication-clients=primary,replica",
+    ...flags,
+  ];
+}
+
+/** A principal in a process of its own; its output goes to DIR/NAME.log. */
+export class PrincipalProcess {
+  #child: Deno.ChildProcess | undefined;
+  #output: Promise<unknown> = Promise.resolve();
+
+  constructor(readonly side: Side) {}
+
+  get admin(): string {
+    return `127.0.0.1:${this.side.ports.admin}`;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  get store(): string {
+    return `${this.side.dir}/${this.side.name}.db`;
+  }
+
+  get log(): string {
+    return `${this.side.dir}/${this.side.name}.log`;
+  }
+
+  start(flags: string[] = []): void {
+    const { path, args } = selfCommand([...principalArgs(this.side), ...flags]);
+    this.#child = new Deno.Command(path, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+    const open = () => Deno.openSync(this.log, { create: true, append: true }).writable;
+    this.#output = Promise.all([this.#child.stdout.pipeTo(open()), this.#child.stderr.pipeTo(open())]).catch(
+      () => {},
+    );
+  }
+
+  /** Sends a signal and waits for the end; the exit code, 128 + n for a signal. */
+  async kill(signal: Deno.Signal): Promise<number> {
+    const child = this.#child;
+    if (!child) return 0;
+    try {
+      child.kill(signal);
+    } catch {
+      // It has ended already.
+    }
+    return await this.exited();
+  }
+
+  /** Waits for the end. */
+  async exited(): Promise<number> {
+    const status = await this.#child?.status;
+    await this.#output;
+    this.#child = undefined;
+    return status?.code ?? 0;
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#child?.kill(signal);
+  }
+
+  /** The answer of `/healthz`; 0 where nothing answers. */
+  async healthz(path = "/healthz"): Promise<{ code: number; state: string; body: string }> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.side.ports.healthz}${path}`);
+      const body = await response.text();
+      return { code: response.status, state: response.headers.get("X-HA-State") ?? "", body };
+    } catch {
+      return { code: 0, state: "", body: "" };
+    }
+  }
+
+  /** Waits until `/healthz` reports this state. @throws Error with the log's end after `timeoutMs` */
+  async untilState(state: string, timeoutMs = 20_000): Promise<void> {
+    await until(
+      async () => (await this.healthz()).state === state,
+      timeoutMs,
+      () => `${this.side.name} is not ${state} after ${timeoutMs} ms; its log ends:\n${this.logEnd()}`,
+    );
+  }
+
+  logEnd(lines = 15): string {
+    try {
+      return Deno.readTextFileSync(this.log).trimEnd().split("\n").slice(-lines).join("\n");
+    } catch {
+      return "(no log)";
+    }
+  }
+}
+
+/** Waits for a condition. @throws Error with `why()` after `timeoutMs` */
+export async function until(
+  holds: () => Promise<boolean> | boolean,
+  timeoutMs: number,
+  why: () => string,
+  everyMs = 20,
+): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(why());
+    await delay(everyMs);
+  }
+}

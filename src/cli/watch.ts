@@ -1,0 +1,105 @@
+/** `ha watch`: one screen of both sides, kept up to date; plain blocks where there is no terminal. */
+import { bold, dim, green, red, yellow } from "@std/fmt/colors";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { openServerStream } from "../grpc/dial.ts";
+import { operatorService } from "../grpc/services.ts";
+import { parseDuration } from "../runtime/settings.ts";
+import { adminError, DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
+import { durationOption, parse } from "./arguments.ts";
+import { age, EXIT, print } from "./output.ts";
+
+type Report = argocdagentha.v1.Report;
+
+const CLEAR = "\x1b[H\x1b[2J";
+
+export async function watch(args: string[], usage: string): Promise<number> {
+  const options = parse(args, {
+    strings: { address: DEFAULT_ADDRESS, interval: "1s" },
+    booleans: ["once"],
+    alias: { address: "a", interval: "i" },
+    positionals: [0, 0],
+    usage,
+  });
+  if (options.help) {
+    print(`Usage: ${usage}`);
+    return EXIT.ok;
+  }
+  const address = options.string("address");
+  const interval_ms = Math.round(durationOption(options, "interval", parseDuration));
+  const terminal = Deno.stdout.isTerminal() && !options.boolean("once");
+  const color = terminal && !Deno.noColor;
+  await withAdmin(address, (client) =>
+    new Promise<void>((resolve, reject) => {
+      const stream = openServerStream(client, operatorService.Watch, { interval_ms });
+      stream.on("data", (report: Report) => {
+        print((terminal ? CLEAR : "") + screen(report, Date.now(), color) + (terminal ? "" : "\n"));
+        if (!options.boolean("once")) return;
+        resolve();
+        stream.cancel();
+      });
+      stream.on("error", (error: unknown) => reject(adminError(error, { address, action: "watch failed" })));
+      stream.on("end", () => resolve());
+    }));
+  return EXIT.ok;
+}
+
+/** The screen of one report. */
+export function screen(report: Report, nowMs: number, color: boolean): string {
+  const paint = (style: (text: string) => string, text: string) => color ? style(text) : text;
+  const state = (text: string) =>
+    paint(text === "active" ? green : text === "replicating" ? bold : yellow, text.toUpperCase());
+  const { standing, peer } = report;
+  const line = (label: string, value: string) => `${label.padEnd(12)}${value}`;
+  const since = (ms = 0) => ms > 0 ? `, for ${age(nowMs - ms)}` : "";
+  const lines = [
+    line(
+      "here",
+      `${state(standing?.state ?? "")} epoch ${standing?.epoch ?? 0}${since(standing?.since_unix_ms)}`,
+    ),
+    line("", report.explanation ?? ""),
+    line("peer", peerLine(report, state, since)),
+    line(
+      "agents",
+      `${standing?.connected_agents ?? 0} here${peer ? `, ${peer.connected_agents ?? 0} at the peer` : ""}`,
+    ),
+    line(
+      "resources",
+      `${(report.resources ?? 0).toLocaleString("en-US")}  digest ${(report.digest ?? "").slice(0, 16)}`,
+    ),
+  ];
+  if (standing?.state !== "active") lines.push(line("lag", lagLine(report)));
+  for (const replica of report.replicas ?? []) {
+    lines.push(line(
+      "replica",
+      `${replica.identity} (${replica.contract}) ${state(replica.standing?.state ?? "")} ` +
+        `${replica.pending ?? 0} pending, ${replica.held_total ?? 0} held`,
+    ));
+  }
+  if (report.held_total) {
+    lines.push(line("held", paint(red, `${report.held_total} changes cannot be written:`)));
+  }
+  for (const { key, reason } of (report.held ?? []).slice(0, 5)) lines.push(line("", `${key}: ${reason}`));
+  lines.push("", paint(bold, "last events"));
+  for (const { at_unix_ms, text } of (report.history ?? []).slice(-8)) {
+    lines.push(`${paint(dim, new Date(at_unix_ms ?? 0).toISOString())}  ${text}`);
+  }
+  return lines.join("\n");
+}
+
+function peerLine(report: Report, state: (text: string) => string, since: (ms?: number) => string): string {
+  if (!report.peer_address) return "none configured";
+  const reach = report.peer_reachable ? "reachable" : "not reachable";
+  const { peer } = report;
+  if (!peer) return `${report.peer_address}  ${reach}, state not known`;
+  const shown = `${state(peer.state ?? "")} epoch ${peer.epoch ?? 0}${since(peer.since_unix_ms)}`;
+  return `${report.peer_address}  ${report.peer_reachable ? shown : `${reach}; last heard: ${shown}`}`;
+}
+
+function lagLine(report: Report): string {
+  const lag = report.lag_ms ?? 0;
+  const pending = `${(report.pending ?? 0).toLocaleString("en-US")} changes pending`;
+  if ((report.snapshot_total ?? 0) > 0 && report.standing?.state !== "replicating") {
+    return `syncing ${report.snapshot_done} of ${report.snapshot_total} resources`;
+  }
+  return lag < 0 ? "never caught up since the start" : `${lag} ms, ${pending}`;
+}

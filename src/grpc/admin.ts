@@ -1,0 +1,37 @@
+/** `haadminapi.HAAdmin` on the loopback listener, for our CLI and the peer's. */
+import grpc from "@grpc/grpc-js";
+import type { haadminapi } from "../../proto/gen.d.ts";
+import { type Context, Refusal } from "../runtime/context.ts";
+import { unary } from "./server.ts";
+import { Status } from "./status.ts";
+
+export function adminHandlers(ctx: Context): grpc.UntypedServiceImplementation {
+  const command = async (kind: "promote" | "demote", force: boolean) => {
+    try {
+      return { state: (await ctx.command(kind, force)).state };
+    } catch (error) {
+      if (error instanceof Refusal) throw new Status(grpc.status.FAILED_PRECONDITION, error.message);
+      throw error;
+    }
+  };
+  return {
+    Status: unary<haadminapi.StatusRequest, haadminapi.HAStatusResponse>(() => {
+      const model = ctx.model();
+      return {
+        state: model.state,
+        preferred_role: model.preferredRole,
+        peer_address: model.peerAddress,
+        peer_reachable: ctx.peerReachable(),
+        peer_state: model.peer?.state ?? "",
+        connected_replicas: ctx.replicas.size,
+        last_event_timestamp: Math.floor(ctx.following.lastEventMs / 1000),
+        last_sequence_num: ctx.following.lastSequence,
+        connected_agents: ctx.connectedAgents(),
+      };
+    }),
+    Promote: unary<haadminapi.PromoteRequest, haadminapi.PromoteResponse>((request) =>
+      command("promote", request.force ?? false)
+    ),
+    Demote: unary<haadminapi.DemoteRequest, haadminapi.DemoteResponse>(() => command("demote", false)),
+  };
+}

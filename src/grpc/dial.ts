@@ -1,0 +1,70 @@
+/** Dialling: channels to the peer's port with our server certificate as client certificate, and typed calls. */
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import grpc from "@grpc/grpc-js";
+import type { TlsMaterial } from "../tls/files.ts";
+
+/** A channel to the peer; a new one for each attempt, so that rotated certificates are used. */
+export function dialPeer(address: string, material: TlsMaterial, maxMessageBytes: number): grpc.Client {
+  const host = hostOf(address);
+  const credentials = grpc.credentials.createSsl(material.ca, material.key, material.cert, {
+    checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(host, certificate),
+  });
+  return new grpc.Client(address, credentials, {
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+    "grpc.enable_retries": 0,
+    // SNI must be a name; the check above is against the real host.
+    ...(isIP(host) ? { "grpc.ssl_target_name_override": "principal" } : {}),
+  });
+}
+
+/** A plaintext channel to an admin listener. */
+export function dialAdmin(address: string): grpc.Client {
+  return new grpc.Client(address, grpc.credentials.createInsecure(), { "grpc.enable_retries": 0 });
+}
+
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+}
+
+/** One unary call within `timeoutMs`. @throws grpc.ServiceError */
+export function call<Q, S>(
+  client: grpc.Client,
+  method: grpc.MethodDefinition<Q, S>,
+  request: Q,
+  timeoutMs: number,
+): Promise<S> {
+  return new Promise((resolve, reject) =>
+    client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      { deadline: Date.now() + timeoutMs },
+      (error, response) => error ? reject(error) : resolve(response as S),
+    )
+  );
+}
+
+/** Opens a bidirectional stream; the caller must handle "error". */
+export function openStream<Q, S>(
+  client: grpc.Client,
+  method: grpc.MethodDefinition<Q, S>,
+): grpc.ClientDuplexStream<Q, S> {
+  return client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
+}
+
+/** Opens a server stream; the caller must handle "error". */
+export function openServerStream<Q, S>(
+  client: grpc.Client,
+  method: grpc.MethodDefinition<Q, S>,
+  request: Q,
+): grpc.ClientReadableStream<S> {
+  return client.makeServerStreamRequest(
+    method.path,
+    method.requestSerialize,
+    method.responseDeserialize,
+    request,
+  );
+}

@@ -1,0 +1,208 @@
+/** The replica's end of `Link/Follow`. The decisions are `FollowerStream`'s. */
+import type grpc from "@grpc/grpc-js";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import type { Position } from "../changes/cursor.ts";
+import { FollowerStream } from "../replication/follower.ts";
+import { ProtocolError } from "../replication/leader.ts";
+import type { Context } from "../runtime/context.ts";
+import { ApplyPump } from "../runtime/pump.ts";
+import type { ChangeWriter } from "../runtime/apply.ts";
+import { openStream } from "./dial.ts";
+import { linkService } from "./services.ts";
+import {
+  changesFromWire,
+  digestToWire,
+  HEARTBEAT_MS,
+  SILENCE_MS,
+  standingFromWire,
+  standingToWire,
+} from "./wire.ts";
+
+type LeaderMessage = argocdagentha.v1.LeaderMessage;
+type Stream = grpc.ClientDuplexStream<argocdagentha.v1.FollowerMessage, LeaderMessage>;
+
+/** Acknowledgements that come together travel together. */
+const ACK_DELAY_MS = 5;
+/** Held keys named in an acknowledgement. */
+const MAX_HELD_SHOWN = 100;
+
+/** How a stream ended: where to go on, and whether the peer had answered. */
+export interface FollowEnd {
+  position: Position;
+  answered: boolean;
+  error: unknown;
+}
+
+/** Follows until the stream ends or the signal aborts; never throws. */
+export function followLink(
+  client: grpc.Client,
+  ctx: Context,
+  writer: ChangeWriter,
+  position: Position,
+  signal: AbortSignal,
+): Promise<FollowEnd> {
+  return new LinkFollower(openStream(client, linkService.Follow), ctx, writer, position, signal).ended;
+}
+
+class LinkFollower {
+  readonly #end = Promise.withResolvers<FollowEnd>();
+  readonly #follower: FollowerStream;
+  readonly #pump: ApplyPump;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #answered = false;
+  #finished = false;
+  #lastHeardMs = Date.now();
+  #ackScheduled = false;
+  readonly #abort = () => this.#finish(new Error("stopped"));
+
+  constructor(
+    private readonly stream: Stream,
+    private readonly ctx: Context,
+    writer: ChangeWriter,
+    private readonly position: Position,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#follower = new FollowerStream(ctx.index, position);
+    this.#pump = new ApplyPump(this.#follower.applier, {
+      apply: (change) => writer.apply(change),
+      applied: () => ctx.counters.eventsApplied++,
+      failed: (change, reason) => {
+        ctx.counters.applyErrors++;
+        ctx.log.warn("change held, will be retried", { key: change.key.slice(0, 300), reason });
+      },
+      settled: () => this.#settled(),
+    });
+    stream.on("data", (message: LeaderMessage) => this.#guard(() => this.#take(message)));
+    stream.on("error", (error: unknown) => this.#finish(error));
+    stream.on("end", () => this.#finish(new Error("the peer closed the stream")));
+    this.#timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
+    signal.addEventListener("abort", this.#abort);
+    stream.write({
+      hello: {
+        standing: standingToWire(ctx.standing()),
+        resume_session: position.session,
+        resume_revision: position.revision,
+        buckets: ctx.index.digests.toBytes(),
+      },
+    });
+  }
+
+  get ended(): Promise<FollowEnd> {
+    return this.#end.promise;
+  }
+
+  #take(message: LeaderMessage): void {
+    this.#lastHeardMs = Date.now();
+    if (message.welcome) this.#welcome(message.welcome);
+    else if (message.changes) this.#changes(message.changes);
+    else if (message.heartbeat) {
+      this.#follower.heartbeat(message.heartbeat.sequence ?? 0, message.heartbeat.pending ?? 0);
+      const peer = standingFromWire(message.heartbeat.standing);
+      if (peer) this.ctx.input({ type: "heard", peer });
+    }
+    this.#report();
+  }
+
+  #welcome(welcome: argocdagentha.v1.Welcome): void {
+    const peer = standingFromWire(welcome.standing);
+    const { epoch } = this.ctx.model().memory;
+    if (peer && peer.epoch < epoch) {
+      throw new ProtocolError(
+        `the peer is ACTIVE in epoch ${peer.epoch}, below epoch ${epoch} that is known here; it must be demoted`,
+      );
+    }
+    this.#answered = true;
+    const resumed = welcome.resumed ?? false;
+    const batches = this.#follower.welcome(welcome.session ?? "", resumed, welcome.differing ?? []);
+    Object.assign(this.ctx.following, { contract: "link", connected: true });
+    if (!resumed) this.ctx.counters.snapshots++;
+    this.ctx.input({ type: "welcomed", peer, resumed });
+    for (const { entries, last } of batches) {
+      const wire = entries.map(({ key, digest }) => ({ key, digest: digestToWire(digest) }));
+      this.stream.write({ have: { entries: wire, last } });
+    }
+  }
+
+  #changes(wire: argocdagentha.v1.Changes): void {
+    const changes = changesFromWire(wire);
+    this.ctx.counters.eventsReceived += changes.length;
+    this.ctx.following.lastEventMs = Date.now();
+    this.#follower.changes({
+      firstSequence: wire.first_sequence ?? 0,
+      count: changes.length,
+      revision: wire.revision ?? 0,
+      snapshot: wire.snapshot ?? false,
+      snapshotEnd: wire.snapshot_end ?? false,
+      snapshotRemaining: wire.snapshot_remaining ?? 0,
+    }, changes);
+    this.#pump.kick();
+    this.#settled();
+  }
+
+  #settled(): void {
+    if (this.#finished) return;
+    if (!this.#follower.live && this.#follower.progress.total > 0) {
+      this.ctx.input({ type: "progress", ...this.#follower.progress });
+    }
+    if (this.#follower.settle()) this.ctx.input({ type: "snapshotApplied" });
+    this.#report();
+    if (this.#ackScheduled) return;
+    this.#ackScheduled = true;
+    setTimeout(() => {
+      this.#ackScheduled = false;
+      this.#guard(() => this.#ack());
+    }, ACK_DELAY_MS);
+  }
+
+  #ack(): void {
+    const { applier } = this.#follower;
+    this.stream.write({
+      ack: {
+        processed: applier.processed,
+        applied: applier.applied,
+        held: applier.held(MAX_HELD_SHOWN).map(({ key, reason }) => ({ key, reason })),
+        held_total: applier.heldCount,
+        standing: standingToWire(this.ctx.standing()),
+      },
+    });
+  }
+
+  #beat(): void {
+    if (Date.now() - this.#lastHeardMs > SILENCE_MS) {
+      throw new ProtocolError(`nothing heard from the peer for ${SILENCE_MS / 1000} s`);
+    }
+    if (this.#answered) this.#ack();
+  }
+
+  #report(): void {
+    const { applier, behind, live } = this.#follower;
+    const { following } = this.ctx;
+    following.behind = behind;
+    following.held = applier.held(MAX_HELD_SHOWN);
+    following.heldTotal = applier.heldCount;
+    following.lastSequence = applier.applied;
+    if (live && behind === 0) following.caughtUpAtMs = Date.now();
+  }
+
+  #guard(act: () => void): void {
+    if (this.#finished) return;
+    try {
+      act();
+    } catch (error) {
+      this.#finish(error);
+    }
+  }
+
+  async #finish(error: unknown): Promise<void> {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearInterval(this.#timer);
+    this.signal.removeEventListener("abort", this.#abort);
+    this.ctx.following.connected = false;
+    this.stream.cancel();
+    await this.#pump.stop();
+    const reached = this.#follower.resumeAt;
+    const position = reached.session === "" && !this.#answered ? this.position : reached;
+    this.#end.resolve({ position, answered: this.#answered, error });
+  }
+}

@@ -1,0 +1,199 @@
+/** The Link service: the leader's end of `Follow`, and `Ask`. The decisions are `LeaderStream`'s. */
+import grpc from "@grpc/grpc-js";
+import { delay } from "@std/async/delay";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import type { Standing } from "../ha/state.ts";
+import { LeaderStream } from "../replication/leader.ts";
+import type { Context, ReplicaSession } from "../runtime/context.ts";
+import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
+import { failStream, unary } from "./server.ts";
+import { Status } from "./status.ts";
+import {
+  changesToWire,
+  digestFromWire,
+  HEARTBEAT_MS,
+  SILENCE_MS,
+  standingFromWire,
+  standingToWire,
+} from "./wire.ts";
+
+type FollowerMessage = argocdagentha.v1.FollowerMessage;
+type LeaderMessage = argocdagentha.v1.LeaderMessage;
+type FollowCall = grpc.ServerDuplexStream<FollowerMessage, LeaderMessage>;
+
+/** A refusal is held back this long, so that a client that retries at once costs little. */
+export const REFUSAL_DELAY_MS = 1_000;
+/** Streams of replicas at once, as the peer bounds them. */
+export const MAX_REPLICAS = 10;
+
+/** Why this principal serves no replication now. */
+export function notActive(ctx: Context): Status {
+  const { state, memory } = ctx.model();
+  return new Status(
+    grpc.status.FAILED_PRECONDITION,
+    `not ACTIVE (state ${state}, epoch ${memory.epoch}): only the active principal serves replication`,
+  );
+}
+
+export function linkHandlers(ctx: Context, policy: ReplicationPolicy): grpc.UntypedServiceImplementation {
+  return {
+    Ask: unary<argocdagentha.v1.AskRequest, argocdagentha.v1.AskResponse>((request, call) => {
+      authorizeReplication(call, policy);
+      const peer = standingFromWire(request.standing);
+      if (peer) ctx.input({ type: "heard", peer });
+      return { standing: standingToWire(ctx.standing()) };
+    }),
+    Follow: (call: FollowCall) => {
+      let identity: string;
+      try {
+        identity = authorizeReplication(call, policy);
+      } catch (error) {
+        delay(REFUSAL_DELAY_MS).then(() => failStream(call, error));
+        return;
+      }
+      new LeaderSession(call, ctx, identity);
+    },
+  };
+}
+
+class LeaderSession implements ReplicaSession {
+  readonly contract = "link";
+  readonly sinceMs = Date.now();
+  standing: Standing | undefined;
+  heldTotal = 0;
+  readonly #stream: LeaderStream;
+  readonly #cleanups: (() => void)[] = [];
+  #lastHeardMs = Date.now();
+  #writable = true;
+  #scheduled = false;
+  #ended = false;
+
+  constructor(private readonly call: FollowCall, private readonly ctx: Context, readonly identity: string) {
+    this.#stream = new LeaderStream(ctx.index);
+    call.on("data", (message: FollowerMessage) => this.#guard(() => this.#take(message)));
+    call.on("drain", () => {
+      this.#writable = true;
+      this.#schedule();
+    });
+    for (const event of ["end", "cancelled", "error", "close"]) call.on(event, () => this.#end());
+    const timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
+    this.#cleanups.push(() => clearInterval(timer));
+  }
+
+  get sent(): number {
+    return this.#stream.sent;
+  }
+  get applied(): number {
+    return this.#stream.applied;
+  }
+  get pending(): number {
+    return this.#stream.pending;
+  }
+  get appliedRevision(): number {
+    return this.#stream.appliedRevision;
+  }
+
+  #take(message: FollowerMessage): void {
+    this.#lastHeardMs = Date.now();
+    if (message.hello) this.#hello(message.hello);
+    else if (message.have) {
+      const entries = (message.have.entries ?? []).map(({ key, digest }) => ({
+        key: key ?? "",
+        digest: digestFromWire(digest),
+      }));
+      this.#stream.have(entries, message.have.last ?? false);
+    } else if (message.ack) {
+      this.#stream.ack(message.ack.processed ?? 0, message.ack.applied ?? 0);
+      this.heldTotal = message.ack.held_total ?? 0;
+      this.standing = standingFromWire(message.ack.standing) ?? this.standing;
+      if (this.standing) this.ctx.input({ type: "heard", peer: this.standing });
+    }
+    this.#schedule();
+  }
+
+  #hello(hello: argocdagentha.v1.Hello): void {
+    this.standing = standingFromWire(hello.standing);
+    const scope = this.ctx.activeScope();
+    if (!scope) throw notActive(this.ctx);
+    const namespace = this.ctx.settings.namespace;
+    if (this.standing && this.standing.namespace !== namespace) {
+      const text = `the active principal's --namespace is "${namespace}", the replica's ` +
+        `"${this.standing.namespace}"; both must use the same`;
+      throw new Status(grpc.status.FAILED_PRECONDITION, text);
+    }
+    if (this.ctx.replicas.size >= MAX_REPLICAS) {
+      throw new Status(grpc.status.RESOURCE_EXHAUSTED, "max replica connections reached");
+    }
+    const resume = { session: hello.resume_session ?? "", revision: hello.resume_revision ?? 0 };
+    const { resumed, differing } = this.#stream.hello(resume, hello.buckets ?? new Uint8Array());
+    this.ctx.replicas.add(this);
+    this.#cleanups.push(() => this.ctx.replicas.delete(this));
+    const standing = standingToWire(this.ctx.standing());
+    this.call.write({ welcome: { standing, session: this.ctx.index.session, resumed, differing } });
+    this.#cleanups.push(this.ctx.index.onChange(() => this.#schedule()));
+    const stop = () => this.#fail(notActive(this.ctx));
+    scope.addEventListener("abort", stop);
+    this.#cleanups.push(() => scope.removeEventListener("abort", stop));
+    this.ctx.log.info(resumed ? "replica resumed its stream" : "replica connected", {
+      identity: this.identity,
+    });
+    if (this.standing) this.ctx.input({ type: "heard", peer: this.standing });
+  }
+
+  #beat(): void {
+    if (Date.now() - this.#lastHeardMs > SILENCE_MS) {
+      throw new Status(grpc.status.UNAVAILABLE, `nothing heard from the replica for ${SILENCE_MS / 1000} s`);
+    }
+    if (!this.#writable || !this.ctx.replicas.has(this)) return;
+    const standing = standingToWire(this.ctx.standing());
+    this.call.write({ heartbeat: { standing, sequence: this.#stream.sent, pending: this.#stream.pending } });
+  }
+
+  /** Changes that come together travel together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#ended) return;
+    this.#scheduled = true;
+    setTimeout(() => {
+      this.#scheduled = false;
+      this.#guard(() => this.#send());
+    });
+  }
+
+  #send(): void {
+    while (this.#writable && !this.#ended) {
+      const message = this.#stream.next();
+      if (!message) return;
+      this.ctx.counters.eventsForwarded += message.changes.length;
+      this.#writable = this.call.write({ changes: changesToWire(message) });
+    }
+  }
+
+  #guard(act: () => void): void {
+    if (this.#ended) return;
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof Status)) {
+        this.ctx.log.warn("replica's stream ended", {
+          identity: this.identity,
+          reason: (error as Error).message,
+        });
+      }
+      if (this.ctx.replicas.has(this)) this.#fail(error);
+      else delay(REFUSAL_DELAY_MS).then(() => this.#fail(error));
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#end();
+    failStream(this.call, error);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.ctx.replicas.has(this)) this.ctx.log.info("replica disconnected", { identity: this.identity });
+    for (const cleanup of this.#cleanups) cleanup();
+  }
+}

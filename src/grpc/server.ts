@@ -1,0 +1,104 @@
+/**
+ * The agents' port: one grpc-js server with TLS 1.3, client certificates, certificates that can be exchanged
+ * under open streams, keepalive pings and the peer's message limit.
+ */
+import grpc from "@grpc/grpc-js";
+import { deadline } from "@std/async/deadline";
+import type { TlsMaterial } from "../tls/files.ts";
+import { toStatus } from "./status.ts";
+
+/** The peer's default limit of one message. */
+export const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
+
+/** Pings an idle connection this often, and gives up on it after as long again: half-open is seen in 10 s. */
+const KEEPALIVE_MS = 5_000;
+
+const OPTIONS: grpc.ChannelOptions = {
+  "grpc.max_concurrent_streams": 10_000,
+  "grpc.keepalive_time_ms": KEEPALIVE_MS,
+  "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
+};
+
+interface ContextOptions {
+  ca: TlsMaterial["ca"];
+  cert: TlsMaterial["cert"];
+  key: TlsMaterial["key"];
+  minVersion: string;
+}
+
+/** grpc-js' server credentials are made for subclasses like its own; their types say less than they do. */
+const BaseCredentials = grpc.ServerCredentials as unknown as new (
+  constructorOptions: Record<string, unknown>,
+  contextOptions: ContextOptions,
+) => grpc.ServerCredentials & { updateSecureContextOptions(options: ContextOptions): void };
+
+/** Server credentials whose certificate can be exchanged while streams are open. */
+export class RotatingCredentials extends BaseCredentials {
+  constructor(material: TlsMaterial, private readonly minVersion: string, requireClientCertificate: boolean) {
+    const constructorOptions = {
+      requestCert: true,
+      rejectUnauthorized: requireClientCertificate,
+      minVersion,
+    };
+    super(constructorOptions, context(material, minVersion));
+  }
+
+  rotate(material: TlsMaterial): void {
+    this.updateSecureContextOptions(context(material, this.minVersion));
+  }
+
+  _equals(other: unknown): boolean {
+    return this === other;
+  }
+}
+
+function context({ ca, cert, key }: TlsMaterial, minVersion: string): ContextOptions {
+  return { ca, cert, key, minVersion };
+}
+
+/** A server without services yet. */
+export function createServer(maxMessageBytes: number): grpc.Server {
+  return new grpc.Server({
+    ...OPTIONS,
+    "grpc.max_receive_message_length": maxMessageBytes,
+    "grpc.max_send_message_length": maxMessageBytes,
+  });
+}
+
+/** Listens; resolves with the port. @throws Error with the address and the reason */
+export function listen(
+  server: grpc.Server,
+  address: string,
+  credentials: grpc.ServerCredentials,
+): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error) reject(new Error(`cannot listen on ${address}: ${error.message}`));
+      else resolve(port);
+    })
+  );
+}
+
+/** Lets calls end for `graceMs`, then cuts them. */
+export async function shutdown(server: grpc.Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  await deadline(closed, graceMs).catch(() => {});
+  server.forceShutdown();
+}
+
+/** A unary handler from an async function; anything thrown becomes a status. */
+export function unary<Q, S>(
+  answer: (request: Q, call: grpc.ServerUnaryCall<Q, S>) => Promise<S> | S,
+): grpc.handleUnaryCall<Q, S> {
+  return (call, callback) => {
+    Promise.resolve().then(() => answer(call.request, call)).then(
+      (response) => callback(null, response),
+      (error) => callback(toStatus(error)),
+    );
+  };
+}
+
+/** Ends a stream with a status. */
+export function failStream(call: { emit(event: "error", status: unknown): boolean }, error: unknown): void {
+  call.emit("error", toStatus(error));
+}

@@ -1,0 +1,133 @@
+/** The services as grpc-js wants them, built from the generated codecs. */
+import { Buffer } from "node:buffer";
+import type grpc from "@grpc/grpc-js";
+import type { Codec } from "../../proto/gen.d.ts";
+// @ts-types="../../proto/gen.d.ts"
+import {
+  argocdagentha,
+  authapi,
+  eventstreamapi,
+  haadminapi,
+  replicationapi,
+  versionapi,
+} from "../../proto/gen.js";
+
+/** Method names to definitions. */
+export type Methods = Record<string, grpc.MethodDefinition<unknown, unknown>>;
+
+const UNARY = { client: false, server: false };
+const SERVER = { client: false, server: true };
+const BIDI = { client: true, server: true };
+const CLIENT = { client: true, server: false };
+
+function method<Q, S>(
+  path: string,
+  request: Codec<Q>,
+  response: Codec<S>,
+  streams: { client: boolean; server: boolean },
+): grpc.MethodDefinition<Q, S> {
+  return {
+    path,
+    requestStream: streams.client,
+    responseStream: streams.server,
+    requestSerialize: (message) => Buffer.from(request.encode(message).finish()),
+    requestDeserialize: (bytes) => request.decode(bytes),
+    responseSerialize: (message) => Buffer.from(response.encode(message).finish()),
+    responseDeserialize: (bytes) => response.decode(bytes),
+  };
+}
+
+const ha = argocdagentha.v1;
+
+export const replicationService = {
+  Subscribe: method(
+    "/replicationapi.Replication/Subscribe",
+    replicationapi.ReplicationAck,
+    replicationapi.ReplicatedEvent,
+    BIDI,
+  ),
+  GetSnapshot: method(
+    "/replicationapi.Replication/GetSnapshot",
+    replicationapi.SnapshotRequest,
+    replicationapi.ReplicationSnapshot,
+    UNARY,
+  ),
+  Status: method(
+    "/replicationapi.Replication/Status",
+    replicationapi.StatusRequest,
+    replicationapi.ReplicationStatus,
+    UNARY,
+  ),
+  ConfirmMissingResources: method(
+    "/replicationapi.Replication/ConfirmMissingResources",
+    replicationapi.ConfirmMissingResourcesRequest,
+    replicationapi.ConfirmMissingResourcesResponse,
+    UNARY,
+  ),
+};
+
+export const linkService = {
+  Follow: method("/argocdagentha.v1.Link/Follow", ha.FollowerMessage, ha.LeaderMessage, BIDI),
+  Ask: method("/argocdagentha.v1.Link/Ask", ha.AskRequest, ha.AskResponse, UNARY),
+};
+
+export const operatorService = {
+  Watch: method("/argocdagentha.v1.Operator/Watch", ha.WatchRequest, ha.Report, SERVER),
+  WaitReplicated: method(
+    "/argocdagentha.v1.Operator/WaitReplicated",
+    ha.WaitReplicatedRequest,
+    ha.WaitReplicatedResponse,
+    UNARY,
+  ),
+};
+
+export const adminService = {
+  Status: method("/haadminapi.HAAdmin/Status", haadminapi.StatusRequest, haadminapi.HAStatusResponse, UNARY),
+  Promote: method(
+    "/haadminapi.HAAdmin/Promote",
+    haadminapi.PromoteRequest,
+    haadminapi.PromoteResponse,
+    UNARY,
+  ),
+  Demote: method("/haadminapi.HAAdmin/Demote", haadminapi.DemoteRequest, haadminapi.DemoteResponse, UNARY),
+};
+
+export const versionService = {
+  Version: method(
+    "/versionapi.Version/Version",
+    versionapi.VersionRequest,
+    versionapi.VersionResponse,
+    UNARY,
+  ),
+};
+
+export const authenticationService = {
+  Authenticate: method(
+    "/authapi.Authentication/Authenticate",
+    authapi.AuthRequest,
+    authapi.AuthResponse,
+    UNARY,
+  ),
+  RefreshToken: method(
+    "/authapi.Authentication/RefreshToken",
+    authapi.RefreshTokenRequest,
+    authapi.AuthResponse,
+    UNARY,
+  ),
+};
+
+export const eventStreamService = {
+  Subscribe: method(
+    "/eventstreamapi.EventStream/Subscribe",
+    eventstreamapi.Event,
+    eventstreamapi.Event,
+    BIDI,
+  ),
+  Push: method("/eventstreamapi.EventStream/Push", eventstreamapi.Event, eventstreamapi.PushSummary, CLIENT),
+  Ping: method(
+    "/eventstreamapi.EventStream/Ping",
+    eventstreamapi.PingRequest,
+    eventstreamapi.PongReply,
+    UNARY,
+  ),
+};

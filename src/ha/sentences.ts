@@ -1,0 +1,47 @@
+/** What the operator reads when a command is refused: what is true, why, and what to type next. */
+import type { Input, Model } from "./state.ts";
+
+const count = (n: number) => n.toLocaleString("en-US");
+
+/** Refusals; the first words of `replicating`, `alreadyActive` and `notActive` are the peer's. */
+export const refusals = {
+  busy: (command: string) => (m: Model): string =>
+    `cannot ${command}: a ${m.operation?.kind ?? "command"} is under way (${m.operation?.step ?? ""}); ` +
+    "wait a few seconds and run: ha status",
+  starting: (): string =>
+    "cannot promote: this principal is still starting; wait a few seconds and run: ha status",
+  alreadyActive: (): string => "already active",
+  replicating: (): string => "still replicating from peer — demote peer first, or use --force",
+  syncing: (m: Model): string =>
+    `cannot promote: replica is still syncing from "${m.peerAddress}"${progress(m)}; wait, or use --force`,
+  neverComplete: (m: Model): string =>
+    `cannot promote: this replica has never held a complete copy of "${m.peerAddress}"${progress(m)}; ` +
+    "wait for its first sync, or use --force and lose what it does not hold",
+  peerActive: (m: Model, i: Input): string =>
+    `cannot promote: peer "${m.peerAddress}" is ACTIVE ${epochText(i)}; demote it first (ha demote there), ` +
+    "or use --force",
+  notActive: (m: Model): string => `can only demote from active state, current: ${m.state}`,
+  notRecorded: (command: string, error: string): string =>
+    `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed`,
+};
+
+/** `in epoch 3 since 2026-01-01T00:00:00Z with 12 agents`, of the peer that an input carries. */
+export function epochText(input: Input): string {
+  const peer = "peer" in input ? input.peer : undefined;
+  if (!peer) return "";
+  const since = peer.sinceMs > 0 ? ` since ${new Date(peer.sinceMs).toISOString()}` : "";
+  return `in epoch ${peer.epoch}${since} with ${count(peer.connectedAgents)} agents`;
+}
+
+/** The explanation of a principal that follows, or would follow, its peer. */
+export function byPeer(model: Model, why: string): string {
+  const lead = why === "" ? "" : `${why}; `;
+  if (model.peerAddress === "") {
+    return `${lead}no peer is configured, so nothing is replicated: run ha promote here`;
+  }
+  return `${lead}waiting for peer "${model.peerAddress}" to be ACTIVE and answer`;
+}
+
+function progress({ progress: { done, total } }: Model): string {
+  return total > 0 ? ` (${count(done)} of ${count(total)} resources)` : "";
+}

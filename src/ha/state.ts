@@ -1,0 +1,128 @@
+/** The words of high availability: states, what is remembered, what goes in, what comes out. */
+
+/** The five states, as the peer writes them. */
+export const STATES = ["recovering", "syncing", "replicating", "disconnected", "active"] as const;
+export type State = (typeof STATES)[number];
+
+/** The role a principal prefers when nothing is remembered. */
+export type Role = "primary" | "replica";
+
+/** What a principal says about itself to its peer. */
+export interface Standing {
+  /** The principal's identity (a UUID); empty for a peer of another kind. */
+  uid: string;
+  version: string;
+  namespace: string;
+  state: State | "";
+  epoch: number;
+  /** Since when it is in this state, in unix ms. */
+  sinceMs: number;
+  connectedAgents: number;
+}
+
+/** What survives a restart, kept in the store. */
+export interface Memory {
+  role: "active" | "replica";
+  /** Raised by every promotion; the highest one this principal has claimed or followed. */
+  epoch: number;
+  /** Whether this store has ever held a complete copy of the active principal's resources. */
+  complete: boolean;
+  /** Was ACTIVE and has not caught up with the next active: what it holds may exist nowhere else. */
+  formerActive: boolean;
+}
+
+/** An operator's command under way. */
+export interface Operation {
+  kind: "start" | "promote" | "demote" | "supersede";
+  /** Whom to answer; 0 for what no operator asked. */
+  id: number;
+  force: boolean;
+  /** What it waits for. */
+  step: "asking" | "stopping" | "recording";
+}
+
+/** Everything `step` decides on. */
+export interface Model {
+  state: State;
+  sinceMs: number;
+  preferredRole: Role;
+  peerAddress: string;
+  memory: Memory;
+  /** The uid of this principal, which breaks a tie of epochs. */
+  uid: string;
+  /** A stream to the active peer has been answered and not broken since. */
+  streamLive: boolean;
+  progress: { done: number; total: number };
+  operation: Operation | undefined;
+  /** What the peer last said. */
+  peer: Standing | undefined;
+  /** The sentence for the operator about how this state came about. */
+  explanation: string;
+}
+
+/** What can happen to a principal. */
+export type Input =
+  | { type: "start"; memory: Memory | undefined }
+  | { type: "peerAnswer"; peer: Standing | undefined; error: string }
+  | { type: "stopped" }
+  | { type: "recorded"; error: string }
+  | { type: "welcomed"; peer: Standing | undefined; resumed: boolean }
+  | { type: "progress"; done: number; total: number }
+  | { type: "snapshotApplied" }
+  | { type: "streamLost"; reason: string }
+  | { type: "heard"; peer: Standing }
+  | { type: "promote"; id: number; force: boolean }
+  | { type: "demote"; id: number };
+
+export type InputType = Input["type"];
+
+export const INPUT_TYPES: readonly InputType[] = [
+  "start",
+  "peerAnswer",
+  "stopped",
+  "recorded",
+  "welcomed",
+  "progress",
+  "snapshotApplied",
+  "streamLost",
+  "heard",
+  "promote",
+  "demote",
+];
+
+/** What the driver must do, in order; results come back as inputs. */
+export type Effect =
+  /** Ask the peer what it is; comes back as `peerAnswer`. */
+  | { type: "askPeer"; afterMs?: number }
+  /** Make the memory durable; comes back as `recorded`. */
+  | { type: "record"; memory: Memory }
+  /** Make the memory durable; nothing waits for it, a failure is logged and shown. */
+  | { type: "remember"; memory: Memory }
+  /** Start following the peer (no-op while following). */
+  | { type: "follow" }
+  /** Stop following and let writes in flight end; comes back as `stopped`. */
+  | { type: "stopFollowing" }
+  /** Open the scope in which only the active serves. */
+  | { type: "serve" }
+  /** Let replicas catch up for a moment, then end that scope. */
+  | { type: "stopServing"; drain: boolean }
+  /** Answer an operator's command. */
+  | { type: "reply"; id: number; error: string };
+
+/** The model of a principal that has not started. */
+export function initialModel(
+  options: Pick<Model, "preferredRole" | "peerAddress" | "uid">,
+  nowMs: number,
+): Model {
+  return {
+    ...options,
+    state: "recovering",
+    sinceMs: nowMs,
+    memory: { role: "replica", epoch: 0, complete: false, formerActive: false },
+    streamLive: false,
+    progress: { done: 0, total: 0 },
+    operation: undefined,
+    peer: undefined,
+    explanation: "starting; nothing is known yet",
+  };
+}

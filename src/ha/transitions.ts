@@ -1,0 +1,469 @@
+/**
+ * The state machine, whole: every row says from which states, on which input, under which guard, to which state,
+ * with which sentence for the operator, and which effects follow, in order. The first row that matches applies.
+ * A row with `refuse` changes nothing and answers the operator.
+ *
+ * Reading order: start, promotion, demotion, the stream, supersession. No row leads to ACTIVE except the
+ * durable record of an operator's promotion or of a start (I13).
+ */
+import type { Effect, Input, InputType, Memory, Model, Operation, State } from "./state.ts";
+import { byPeer, epochText, refusals } from "./sentences.ts";
+
+/** One row of the table. */
+export interface Row {
+  name: string;
+  from: readonly State[];
+  on: InputType;
+  /** All must hold. */
+  when?: readonly Guard[];
+  /** The next state; undefined: it stays. */
+  to?: State;
+  /** The operator's sentence. */
+  says(model: Model, input: Input): string;
+  /** Nothing changes; the sentence is the answer to the operator's command. */
+  refuse?: true;
+  change?(model: Model, input: Input): Partial<Model>;
+  effects?(model: Model, input: Input): Effect[];
+}
+
+/** A condition on model and input; its name is what tests and the diagram show. */
+export interface Guard {
+  name: string;
+  holds(model: Model, input: Input): boolean;
+}
+
+const ANY: readonly State[] = ["recovering", "syncing", "replicating", "disconnected", "active"];
+const PASSIVE: readonly State[] = ["syncing", "replicating", "disconnected"];
+
+const guard = (name: string, holds: Guard["holds"]): Guard => ({ name, holds });
+const not = ({ name, holds }: Guard): Guard => guard(`not ${name}`, (m, i) => !holds(m, i));
+
+/** Guards by name. */
+export const GUARDS = {
+  busy: guard("an operation is under way", (m) => m.operation !== undefined),
+  forced: guard("--force", (_, i) => i.type === "promote" && i.force),
+  operationForced: guard("the promotion is forced", (m) => m.operation?.force === true),
+  hasPeer: guard("a peer is configured", (m) => m.peerAddress !== ""),
+  streamLive: guard("the stream is live", (m) => m.streamLive),
+  complete: guard("has held a complete copy", (m) => m.memory.complete),
+  resumed: guard("the stream is resumed", (_, i) => i.type === "welcomed" && i.resumed),
+  failed: guard("the record failed", (_, i) => i.type === "recorded" && i.error !== ""),
+  goesActive: guard("was active, or prefers primary and remembers nothing", (m, i) => startsActive(m, i)),
+  peerActive: guard("the peer is ACTIVE at the same or a higher epoch", (m, i) => peerOutranks(m, i)),
+  peerAhead: guard("the peer knows a higher epoch", (m, i) => peerEpoch(i) > m.memory.epoch),
+  superseded: guard(
+    "the peer's epoch is higher, or equal and ACTIVE with a lower uid",
+    (m, i) => outranked(m, i),
+  ),
+  starting: operation("start"),
+  promoting: operation("promote"),
+  demoting: operation("demote"),
+  superseding: operation("supersede"),
+} as const;
+
+function operation(kind: Operation["kind"]): Guard {
+  return guard(`${kind} is under way`, (m) => m.operation?.kind === kind);
+}
+
+function startsActive(model: Model, input: Input): boolean {
+  if (input.type !== "start") return false;
+  return input.memory ? input.memory.role === "active" : model.preferredRole === "primary";
+}
+
+function peerOutranks(model: Model, input: Input): boolean {
+  if (input.type !== "peerAnswer" || input.peer?.state !== "active") return false;
+  return input.peer.epoch >= model.memory.epoch;
+}
+
+function peerEpoch(input: Input): number {
+  return input.type === "peerAnswer" ? input.peer?.epoch ?? 0 : 0;
+}
+
+function outranked(model: Model, input: Input): boolean {
+  if (input.type !== "heard") return false;
+  const { epoch, state, uid } = input.peer;
+  if (epoch !== model.memory.epoch) return epoch > model.memory.epoch;
+  return state === "active" && uid !== "" && uid < model.uid;
+}
+
+const G = GUARDS;
+
+const asOperation = (kind: Operation["kind"], step: Operation["step"], input?: Input): Partial<Model> => ({
+  operation: {
+    kind,
+    step,
+    id: input && "id" in input ? input.id : 0,
+    force: input?.type === "promote" && input.force,
+  },
+});
+const atStep = (model: Model, step: Operation["step"]): Partial<Model> => ({
+  operation: model.operation && { ...model.operation, step },
+});
+const done = { operation: undefined };
+const answer = (model: Model, error = ""): Effect[] =>
+  model.operation?.id ? [{ type: "reply", id: model.operation.id, error }] : [];
+const record = (memory: Memory): Effect => ({ type: "record", memory });
+
+/** The memory of an ACTIVE after this promotion or start. */
+function asActive(model: Model): Memory {
+  const heard = Math.max(model.memory.epoch, model.peer?.epoch ?? 0);
+  const keep = model.operation?.kind === "start" && model.memory.role === "active";
+  const epoch = keep ? Math.max(1, model.memory.epoch) : heard + 1;
+  return { role: "active", epoch, complete: true, formerActive: false };
+}
+
+const asReplica = ({ memory }: Model): Memory => ({
+  ...memory,
+  role: "replica",
+  formerActive: memory.formerActive || memory.role === "active",
+});
+
+const caughtUp = ({ memory }: Model): Memory => ({ ...memory, complete: true, formerActive: false });
+
+/** What a welcome teaches: the leader's epoch. */
+function followed(model: Model, input: Input): Memory {
+  const epoch = input.type === "welcomed" ? input.peer?.epoch ?? 0 : 0;
+  return { ...model.memory, epoch: Math.max(model.memory.epoch, epoch) };
+}
+
+function learned(model: Model, input: Input): Partial<Model> {
+  const memory = followed(model, input);
+  const peer = input.type === "welcomed" && input.peer ? input.peer : model.peer;
+  return { memory, peer, streamLive: true };
+}
+
+function rememberIfNew(model: Model, input: Input): Effect[] {
+  const memory = followed(model, input);
+  return memory.epoch === model.memory.epoch ? [] : [{ type: "remember", memory }];
+}
+
+const START: Row[] = [
+  {
+    name: "start active",
+    from: ["recovering"],
+    on: "start",
+    when: [not(G.busy), G.goesActive, G.hasPeer],
+    says: (m) => `asking peer "${m.peerAddress}" whether it is ACTIVE before serving`,
+    change: (m, i) => ({ ...asOperation("start", "asking"), memory: memoryOf(m, i) }),
+    effects: () => [{ type: "askPeer" }],
+  },
+  {
+    name: "start active alone",
+    from: ["recovering"],
+    on: "start",
+    when: [not(G.busy), G.goesActive, not(G.hasPeer)],
+    says: () => "no peer is configured; recording the role before serving",
+    change: (m, i) => ({ ...asOperation("start", "recording"), memory: memoryOf(m, i) }),
+    effects: (
+      m,
+      i,
+    ) => [record(asActive({ ...m, ...asOperation("start", "recording"), memory: memoryOf(m, i) }))],
+  },
+  {
+    name: "start as replica",
+    from: ["recovering"],
+    on: "start",
+    when: [not(G.busy), not(G.goesActive)],
+    to: "syncing",
+    says: (m, i) =>
+      byPeer(m, memoryOf(m, i).complete ? "has a complete copy of an earlier time" : "has no copy yet"),
+    change: (m, i) => ({ memory: memoryOf(m, i) }),
+    effects: () => [{ type: "follow" }],
+  },
+  {
+    name: "start: the peer is active",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [G.starting, G.peerActive],
+    to: "syncing",
+    says: (m, i) =>
+      `peer "${m.peerAddress}" is ACTIVE ${epochText(i)}; this principal comes up as its replica`,
+    change: (m, i) => ({ ...done, memory: asReplica(m), peer: peerOf(m, i) }),
+    effects: (m) => [{ type: "remember", memory: asReplica(m) }, { type: "follow" }],
+  },
+  {
+    name: "start: the peer is ahead",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [G.starting, not(G.peerActive), G.peerAhead],
+    to: "syncing",
+    says: (m, i) =>
+      `peer "${m.peerAddress}" knows epoch ${
+        peerEpoch(i)
+      }, above our ${m.memory.epoch}, and is not ACTIVE; ` +
+      "this principal does not serve on its own: run ha promote on the side that shall serve",
+    change: (m, i) => ({ ...done, memory: asReplica(m), peer: peerOf(m, i) }),
+    effects: (m) => [{ type: "remember", memory: asReplica(m) }, { type: "follow" }],
+  },
+  {
+    name: "start: the peer is not active",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [G.starting, not(G.peerActive), not(G.peerAhead)],
+    says: () => "recording the role before serving",
+    change: (m, i) => ({ ...atStep(m, "recording"), peer: peerOf(m, i) }),
+    effects: (m, i) => [record(asActive({ ...m, peer: peerOf(m, i) }))],
+  },
+  {
+    name: "start: recorded",
+    from: ["recovering"],
+    on: "recorded",
+    when: [G.starting, not(G.failed)],
+    to: "active",
+    says: (m) => `serving agents, epoch ${asActive(m).epoch}`,
+    change: (m) => ({ ...done, memory: asActive(m) }),
+    effects: () => [{ type: "serve" }],
+  },
+  {
+    name: "start: the record failed",
+    from: ["recovering"],
+    on: "recorded",
+    when: [G.starting, G.failed],
+    says: (_, i) => `cannot go ACTIVE: the role could not be recorded: ${errorOf(i)}; asking again`,
+    change: (m) => atStep(m, "asking"),
+    effects: () => [{ type: "askPeer", afterMs: 1_000 }],
+  },
+];
+
+function memoryOf(model: Model, input: Input): Memory {
+  return input.type === "start" && input.memory ? input.memory : model.memory;
+}
+
+function peerOf(model: Model, input: Input): Model["peer"] {
+  return "peer" in input && input.peer ? input.peer : model.peer;
+}
+
+function errorOf(input: Input): string {
+  return "error" in input ? input.error : "";
+}
+
+const refuse = (
+  name: string,
+  from: readonly State[],
+  on: InputType,
+  when: Guard[],
+  says: Row["says"],
+): Row => ({
+  name,
+  from,
+  on,
+  when,
+  says,
+  refuse: true,
+});
+
+const PROMOTE: Row[] = [
+  refuse("promote: busy", ANY, "promote", [G.busy], refusals.busy("promote")),
+  refuse("promote: starting", ["recovering"], "promote", [not(G.busy)], refusals.starting),
+  refuse("promote: active", ["active"], "promote", [not(G.busy)], refusals.alreadyActive),
+  refuse(
+    "promote: replicating",
+    ["replicating"],
+    "promote",
+    [not(G.busy), not(G.forced)],
+    refusals.replicating,
+  ),
+  refuse(
+    "promote: syncing",
+    ["syncing"],
+    "promote",
+    [not(G.busy), not(G.forced), G.streamLive],
+    refusals.syncing,
+  ),
+  refuse(
+    "promote: never complete",
+    ["syncing", "disconnected"],
+    "promote",
+    [not(G.busy), not(G.forced), not(G.complete)],
+    refusals.neverComplete,
+  ),
+  {
+    name: "promote: ask",
+    from: PASSIVE,
+    on: "promote",
+    when: [not(G.busy), G.hasPeer],
+    says: (m) => `promotion asked for; asking peer "${m.peerAddress}" whether it is ACTIVE`,
+    change: (_, i) => asOperation("promote", "asking", i),
+    effects: () => [{ type: "askPeer" }],
+  },
+  {
+    name: "promote: alone",
+    from: PASSIVE,
+    on: "promote",
+    when: [not(G.busy), not(G.hasPeer)],
+    says: () => "promotion asked for; no peer is configured",
+    change: (_, i) => asOperation("promote", "stopping", i),
+    effects: () => [{ type: "stopFollowing" }],
+  },
+  {
+    name: "promote: the peer is active",
+    from: PASSIVE,
+    on: "peerAnswer",
+    when: [G.promoting, G.peerActive, not(G.operationForced)],
+    says: (m, i) => `promotion refused: ${refusals.peerActive(m, i)}`,
+    change: (m, i) => ({ ...done, peer: peerOf(m, i) }),
+    effects: (m, i) => answer(m, refusals.peerActive(m, i)),
+  },
+  {
+    name: "promote: stop following",
+    from: PASSIVE,
+    on: "peerAnswer",
+    when: [G.promoting],
+    says: (m, i) =>
+      peerOutranks(m, i)
+        ? `FORCED: peer "${m.peerAddress}" is ACTIVE ${epochText(i)} and is overridden`
+        : "promotion goes on; letting writes in flight end",
+    change: (m, i) => ({ ...atStep(m, "stopping"), peer: peerOf(m, i) }),
+    effects: () => [{ type: "stopFollowing" }],
+  },
+  {
+    name: "promote: record",
+    from: PASSIVE,
+    on: "stopped",
+    when: [G.promoting],
+    says: () => "promotion goes on; recording the new epoch",
+    change: (m) => ({ ...atStep(m, "recording"), streamLive: false }),
+    effects: (m) => [record(asActive(m))],
+  },
+  {
+    name: "promoted",
+    from: PASSIVE,
+    on: "recorded",
+    when: [G.promoting, not(G.failed)],
+    to: "active",
+    says: (m) => `promoted by an operator; serving agents, epoch ${asActive(m).epoch}`,
+    change: (m) => ({ ...done, memory: asActive(m) }),
+    effects: (m) => [{ type: "serve" }, ...answer(m)],
+  },
+  {
+    name: "promote: the record failed",
+    from: PASSIVE,
+    on: "recorded",
+    when: [G.promoting, G.failed],
+    says: (_, i) => `promotion undone: the new epoch could not be recorded: ${errorOf(i)}`,
+    change: () => done,
+    effects: (m, i) => [{ type: "follow" }, ...answer(m, refusals.notRecorded("promote", errorOf(i)))],
+  },
+];
+
+const DEMOTE: Row[] = [
+  refuse("demote: busy", ANY, "demote", [G.busy], refusals.busy("demote")),
+  refuse("demote: not active", [...PASSIVE, "recovering"], "demote", [not(G.busy)], refusals.notActive),
+  {
+    name: "demote: record",
+    from: ["active"],
+    on: "demote",
+    when: [not(G.busy)],
+    says: () => "demotion asked for; recording the role",
+    change: (_, i) => asOperation("demote", "recording", i),
+    effects: (m) => [record(asReplica(m))],
+  },
+  {
+    name: "demoted",
+    from: ["active"],
+    on: "recorded",
+    when: [G.demoting, not(G.failed)],
+    to: "syncing",
+    says: (m) => byPeer(m, "demoted by an operator"),
+    change: (m) => ({ ...done, memory: asReplica(m), streamLive: false, progress: { done: 0, total: 0 } }),
+    effects: (m) => [{ type: "stopServing", drain: true }, { type: "follow" }, ...answer(m)],
+  },
+  {
+    name: "demote: the record failed",
+    from: ["active"],
+    on: "recorded",
+    when: [G.demoting, G.failed],
+    says: (m, i) =>
+      `still ACTIVE, epoch ${m.memory.epoch}: the demotion could not be recorded: ${errorOf(i)}`,
+    change: () => done,
+    effects: (m, i) => answer(m, refusals.notRecorded("demote", errorOf(i))),
+  },
+];
+
+const STREAM: Row[] = [
+  {
+    name: "resumed",
+    from: PASSIVE,
+    on: "welcomed",
+    when: [G.resumed],
+    to: "replicating",
+    says: (m) => `the stream from "${m.peerAddress}" goes on where it broke`,
+    change: learned,
+    effects: rememberIfNew,
+  },
+  {
+    name: "welcomed",
+    from: PASSIVE,
+    on: "welcomed",
+    when: [not(G.resumed)],
+    says: (m) => `connected to "${m.peerAddress}"; bringing this copy up to date`,
+    change: (m, i) => ({ ...learned(m, i), progress: { done: 0, total: 0 } }),
+    effects: rememberIfNew,
+  },
+  {
+    name: "progress",
+    from: ["syncing", "disconnected", "replicating"],
+    on: "progress",
+    says: (m) => m.explanation,
+    change: (_, i) => i.type === "progress" ? { progress: { done: i.done, total: i.total } } : {},
+  },
+  {
+    name: "snapshot applied",
+    from: PASSIVE,
+    on: "snapshotApplied",
+    when: [G.streamLive],
+    to: "replicating",
+    says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
+    change: (m) => ({ memory: caughtUp(m) }),
+    effects: (m) =>
+      m.memory.complete && !m.memory.formerActive ? [] : [{ type: "remember", memory: caughtUp(m) }],
+  },
+  {
+    name: "stream lost",
+    from: ["replicating", "disconnected"],
+    on: "streamLost",
+    to: "disconnected",
+    says: (m, i) =>
+      `no stream from "${m.peerAddress}": ${i.type === "streamLost" ? i.reason : ""}; redialling`,
+    change: () => ({ streamLive: false }),
+  },
+  {
+    name: "not reached",
+    from: ["syncing"],
+    on: "streamLost",
+    says: (m, i) => byPeer(m, i.type === "streamLost" ? i.reason : ""),
+    change: () => ({ streamLive: false, progress: { done: 0, total: 0 } }),
+  },
+];
+
+const SUPERSEDE: Row[] = [
+  {
+    name: "superseded",
+    from: ["active"],
+    on: "heard",
+    when: [G.superseded, not(G.busy)],
+    says: (m, i) => `peer "${m.peerAddress}" has ${epochText(i)}, above our ${m.memory.epoch}; stepping down`,
+    change: (m, i) => ({ ...asOperation("supersede", "recording"), peer: peerOf(m, i) }),
+    effects: (m) => [{ type: "stopServing", drain: false }, record(asReplica(m))],
+  },
+  {
+    name: "stepped down",
+    from: ["active"],
+    on: "recorded",
+    when: [G.superseding],
+    to: "syncing",
+    says: (m) => byPeer(m, `superseded by epoch ${m.peer?.epoch ?? 0}`),
+    change: (m) => ({ ...done, memory: asReplica(m), streamLive: false, progress: { done: 0, total: 0 } }),
+    effects: () => [{ type: "follow" }],
+  },
+  {
+    name: "heard",
+    from: ANY,
+    on: "heard",
+    says: (m) => m.explanation,
+    change: (m, i) => ({ peer: peerOf(m, i) }),
+  },
+];
+
+/** The table. */
+export const TABLE: readonly Row[] = [...START, ...PROMOTE, ...DEMOTE, ...STREAM, ...SUPERSEDE];

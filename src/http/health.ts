@@ -1,0 +1,41 @@
+/**
+ * `/healthz` is for the GSLB: 200 only when ACTIVE, exactly as the peer answers. `/livez` is for Kubernetes: 200
+ * while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans and
+ * rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
+ */
+import { Hono } from "hono";
+import { type Context, lagMs } from "../runtime/context.ts";
+
+const DEFAULT_MAX_LAG_MS = 30_000;
+
+export function healthApp(ctx: Context): Hono {
+  const app = new Hono();
+  app.get("/healthz", (c) => {
+    if (!ctx.settings.haEnabled) return c.text("");
+    const { state } = ctx.model();
+    c.header("X-HA-State", state);
+    if (state === "active") return c.text("");
+    return c.text(`HA state: ${state} - not accepting traffic\n`, 503);
+  });
+  app.get("/livez", (c) => c.text("ok\n"));
+  app.get("/readyz", (c) => {
+    const given = c.req.query("maxLagMs");
+    const maxLagMs = given === undefined ? DEFAULT_MAX_LAG_MS : Number(given);
+    if (!Number.isFinite(maxLagMs) || maxLagMs < 0 || given === "") {
+      return c.text(
+        `maxLagMs="${(given ?? "").slice(0, 64)}" must be a number of milliseconds, e.g. 5000\n`,
+        400,
+      );
+    }
+    const { state, explanation } = ctx.model();
+    if (state === "active") return c.text("ready: active\n");
+    const lag = lagMs(ctx, Date.now());
+    if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {
+      return c.text(`ready: replicating, ${lag} ms behind\n`);
+    }
+    const why = lag === undefined ? explanation : `${lag} ms behind, allowed ${maxLagMs}; ${explanation}`;
+    return c.text(`not ready: ${state}: ${why}\n`, 503);
+  });
+  app.notFound((c) => c.text("not found; this port serves /healthz, /livez and /readyz?maxLagMs=\n", 404));
+  return app;
+}

@@ -1,0 +1,223 @@
+/**
+ * `/metrics`: the peer's HA and replication series by name and meaning, read from the running principal at each
+ * scrape, and a few of ours (`argocd_agent_ha_epoch`, `…_resources`, `…_held_keys`, `…_refused_changes_total`).
+ */
+import { Hono } from "hono";
+import { Counter, Gauge, Registry } from "prom-client";
+import { STATES } from "../ha/state.ts";
+import { type Context, lagMs } from "../runtime/context.ts";
+
+interface Series {
+  name: string;
+  help: string;
+  type: "gauge" | "counter";
+  labels?: readonly string[];
+  read(ctx: Context): number | [Record<string, string>, number][];
+}
+
+const gauge = (name: string, help: string, read: Series["read"], labels?: string[]): Series => ({
+  name,
+  help,
+  type: "gauge",
+  read,
+  ...(labels ? { labels } : {}),
+});
+const counter = (name: string, help: string, read: Series["read"], labels?: string[]): Series => ({
+  ...gauge(name, help, read, labels),
+  type: "counter",
+});
+
+const HA: Series[] = [
+  gauge(
+    "argocd_agent_ha_state",
+    "1 for the present HA state",
+    (ctx) => STATES.map((state) => [{ state }, ctx.model().state === state ? 1 : 0]),
+    ["state"],
+  ),
+  counter(
+    "argocd_agent_ha_transitions_total",
+    "State transitions",
+    (ctx) =>
+      Object.entries(ctx.counters.transitions).map(([label, n]) => {
+        const [from_state = "", to_state = ""] = label.split("|");
+        return [{ from_state, to_state }, n];
+      }),
+    ["from_state", "to_state"],
+  ),
+  counter("argocd_agent_ha_failovers_total", "Successful promotions", (ctx) => ctx.counters.failovers),
+  counter("argocd_agent_ha_failbacks_total", "Successful demotions", (ctx) => ctx.counters.failbacks),
+  counter(
+    "argocd_agent_ha_connections_rejected_total",
+    "Agent streams refused because of the state",
+    (ctx) =>
+      Object.entries(ctx.counters.connectionsRejected).map(([state, n]) => [
+        { state, reason: "not accepting connections" },
+        n,
+      ]),
+    ["state", "reason"],
+  ),
+  gauge("argocd_agent_ha_epoch", "Epoch of the last promotion known here", (ctx) => ctx.model().memory.epoch),
+  gauge("argocd_agent_ha_resources", "Replicated resources in this store", (ctx) => ctx.index.size),
+  gauge(
+    "argocd_agent_ha_complete",
+    "1 once this store has held a complete copy",
+    (ctx) => +ctx.model().memory.complete,
+  ),
+  gauge(
+    "argocd_agent_ha_held_keys",
+    "Received changes that cannot be written now",
+    (ctx) => ctx.following.heldTotal,
+  ),
+  counter(
+    "argocd_agent_ha_refused_changes_total",
+    "Changes of a peer that replication may not write",
+    (ctx) => ctx.counters.refused,
+  ),
+  gauge(
+    "argocd_agent_ha_replication_lag_seconds",
+    "Lag of this replica; 0 when ACTIVE",
+    (ctx) => lagSeconds(ctx),
+  ),
+  counter("argocd_agent_ha_replication_events_total", "Changes applied", (ctx) => ctx.counters.eventsApplied),
+  counter(
+    "argocd_agent_ha_replication_errors_total",
+    "Changes that failed",
+    (ctx) => ctx.counters.applyErrors,
+  ),
+];
+
+const REPLICATION: Series[] = [
+  counter(
+    "argocd_agent_replication_events_queued_total",
+    "Changes that entered the index",
+    (ctx) => ctx.index.head,
+  ),
+  counter("argocd_agent_replication_events_dropped_total", "Always 0: nothing is dropped", () => 0),
+  counter(
+    "argocd_agent_replication_events_forwarded_total",
+    "Changes sent to replicas",
+    (ctx) => ctx.counters.eventsForwarded,
+  ),
+  counter(
+    "argocd_agent_replication_forwarding_errors_total",
+    "Always 0: unsent changes stay in the index",
+    () => 0,
+  ),
+  gauge("argocd_agent_replication_replicas_connected", "Connected replicas", (ctx) => ctx.replicas.size),
+  gauge(
+    "argocd_agent_replication_queue_size",
+    "Changes waiting for the slowest replica",
+    (ctx) => Math.max(0, ...[...ctx.replicas].map((replica) => replica.pending)),
+  ),
+  gauge(
+    "argocd_agent_replication_last_sequence_number",
+    "Newest revision of the index",
+    (ctx) => ctx.index.head,
+  ),
+  gauge("argocd_agent_replication_client_connected", "1 while following", (ctx) => +ctx.following.connected),
+  gauge("argocd_agent_replication_client_lag_seconds", "Lag of this replica", (ctx) => lagSeconds(ctx)),
+  gauge(
+    "argocd_agent_replication_client_last_sequence_number",
+    "Last sequence number applied",
+    (ctx) => ctx.following.lastSequence,
+  ),
+  counter(
+    "argocd_agent_replication_client_events_received_total",
+    "Changes received",
+    (ctx) => ctx.counters.eventsReceived,
+  ),
+  counter(
+    "argocd_agent_replication_client_events_processed_total",
+    "Changes applied",
+    (ctx) => ctx.counters.eventsApplied,
+  ),
+  counter(
+    "argocd_agent_replication_client_events_errors_total",
+    "Failed writes",
+    (ctx) => ctx.counters.applyErrors,
+  ),
+  counter(
+    "argocd_agent_replication_client_events_dropped_total",
+    "Always 0: failed writes are held",
+    () => 0,
+  ),
+  counter(
+    "argocd_agent_replication_client_reconnect_attempts_total",
+    "Streams that ended",
+    (ctx) => ctx.counters.reconnects,
+  ),
+  counter(
+    "argocd_agent_replication_client_reconciliations_total",
+    "Snapshots and digest comparisons",
+    (ctx) => ctx.counters.snapshots,
+  ),
+  counter(
+    "argocd_agent_replication_client_sequence_gaps_total",
+    "Gaps in a Go primary's numbers",
+    (ctx) => ctx.counters.sequenceGaps,
+  ),
+];
+
+const GENERAL: Series[] = [
+  gauge(
+    "argocd_agent_build_info",
+    "Build of this principal",
+    (ctx) => [[{ version: ctx.version, git_revision: "" }, 1]],
+    ["version", "git_revision"],
+  ),
+  gauge("argocd_principal_connected_agents", "Connected agents", (ctx) => ctx.connectedAgents()),
+  gauge("process_resident_memory_bytes", "Resident memory", () => Deno.memoryUsage().rss),
+  gauge("process_start_time_seconds", "Start of the process", () => (Date.now() - performance.now()) / 1000),
+];
+
+function lagSeconds(ctx: Context): number {
+  if (ctx.model().state === "active") return 0;
+  const lag = lagMs(ctx, Date.now());
+  return lag === undefined ? Number.NaN : lag / 1000;
+}
+
+function register(registry: Registry, ctx: Context, series: Series): void {
+  const { name, help, labels = [], read } = series;
+  const rows = () => {
+    const value = read(ctx);
+    return typeof value === "number" ? [[{}, value] as [Record<string, string>, number]] : value;
+  };
+  const base = { name, help, labelNames: labels as string[], registers: [registry] };
+  if (series.type === "gauge") {
+    new Gauge({
+      ...base,
+      collect() {
+        this.reset();
+        for (const [set, value] of rows()) this.set(set, value);
+      },
+    });
+  } else {
+    new Counter({
+      ...base,
+      collect() {
+        this.reset();
+        for (const [set, value] of rows()) this.inc(set, value);
+      },
+    });
+  }
+}
+
+export function metricsApp(ctx: Context): Hono {
+  const registry = new Registry();
+  const series = ctx.settings.haEnabled ? [...GENERAL, ...HA, ...REPLICATION] : GENERAL;
+  for (const one of series) register(registry, ctx, one);
+  const app = new Hono();
+  app.get("/metrics", async (c) => {
+    c.header("Content-Type", registry.contentType);
+    return c.body(await registry.metrics());
+  });
+  app.notFound((c) => c.text("not found; this port serves /metrics\n", 404));
+  return app;
+}
+
+/** Every series, for docs/reference.md. */
+export const ALL_SERIES: readonly Pick<Series, "name" | "help" | "type">[] = [
+  ...GENERAL,
+  ...HA,
+  ...REPLICATION,
+];

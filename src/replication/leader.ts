@@ -1,0 +1,210 @@
+/**
+ * The leader's side of one `Link/Follow` stream: what to send to a replica next, and what it has applied.
+ *
+ * Intuition: the replica says where it stopped. If this index still knows that position, a cursor goes on from
+ * there. Otherwise the digest tables are compared, the replica names what it has in the buckets that differ, and
+ * only keys that differ travel, lower ranks first; then the cursor goes on from the revision at which the
+ * comparison was made. A key that changes meanwhile is sent as it is when its turn comes.
+ *
+ * Bounds: at most `windowChanges` changes are on the way unprocessed, a message carries at most
+ * `maxMessageChanges` changes and about `maxMessageBytes`; whatever the replica does, nothing else is kept for it.
+ */
+import { canResume, Cursor } from "../changes/cursor.ts";
+import { bucketOf } from "../changes/digest.ts";
+import type { ChangeIndex, Entry } from "../changes/index.ts";
+import { Marks } from "../changes/marks.ts";
+import { parseKey } from "../resources/keys.ts";
+import { rankOf } from "../resources/kinds.ts";
+
+/** The bounds of one stream. */
+export interface LeaderLimits {
+  windowChanges: number;
+  maxMessageChanges: number;
+  maxMessageBytes: number;
+  /** Keys that a replica may name in Have messages; more is a broken or hostile peer. */
+  maxHaveKeys: number;
+}
+
+export const LEADER_LIMITS: LeaderLimits = {
+  windowChanges: 2_000,
+  maxMessageChanges: 500,
+  maxMessageBytes: 1 << 20,
+  maxHaveKeys: 2_000_000,
+};
+
+/** One change on its way; `entry` undefined means that the key does not exist here. */
+export interface OutgoingChange {
+  key: string;
+  entry?: Entry;
+}
+
+/** One message of changes. */
+export interface Outgoing {
+  firstSequence: number;
+  changes: OutgoingChange[];
+  /** See `Changes.revision` in link.proto. */
+  revision: number;
+  snapshot: boolean;
+  snapshotEnd: boolean;
+  snapshotRemaining: number;
+}
+
+/** How a stream begins: resumed, or with the buckets to compare. */
+export interface Opening {
+  resumed: boolean;
+  differing: number[];
+}
+
+/** A replica broke the protocol; the message says how. */
+export class ProtocolError extends Error {}
+
+/** The leader's state of one stream. Pure: the transport calls `next` whenever something may have changed. */
+export class LeaderStream {
+  #phase: "hello" | "have" | "snapshot" | "live" = "hello";
+  #differing = new Set<number>();
+  readonly #have = new Map<string, string>();
+  #snapshot: string[] = [];
+  #snapshotAt = 0;
+  #cursor: Cursor;
+  #sequence = 0;
+  #processed = 0;
+  #applied = 0;
+  readonly #marks = new Marks();
+
+  constructor(private readonly index: ChangeIndex, private readonly limits: LeaderLimits = LEADER_LIMITS) {
+    this.#cursor = new Cursor(index, index.head);
+  }
+
+  /** The replica's first message. */
+  hello(resume: { session: string; revision: number }, buckets: Uint8Array): Opening {
+    if (this.#phase !== "hello") throw new ProtocolError("a second Hello on one stream");
+    if (canResume(this.index, resume)) {
+      this.#phase = "live";
+      this.#cursor = new Cursor(this.index, resume.revision);
+      this.#marks.push(0, resume.revision);
+      return { resumed: true, differing: [] };
+    }
+    const differing = this.index.digests.differing(buckets);
+    this.#differing = new Set(differing);
+    this.#phase = "have";
+    return { resumed: false, differing };
+  }
+
+  /** What the replica has in the buckets that differ; the last call starts the snapshot. */
+  have(entries: readonly { key: string; digest: string }[], last: boolean): void {
+    if (this.#phase !== "have") throw new ProtocolError("Have without a comparison");
+    for (const { key, digest } of entries) {
+      if (!this.#differing.has(bucketOf(key))) throw new ProtocolError("Have names a bucket not asked for");
+      if (!parseKey(key)) throw new ProtocolError("Have names a malformed key");
+      this.#have.set(key, digest);
+      if (this.#have.size > this.limits.maxHaveKeys) throw new ProtocolError("Have names too many keys");
+    }
+    if (last) this.#begin();
+  }
+
+  /** The replica's progress; numbers beyond what was sent are a protocol error. */
+  ack(processed: number, applied: number): void {
+    if (processed > this.#sequence || applied > processed) {
+      throw new ProtocolError(`acknowledged ${applied}/${processed} of ${this.#sequence} sent`);
+    }
+    this.#processed = Math.max(this.#processed, processed);
+    this.#applied = Math.max(this.#applied, applied);
+  }
+
+  /** The next message to send, or undefined when there is nothing to send or the window is full. */
+  next(): Outgoing | undefined {
+    if (this.#phase === "snapshot") return this.#nextOfSnapshot();
+    if (this.#phase !== "live") return undefined;
+    const room = this.#room();
+    if (room === 0) return undefined;
+    const changes: OutgoingChange[] = [];
+    let bytes = 0;
+    while (changes.length < room && bytes < this.limits.maxMessageBytes) {
+      const [entry] = this.#cursor.read(1);
+      if (!entry) break;
+      changes.push({ key: entry.key, entry });
+      bytes += entry.payload.length;
+    }
+    if (changes.length === 0) return undefined;
+    return this.#message(changes, { revision: this.#cursor.revision });
+  }
+
+  /** Whether a snapshot is complete or was not needed: the stream is live. */
+  get live(): boolean {
+    return this.#phase === "live";
+  }
+
+  /** Changes waiting to be sent. */
+  get pending(): number {
+    return this.#snapshot.length - this.#snapshotAt + this.#cursor.pending;
+  }
+
+  /** The last sequence number sent. */
+  get sent(): number {
+    return this.#sequence;
+  }
+
+  /** Everything up to this sequence number is durable at the replica. */
+  get applied(): number {
+    return this.#applied;
+  }
+
+  /** Everything up to this revision of the index is durable at the replica; 0 during a snapshot. */
+  get appliedRevision(): number {
+    return this.#phase === "live" ? this.#marks.reached(this.#applied) : 0;
+  }
+
+  /** Whether the replica has durably applied everything that the index holds now. */
+  get caughtUp(): boolean {
+    return this.#phase === "live" && this.#applied === this.#sequence && this.#cursor.pending === 0;
+  }
+
+  #room(): number {
+    const room = this.limits.windowChanges - (this.#sequence - this.#processed);
+    return Math.max(0, Math.min(room, this.limits.maxMessageChanges));
+  }
+
+  #begin(): void {
+    const wanted: { key: string; rank: number }[] = [];
+    const add = (key: string) => wanted.push({ key, rank: rankOf({ kind: key.slice(0, key.indexOf("/")) }) });
+    for (const entry of this.index.live()) {
+      if (!this.#differing.has(bucketOf(entry.key))) continue;
+      if (this.#have.get(entry.key) !== entry.digest) add(entry.key);
+      this.#have.delete(entry.key);
+    }
+    for (const key of this.#have.keys()) add(key);
+    this.#have.clear();
+    this.#snapshot = wanted.sort((a, b) => a.rank - b.rank).map(({ key }) => key);
+    this.#cursor = new Cursor(this.index, this.index.head);
+    this.#phase = "snapshot";
+  }
+
+  #nextOfSnapshot(): Outgoing | undefined {
+    const remaining = this.#snapshot.length - this.#snapshotAt;
+    const room = Math.min(this.#room(), remaining);
+    if (room === 0 && remaining > 0) return undefined;
+    const changes: OutgoingChange[] = [];
+    let bytes = 0;
+    while (changes.length < room && bytes < this.limits.maxMessageBytes) {
+      const key = this.#snapshot[this.#snapshotAt++] as string;
+      const entry = this.index.get(key);
+      changes.push(entry && !entry.deleted ? { key, entry } : { key });
+      bytes += entry?.payload.length ?? 0;
+    }
+    const left = this.#snapshot.length - this.#snapshotAt;
+    if (left > 0) return this.#message(changes, { snapshot: true, snapshotRemaining: left });
+    this.#phase = "live";
+    this.#snapshot = [];
+    this.#snapshotAt = 0;
+    return this.#message(changes, { snapshot: true, snapshotEnd: true, revision: this.#cursor.revision });
+  }
+
+  #message(changes: OutgoingChange[], rest: Partial<Outgoing>): Outgoing {
+    const firstSequence = this.#sequence + 1;
+    this.#sequence += changes.length;
+    const revision = rest.revision ?? 0;
+    if (revision > 0) this.#marks.push(this.#sequence, revision);
+    const defaults = { revision, snapshot: false, snapshotEnd: false, snapshotRemaining: 0 };
+    return { ...defaults, ...rest, firstSequence, changes };
+  }
+}

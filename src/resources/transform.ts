@@ -1,0 +1,88 @@
+/**
+ * Which fields travel. The *replicated form* of an object is what both sides must agree on: everything except
+ * what the API server owns (UID, versions, times, managedFields), what only this cluster means (owner UIDs) and
+ * what is a one-time request (the refresh annotation). Its canonical JSON (RFC 8785) is what digests are taken
+ * of, so two principals in sync have equal digests although every UID differs.
+ *
+ * The source UID travels as the peer's `source-uid` annotation: the first source's UID, kept over any number of
+ * failovers, so agents see the same identity whoever is ACTIVE.
+ */
+import { type ApiObject, type OwnerReference, SOURCE_UID } from "./object.ts";
+import type { Kind } from "./kinds.ts";
+
+const SERVER_OWNED = [
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "selfLink",
+  "managedFields",
+  "generateName",
+];
+
+const NOT_REPLICATED_ANNOTATIONS = [
+  "kubectl.kubernetes.io/last-applied-configuration",
+  "argocd.argoproj.io/refresh",
+];
+
+/** The replicated form of an object of this kind. Pure: the input is not changed. */
+export function replicatedForm(object: ApiObject, kind: Kind): ApiObject {
+  const metadata = { ...object.metadata };
+  for (const field of SERVER_OWNED) delete metadata[field];
+  const annotations = { ...metadata.annotations };
+  for (const name of NOT_REPLICATED_ANNOTATIONS) delete annotations[name];
+  if (kind.stampsSourceUid && !annotations[SOURCE_UID] && object.metadata.uid) {
+    annotations[SOURCE_UID] = object.metadata.uid;
+  }
+  const owners = (metadata.ownerReferences ?? []).filter(isApplicationSetOwner).map(({ uid: _, ...rest }) =>
+    rest
+  );
+  setOrDelete(metadata, "annotations", Object.keys(annotations).length > 0 ? annotations : undefined);
+  setOrDelete(metadata, "labels", nonEmpty(metadata.labels) ? metadata.labels : undefined);
+  setOrDelete(metadata, "finalizers", metadata.finalizers?.length ? metadata.finalizers : undefined);
+  setOrDelete(metadata, "ownerReferences", owners.length > 0 ? owners : undefined);
+  return { ...object, metadata };
+}
+
+/**
+ * The ApplicationSets that own an object of this form. Other owners never travel: their UIDs do not exist in
+ * the other cluster, whose garbage collector would delete the copy.
+ */
+export function owners(form: ApiObject): OwnerReference[] {
+  return (form.metadata.ownerReferences ?? []).filter(isApplicationSetOwner);
+}
+
+/**
+ * The object to write on the replica: the form with owner references that name this cluster's UIDs. An owner
+ * that `uidOf` does not know is left out; `missing` names it, so that the reference can be repaired later.
+ */
+export function localize(
+  form: ApiObject,
+  uidOf: (owner: OwnerReference) => string | undefined,
+): { object: ApiObject; missing: OwnerReference[] } {
+  const missing: OwnerReference[] = [];
+  const references: OwnerReference[] = [];
+  for (const owner of owners(form)) {
+    const uid = uidOf(owner);
+    if (uid === undefined) missing.push(owner);
+    else references.push({ ...owner, uid });
+  }
+  const metadata = { ...form.metadata };
+  setOrDelete(metadata, "ownerReferences", references.length > 0 ? references : undefined);
+  return { object: { ...form, metadata }, missing };
+}
+
+function isApplicationSetOwner(owner: OwnerReference): boolean {
+  return owner.kind === "ApplicationSet" && owner.apiVersion.startsWith("argoproj.io/");
+}
+
+function nonEmpty(map: Record<string, string> | undefined): boolean {
+  return map !== undefined && Object.keys(map).length > 0;
+}
+
+function setOrDelete<T extends object>(target: T, field: keyof T, value: T[keyof T] | undefined): void {
+  if (value === undefined) delete target[field];
+  else target[field] = value;
+}

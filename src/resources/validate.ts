@@ -1,0 +1,42 @@
+/**
+ * What a replica accepts from its peer. A peer is authenticated, not trusted: a change whose key is malformed,
+ * whose kind, namespace or Secret type replication does not carry, or whose object is not the one its key
+ * names, is refused with the reason, counted, and never written.
+ */
+import { type ApiObject, objectProblem } from "./object.ts";
+import { type Key, keyOfObject, parseKey } from "./keys.ts";
+import { type Kind, kindOf, mayReplicate } from "./kinds.ts";
+
+/** An accepted change or the reason why it is not. */
+export type Verdict = { ok: true; object?: ApiObject; kind?: Kind } | { ok: false; reason: string };
+
+/** Checks a deletion of `key`. */
+export function acceptDelete(key: Key, principalNamespace: string): Verdict {
+  const parts = parseKey(key);
+  if (!parts) return { ok: false, reason: "malformed key" };
+  if (!mayReplicate(parts, principalNamespace)) {
+    return { ok: false, reason: `${parts.kind} in namespace "${parts.namespace}" is not replicated` };
+  }
+  return { ok: true };
+}
+
+/** Checks an object that a peer sent for `key`; `json` is its text. */
+export function acceptObject(key: Key, json: string, principalNamespace: string): Verdict {
+  const named = acceptDelete(key, principalNamespace);
+  if (!named.ok) return named;
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return { ok: false, reason: "the object is not JSON" };
+  }
+  const problem = objectProblem(value);
+  if (problem) return { ok: false, reason: problem };
+  const object = value as ApiObject;
+  if (keyOfObject(object) !== key) {
+    return { ok: false, reason: `the object is ${keyOfObject(object).slice(0, 300)}` };
+  }
+  const kind = kindOf(object, principalNamespace);
+  if (!kind) return { ok: false, reason: "this kind of object, Secret or ConfigMap is not replicated" };
+  return { ok: true, object, kind };
+}

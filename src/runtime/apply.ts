@@ -1,0 +1,91 @@
+/**
+ * Applying one change on a replica: check it, give owner references this cluster's UIDs, write it. An
+ * Application that arrives before its ApplicationSet is written without the reference, and gets it when the
+ * ApplicationSet comes.
+ */
+import type { IncomingChange } from "../replication/applier.ts";
+import type { ApiObject, OwnerReference } from "../resources/object.ts";
+import { type Key, keyOf } from "../resources/keys.ts";
+import { localize, replicatedForm } from "../resources/transform.ts";
+import { acceptDelete, acceptObject } from "../resources/validate.ts";
+import type { Store } from "../store/port.ts";
+import type { Counters } from "./context.ts";
+
+/** Owner references waiting for their owner are remembered for at most this many Applications. */
+const MAX_ORPHANS = 100_000;
+
+export class ChangeWriter {
+  readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
+  #orphanCount = 0;
+
+  /** @param beforeWrite called with each key that is about to be overwritten or deleted */
+  constructor(
+    private readonly store: Store,
+    private readonly principalNamespace: string,
+    private readonly counters: Counters,
+    private readonly beforeWrite: (key: Key, next: ApiObject | undefined) => Promise<void> = () =>
+      Promise.resolve(),
+  ) {}
+
+  /** Applies a change; resolves when it is durable. @throws Error with the reason why it cannot be */
+  async apply(change: IncomingChange): Promise<void> {
+    const verdict = change.object === undefined
+      ? acceptDelete(change.key, this.principalNamespace)
+      : acceptObject(change.key, change.object, this.principalNamespace);
+    if (!verdict.ok) {
+      this.counters.refused++;
+      throw new Error(`refused: ${verdict.reason}`);
+    }
+    this.#forgetOrphan(change.key);
+    const { object, kind } = verdict;
+    if (!object || !kind) {
+      await this.beforeWrite(change.key, undefined);
+      await this.store.write({ op: "delete", key: change.key });
+      return;
+    }
+    const form = replicatedForm(object, kind);
+    await this.beforeWrite(change.key, form);
+    await this.#put(change.key, form);
+    if (object.kind === "ApplicationSet") await this.#repair(change.key);
+  }
+
+  async #put(key: Key, form: ApiObject): Promise<void> {
+    const references = form.metadata.ownerReferences ?? [];
+    const uids = new Map<string, string>();
+    for (const owner of references) {
+      const found = await this.store.get(ownerKey(form, owner));
+      if (found) uids.set(owner.name, found.metadata.uid);
+    }
+    const { object, missing } = localize(form, (owner) => uids.get(owner.name));
+    for (const owner of missing) this.#rememberOrphan(ownerKey(form, owner), key, form);
+    await this.store.write({ op: "put", object });
+  }
+
+  async #repair(owner: Key): Promise<void> {
+    const orphans = this.#orphans.get(owner);
+    if (!orphans) return;
+    this.#orphans.delete(owner);
+    this.#orphanCount -= orphans.size;
+    for (const [key, form] of orphans) await this.#put(key, form);
+  }
+
+  #rememberOrphan(owner: Key, key: Key, form: ApiObject): void {
+    if (this.#orphanCount >= MAX_ORPHANS) return;
+    const orphans = this.#orphans.get(owner) ?? new Map<Key, ApiObject>();
+    this.#orphans.set(owner, orphans);
+    if (!orphans.has(key)) this.#orphanCount++;
+    orphans.set(key, form);
+  }
+
+  #forgetOrphan(key: Key): void {
+    for (const [owner, orphans] of this.#orphans) {
+      if (!orphans.delete(key)) continue;
+      this.#orphanCount--;
+      if (orphans.size === 0) this.#orphans.delete(owner);
+    }
+  }
+}
+
+function ownerKey(form: ApiObject, owner: OwnerReference): Key {
+  return keyOf("ApplicationSet", form.metadata.namespace ?? "", owner.name);
+}

@@ -1,0 +1,104 @@
+/** Effects of the state machine, performed. */
+import { delay } from "@std/async/delay";
+import type { Effect, Model } from "../ha/state.ts";
+import type { TlsFiles } from "../tls/files.ts";
+import type { Context } from "./context.ts";
+import type { EffectRunner } from "./driver.ts";
+import type { Follower } from "./follow.ts";
+import { writeMemory } from "./memory.ts";
+import { askPeer } from "./peer.ts";
+
+/** How long a demotion waits for replicas to apply what they do not have yet. */
+const DRAIN_MS = 5_000;
+const DRAIN_LOOK_MS = 10;
+/** How often an ACTIVE asks its peer: this is how it learns of a higher epoch. */
+const ASK_EVERY_MS = 5_000;
+
+/** Opens and ends what only the active does, and everything else that the state machine asks for. */
+export class Effects {
+  #scope: AbortController | undefined;
+  #answeredAtMs = 0;
+
+  constructor(
+    private readonly ctx: Context,
+    private readonly tls: TlsFiles,
+    private readonly follower: Follower,
+  ) {}
+
+  get scope(): AbortSignal | undefined {
+    return this.#scope?.signal;
+  }
+
+  /** Whether the peer answered an ACTIVE's question lately. */
+  get peerAnswers(): boolean {
+    return Date.now() - this.#answeredAtMs < 3 * ASK_EVERY_MS;
+  }
+
+  readonly run: EffectRunner = (effect) => {
+    switch (effect.type) {
+      case "askPeer":
+        this.#ask(effect.afterMs ?? 0);
+        return;
+      case "record":
+        return this.#record(effect);
+      case "remember":
+        return this.#remember(effect);
+      case "follow":
+        this.follower.start();
+        return;
+      case "stopFollowing":
+        this.follower.stop().then(() => this.ctx.input({ type: "stopped" }));
+        return;
+      case "serve":
+        this.#scope = new AbortController();
+        this.#watchPeer(this.#scope.signal);
+        return;
+      case "stopServing":
+        return this.stopServing(effect.drain);
+    }
+  };
+
+  /** Lets replicas catch up for a bounded time where `drain`, then ends every stream of the active. */
+  async stopServing(drain: boolean): Promise<void> {
+    const until = Date.now() + (drain ? DRAIN_MS : 0);
+    const behind = () =>
+      [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
+    while (behind() && Date.now() < until) await delay(DRAIN_LOOK_MS);
+    this.#scope?.abort();
+    this.#scope = undefined;
+  }
+
+  async #ask(afterMs: number): Promise<void> {
+    if (afterMs > 0) await delay(afterMs);
+    const answer = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+    this.ctx.input({ type: "peerAnswer", ...answer });
+  }
+
+  async #record({ memory }: Extract<Effect, { type: "record" }>): Promise<void> {
+    const error = await this.#write(memory);
+    this.ctx.input({ type: "recorded", error });
+  }
+
+  async #remember({ memory }: Extract<Effect, { type: "remember" }>): Promise<void> {
+    const error = await this.#write(memory);
+    if (error) this.ctx.log.error("role and epoch could not be remembered", { error });
+  }
+
+  #write(memory: Model["memory"]): Promise<string> {
+    return writeMemory(this.ctx.store, this.ctx.settings.namespace, memory)
+      .then(() => "", (error) => (error as Error).message);
+  }
+
+  async #watchPeer(signal: AbortSignal): Promise<void> {
+    if (this.ctx.settings.peerAddress === "") return;
+    while (!signal.aborted) {
+      const { peer } = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+      if (signal.aborted) return;
+      if (peer) {
+        this.#answeredAtMs = Date.now();
+        this.ctx.input({ type: "heard", peer });
+      }
+      await delay(ASK_EVERY_MS, { signal }).catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
+import { hash } from "node:crypto";
+import { canonicalize } from "@std/json/canonicalize";
+import type { Digest } from "../changes/digest.ts";
+import type { ChangeIndex } from "../changes/index.ts";
+import type { ApiObject } from "../resources/object.ts";
+import { keyOfObject } from "../resources/keys.ts";
+import { type Kind, kindOf } from "../resources/kinds.ts";
+import { replicatedForm } from "../resources/transform.ts";
+import type { Store, StoreEvent } from "../store/port.ts";
+
+/** The digest of a resource: of its key and canonical content. */
+export function digestOf(key: string, payload: string): Digest {
+  return hash("sha256", `${key}\n${payload}`, "hex").slice(0, 32);
+}
+
+/** The replicated form of an object as canonical JSON. */
+export function payloadOf(object: ApiObject, kind: Kind): string {
+  return canonicalize(replicatedForm(object, kind));
+}
+
+/** Feeds `index` from `store` until the signal aborts. */
+export class Feed {
+  readonly #synced = Promise.withResolvers<void>();
+  #unseen: Set<string> | undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly index: ChangeIndex,
+    private readonly principalNamespace: string,
+  ) {}
+
+  /** Resolves when the index has everything that the store had at the start. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** Runs until the signal aborts. @throws StoreError when the store cannot be read */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      for await (const events of this.store.watch(signal)) for (const event of events) this.#take(event);
+    } catch (error) {
+      this.#synced.promise.catch(() => {});
+      this.#synced.reject(error);
+      throw error;
+    }
+  }
+
+  #take(event: StoreEvent): void {
+    const now = Date.now();
+    switch (event.type) {
+      case "reset":
+        this.#unseen = new Set([...this.index.live()].map((entry) => entry.key));
+        break;
+      case "synced":
+        for (const key of this.#unseen ?? []) this.index.remove(key, "", now);
+        this.#unseen = undefined;
+        this.#synced.resolve();
+        break;
+      case "delete":
+        this.index.remove(event.key, event.resourceVersion, now);
+        break;
+      case "put": {
+        const { object } = event;
+        const key = keyOfObject(object);
+        const version = object.metadata.resourceVersion;
+        const kind = kindOf(object, this.principalNamespace);
+        this.#unseen?.delete(key);
+        if (!kind) {
+          this.index.remove(key, version, now);
+          break;
+        }
+        const payload = payloadOf(object, kind);
+        this.index.put(key, { payload, digest: digestOf(key, payload), version, now });
+      }
+    }
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Every flag of `principal`, as data: parsing, help, shell completion and docs/reference.md come from here. Names,
+ * environment variables and defaults are the peer's where it has the flag.
+ */
+
+export type FlagType = "string" | "bool" | "int" | "duration" | "list";
+
+export interface Flag {
+  name: string;
+  /** Suffix of ARGOCD_PRINCIPAL_, or the whole name in `envWhole`. */
+  env?: string;
+  envWhole?: string;
+  type: FlagType;
+  default: string;
+  help: string;
+  /** A flag of the peer that is accepted and not served yet. */
+  later?: true;
+}
+
+export const ENV_PREFIX = "ARGOCD_PRINCIPAL_";
+
+const flag = (name: string, type: FlagType, value: string, help: string, env?: string): Flag => ({
+  name,
+  type,
+  default: value,
+  help,
+  env: env ?? name.toUpperCase().replaceAll("-", "_"),
+});
+
+/** A flag of ours, without an environment variable of the peer's. */
+const ours = flag;
+
+const later = (name: string, type: FlagType, value: string, env?: string): Flag => ({
+  ...flag(name, type, value, "not served yet", env),
+  later: true,
+});
+
+export const FLAGS: readonly Flag[] = [
+  flag("listen-host", "string", "", "address to listen on; empty: all"),
+  flag("listen-port", "int", "8443", "port for agents and replication"),
+  flag("namespace", "string", "", "the principal's namespace (-n); required"),
+  ours("store", "string", "", "sqlite:FILE; default: sqlite:principal.db in the data directory"),
+  ours("data-dir", "string", "argocd-agent-ha-data", "directory of the embedded store"),
+  flag("auth", "string", "", "how clients are identified: mtls:[subject:|uri:]REGEX with one group"),
+  flag(
+    "tls-cert",
+    "string",
+    "",
+    "server certificate (PEM); also our client certificate towards the peer",
+    "TLS_SERVER_CERT_PATH",
+  ),
+  flag("tls-key", "string", "", "its private key (PEM)", "TLS_SERVER_KEY_PATH"),
+  flag(
+    "root-ca-path",
+    "string",
+    "",
+    "CA of client certificates and of the peer (PEM)",
+    "TLS_SERVER_ROOT_CA_PATH",
+  ),
+  flag(
+    "require-client-certs",
+    "bool",
+    "false",
+    "refuse clients without a certificate; forced by mtls auth",
+    "TLS_CLIENT_CERT_REQUIRE",
+  ),
+  flag("tls-min-version", "string", "tls1.3", "tls1.2 or tls1.3"),
+  flag("jwt-key", "string", "", "RSA private key (PKCS#8 PEM) that signs agents' tokens", "JWT_KEY_PATH"),
+  flag("insecure-jwt-generate", "bool", "false", "make a signing key at each start", "JWT_ALLOW_GENERATE"),
+  flag("grpc-max-message-size", "int", "209715200", "largest message in bytes"),
+  flag("metrics-port", "int", "8000", "port of /metrics; 0: off"),
+  flag("healthz-port", "int", "8003", "port of /healthz, /livez and /readyz", "HEALTH_CHECK_PORT"),
+  flag("log-level", "string", "info", "trace, debug, info, warn or error"),
+  flag("log-format", "string", "text", "text or json"),
+  flag("ha-enabled", "bool", "false", "replicate to, or follow, a peer"),
+  flag("ha-preferred-role", "string", "primary", "primary or replica, when nothing is remembered"),
+  flag("ha-peer-address", "string", "", "host:port of the other principal"),
+  flag("ha-admin-port", "int", "8405", "port of HAAdmin on 127.0.0.1"),
+  flag(
+    "ha-allowed-replication-clients",
+    "list",
+    "",
+    "identities that may replicate from us, comma separated",
+  ),
+  ours(
+    "ha-allow-any-replication-client",
+    "bool",
+    "false",
+    "let any client certificate replicate: every agent reads everything",
+  ),
+  flag(
+    "ha-replication-initial-ack-timeout",
+    "duration",
+    "5m",
+    "how long a replica of the plain contract may take for its first acknowledgement",
+  ),
+  ours("ha-peer-check-timeout", "duration", "3s", "how long the peer is asked before going ACTIVE"),
+  ours("ha-plain-contract", "bool", "false", "speak only the peer's replication contract, in both roles"),
+  flag(
+    "ha-failover-timeout",
+    "duration",
+    "30s",
+    "accepted, and without effect in the peer too: a principal never promotes itself",
+  ),
+  later("allowed-namespaces", "list", ""),
+  later("destination-based-mapping", "bool", "false"),
+  later("label-selector", "string", ""),
+  later("namespace-create-enable", "bool", "false"),
+  later("namespace-create-pattern", "string", ""),
+  later("namespace-create-labels", "list", ""),
+  later("tls-secret-name", "string", "argocd-agent-principal-tls"),
+  later("insecure-tls-generate", "bool", "false", "TLS_SERVER_ALLOW_GENERATE"),
+  later("insecure-plaintext", "bool", "false"),
+  later("tls-ca-secret-name", "string", "argocd-agent-ca", "TLS_SERVER_ROOT_CA_SECRET_NAME"),
+  later("client-cert-subject-match", "bool", "false", "TLS_CLIENT_CERT_MATCH_SUBJECT"),
+  later("tls-max-version", "string", ""),
+  later("tls-ciphersuites", "list", ""),
+  later("jwt-secret-name", "string", "argocd-agent-jwt"),
+  later("enable-websocket", "bool", "false"),
+  later("keepalive-min-interval", "duration", "0", "KEEP_ALIVE_MIN_INTERVAL"),
+  later("event-processors", "int", "10"),
+  later("pprof-port", "int", "0"),
+  later("full-detail", "list", ""),
+  later("enable-resource-proxy", "bool", "true"),
+  later("resource-proxy-address", "string", "argocd-agent-resource-proxy:9090"),
+  later("resource-proxy-secret-name", "string", "argocd-agent-resource-proxy-tls"),
+  later("resource-proxy-cert-path", "string", "", "RESOURCE_PROXY_TLS_CERT_PATH"),
+  later("resource-proxy-key-path", "string", "", "RESOURCE_PROXY_TLS_KEY_PATH"),
+  later("resource-proxy-ca-secret-name", "string", "argocd-agent-ca"),
+  later("resource-proxy-ca-path", "string", "", "RESOURCE_PROXY_TLS_CA_PATH"),
+  later("enable-self-cluster-registration", "bool", "false"),
+  later("self-registration-client-cert-secret", "string", ""),
+  later("redis-server-address", "string", "argocd-redis:6379"),
+  later("redis-compression-type", "string", "gzip"),
+  { ...later("redis-password", "string", ""), envWhole: "REDIS_PASSWORD" },
+  { ...later("redis-creds-dir-path", "string", ""), envWhole: "REDIS_CREDS_DIR_PATH" },
+  later("disable-redis-proxy", "bool", "false"),
+  later("redis-tls-enabled", "bool", "false"),
+  later("redis-proxy-server-tls-cert", "string", "", "REDIS_PROXY_SERVER_TLS_CERT_PATH"),
+  later("redis-proxy-server-tls-key", "string", "", "REDIS_PROXY_SERVER_TLS_KEY_PATH"),
+  later("redis-proxy-server-tls-secret-name", "string", "argocd-redis-proxy-tls"),
+  later("redis-ca-path", "string", ""),
+  later("redis-ca-secret-name", "string", "argocd-redis-tls"),
+  later("redis-tls-insecure", "bool", "false"),
+  later("otlp-address", "string", ""),
+  later("otlp-insecure", "bool", "false"),
+  later("kubeconfig", "string", ""),
+  later("kubecontext", "string", ""),
+];
+
+/** The environment variable of a flag. */
+export function envOf(flag: Flag): string {
+  return flag.envWhole ?? ENV_PREFIX + flag.env;
+}

@@ -1,0 +1,82 @@
+/**
+ * The replication client: dial the peer, follow it in our own contract or the plain one, and when the stream ends
+ * say why and dial again with backoff. The backoff starts anew only after the peer has answered, so a dead or
+ * refusing peer is not hammered.
+ */
+import grpc from "@grpc/grpc-js";
+import { delay } from "@std/async/delay";
+import { dialPeer } from "../grpc/dial.ts";
+import { type FollowEnd, followLink } from "../grpc/follow_link.ts";
+import { followPlain } from "../grpc/follow_plain.ts";
+import { codeOf, explainCall } from "../grpc/status.ts";
+import { delayMs, REDIAL } from "../replication/backoff.ts";
+import type { TlsFiles } from "../tls/files.ts";
+import type { ChangeWriter } from "./apply.ts";
+import type { Context } from "./context.ts";
+
+/** How long a peer that answers "not ACTIVE" is left alone; it paces its refusals too. */
+const REFUSED_DELAY_MS = 500;
+
+export class Follower {
+  #running: { controller: AbortController; done: Promise<void> } | undefined;
+  #position = { session: "", revision: 0 };
+
+  constructor(
+    private readonly ctx: Context,
+    private readonly tls: TlsFiles,
+    private readonly writer: ChangeWriter,
+  ) {}
+
+  /** Starts following; nothing happens where it runs already or no peer is configured. */
+  start(): void {
+    if (this.#running || this.ctx.settings.peerAddress === "") return;
+    const controller = new AbortController();
+    this.#running = { controller, done: this.#run(controller.signal) };
+  }
+
+  /**
+   * Ends the stream and waits for the writes in flight: nothing of the peer's is written after this. The position
+   * is forgotten: what is written here meanwhile is found only by comparing digests.
+   */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    running?.controller.abort();
+    await running?.done;
+    this.#position = { session: "", revision: 0 };
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { peerAddress } = this.ctx.settings;
+    let failures = 0;
+    while (!signal.aborted) {
+      const end = await this.#once(signal);
+      if (signal.aborted) return;
+      this.#position = end.position;
+      const refused = codeOf(end.error) === grpc.status.FAILED_PRECONDITION;
+      const reason = explainCall(end.error, peerAddress);
+      failures = end.answered ? 1 : failures + 1;
+      this.ctx.counters.reconnects++;
+      if (failures === 1 || this.ctx.model().explanation.includes(reason) === false) {
+        this.ctx.log.warn("not following the peer", { peer: peerAddress, reason });
+      }
+      this.ctx.input({ type: "streamLost", reason });
+      const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());
+      await delay(wait, { signal }).catch(() => {});
+    }
+  }
+
+  async #once(signal: AbortSignal): Promise<FollowEnd> {
+    const { settings } = this.ctx;
+    const client = dialPeer(settings.peerAddress, this.tls.current, settings.maxMessageBytes);
+    try {
+      if (!settings.plainContract) {
+        const end = await followLink(client, this.ctx, this.writer, this.#position, signal);
+        if (codeOf(end.error) !== grpc.status.UNIMPLEMENTED || signal.aborted) return end;
+      }
+      return await followPlain(client, this.ctx, this.writer, signal);
+    } finally {
+      client.close();
+    }
+  }
+}

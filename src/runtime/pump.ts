@@ -1,0 +1,62 @@
+/** The pump moves changes from an applier into the store, in parallel across keys, and reports progress. */
+import type { Applier, IncomingChange } from "../replication/applier.ts";
+
+/** Writes asked for at once; the store bounds and groups them further. */
+const CONCURRENT_WRITES = 256;
+/** How often held keys are looked at. */
+const RETRY_LOOK_MS = 200;
+
+export interface PumpEvents {
+  apply(change: IncomingChange): Promise<void>;
+  /** After some writes came back. */
+  settled(): void;
+  failed(change: IncomingChange, reason: string): void;
+  applied(change: IncomingChange): void;
+}
+
+export class ApplyPump {
+  #stopped = false;
+  #scheduled = false;
+  #idle: (() => void) | undefined;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(private readonly applier: Applier, private readonly events: PumpEvents) {
+    this.#timer = setInterval(() => this.kick(), RETRY_LOOK_MS);
+  }
+
+  /** Call after changes were offered. */
+  kick(): void {
+    if (this.#stopped) return;
+    for (const change of this.applier.take(CONCURRENT_WRITES - this.applier.inFlight, Date.now())) {
+      this.events.apply(change).then(
+        () => {
+          this.applier.succeeded(change);
+          this.events.applied(change);
+        },
+        (error) => {
+          const reason = error instanceof Error ? error.message : String(error);
+          this.applier.failed(change, reason, Date.now(), Math.random());
+          this.events.failed(change, reason);
+        },
+      ).then(() => this.#schedule());
+    }
+  }
+
+  /** Starts no more writes and waits for those in flight. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    if (this.applier.inFlight > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setTimeout(() => {
+      this.#scheduled = false;
+      this.kick();
+      this.events.settled();
+      if (this.#stopped && this.applier.inFlight === 0) this.#idle?.();
+    });
+  }
+}

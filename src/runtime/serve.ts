@@ -1,0 +1,299 @@
+/** The composition root: builds a principal from its settings, starts it, and stops it in order. */
+import grpc from "@grpc/grpc-js";
+import type { Hono } from "hono";
+import { VERSION } from "../version.ts";
+import { ChangeIndex } from "../changes/index.ts";
+import type { ReplicationPolicy } from "../grpc/auth.ts";
+import { adminHandlers } from "../grpc/admin.ts";
+import {
+  authenticationHandlers,
+  eventStreamHandlers,
+  Tokens,
+  versionHandlers,
+} from "../grpc/authentication.ts";
+import { linkHandlers } from "../grpc/link.ts";
+import { operatorHandlers } from "../grpc/operator.ts";
+import { replicationHandlers } from "../grpc/replication.ts";
+import { createServer, listen, RotatingCredentials, shutdown } from "../grpc/server.ts";
+import * as services from "../grpc/services.ts";
+import { initialModel, type Model } from "../ha/state.ts";
+import { healthApp } from "../http/health.ts";
+import { metricsApp } from "../http/metrics.ts";
+import type { Store } from "../store/port.ts";
+import { openSqlite } from "../store/sqlite.ts";
+import { TlsFiles } from "../tls/files.ts";
+import { ChangeWriter } from "./apply.ts";
+import type { Context, Counters, Following } from "./context.ts";
+import { Driver, transitionLabel } from "./driver.ts";
+import { Effects } from "./effects.ts";
+import { Feed } from "./feed.ts";
+import { Follower } from "./follow.ts";
+import type { Log } from "./log.ts";
+import { LossManifest } from "./loss.ts";
+import { principalUid, readMemory } from "./memory.ts";
+import type { Settings } from "./settings.ts";
+
+const HISTORY_KEPT = 100;
+/** Open calls may take this long to end at shutdown. */
+const GRACE_MS = 1_500;
+
+/** A running principal. */
+export interface Running {
+  readonly ctx: Context;
+  /** Where it listens; ports are the real ones where 0 was asked for. */
+  readonly ports: { grpc: number; admin: number; healthz: number; metrics: number };
+  /** Rejects when the principal cannot go on, e.g. because its store failed. */
+  readonly failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+/** Starts a principal. @throws Error (with one clear line) and leaves nothing running */
+export async function startPrincipal(settings: Settings, log: Log): Promise<Running> {
+  const undo: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step();
+  };
+  try {
+    return await start(settings, log, undo, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  settings: Settings,
+  log: Log,
+  undo: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+): Promise<Running> {
+  const tls = new TlsFiles(settings.tls, (level, message) => log[level](message));
+  undo.push(() => tls.close());
+  const tokens = await loadTokens(settings);
+  const store = openStore(settings);
+  undo.push(() => store.close());
+  const uid = await principalUid(store, settings.namespace);
+  const memory = await readMemory(store, settings.namespace);
+
+  const index = new ChangeIndex(crypto.randomUUID());
+  const feed = new Feed(store, index, settings.namespace);
+  const feeding = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const feedEnded = feed.run(feeding.signal).catch((error) => failed.reject(error));
+  undo.push(async () => {
+    feeding.abort();
+    await feedEnded;
+  });
+  await feed.synced;
+
+  const { ctx, driver, effects } = wire({ settings, log, store, index, uid, tls });
+  undo.push(() => effects.stop());
+  const ports = await openListeners(ctx, tls, tokens, undo);
+  driver.input({ type: "start", memory });
+  log.info("principal started", { version: VERSION, uid, ...ports });
+  return { ctx, ports, failed: failed.promise, stop };
+}
+
+interface Parts {
+  settings: Settings;
+  log: Log;
+  store: Store;
+  index: ChangeIndex;
+  uid: string;
+  tls: TlsFiles;
+}
+
+function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): Promise<void> } } {
+  const { settings, log, store, index, uid, tls } = parts;
+  const { preferredRole, peerAddress } = settings;
+  const driver = new Driver(
+    initialModel({ preferredRole, peerAddress, uid }, Date.now()),
+    (effect) => effects.run(effect),
+    (before, after, name, refused) => observe(ctx, before, after, name, refused),
+  );
+  const ctx: Context = {
+    settings,
+    log,
+    store,
+    index,
+    uid,
+    version: VERSION,
+    replicas: new Set(),
+    following: newFollowing(),
+    counters: newCounters(),
+    history: [],
+    model: () => driver.model,
+    input: (input) => driver.input(input),
+    command: (kind, force) => driver.command(kind, force),
+    activeScope: () => effects.scope,
+    standing: () => standing(ctx),
+    peerReachable: () =>
+      driver.model.state === "active" ? effects.peerAnswers : driver.model.state === "replicating",
+    connectedAgents: () => 0,
+  };
+  const manifest = new LossManifest(ctx);
+  const writer = new ChangeWriter(
+    store,
+    settings.namespace,
+    ctx.counters,
+    (key, next) => manifest.beforeWrite(key, next),
+  );
+  const follower = new Follower(ctx, tls, writer);
+  const effects = new Effects(ctx, tls, follower);
+  return {
+    ctx,
+    driver,
+    effects: {
+      stop: async () => {
+        await effects.stopServing(false);
+        await follower.stop();
+      },
+    },
+  };
+}
+
+function standing(ctx: Context) {
+  const { state, sinceMs, memory } = ctx.model();
+  return {
+    uid: ctx.uid,
+    version: ctx.version,
+    namespace: ctx.settings.namespace,
+    state,
+    epoch: memory.epoch,
+    sinceMs,
+    connectedAgents: ctx.connectedAgents(),
+  };
+}
+
+function observe(ctx: Context, before: Model, after: Model, name: string, refused: boolean): void {
+  const { counters, log, history } = ctx;
+  if (refused) {
+    log.warn("command refused", { row: name, state: after.state });
+    return;
+  }
+  if (after.state !== before.state) {
+    const label = transitionLabel(before, after);
+    counters.transitions[label] = (counters.transitions[label] ?? 0) + 1;
+    if (name === "promoted") counters.failovers++;
+    if (name === "demoted") counters.failbacks++;
+    log.info(`${before.state.toUpperCase()} -> ${after.state.toUpperCase()}: ${after.explanation}`);
+  } else if (after.explanation !== before.explanation) {
+    log.info(`${after.state.toUpperCase()}: ${after.explanation}`);
+  }
+  if (after.state === before.state && after.explanation === before.explanation) return;
+  history.push({ atMs: Date.now(), text: `${after.state.toUpperCase()}: ${after.explanation}` });
+  if (history.length > HISTORY_KEPT) history.shift();
+}
+
+function openStore(settings: Settings): Store {
+  const folder = settings.storePath.replace(/[^/]*$/, "");
+  if (folder !== "") Deno.mkdirSync(folder, { recursive: true });
+  return openSqlite(settings.storePath);
+}
+
+async function loadTokens(settings: Settings): Promise<Tokens | undefined> {
+  if (settings.jwtKey !== "") {
+    try {
+      return await Tokens.fromPem(Deno.readTextFileSync(settings.jwtKey));
+    } catch (error) {
+      throw new Error(
+        `--jwt-key "${settings.jwtKey}" is not a readable RSA key (PKCS#8 PEM): ${(error as Error).message}`,
+      );
+    }
+  }
+  return settings.generateJwtKey ? await Tokens.generate() : undefined;
+}
+
+async function openListeners(
+  ctx: Context,
+  tls: TlsFiles,
+  tokens: Tokens | undefined,
+  undo: (() => Promise<void> | void)[],
+): Promise<Running["ports"]> {
+  const { settings } = ctx;
+  const policy: ReplicationPolicy = {
+    haEnabled: settings.haEnabled,
+    rule: settings.auth,
+    allowed: new Set(settings.allowedReplicationClients),
+    allowAny: settings.allowAnyReplicationClient,
+    blocked: (fingerprint) => isBlocked(ctx, fingerprint),
+  };
+  const host = settings.listenHost || "0.0.0.0";
+  const healthz = serveHttp(healthApp(ctx), host, settings.healthzPort, undo);
+  const metrics = settings.metricsPort === 0
+    ? 0
+    : serveHttp(metricsApp(ctx), host, settings.metricsPort, undo);
+  const server = createServer(settings.maxMessageBytes);
+  server.addService(services.versionService, versionHandlers(ctx));
+  server.addService(services.authenticationService, authenticationHandlers(ctx, policy, tokens));
+  server.addService(services.eventStreamService, eventStreamHandlers(ctx));
+  server.addService(services.replicationService, replicationHandlers(ctx, policy));
+  if (!settings.plainContract) server.addService(services.linkService, linkHandlers(ctx, policy));
+  const credentials = new RotatingCredentials(
+    tls.current,
+    settings.tlsMinVersion,
+    settings.requireClientCerts,
+  );
+  tls.onRotation((material) => credentials.rotate(material));
+  undo.push(() => shutdown(server, GRACE_MS));
+  const grpcPort = await listen(server, `${host}:${settings.listenPort}`, credentials);
+  const admin = settings.haEnabled ? await openAdmin(ctx, undo) : 0;
+  return { grpc: grpcPort, admin, healthz, metrics };
+}
+
+async function openAdmin(ctx: Context, undo: (() => Promise<void> | void)[]): Promise<number> {
+  const server = createServer(4 * 1024 * 1024);
+  server.addService(services.adminService, adminHandlers(ctx));
+  server.addService(services.operatorService, operatorHandlers(ctx));
+  undo.push(() => server.forceShutdown());
+  return await listen(server, `127.0.0.1:${ctx.settings.adminPort}`, grpc.ServerCredentials.createInsecure());
+}
+
+function serveHttp(app: Hono, hostname: string, port: number, undo: (() => Promise<void> | void)[]): number {
+  try {
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
+    undo.push(() => server.shutdown());
+    return (server.addr as Deno.NetAddr).port;
+  } catch (error) {
+    throw new Error(`cannot listen on ${hostname}:${port}: ${(error as Error).message}`);
+  }
+}
+
+/** The peer's blocklist: a ConfigMap whose keys are fingerprints. */
+function isBlocked(ctx: Context, fingerprint: string): boolean {
+  const entry = ctx.index.get(`ConfigMap/${ctx.settings.namespace}/argocd-agent-tls-blocklist`);
+  if (!entry || entry.deleted) return false;
+  const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
+  return data !== undefined && fingerprint in data;
+}
+
+function newFollowing(): Following {
+  return {
+    contract: "",
+    connected: false,
+    behind: 0,
+    caughtUpAtMs: 0,
+    lastEventMs: 0,
+    lastSequence: 0,
+    held: [],
+    heldTotal: 0,
+  };
+}
+
+function newCounters(): Counters {
+  return {
+    eventsForwarded: 0,
+    eventsReceived: 0,
+    eventsApplied: 0,
+    applyErrors: 0,
+    refused: 0,
+    reconnects: 0,
+    snapshots: 0,
+    sequenceGaps: 0,
+    connectionsRejected: {},
+    transitions: {},
+    failovers: 0,
+    failbacks: 0,
+  };
+}

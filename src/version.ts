@@ -1,0 +1,2 @@
+/** The release. */
+export const VERSION = "0.1.0";

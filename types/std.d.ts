@@ -1,0 +1,67 @@
+/**
+ * Types for what we use of the real @std modules, which npm's `deno-std` carries without types, and for
+ * protobufjs-cli. Kept to what is used; the signatures are @std's own.
+ */
+declare module "@std/assert" {
+  export class AssertionError extends Error {}
+  export function assert(expr: unknown, message?: string): asserts expr;
+  export function assertEquals<T>(actual: T, expected: T, message?: string): void;
+  export function assertNotEquals<T>(actual: T, expected: T, message?: string): void;
+  export function assertStringIncludes(actual: string, expected: string, message?: string): void;
+  export function assertMatch(actual: string, expected: RegExp, message?: string): void;
+  export function assertExists<T>(actual: T, message?: string): asserts actual is NonNullable<T>;
+  export function assertThrows(fn: () => unknown, message?: string): unknown;
+  export function assertRejects(fn: () => Promise<unknown>, message?: string): Promise<unknown>;
+  export function fail(message?: string): never;
+}
+
+declare module "@std/async/delay" {
+  export function delay(ms: number, options?: { signal?: AbortSignal; persistent?: boolean }): Promise<void>;
+}
+
+declare module "@std/async/deadline" {
+  export function deadline<T>(promise: Promise<T>, ms: number): Promise<T>;
+}
+
+declare module "@std/cli/parse-args" {
+  export interface ParseOptions {
+    boolean?: string[] | boolean;
+    string?: string[];
+    collect?: string[];
+    negatable?: string[];
+    alias?: Record<string, string | string[]>;
+    default?: Record<string, unknown>;
+    stopEarly?: boolean;
+    "--"?: boolean;
+    unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  }
+  // deno-lint-ignore no-explicit-any
+  export function parseArgs(
+    args: string[],
+    options?: ParseOptions,
+  ): { _: (string | number)[]; [key: string]: any };
+}
+
+declare module "@std/fmt/bytes" {
+  export function format(bytes: number, options?: { binary?: boolean }): string;
+}
+
+declare module "@std/fmt/colors" {
+  export function bold(text: string): string;
+  export function dim(text: string): string;
+  export function green(text: string): string;
+  export function red(text: string): string;
+  export function yellow(text: string): string;
+  export function cyan(text: string): string;
+}
+
+declare module "@std/json/canonicalize" {
+  export function canonicalize(value: unknown): string;
+}
+
+declare module "protobufjs-cli/pbjs" {
+  const pbjs: {
+    main(args: string[], callback: (error: Error | null, output?: string) => void): number | undefined;
+  };
+  export default pbjs;
+}
