@@ -3283,6 +3283,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Heartbeat.prototype.standing = null;
             Heartbeat.prototype.sequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Heartbeat.prototype.pending = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Heartbeat.prototype.digest = $util.newBuffer([]);
 
             Heartbeat.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3297,6 +3298,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(16).uint64(message.sequence);
                 if (message.pending != null && $Object.hasOwnProperty.call(message, "pending") && (typeof message.pending === "object" ? message.pending.low || message.pending.high : message.pending !== 0))
                     writer.uint32(24).uint64(message.pending);
+                if (message.digest != null && $Object.hasOwnProperty.call(message, "digest") && message.digest.length)
+                    writer.uint32(34).bytes(message.digest);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3352,6 +3355,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.pending = value;
                             else
                                 delete message.pending;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.bytes()).length)
+                                message.digest = value;
+                            else
+                                delete message.digest;
                             continue;
                         }
                     }

@@ -35,11 +35,10 @@ declare module "@std/cli/parse-args" {
     "--"?: boolean;
     unknown?: (arg: string, key?: string, value?: unknown) => unknown;
   }
-  // deno-lint-ignore no-explicit-any
   export function parseArgs(
     args: string[],
     options?: ParseOptions,
-  ): { _: (string | number)[]; [key: string]: any };
+  ): { _: (string | number)[] } & Record<string, unknown>;
 }
 
 declare module "@std/fmt/bytes" {

@@ -11,6 +11,7 @@ import { openStream } from "./dial.ts";
 import { linkService } from "./services.ts";
 import {
   changesFromWire,
+  digestFromWire,
   digestToWire,
   HEARTBEAT_MS,
   SILENCE_MS,
@@ -25,6 +26,10 @@ type Stream = grpc.ClientDuplexStream<argocdagentha.v1.FollowerMessage, LeaderMe
 const ACK_DELAY_MS = 5;
 /** Held keys named in an acknowledgement. */
 const MAX_HELD_SHOWN = 100;
+
+/** Drift that comparing does not cure must not keep the stream from running. */
+const DRIFT_EVERY_MS = 60_000;
+const NOWHERE: Position = { session: "", revision: 0 };
 
 /** How a stream ended: where to go on, and whether the peer had answered. */
 export interface FollowEnd {
@@ -53,6 +58,7 @@ class LinkFollower {
   #finished = false;
   #lastHeardMs = Date.now();
   #ackScheduled = false;
+  #drifted = false;
   readonly #abort = () => this.#finish(new Error("stopped"));
 
   constructor(
@@ -96,11 +102,23 @@ class LinkFollower {
     if (message.welcome) this.#welcome(message.welcome);
     else if (message.changes) this.#changes(message.changes);
     else if (message.heartbeat) {
-      this.#follower.heartbeat(message.heartbeat.sequence ?? 0, message.heartbeat.pending ?? 0);
+      this.#heartbeat(message.heartbeat);
       const peer = standingFromWire(message.heartbeat.standing);
       if (peer) this.ctx.input({ type: "heard", peer });
     }
     this.#report();
+  }
+
+  /** A copy that drifted (someone wrote to this store) is compared anew, at most once in `DRIFT_EVERY_MS`. */
+  #heartbeat({ sequence = 0, pending = 0, digest }: argocdagentha.v1.Heartbeat): void {
+    if (!this.#follower.heartbeat(sequence, pending, digestFromWire(digest))) return;
+    const { following } = this.ctx;
+    if (Date.now() - following.driftAtMs < DRIFT_EVERY_MS) return;
+    following.driftAtMs = Date.now();
+    this.#drifted = true;
+    throw new Error(
+      "this copy differs from the active's although every change was applied; comparing digests anew",
+    );
   }
 
   #welcome(welcome: argocdagentha.v1.Welcome): void {
@@ -202,7 +220,7 @@ class LinkFollower {
     this.stream.cancel();
     await this.#pump.stop();
     const reached = this.#follower.resumeAt;
-    const position = reached.session === "" && !this.#answered ? this.position : reached;
+    const position = this.#drifted ? NOWHERE : this.#answered ? reached : this.position;
     this.#end.resolve({ position, answered: this.#answered, error });
   }
 }

@@ -11,6 +11,7 @@ import { Status } from "./status.ts";
 import {
   changesToWire,
   digestFromWire,
+  digestToWire,
   HEARTBEAT_MS,
   SILENCE_MS,
   standingFromWire,
@@ -146,7 +147,9 @@ class LeaderSession implements ReplicaSession {
     }
     if (!this.#writable || !this.ctx.replicas.has(this)) return;
     const standing = standingToWire(this.ctx.standing());
-    this.call.write({ heartbeat: { standing, sequence: this.#stream.sent, pending: this.#stream.pending } });
+    const digest = digestToWire(this.ctx.index.digests.root());
+    const { sent, pending } = this.#stream;
+    this.call.write({ heartbeat: { standing, sequence: sent, pending, digest } });
   }
 
   /** Changes that come together travel together. */

@@ -23,6 +23,9 @@ export interface ChangesHeader {
   snapshotRemaining: number;
 }
 
+/** Heartbeats in a row with another digest that mean drift. */
+export const DRIFT_HEARTBEATS = 3;
+
 /** Entries a Have message carries at most. */
 export const HAVE_BATCH = 5_000;
 
@@ -35,6 +38,7 @@ export class FollowerStream {
   #snapshotTotal = 0;
   #leaderSequence = 0;
   #leaderPending = 0;
+  #differed = 0;
   #phase: "welcome" | "snapshot" | "live" = "welcome";
 
   /** @param position where an earlier stream stopped */
@@ -77,10 +81,16 @@ export class FollowerStream {
     this.#leaderSequence = Math.max(this.#leaderSequence, sequence);
   }
 
-  /** What the leader's heartbeat says of its side. */
-  heartbeat(sequence: number, pending: number): void {
+  /**
+   * What the leader's heartbeat says of its side. True when this copy has drifted: everything was applied and the
+   * digests differ, for several heartbeats in a row (one may be older than a write under way).
+   */
+  heartbeat(sequence: number, pending: number, digest: string): boolean {
     this.#leaderSequence = Math.max(this.#leaderSequence, sequence);
     this.#leaderPending = pending;
+    const comparable = this.live && this.behind === 0 && digest !== "";
+    this.#differed = comparable && digest !== this.index.digests.root() ? this.#differed + 1 : 0;
+    return this.#differed >= DRIFT_HEARTBEATS;
   }
 
   /**

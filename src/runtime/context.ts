@@ -28,6 +28,8 @@ export interface Following {
   behind: number;
   /** When nothing was missing last, in unix ms; 0: never in this process. */
   caughtUpAtMs: number;
+  /** When this copy was last found to differ from the active's. */
+  driftAtMs: number;
   lastEventMs: number;
   lastSequence: number;
   held: HeldKey[];

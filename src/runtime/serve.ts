@@ -274,6 +274,7 @@ function newFollowing(): Following {
     connected: false,
     behind: 0,
     caughtUpAtMs: 0,
+    driftAtMs: 0,
     lastEventMs: 0,
     lastSequence: 0,
     held: [],

@@ -1,0 +1,178 @@
+import { assertEquals } from "@std/assert";
+import { canonicalize } from "@std/json/canonicalize";
+import { isDnsLabel, isDnsSubdomain, keyOfObject, parseKey } from "./keys.ts";
+import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
+import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
+import { localize, owners, replicatedForm } from "./transform.ts";
+import { acceptDelete, acceptObject } from "./validate.ts";
+
+const secret = (labels: Record<string, string>, namespace = "argocd"): ApiObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name: "s", namespace, labels },
+  data: {},
+});
+const application = (metadata: Partial<ApiObject["metadata"]> = {}): ApiObject => ({
+  apiVersion: "argoproj.io/v1alpha1",
+  kind: "Application",
+  metadata: { name: "a", namespace: "edge-1", ...metadata },
+  spec: { project: "p" },
+});
+const kind = (object: ApiObject) => {
+  const found = kindOf(object, "argocd");
+  if (!found) throw new Error("not replicated");
+  return found;
+};
+
+Deno.test("kindOf() tells what is replicated from what is not", () => {
+  const type = (value: string, more = {}) => secret({ "argocd.argoproj.io/secret-type": value, ...more });
+  const self = { "argocd-agent.argoproj-labs.io/self-registered-cluster": "true" };
+  const map = (name: string): ApiObject => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, namespace: "argocd" },
+  });
+  const cases: [ApiObject, string | undefined][] = [
+    [application(), "Application"],
+    [{ ...application(), apiVersion: "example.com/v1" }, undefined],
+    [application({ labels: { "argocd-agent.argoproj-labs.io/ignore-sync": "true" } }), undefined],
+    [type("repository"), "Repository"],
+    [type("repo-creds"), "Repository"],
+    [type("cluster"), undefined],
+    [type("cluster", self), "ClusterSecret"],
+    [secret({}), undefined],
+    [secret({ "argocd.argoproj.io/secret-type": "repository" }, "kube-system"), undefined],
+    [map("argocd-gpg-keys-cm"), "GPGKey"],
+    [map("argocd-agent-tls-blocklist"), "Blocklist"],
+    [map("argocd-agent-ha-state"), undefined],
+    [map("argocd-agent-principal-identity"), undefined],
+    [{ apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "argocd" } }, undefined],
+  ];
+  for (const [object, name] of cases) {
+    assertEquals(kindOf(object, "argocd")?.name, name, JSON.stringify(object));
+  }
+  assertEquals(rankOf({ kind: "ApplicationSet" }) < rankOf({ kind: "Application" }), true);
+  assertEquals(mayReplicate({ kind: "Secret", namespace: "kube-system", name: "x" }, "argocd"), false);
+});
+
+Deno.test("replicatedForm() is the same on both sides of a replication, whatever the clusters add", () => {
+  const source = application({
+    uid: "source",
+    resourceVersion: "5",
+    generation: 2,
+    creationTimestamp: "2026-01-01T00:00:00Z",
+    managedFields: [{ manager: "x" }],
+    annotations: {
+      "kubectl.kubernetes.io/last-applied-configuration": "{}",
+      "argocd.argoproj.io/refresh": "hard",
+      a: "b",
+    },
+    labels: {},
+    ownerReferences: [
+      {
+        apiVersion: "argoproj.io/v1alpha1",
+        kind: "ApplicationSet",
+        name: "set",
+        uid: "there",
+        controller: true,
+      },
+      { apiVersion: "v1", kind: "ConfigMap", name: "c", uid: "there" },
+    ],
+  });
+  const form = replicatedForm(source, kind(source));
+  const { object, missing } = localize(form, (owner) => `uid of ${owner.name} here`);
+  assertEquals(missing, []);
+  assertEquals(object.metadata.ownerReferences?.[0]?.uid, "uid of set here");
+  const copy = {
+    ...object,
+    metadata: { ...object.metadata, uid: "copy", resourceVersion: "900", generation: 1 },
+  };
+  assertEquals(canonicalize(replicatedForm(copy, kind(copy))), canonicalize(form));
+  assertEquals(form.metadata.annotations, { a: "b", [SOURCE_UID]: "source" });
+  assertEquals(owners(form).map((owner) => [owner.name, owner.uid]), [["set", undefined]]);
+  assertEquals(source.metadata.uid, "source", "the input is not changed");
+});
+
+Deno.test("localize() leaves out owners that are not here yet and names them", () => {
+  const owned = application({
+    ownerReferences: [{ apiVersion: "argoproj.io/v1alpha1", kind: "ApplicationSet", name: "set" }],
+  });
+  const { object, missing } = localize(owned, () => undefined);
+  assertEquals([object.metadata.ownerReferences, missing[0]?.name], [undefined, "set"]);
+});
+
+Deno.test("parseKey() takes well-formed keys only", () => {
+  assertEquals(parseKey("Application/edge-1/a.b-c"), {
+    kind: "Application",
+    namespace: "edge-1",
+    name: "a.b-c",
+  });
+  const bad = [
+    "",
+    "a",
+    "Application//x",
+    "Application/ns/",
+    "Application/ns/a/b",
+    "Application/../etc",
+    "application/ns/a",
+    "Application/NS/a",
+    "Application/ns/..",
+    `Application/ns/${"a".repeat(254)}`,
+    "Application/ns/a\n",
+    "Application/ns/-a",
+  ];
+  for (const key of bad) assertEquals(parseKey(key), undefined, key);
+  assertEquals(keyOfObject(application()), "Application/edge-1/a");
+  assertEquals([isDnsLabel("a".repeat(64)), isDnsLabel("a.b"), isDnsSubdomain("a.b")], [false, false, true]);
+});
+
+Deno.test("objectProblem() names what is wrong", () => {
+  const cases: [unknown, string | undefined][] = [
+    [null, "not an object"],
+    [{ kind: "A" }, "apiVersion is missing"],
+    [{ apiVersion: "v1" }, "kind is missing"],
+    [{ apiVersion: "v1", kind: "A", metadata: {} }, "metadata.name is missing"],
+    [
+      { apiVersion: "v1", kind: "A", metadata: { name: "x", labels: { a: 1 } } },
+      "metadata.labels must map strings to strings",
+    ],
+    [
+      { apiVersion: "v1", kind: "A", metadata: { name: "x", ownerReferences: [{}] } },
+      "metadata.ownerReferences is malformed",
+    ],
+    [
+      { apiVersion: "v1", kind: "A", metadata: { name: "x", finalizers: "f" } },
+      "metadata.finalizers must be a list of strings",
+    ],
+    [{ apiVersion: "v1", kind: "A", metadata: { name: "x" } }, undefined],
+  ];
+  for (const [value, problem] of cases) assertEquals(objectProblem(value), problem, JSON.stringify(value));
+});
+
+Deno.test("a replica refuses what replication has no business writing", () => {
+  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "argocd" } };
+  const opaque = secret({});
+  const cases: [key: string, json: string, reason: string | undefined][] = [
+    ["Pod/argocd/p", JSON.stringify(pod), 'Pod in namespace "argocd" is not replicated'],
+    [
+      "Secret/kube-system/s",
+      JSON.stringify(secret({}, "kube-system")),
+      'Secret in namespace "kube-system" is not replicated',
+    ],
+    ["Secret/argocd/s", JSON.stringify(opaque), "this kind of object, Secret or ConfigMap is not replicated"],
+    [
+      "ConfigMap/argocd/argocd-agent-ha-state",
+      '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"argocd-agent-ha-state","namespace":"argocd"}}',
+      "this kind of object, Secret or ConfigMap is not replicated",
+    ],
+    ["Application/edge-1/a", "{", "the object is not JSON"],
+    ["Application/edge-1/b", JSON.stringify(application()), "the object is Application/edge-1/a"],
+    ["../../etc/passwd", "{}", "malformed key"],
+    ["Application/edge-1/a", JSON.stringify(application()), undefined],
+  ];
+  for (const [key, json, reason] of cases) {
+    const verdict = acceptObject(key, json, "argocd");
+    assertEquals(verdict.ok ? undefined : verdict.reason, reason, key);
+  }
+  assertEquals(acceptDelete("Secret/kube-system/s", "argocd").ok, false);
+});

@@ -1,0 +1,156 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { openSqlite } from "../../src/store/sqlite.ts";
+import { StoreError } from "../../src/store/port.ts";
+import { application, collect, expectStoreError, storeContract } from "./store_contract.ts";
+
+const folder = () => Deno.makeTempDirSync({ prefix: "aaha-sqlite-" });
+
+storeContract("sqlite", () => {
+  const dir = folder();
+  const store = openSqlite(`${dir}/s.db`);
+  const other = openSqlite(`${dir}/s.db`);
+  return Promise.resolve({
+    store,
+    other,
+    close: async () => {
+      await store.close();
+      await other.close();
+      Deno.removeSync(dir, { recursive: true });
+    },
+  });
+});
+
+async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
+  const dir = folder();
+  try {
+    await run(dir);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+function openError(path: string): StoreError {
+  try {
+    openSqlite(path, { create: false });
+  } catch (error) {
+    assert(error instanceof StoreError);
+    return error;
+  }
+  throw new Error("the file was opened");
+}
+
+Deno.test("sqlite: files that are not ours are refused by name and left byte for byte as they were", () =>
+  inFolder((dir) => {
+    Deno.writeTextFileSync(`${dir}/text.db`, "these are my notes, not a database\n".repeat(50));
+    const foreign = new DatabaseSync(`${dir}/foreign.db`);
+    foreign.exec("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
+    foreign.close();
+    for (const [name, words] of [["text.db", "not a store"], ["foreign.db", "another program"]] as const) {
+      const before = Deno.readFileSync(`${dir}/${name}`);
+      const error = openError(`${dir}/${name}`);
+      assertEquals(error.code, "corrupt");
+      assertStringIncludes(error.message, words);
+      assertStringIncludes(error.message, "untouched");
+      assertEquals(Deno.readFileSync(`${dir}/${name}`), before);
+    }
+    assertEquals(openError(`${dir}/none.db`).code, "notFound");
+    return Promise.resolve();
+  }));
+
+Deno.test("sqlite: a file of a newer release is refused", () =>
+  inFolder(async (dir) => {
+    await openSqlite(`${dir}/s.db`).close();
+    const database = new DatabaseSync(`${dir}/s.db`);
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+    assertStringIncludes(openError(`${dir}/s.db`).message, "newer release");
+  }));
+
+Deno.test("sqlite: a flipped bit in an object, and a truncated file, are errors at the start and not data", () =>
+  inFolder(async (dir) => {
+    const store = openSqlite(`${dir}/s.db`);
+    for (let n = 0; n < 200; n++) await store.write({ op: "put", object: application(`app-${n}`) });
+    await store.close();
+    const whole = Deno.readFileSync(`${dir}/s.db`);
+    const needle = new TextEncoder().encode("git.example.com");
+    const flipped = whole.slice();
+    for (const at of findBytes(whole, needle)) flipped[at] = (flipped[at] ?? 0) ^ 1;
+    Deno.writeFileSync(`${dir}/flipped.db`, flipped);
+    const error = openError(`${dir}/flipped.db`);
+    assertEquals(error.code, "corrupt");
+    assertStringIncludes(error.message, "does not match its checksum");
+    assertEquals(Deno.readFileSync(`${dir}/flipped.db`), flipped);
+    Deno.writeFileSync(`${dir}/short.db`, whole.slice(0, whole.length / 2));
+    assertEquals(openError(`${dir}/short.db`).code, "corrupt");
+  }));
+
+Deno.test("sqlite: a full store refuses the write, and everything written before is there", () =>
+  inFolder(async (dir) => {
+    const store = openSqlite(`${dir}/s.db`, { maxBytes: 400_000 });
+    let written = 0;
+    const filler = "x".repeat(2_000);
+    const error = await expectStoreError(
+      (async () => {
+        for (;; written++) {
+          await store.write({ op: "put", object: application(`app-${written}`, { filler }) });
+        }
+      })(),
+      "full",
+    );
+    assertStringIncludes(error.message, "the disk is full");
+    assert(written > 20);
+    await store.write({ op: "delete", key: "Application/argocd/app-0" });
+    await store.close();
+    const again = openSqlite(`${dir}/s.db`);
+    assertEquals((await again.list("Application")).length, written - 1);
+    await again.close();
+  }));
+
+Deno.test("sqlite: a watcher that fell behind forgotten tombstones is given a full listing", () =>
+  inFolder(async (dir) => {
+    const store = openSqlite(`${dir}/s.db`);
+    const names = Array.from({ length: 10_050 }, (_, n) => `app-${n}`);
+    await Promise.all(names.map((name) => store.write({ op: "put", object: application(name) })));
+    let resets = 0;
+    let fellBehind = false;
+    const events = await collect(store, (event, all) => {
+      if (event.type === "reset") resets++;
+      if (event.type === "synced" && !fellBehind) {
+        fellBehind = true;
+        const database = new DatabaseSync(`${dir}/s.db`);
+        database.exec("DELETE FROM objects WHERE name <> 'app-7'; UPDATE counters SET value = value + 5");
+        database.exec(
+          "UPDATE counters SET value = (SELECT value FROM counters WHERE name = 'revision') WHERE name = 'floor'",
+        );
+        database.close();
+      }
+      return resets === 2 && event.type === "synced" && all.length > 2;
+    });
+    const last = events.slice(events.findLastIndex((event) => event.type === "reset"));
+    assertEquals(last.map((event) => event.type), ["reset", "put", "synced"]);
+    await store.close();
+  }));
+
+Deno.test("sqlite: writes of two processes' handles interleave without loss", () =>
+  inFolder(async (dir) => {
+    const handles = [openSqlite(`${dir}/s.db`), openSqlite(`${dir}/s.db`)];
+    await Promise.all(handles.map(async (handle, h) => {
+      for (let n = 0; n < 100; n++) await handle.write({ op: "put", object: application(`app-${h}-${n}`) });
+    }));
+    const versions = (await handles[0]?.list("Application"))?.map((object) =>
+      object.metadata.resourceVersion
+    );
+    assertEquals(new Set(versions).size, 200);
+    for (const handle of handles) await handle.close();
+  }));
+
+/** Every place of the bytes: some lie in pages that SQLite no longer uses. */
+function findBytes(haystack: Uint8Array, needle: Uint8Array): number[] {
+  const found: number[] = [];
+  for (let at = 0; at < haystack.length - needle.length; at++) {
+    if (haystack[at] === needle[0] && needle.every((byte, i) => haystack[at + i] === byte)) found.push(at);
+  }
+  assert(found.length > 0);
+  return found;
+}

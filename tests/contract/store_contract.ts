@@ -1,0 +1,218 @@
+/** What every store adapter must do; each adapter's test file runs this against the real thing. */
+import { assert, assertEquals, assertExists } from "@std/assert";
+import { deadline } from "@std/async/deadline";
+import type { ApiObject, StoredObject } from "../../src/resources/object.ts";
+import { keyOfObject } from "../../src/resources/keys.ts";
+import { type Store, StoreError, type StoreErrorCode, type StoreEvent } from "../../src/store/port.ts";
+
+/** A store under test, and another handle on the same data where the adapter has one. */
+export interface Subject {
+  store: Store;
+  other: Store;
+  close(): Promise<void>;
+}
+
+const LIMIT_MS = 10_000;
+
+export function application(name: string, spec: Record<string, unknown> = { project: "default" }): ApiObject {
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Application",
+    metadata: { name, namespace: "argocd" },
+    spec: {
+      source: { repoURL: "https://git.example.com/a.git" },
+      destination: { name: "in-cluster" },
+      ...spec,
+    },
+  };
+}
+
+export async function expectStoreError(promise: Promise<unknown>, code: StoreErrorCode): Promise<StoreError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert(error instanceof StoreError, `not a StoreError: ${error}`);
+    assertEquals(error.code, code, error.message);
+    return error;
+  }
+  throw new Error(`no ${code} error`);
+}
+
+/** Collects events until one satisfies `last`. */
+export async function collect(
+  store: Store,
+  last: (event: StoreEvent, all: StoreEvent[]) => boolean,
+  meanwhile: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<StoreEvent[]> {
+  const stop = new AbortController();
+  const all: StoreEvent[] = [];
+  const reading = (async () => {
+    for await (const events of store.watch(stop.signal)) {
+      for (const event of events) {
+        all.push(event);
+        if (event.type === "synced") meanwhile();
+        if (last(event, all)) return;
+      }
+    }
+  })();
+  try {
+    await deadline(reading, LIMIT_MS);
+  } finally {
+    stop.abort();
+  }
+  return all;
+}
+
+/** Registers the suite. */
+export function storeContract(adapter: string, open: () => Promise<Subject>): void {
+  const test = (name: string, run: (subject: Subject) => Promise<void>) =>
+    Deno.test(`${adapter}: ${name}`, async () => {
+      const subject = await open();
+      try {
+        await run(subject);
+      } finally {
+        await subject.close();
+      }
+    });
+
+  test("a put object comes back with uid, version, generation and creation time", async ({ store }) => {
+    const { object, changed } = await store.write({ op: "put", object: application("a") });
+    assert(changed);
+    assertExists(object);
+    const { uid, resourceVersion, generation, creationTimestamp } = object.metadata;
+    assert(uid.length > 30 && resourceVersion !== "");
+    assertEquals(generation, 1);
+    assert(Math.abs(Date.parse(creationTimestamp ?? "") - Date.now()) < 120_000);
+    assertEquals(await store.get(keyOfObject(object)), object);
+  });
+
+  test("an update keeps uid and creation time, and counts generations of the spec alone", async ({ store }) => {
+    const first = await put(store, application("a"));
+    const second = await put(store, { ...application("a", { project: "other" }), status: { health: "x" } });
+    assertEquals(second.metadata.uid, first.metadata.uid);
+    assertEquals(second.metadata.creationTimestamp, first.metadata.creationTimestamp);
+    assertEquals(second.metadata.generation, 2);
+    assert(second.metadata.resourceVersion !== first.metadata.resourceVersion);
+    const labelled = { ...application("a", { project: "other" }), status: { health: "x" } };
+    labelled.metadata.labels = { a: "b" };
+    assertEquals((await put(store, labelled)).metadata.generation, 2);
+  });
+
+  test("writing what is stored already changes nothing and gives no new version", async ({ store }) => {
+    const first = await put(store, application("a"));
+    const again = await store.write({ op: "put", object: application("a") });
+    assertEquals([again.changed, again.object?.metadata.resourceVersion], [
+      false,
+      first.metadata.resourceVersion,
+    ]);
+  });
+
+  test("expect: only one of two writers who read the same version wins", async ({ store, other }) => {
+    const { metadata } = await put(store, application("a"));
+    const expect = metadata.resourceVersion;
+    const write = (handle: Store, project: string) =>
+      handle.write({ op: "put", object: application("a", { project }), expect });
+    const results = await Promise.allSettled([write(store, "x"), write(other, "y")]);
+    assertEquals(results.map((r) => r.status).sort(), ["fulfilled", "rejected"]);
+    const [rejected] = results.filter((r) => r.status === "rejected");
+    assertEquals((rejected?.reason as StoreError).code, "conflict");
+  });
+
+  test("expect absent: creates once", async ({ store }) => {
+    await store.write({ op: "put", object: application("a"), expect: "absent" });
+    await expectStoreError(
+      store.write({ op: "put", object: application("a"), expect: "absent" }),
+      "conflict",
+    );
+    await expectStoreError(store.write({ op: "put", object: application("b"), expect: "12345" }), "conflict");
+  });
+
+  test("patchStatus changes the status and nothing else", async ({ store }) => {
+    const before = await put(store, application("a"));
+    const key = keyOfObject(before);
+    await store.write({ op: "patchStatus", key, status: { health: { status: "Healthy" } } });
+    const after = await store.get(key);
+    assertEquals(after?.["status"], { health: { status: "Healthy" } });
+    assertEquals([after?.["spec"], after?.metadata.generation], [before["spec"], before.metadata.generation]);
+    await expectStoreError(
+      store.write({ op: "patchStatus", key: "Application/argocd/none", status: {} }),
+      "notFound",
+    );
+  });
+
+  test("delete removes for good, finalizers or not; what is gone is gone quietly; a new one has a new uid", async ({ store }) => {
+    const object = application("a");
+    object.metadata.finalizers = ["resources-finalizer.argocd.argoproj.io"];
+    const first = await put(store, object);
+    const key = keyOfObject(first);
+    await expectStoreError(store.write({ op: "delete", key, expect: "999999999" }), "conflict");
+    assertEquals((await store.write({ op: "delete", key })).changed, true);
+    assertEquals(await store.get(key), undefined);
+    assertEquals((await store.write({ op: "delete", key })).changed, false);
+    assert((await put(store, object)).metadata.uid !== first.metadata.uid);
+  });
+
+  test("objects that cannot be stored are refused, and others of the same batch are not", async ({ store }) => {
+    const bad = { ...application("Not A Name") };
+    const [refused, stored] = await Promise.allSettled([
+      store.write({ op: "put", object: bad }),
+      store.write({ op: "put", object: application("good") }),
+    ]);
+    assertEquals([refused?.status, stored?.status], ["rejected", "fulfilled"]);
+    assertEquals(((refused as PromiseRejectedResult).reason as StoreError).code, "invalid");
+  });
+
+  test("list gives all objects of a kind", async ({ store }) => {
+    await Promise.all(["c", "a", "b"].map((name) => put(store, application(name))));
+    assertEquals((await store.list("Application")).map((object) => object.metadata.name), ["a", "b", "c"]);
+    assertEquals(await store.list("AppProject"), []);
+  });
+
+  test("a watch gives the present state, then changes by this handle and by others", async ({ store, other }) => {
+    await put(store, application("before"));
+    const names = (all: StoreEvent[]) =>
+      all.map((event) => event.type === "put" ? event.object.metadata.name : event.type);
+    const events = await collect(
+      store,
+      (event) => event.type === "delete",
+      async () => {
+        await put(store, application("mine"));
+        await put(other, application("theirs"));
+        await other.write({ op: "delete", key: "Application/argocd/theirs" });
+      },
+    );
+    assertEquals(names(events).slice(0, 3), ["reset", "before", "synced"]);
+    assertEquals(events.at(-1)?.type, "delete");
+    assert(names(events).includes("mine"));
+  });
+
+  test("a watch never goes back in time and ends with the last state, under a burst", async ({ store }) => {
+    const rounds = 20;
+    const events = await collect(
+      store,
+      (event) =>
+        event.type === "put" && event.object["round"] === rounds && event.object.metadata.name === "last",
+      async () => {
+        for (let round = 1; round <= rounds; round++) {
+          await Promise.all(["a", "b", "c"].map((name) => put(store, { ...application(name), round })));
+        }
+        await put(store, { ...application("last"), round: rounds });
+      },
+    );
+    const seen = new Map<string, number>();
+    for (const event of events) {
+      if (event.type !== "put") continue;
+      const { name } = event.object.metadata;
+      const round = event.object["round"] as number;
+      assert(round >= (seen.get(name) ?? 0), `${name} went from ${seen.get(name)} to ${round}`);
+      seen.set(name, round);
+    }
+    assertEquals([seen.get("a"), seen.get("b"), seen.get("c")], [rounds, rounds, rounds]);
+  });
+}
+
+async function put(store: Store, object: ApiObject): Promise<StoredObject> {
+  const { object: stored } = await store.write({ op: "put", object });
+  assertExists(stored);
+  return stored;
+}
