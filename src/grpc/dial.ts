@@ -14,6 +14,10 @@ export function dialPeer(address: string, material: TlsMaterial, maxMessageBytes
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     "grpc.enable_retries": 0,
+    // Redialling is the caller's, with its own backoff; channels are not shared between attempts.
+    "grpc.initial_reconnect_backoff_ms": 600_000,
+    "grpc.max_reconnect_backoff_ms": 600_000,
+    "grpc.use_local_subchannel_pool": 1,
     // SNI must be a name; the check above is against the real host.
     ...(isIP(host) ? { "grpc.ssl_target_name_override": "principal" } : {}),
   });

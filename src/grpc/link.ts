@@ -132,7 +132,7 @@ class LeaderSession implements ReplicaSession {
     const standing = standingToWire(this.ctx.standing());
     this.call.write({ welcome: { standing, session: this.ctx.index.session, resumed, differing } });
     this.#cleanups.push(this.ctx.index.onChange(() => this.#schedule()));
-    const stop = () => this.#fail(notActive(this.ctx));
+    const stop = () => this.#fail(scope.reason);
     scope.addEventListener("abort", stop);
     this.#cleanups.push(() => scope.removeEventListener("abort", stop));
     this.ctx.log.info(resumed ? "replica resumed its stream" : "replica connected", {

@@ -100,8 +100,8 @@ class PlainSession implements ReplicaSession {
       this.#fail(new Status(grpc.status.DEADLINE_EXCEEDED, `waiting for initial ACK: ${after}`));
     }, ctx.settings.initialAckTimeoutMs);
     this.#cleanups.push(() => clearTimeout(firstAck));
-    const stop = () => this.#fail(new Status(grpc.status.UNAVAILABLE, notActive(ctx).message));
     const scope = ctx.activeScope();
+    const stop = () => this.#fail(scope?.reason);
     scope?.addEventListener("abort", stop);
     this.#cleanups.push(() => scope?.removeEventListener("abort", stop));
     call.on("data", (ack: replicationapi.ReplicationAck) => {

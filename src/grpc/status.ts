@@ -35,6 +35,10 @@ export function explainCall(error: unknown, address: string): string {
   ) {
     return `TLS with ${address} failed: ${tlsReason(text)}`;
   }
+  if (/Failed to connect/.test(text)) {
+    return `${address} closed the connection in the TLS handshake; does it trust our certificate (its --root-ca-path, ` +
+      "our --tls-cert), and is that still valid?";
+  }
   return text.replace(/^14 UNAVAILABLE: /, "").replace(/ Resolution note:.*$/s, "").slice(0, 500);
 }
 

@@ -1,5 +1,7 @@
 /** Effects of the state machine, performed. */
+import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
+import { Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
 import type { TlsFiles } from "../tls/files.ts";
 import type { Context } from "./context.ts";
@@ -54,17 +56,17 @@ export class Effects {
         this.#watchPeer(this.#scope.signal);
         return;
       case "stopServing":
-        return this.stopServing(effect.drain);
+        return this.stopServing(effect.drain, "this principal is no longer ACTIVE");
     }
   };
 
   /** Lets replicas catch up for a bounded time where `drain`, then ends every stream of the active. */
-  async stopServing(drain: boolean): Promise<void> {
+  async stopServing(drain: boolean, why: string): Promise<void> {
     const until = Date.now() + (drain ? DRAIN_MS : 0);
     const behind = () =>
       [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
     while (behind() && Date.now() < until) await delay(DRAIN_LOOK_MS);
-    this.#scope?.abort();
+    this.#scope?.abort(new Status(grpc.status.UNAVAILABLE, why));
     this.#scope = undefined;
   }
 

@@ -88,8 +88,8 @@ async function start(
   await feed.synced;
 
   const { ctx, driver, effects } = wire({ settings, log, store, index, uid, tls });
-  undo.push(() => effects.stop());
   const ports = await openListeners(ctx, tls, tokens, undo);
+  undo.push(() => effects.stop());
   driver.input({ type: "start", memory });
   log.info("principal started", { version: VERSION, uid, ...ports });
   return { ctx, ports, failed: failed.promise, stop };
@@ -146,7 +146,7 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
     driver,
     effects: {
       stop: async () => {
-        await effects.stopServing(false);
+        await effects.stopServing(false, "this principal is shutting down");
         await follower.stop();
       },
     },

@@ -1,0 +1,167 @@
+/** Principals inside the test's process, on real sockets with real certificates. */
+import { until } from "../../src/cli/processes.ts";
+import { initPki } from "../../src/cli/pki.ts";
+import type { Log } from "../../src/runtime/log.ts";
+import { type Running, startPrincipal } from "../../src/runtime/serve.ts";
+import { parseSettings, type Settings } from "../../src/runtime/settings.ts";
+
+export { until };
+
+/** Options for tests that leave timers of libraries behind for a moment. */
+export const LOOSE = { sanitizeOps: false, sanitizeResources: false } as const;
+
+/** A temporary folder with certificates, removed at the end with everything that was started in it. */
+export class Workshop {
+  readonly dir = Deno.makeTempDirSync({ prefix: "aaha-test-" });
+  readonly logs: string[] = [];
+  readonly #cleanups: (() => Promise<void> | void)[] = [];
+
+  static async open(): Promise<Workshop> {
+    const workshop = new Workshop();
+    await initPki(`${workshop.dir}/pki`, { sans: [], agents: 1, days: 1 });
+    return workshop;
+  }
+
+  onClose(cleanup: () => Promise<void> | void): void {
+    this.#cleanups.push(cleanup);
+  }
+
+  /** Settings as `principal` would have them, with free ports; `peerPort` 0: no peer. */
+  settings(name: "primary" | "replica", peerPort: number, flags: string[] = []): Settings {
+    const { settings } = parseSettings([
+      "--namespace=argocd",
+      "--auth=mtls:CN=([^,]+)",
+      `--store=sqlite:${this.dir}/${name}.db`,
+      "--listen-host=127.0.0.1",
+      `--tls-cert=${this.dir}/pki/${name}.crt`,
+      `--tls-key=${this.dir}/pki/${name}.key`,
+      `--root-ca-path=${this.dir}/pki/ca.crt`,
+      "--ha-enabled",
+      "--ha-allowed-replication-clients=primary,replica",
+      "--ha-peer-check-timeout=500ms",
+      `--ha-preferred-role=${peerPort > 0 ? name : "primary"}`,
+      ...(peerPort > 0 ? [`--ha-peer-address=127.0.0.1:${peerPort}`] : []),
+      ...flags,
+    ], () => undefined);
+    return { ...settings, listenPort: 0, metricsPort: 0, healthzPort: 0, adminPort: 0 };
+  }
+
+  async start(settings: Settings): Promise<Running> {
+    const running = await startPrincipal(settings, this.#log());
+    this.#cleanups.push(() => running.stop());
+    return running;
+  }
+
+  async close(): Promise<void> {
+    for (const cleanup of this.#cleanups.reverse()) await cleanup();
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+
+  #log(): Log {
+    const line = (level: string) => (message: string, fields = {}) => {
+      this.logs.push(`${level} ${message} ${JSON.stringify(fields)}`);
+    };
+    return {
+      trace: line("trace"),
+      debug: line("debug"),
+      info: line("info"),
+      warn: line("warn"),
+      error: line("error"),
+    };
+  }
+}
+
+/** Runs a test in a workshop and cleans up whatever happens. */
+export async function inWorkshop(run: (workshop: Workshop) => Promise<void>): Promise<void> {
+  const workshop = await Workshop.open();
+  try {
+    await run(workshop);
+  } catch (error) {
+    if (error instanceof Error) error.message += `\nlogs:\n${workshop.logs.slice(-30).join("\n")}`;
+    throw error;
+  } finally {
+    await workshop.close();
+  }
+}
+
+/** Waits for a state. */
+export function untilState(running: Running, state: string, timeoutMs = 15_000): Promise<void> {
+  return until(
+    () => running.ctx.model().state === state,
+    timeoutMs,
+    () => `the state is ${running.ctx.model().state}, not ${state}: ${running.ctx.model().explanation}`,
+    5,
+  );
+}
+
+/** Waits until both hold the same resources. */
+export function untilEqual(a: Running, b: Running, timeoutMs = 15_000): Promise<void> {
+  return until(
+    () => a.ctx.index.digests.root() === b.ctx.index.digests.root(),
+    timeoutMs,
+    () => `the digests differ: ${a.ctx.index.size} and ${b.ctx.index.size} resources`,
+    5,
+  );
+}
+
+/** A TCP proxy that can be cut, or can swallow everything without closing (a half-open link). */
+export class Proxy {
+  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  readonly #connections = new Set<Deno.Conn>();
+  mode: "pass" | "swallow" | "refuse" = "pass";
+  accepted = 0;
+
+  constructor(public targetPort: number) {
+    this.#run();
+  }
+
+  get port(): number {
+    return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** Closes every connection. */
+  cut(): void {
+    for (const connection of this.#connections) {
+      try {
+        connection.close();
+      } catch {
+        // It is closed already.
+      }
+    }
+    this.#connections.clear();
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.cut();
+  }
+
+  async #run(): Promise<void> {
+    for await (const client of this.#listener) {
+      this.accepted++;
+      if (this.mode === "refuse") client.close();
+      else this.#serve(client).catch(() => {});
+    }
+  }
+
+  async #serve(client: Deno.Conn): Promise<void> {
+    const server = await Deno.connect({ hostname: "127.0.0.1", port: this.targetPort });
+    for (const one of [client, server]) this.#connections.add(one);
+    const pump = async (from: Deno.Conn, to: Deno.Conn) => {
+      const buffer = new Uint8Array(65_536);
+      for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
+        if (this.mode === "swallow") continue;
+        for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
+      }
+    };
+    await Promise.race([pump(client, server), pump(server, client)]).catch(() => {});
+    for (const one of [client, server]) {
+      this.#connections.delete(one);
+      try {
+        one.close();
+      } catch {
+        // It is closed already.
+      }
+    }
+  }
+}

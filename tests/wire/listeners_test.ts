@@ -1,0 +1,165 @@
+/** The admin, health and metrics listeners. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import grpc from "@grpc/grpc-js";
+import { ALL_SERIES } from "../../src/http/metrics.ts";
+import { call, dialAdmin, openServerStream } from "../../src/grpc/dial.ts";
+import { adminService, operatorService } from "../../src/grpc/services.ts";
+import { codeOf } from "../../src/grpc/status.ts";
+import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
+
+const get = async (port: number, path: string) => {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  return { code: response.status, body: await response.text(), state: response.headers.get("X-HA-State") };
+};
+
+Deno.test({
+  name: "/healthz, /livez and /readyz in ACTIVE, SYNCING, REPLICATING, and with HA off",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const primary = await workshop.start(workshop.settings("primary", 0));
+      await untilState(primary, "active");
+      assertEquals(await get(primary.ports.healthz, "/healthz"), { code: 200, body: "", state: "active" });
+      assertEquals(await get(primary.ports.healthz, "/readyz"), {
+        code: 200,
+        body: "ready: active\n",
+        state: null,
+      });
+      const lonely = await workshop.start({
+        ...workshop.settings("replica", 1),
+        storePath: `${workshop.dir}/lonely.db`,
+      });
+      assertEquals(await get(lonely.ports.healthz, "/healthz"), {
+        code: 503,
+        body: "HA state: syncing - not accepting traffic\n",
+        state: "syncing",
+      });
+      assertEquals((await get(lonely.ports.healthz, "/livez")).code, 200);
+      assertStringIncludes((await get(lonely.ports.healthz, "/readyz")).body, "not ready: syncing: ");
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
+      await untilState(replica, "replicating");
+      await until(() => replica.ctx.following.caughtUpAtMs > 0, 5_000, () => "never caught up");
+      const ready = await get(replica.ports.healthz, "/readyz?maxLagMs=5000");
+      assertEquals([ready.code, /^ready: replicating, \d+ ms behind\n$/.test(ready.body)], [200, true]);
+      assertEquals((await get(replica.ports.healthz, "/readyz?maxLagMs=soon")).code, 400);
+      assertEquals((await get(replica.ports.healthz, "/debug/pprof/")).code, 404);
+      const off = {
+        ...workshop.settings("primary", 0),
+        haEnabled: false,
+        storePath: `${workshop.dir}/off.db`,
+      };
+      const single = await workshop.start(off);
+      assertEquals(await get(single.ports.healthz, "/healthz"), { code: 200, body: "", state: null });
+    }),
+});
+
+Deno.test({
+  name: "/metrics carries every documented series, and states and counts that are true",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const settings = workshop.settings("primary", 0);
+      const primary = await workshop.start({ ...settings, metricsPort: await freeBelow() });
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
+      await untilState(replica, "replicating");
+      const { body } = await get(primary.ports.metrics, "/metrics");
+      for (const { name, type } of ALL_SERIES) assertStringIncludes(body, `# TYPE ${name} ${type}\n`);
+      assertStringIncludes(body, 'argocd_agent_ha_state{state="active"} 1\n');
+      assertStringIncludes(body, 'argocd_agent_ha_state{state="syncing"} 0\n');
+      assertStringIncludes(
+        body,
+        'argocd_agent_ha_transitions_total{from_state="recovering",to_state="active"} 1\n',
+      );
+      assertStringIncludes(body, "argocd_agent_replication_replicas_connected 1\n");
+      assertStringIncludes(body, "argocd_agent_ha_epoch 1\n");
+      assertMatch(body, /process_resident_memory_bytes [1-9]\d{6,}/);
+    }),
+});
+
+Deno.test({
+  name:
+    "HAAdmin: status with a real peer_state, refusals as FAILED_PRECONDITION in the peer's words, promote, demote",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const primary = await workshop.start(workshop.settings("primary", 0));
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
+      await untilState(replica, "replicating");
+      const admin = dialAdmin(`127.0.0.1:${replica.ports.admin}`);
+      const status = await call(admin, adminService.Status, {}, 5_000);
+      assertEquals([status.state, status.peer_state, status.peer_reachable], ["replicating", "active", true]);
+      assertEquals([status.preferred_role, status.peer_address], [
+        "replica",
+        `127.0.0.1:${primary.ports.grpc}`,
+      ]);
+      const refused = async (method: keyof typeof adminService, request: object) => {
+        const error = await call(admin, adminService[method] as typeof adminService.Promote, request, 5_000)
+          .then(() => undefined, (e) => e);
+        assertEquals(codeOf(error), grpc.status.FAILED_PRECONDITION);
+        return error.details;
+      };
+      assertEquals(
+        await refused("Promote", {}),
+        "still replicating from peer — demote peer first, or use --force",
+      );
+      assertEquals(await refused("Demote", {}), "can only demote from active state, current: replicating");
+      await primary.stop();
+      await untilState(replica, "disconnected");
+      assertStringIncludes(replica.ctx.model().explanation, "this principal is shutting down");
+      assertEquals((await call(admin, adminService.Promote, {}, 10_000)).state, "active");
+      assertEquals(await refused("Promote", {}), "already active");
+      assertEquals((await call(admin, adminService.Demote, {}, 10_000)).state, "syncing");
+      admin.close();
+    }),
+});
+
+Deno.test({
+  name: "Operator: Watch streams reports of both sides, WaitReplicated waits for a durable copy and no less",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const primary = await workshop.start(workshop.settings("primary", 0));
+      await untilState(primary, "active");
+      const admin = dialAdmin(`127.0.0.1:${primary.ports.admin}`);
+      const metadata = { name: "p", namespace: "argocd" };
+      const written = await primary.ctx.store.write({
+        op: "put",
+        object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata },
+      });
+      const versions = [{
+        key: "AppProject/argocd/p",
+        resource_version: written.object?.metadata.resourceVersion ?? "",
+      }];
+      const wait = (timeout_ms: number) =>
+        call(admin, operatorService.WaitReplicated, { versions, timeout_ms }, 20_000);
+      assertEquals((await wait(100)).replicated, [false], "there is no replica");
+      const waiting = wait(15_000);
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
+      assertEquals((await waiting).replicated, [true]);
+      assertEquals(replica.ctx.index.size, 1);
+      const stream = openServerStream(admin, operatorService.Watch, { interval_ms: 50 });
+      stream.on("error", () => {});
+      const reports: {
+        replicas?: { identity?: string; standing?: { state?: string } }[];
+        resources?: number;
+      }[] = [];
+      stream.on("data", (report) => reports.push(report));
+      await until(() => reports.length >= 3, 5_000, () => `${reports.length} reports`);
+      stream.cancel();
+      assertEquals([reports[2]?.resources, reports[2]?.replicas?.[0]?.identity], [1, "replica"]);
+      assert(["syncing", "replicating"].includes(reports[2]?.replicas?.[0]?.standing?.state ?? ""));
+      admin.close();
+    }),
+});
+
+/** The peer refuses metrics ports above 32767, so port 0 cannot be asked for. */
+function freeBelow(): Promise<number> {
+  for (let port = 20_000 + Math.floor(Math.random() * 12_000);; port++) {
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return Promise.resolve(port);
+    } catch {
+      continue;
+    }
+  }
+}
