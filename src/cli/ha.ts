@@ -26,7 +26,10 @@ export async function ha(args: string[]): Promise<number> {
       print(`Usage: ${USAGE}`);
       return EXIT.ok;
     default:
-      throw new CommandError(`unknown command "ha ${name.slice(0, 64)}"\nUsage: ${USAGE}`, EXIT.usage);
+      throw new CommandError(
+        `${name ? `unknown command "ha ${name.slice(0, 64)}"` : "a subcommand is missing"}\nUsage: ${USAGE}`,
+        EXIT.usage,
+      );
   }
 }
 

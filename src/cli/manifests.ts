@@ -1,6 +1,7 @@
 /** Kubernetes manifests from files, folders and standard input. */
 import { parseAllDocuments } from "yaml";
 import { type ApiObject, isRecord, objectProblem } from "../resources/object.ts";
+import { reasonOf } from "../runtime/reason.ts";
 import { CommandError } from "./output.ts";
 
 /** The objects in a YAML or JSON text; `source` names it in errors. Lists are unfolded. @throws CommandError */
@@ -49,7 +50,7 @@ export async function readManifests(path: string, namespace: string): Promise<Ap
     return files.flatMap((file) => parseManifests(Deno.readTextFileSync(file), file, namespace));
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    throw new CommandError(`cannot read "${path}": ${(error as Error).message.split(",")[0]}`);
+    throw new CommandError(`cannot read "${path}": ${reasonOf(error)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key. */
 import { Authority, type Issued } from "../tls/pki.ts";
+import { reasonOf } from "../runtime/reason.ts";
 import { parse } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 
@@ -13,7 +14,10 @@ export async function pki(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   if (name !== "init") {
-    throw new CommandError(`unknown command "pki ${name.slice(0, 64)}"\nUsage: ${USAGE}`, EXIT.usage);
+    throw new CommandError(
+      `${name ? `unknown command "pki ${name.slice(0, 64)}"` : "a subcommand is missing"}\nUsage: ${USAGE}`,
+      EXIT.usage,
+    );
   }
   const options = parse(rest, {
     strings: { san: "", agents: "1", days: "365" },
@@ -70,7 +74,7 @@ export async function initPki(
     }
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    throw new CommandError(`cannot write certificates to "${dir}": ${(error as Error).message}`);
+    throw new CommandError(`cannot write certificates to "${dir}": ${reasonOf(error)}`);
   }
 }
 

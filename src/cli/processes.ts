@@ -101,10 +101,12 @@ export class PrincipalProcess {
   start(flags: string[] = []): void {
     const { path, args } = selfCommand([...principalArgs(this.side), ...flags]);
     this.#child = new Deno.Command(path, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
-    const open = () => Deno.openSync(this.log, { create: true, append: true }).writable;
-    this.#output = Promise.all([this.#child.stdout.pipeTo(open()), this.#child.stderr.pipeTo(open())]).catch(
-      () => {},
-    );
+    this.#output = Promise.all([this.#keep(this.#child.stdout), this.#keep(this.#child.stderr)]);
+  }
+
+  /** FsFile.writable holds writes back, and tests wait for lines of the log. */
+  async #keep(output: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const chunk of output) Deno.writeFileSync(this.log, chunk, { append: true });
   }
 
   /** Sends a signal and waits for the end; the exit code, 128 + n for a signal. */

@@ -29,7 +29,12 @@ export async function store(args: string[]): Promise<number> {
     case "-h":
       return help();
     default:
-      throw new CommandError(`unknown command "store ${name.slice(0, 64)}"\nUsage: ${USAGE}`, EXIT.usage);
+      throw new CommandError(
+        `${
+          name ? `unknown command "store ${name.slice(0, 64)}"` : "a subcommand is missing"
+        }\nUsage: ${USAGE}`,
+        EXIT.usage,
+      );
   }
 }
 

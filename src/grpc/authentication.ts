@@ -10,8 +10,7 @@ import * as jose from "jose";
 import type { authapi } from "../../proto/gen.d.ts";
 import type { Context } from "../runtime/context.ts";
 import { identityOf, type ReplicationPolicy } from "./auth.ts";
-import { REFUSAL_DELAY_MS } from "./link.ts";
-import { failStream, unary } from "./server.ts";
+import { REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
 import { Status, toStatus } from "./status.ts";
 
 const ISSUER = "argocd-agent-server";
@@ -134,7 +133,7 @@ export function eventStreamHandlers(ctx: Context): grpc.UntypedServiceImplementa
   };
   return {
     Subscribe: (call: grpc.ServerDuplexStream<unknown, unknown>) => {
-      refuse().catch((error) => failStream(call, error));
+      refuseStream(call, refusal());
     },
     Push: (_: unknown, callback: (error: { code: grpc.status; details: string }) => void) => {
       refuse().catch((error) => callback(toStatus(error)));

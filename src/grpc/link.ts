@@ -6,7 +6,7 @@ import type { Standing } from "../ha/state.ts";
 import { LeaderStream } from "../replication/leader.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
-import { failStream, unary } from "./server.ts";
+import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import {
   changesToWire,
@@ -22,8 +22,6 @@ type FollowerMessage = argocdagentha.v1.FollowerMessage;
 type LeaderMessage = argocdagentha.v1.LeaderMessage;
 type FollowCall = grpc.ServerDuplexStream<FollowerMessage, LeaderMessage>;
 
-/** A refusal is held back this long, so that a client that retries at once costs little. */
-export const REFUSAL_DELAY_MS = 1_000;
 /** Streams of replicas at once, as the peer bounds them. */
 export const MAX_REPLICAS = 10;
 
@@ -32,7 +30,7 @@ export function notActive(ctx: Context): Status {
   const { state, memory } = ctx.model();
   return new Status(
     grpc.status.FAILED_PRECONDITION,
-    `not ACTIVE (state ${state}, epoch ${memory.epoch}): only the active principal serves replication`,
+    `not ACTIVE (state ${state}, epoch ${memory.epoch})`,
   );
 }
 
@@ -45,14 +43,11 @@ export function linkHandlers(ctx: Context, policy: ReplicationPolicy): grpc.Unty
       return { standing: standingToWire(ctx.standing()) };
     }),
     Follow: (call: FollowCall) => {
-      let identity: string;
       try {
-        identity = authorizeReplication(call, policy);
+        new LeaderSession(call, ctx, authorizeReplication(call, policy));
       } catch (error) {
-        delay(REFUSAL_DELAY_MS).then(() => failStream(call, error));
-        return;
+        refuseStream(call, error);
       }
-      new LeaderSession(call, ctx, identity);
     },
   };
 }
@@ -76,7 +71,7 @@ class LeaderSession implements ReplicaSession {
       this.#writable = true;
       this.#schedule();
     });
-    for (const event of ["end", "cancelled", "error", "close"]) call.on(event, () => this.#end());
+    onStreamEnd(call, () => this.#end());
     const timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
     this.#cleanups.push(() => clearInterval(timer));
   }

@@ -3,7 +3,7 @@ import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { type Context, lagMs } from "../runtime/context.ts";
-import { unary } from "./server.ts";
+import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import { standingToWire } from "./wire.ts";
 
@@ -27,7 +27,7 @@ export function operatorHandlers(ctx: Context): grpc.UntypedServiceImplementatio
       };
       const timer = setInterval(send, Math.min(MAX_INTERVAL_MS, Math.max(MIN_INTERVAL_MS, interval)));
       call.on("drain", () => writable = true);
-      for (const event of ["cancelled", "error", "close"]) call.on(event, () => clearInterval(timer));
+      onStreamEnd(call, () => clearInterval(timer));
     },
     WaitReplicated: unary<argocdagentha.v1.WaitReplicatedRequest, argocdagentha.v1.WaitReplicatedResponse>(
       async (request, call) => {

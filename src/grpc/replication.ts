@@ -6,8 +6,8 @@ import type { Standing } from "../ha/state.ts";
 import { confirm, PlainStream, snapshotOf } from "../replication/plain_leader.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
-import { MAX_REPLICAS, notActive, REFUSAL_DELAY_MS } from "./link.ts";
-import { failStream, unary } from "./server.ts";
+import { MAX_REPLICAS, notActive } from "./link.ts";
+import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
 import { Status } from "./status.ts";
 
 type Call = grpc.ServerDuplexStream<replicationapi.ReplicationAck, replicationapi.ReplicatedEvent>;
@@ -22,11 +22,14 @@ export function replicationHandlers(
   const sessions = new Set<PlainSession>();
   const latest = (identity: string) => [...sessions].filter((s) => s.identity === identity).at(-1);
   /** A principal that is not ACTIVE answers no snapshot and no confirmation: its word deletes resources. */
+  const allowed = (call: Parameters<typeof authorizeReplication>[0]): string => {
+    const identity = authorizeReplication(call, policy);
+    if (!ctx.activeScope()) throw new Status(grpc.status.UNAVAILABLE, notActive(ctx).message);
+    return identity;
+  };
   const guarded = async (call: Parameters<typeof authorizeReplication>[0]): Promise<string> => {
     try {
-      const identity = authorizeReplication(call, policy);
-      if (!ctx.activeScope()) throw new Status(grpc.status.UNAVAILABLE, notActive(ctx).message);
-      return identity;
+      return allowed(call);
     } catch (error) {
       await delay(REFUSAL_DELAY_MS);
       throw error;
@@ -34,15 +37,15 @@ export function replicationHandlers(
   };
   return {
     Subscribe: (call: Call) => {
-      guarded(call).then(
-        (identity) => {
-          if (call.cancelled) return;
-          if (ctx.replicas.size >= MAX_REPLICAS) {
-            failStream(call, new Status(grpc.status.RESOURCE_EXHAUSTED, "max replica connections reached"));
-          } else new PlainSession(call, ctx, identity, sessions);
-        },
-        (error) => failStream(call, error),
-      );
+      try {
+        const identity = allowed(call);
+        if (ctx.replicas.size >= MAX_REPLICAS) {
+          throw new Status(grpc.status.RESOURCE_EXHAUSTED, "max replica connections reached");
+        }
+        new PlainSession(call, ctx, identity, sessions);
+      } catch (error) {
+        refuseStream(call, error);
+      }
     },
     GetSnapshot: unary<replicationapi.SnapshotRequest, replicationapi.ReplicationSnapshot>(
       async (_, call) => {
@@ -113,11 +116,7 @@ class PlainSession implements ReplicaSession {
       this.#writable = true;
       this.#schedule();
     });
-    call.on("end", () => {
-      this.#end();
-      call.end();
-    });
-    for (const event of ["cancelled", "error", "close"]) call.on(event, () => this.#end());
+    onStreamEnd(call, () => this.#end());
     ctx.log.info("replica connected in the plain contract", { identity });
   }
 

@@ -98,7 +98,38 @@ export function unary<Q, S>(
   };
 }
 
+/**
+ * Calls `ended` once when a stream is over, however it ends. A stream that its client cancelled must be ended here
+ * too: Deno 2.9's HTTP/2 otherwise aborts the whole process (an assertion of nghttp2) when the connection closes.
+ */
+export function onStreamEnd(
+  call: { on(event: string, listener: () => void): unknown; end(): void },
+  ended: () => void,
+): void {
+  let over = false;
+  const finish = () => {
+    if (over) return;
+    over = true;
+    ended();
+    call.end();
+  };
+  for (const event of ["end", "cancelled", "error", "close"]) call.on(event, finish);
+}
+
+/** A refusal is held back this long, so that a client that retries at once costs little. */
+export const REFUSAL_DELAY_MS = 1_000;
+
+/** Ends a stream that was never served with a status, paced. */
+export function refuseStream(call: Parameters<typeof onStreamEnd>[0] & Failing, error: unknown): void {
+  const timer = setTimeout(() => failStream(call, error), REFUSAL_DELAY_MS);
+  onStreamEnd(call, () => clearTimeout(timer));
+}
+
+interface Failing {
+  emit(event: "error", status: unknown): boolean;
+}
+
 /** Ends a stream with a status. */
-export function failStream(call: { emit(event: "error", status: unknown): boolean }, error: unknown): void {
+export function failStream(call: Failing, error: unknown): void {
   call.emit("error", toStatus(error));
 }

@@ -27,6 +27,7 @@ export function codeOf(error: unknown): grpc.status | undefined {
 /** What an error of a call to `address` means, in one line. */
 export function explainCall(error: unknown, address: string): string {
   const text = (error as { details?: string })?.details || (error as Error)?.message || String(error);
+  if (text.startsWith("not ACTIVE")) return `${address} is ${text}`;
   if (codeOf(error) !== grpc.status.UNAVAILABLE) return text;
   if (/ECONNREFUSED|refused/i.test(text)) return `connection refused at ${address}`;
   if (/ENOTFOUND|getaddrinfo|Name resolution|lookup/i.test(text)) return `cannot resolve ${address}`;

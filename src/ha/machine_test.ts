@@ -85,6 +85,7 @@ function inputs(): Input[] {
     { type: "snapshotApplied" },
     { type: "streamLost", reason: "reset" },
     ...peers.map((p): Input => ({ type: "heard", peer: p })),
+    { type: "peerSilent" },
     ...[false, true].map((force): Input => ({ type: "promote", id: 9, force })),
     { type: "demote", id: 9 },
   ];
@@ -220,6 +221,17 @@ Deno.test("P5: a replica that once was complete is promoted though its primary w
   assertStringIncludes(refusal?.error ?? "", "never held a complete copy");
   const forced = play(never.model, { ...promote, force: true }, noAnswer, { type: "stopped" }, recorded);
   assertEquals(forced.states.at(-1), "active");
+});
+
+Deno.test("a replica that is syncing from a living primary says how far it is when promotion is refused", () => {
+  const syncing = model({ state: "syncing", streamLive: true, progress: { done: 1_204, total: 2_000 } });
+  const { effects } = step(syncing, { type: "promote", id: 1, force: false }, 1);
+  assertEquals(effects, [{
+    type: "reply",
+    id: 1,
+    error:
+      'cannot promote: replica is still syncing from "b.example:8443" (1,204 of 2,000 resources); wait, or use --force',
+  }]);
 });
 
 Deno.test("P6: a promoted replica that restarts is ACTIVE again, in the same epoch", () => {

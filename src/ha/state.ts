@@ -54,7 +54,7 @@ export interface Model {
   streamLive: boolean;
   progress: { done: number; total: number };
   operation: Operation | undefined;
-  /** What the peer last said. */
+  /** What the peer says; undefined when it does not answer now. */
   peer: Standing | undefined;
   /** The sentence for the operator about how this state came about. */
   explanation: string;
@@ -71,6 +71,7 @@ export type Input =
   | { type: "snapshotApplied" }
   | { type: "streamLost"; reason: string }
   | { type: "heard"; peer: Standing }
+  | { type: "peerSilent" }
   | { type: "promote"; id: number; force: boolean }
   | { type: "demote"; id: number };
 
@@ -86,6 +87,7 @@ export const INPUT_TYPES: readonly InputType[] = [
   "snapshotApplied",
   "streamLost",
   "heard",
+  "peerSilent",
   "promote",
   "demote",
 ];

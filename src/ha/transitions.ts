@@ -100,6 +100,8 @@ const atStep = (model: Model, step: Operation["step"]): Partial<Model> => ({
   operation: model.operation && { ...model.operation, step },
 });
 const done = { operation: undefined };
+/** Nothing is known of a stream or of the peer. */
+const AFRESH = { streamLive: false, progress: { done: 0, total: 0 }, peer: undefined };
 const answer = (model: Model, error = ""): Effect[] =>
   model.operation?.id ? [{ type: "reply", id: model.operation.id, error }] : [];
 const record = (memory: Memory): Effect => ({ type: "record", memory });
@@ -128,8 +130,7 @@ function followed(model: Model, input: Input): Memory {
 
 function learned(model: Model, input: Input): Partial<Model> {
   const memory = followed(model, input);
-  const peer = input.type === "welcomed" && input.peer ? input.peer : model.peer;
-  return { memory, peer, streamLive: true };
+  return { memory, peer: peerOf(model, input), streamLive: true };
 }
 
 function rememberIfNew(model: Model, input: Input): Effect[] {
@@ -230,7 +231,7 @@ function memoryOf(model: Model, input: Input): Memory {
 }
 
 function peerOf(model: Model, input: Input): Model["peer"] {
-  return "peer" in input && input.peer ? input.peer : model.peer;
+  return "peer" in input ? input.peer : model.peer;
 }
 
 function errorOf(input: Input): string {
@@ -365,7 +366,7 @@ const DEMOTE: Row[] = [
     when: [G.demoting, not(G.failed)],
     to: "syncing",
     says: (m) => byPeer(m, "demoted by an operator"),
-    change: (m) => ({ ...done, memory: asReplica(m), streamLive: false, progress: { done: 0, total: 0 } }),
+    change: (m) => ({ ...done, memory: asReplica(m), ...AFRESH }),
     effects: (m) => [{ type: "stopServing", drain: true }, { type: "follow" }, ...answer(m)],
   },
   {
@@ -425,14 +426,14 @@ const STREAM: Row[] = [
     to: "disconnected",
     says: (m, i) =>
       `no stream from "${m.peerAddress}": ${i.type === "streamLost" ? i.reason : ""}; redialling`,
-    change: () => ({ streamLive: false }),
+    change: () => ({ streamLive: false, peer: undefined }),
   },
   {
     name: "not reached",
     from: ["syncing"],
     on: "streamLost",
     says: (m, i) => byPeer(m, i.type === "streamLost" ? i.reason : ""),
-    change: () => ({ streamLive: false, progress: { done: 0, total: 0 } }),
+    change: () => ({ ...AFRESH }),
   },
 ];
 
@@ -453,7 +454,7 @@ const SUPERSEDE: Row[] = [
     when: [G.superseding],
     to: "syncing",
     says: (m) => byPeer(m, `superseded by epoch ${m.peer?.epoch ?? 0}`),
-    change: (m) => ({ ...done, memory: asReplica(m), streamLive: false, progress: { done: 0, total: 0 } }),
+    change: (m) => ({ ...done, memory: asReplica(m), ...AFRESH }),
     effects: () => [{ type: "follow" }],
   },
   {
@@ -462,6 +463,13 @@ const SUPERSEDE: Row[] = [
     on: "heard",
     says: (m) => m.explanation,
     change: (m, i) => ({ peer: peerOf(m, i) }),
+  },
+  {
+    name: "peer silent",
+    from: ANY,
+    on: "peerSilent",
+    says: (m) => m.explanation,
+    change: () => ({ peer: undefined }),
   },
 ];
 

@@ -48,9 +48,7 @@ export class Driver {
       const before = this.#model;
       const { model, effects, row } = step(before, input, Date.now());
       this.#model = model;
-      if (row && row.name !== "progress" && row.name !== "heard") {
-        this.observe(before, model, row.name, row.refuse === true);
-      }
+      if (row) this.observe(before, model, row.name, row.refuse === true);
       for (const effect of effects) {
         if (effect.type === "reply") this.#reply(effect.id, effect.error);
         else await this.run(effect);

@@ -19,7 +19,6 @@ const ASK_EVERY_MS = 5_000;
 /** Opens and ends what only the active does, and everything else that the state machine asks for. */
 export class Effects {
   #scope: AbortController | undefined;
-  #answeredAtMs = 0;
 
   constructor(
     private readonly ctx: Context,
@@ -29,11 +28,6 @@ export class Effects {
 
   get scope(): AbortSignal | undefined {
     return this.#scope?.signal;
-  }
-
-  /** Whether the peer answered an ACTIVE's question lately. */
-  get peerAnswers(): boolean {
-    return Date.now() - this.#answeredAtMs < 3 * ASK_EVERY_MS;
   }
 
   readonly run: EffectRunner = (effect) => {
@@ -96,10 +90,7 @@ export class Effects {
     while (!signal.aborted) {
       const { peer } = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
       if (signal.aborted) return;
-      if (peer) {
-        this.#answeredAtMs = Date.now();
-        this.ctx.input({ type: "heard", peer });
-      }
+      this.ctx.input(peer ? { type: "heard", peer } : { type: "peerSilent" });
       await delay(ASK_EVERY_MS, { signal }).catch(() => {});
     }
   }

@@ -31,6 +31,7 @@ import { Follower } from "./follow.ts";
 import type { Log } from "./log.ts";
 import { LossManifest } from "./loss.ts";
 import { principalUid, readMemory } from "./memory.ts";
+import { reasonOf } from "./reason.ts";
 import type { Settings } from "./settings.ts";
 
 const HISTORY_KEPT = 100;
@@ -129,7 +130,9 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
     activeScope: () => effects.scope,
     standing: () => standing(ctx),
     peerReachable: () =>
-      driver.model.state === "active" ? effects.peerAnswers : driver.model.state === "replicating",
+      driver.model.state === "active"
+        ? driver.model.peer !== undefined
+        : driver.model.state === "replicating",
     connectedAgents: () => 0,
   };
   const manifest = new LossManifest(ctx);
@@ -168,6 +171,7 @@ function standing(ctx: Context) {
 
 function observe(ctx: Context, before: Model, after: Model, name: string, refused: boolean): void {
   const { counters, log, history } = ctx;
+  log.debug("step", { row: name });
   if (refused) {
     log.warn("command refused", { row: name, state: after.state });
     return;
@@ -198,7 +202,7 @@ async function loadTokens(settings: Settings): Promise<Tokens | undefined> {
       return await Tokens.fromPem(Deno.readTextFileSync(settings.jwtKey));
     } catch (error) {
       throw new Error(
-        `--jwt-key "${settings.jwtKey}" is not a readable RSA key (PKCS#8 PEM): ${(error as Error).message}`,
+        `--jwt-key "${settings.jwtKey}" is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`,
       );
     }
   }
@@ -256,7 +260,7 @@ function serveHttp(app: Hono, hostname: string, port: number, undo: (() => Promi
     undo.push(() => server.shutdown());
     return (server.addr as Deno.NetAddr).port;
   } catch (error) {
-    throw new Error(`cannot listen on ${hostname}:${port}: ${(error as Error).message}`);
+    throw new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
   }
 }
 

@@ -4,6 +4,7 @@
  * check and our checksums. Everything else is an error that says so.
  */
 import { DatabaseSync } from "node:sqlite";
+import { reasonOf } from "../runtime/reason.ts";
 import { StoreError } from "./port.ts";
 
 /** "AAHA" in SQLite's header: this file is a store of argocd-agent-ha. */
@@ -95,7 +96,7 @@ function sizeOf(path: string): number | undefined {
     return Deno.statSync(path).size;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new StoreError("unavailable", `cannot open store "${path}": ${(error as Error).message}`);
+    throw new StoreError("unavailable", `cannot open store "${path}": ${reasonOf(error)}`);
   }
 }
 

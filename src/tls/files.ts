@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { reasonOf } from "../runtime/reason.ts";
 
 /** Certificate, key and CA as PEM. */
 export interface TlsMaterial {
@@ -47,7 +48,7 @@ function readPem(path: string, flag: string): Buffer {
   try {
     return Buffer.from(Deno.readFileSync(path));
   } catch (error) {
-    throw new Error(`${flag} "${path}" cannot be read: ${(error as Error).message.split(",")[0]}`);
+    throw new Error(`${flag} "${path}" cannot be read: ${reasonOf(error)}`);
   }
 }
 

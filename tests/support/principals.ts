@@ -140,7 +140,7 @@ export class Proxy {
     for await (const client of this.#listener) {
       this.accepted++;
       if (this.mode === "refuse") client.close();
-      else this.#serve(client).catch(() => {});
+      else this.#serve(client).catch(() => client.close());
     }
   }
 

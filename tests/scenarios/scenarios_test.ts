@@ -1,0 +1,45 @@
+/**
+ * Every *.txt here is played against real processes and must come out as it is written. After a wanted change:
+ * `UPDATE_SCENARIOS=1 deno task test`, and read the difference as an operator would.
+ */
+import { assertEquals } from "@std/assert";
+import { TABLE } from "../../src/ha/transitions.ts";
+import { play } from "./run.ts";
+
+/** Rows that no command line brings about at will; src/ha/machine_test.ts and tests/wire cover them. */
+const NOT_FROM_OUTSIDE = [
+  "start: the record failed",
+  "promote: busy",
+  "promote: starting",
+  "promote: syncing",
+  "promote: the record failed",
+  "demote: busy",
+  "demote: the record failed",
+];
+
+const folder = new URL(".", import.meta.url).pathname;
+const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).filter((name) => name.endsWith(".txt"))
+  .sort();
+const seen = new Set<string>();
+
+for (const file of files) {
+  Deno.test({
+    name: `scenario ${file.replace(".txt", "")}`,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: async () => {
+      const expected = Deno.readTextFileSync(`${folder}/${file}`);
+      const { transcript, rows } = await play(expected);
+      for (const row of rows) seen.add(row);
+      if (Deno.env.get("UPDATE_SCENARIOS") === "1") Deno.writeTextFileSync(`${folder}/${file}`, transcript);
+      else assertEquals(transcript, expected);
+    },
+  });
+}
+
+Deno.test("the scenarios pass through every row of the state table", () => {
+  const missing = TABLE.map((row) => row.name).filter((name) =>
+    !seen.has(name) && !NOT_FROM_OUTSIDE.includes(name)
+  );
+  assertEquals(missing, []);
+});
