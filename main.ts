@@ -1,4 +1,5 @@
 /** The one executable: everything is chosen by the first argument. */
 import { run } from "./src/cli/run.ts";
 
-if (import.meta.main) Deno.exitCode = await run(Deno.args);
+// Exits at once: sockets and timers of libraries must not keep a finished command alive.
+if (import.meta.main) Deno.exit(await run(Deno.args));

@@ -1,14 +1,13 @@
 /** Calls to a principal's admin listener, with errors that say what to check. */
-import grpc from "@grpc/grpc-js";
-import { call, dialAdmin } from "../grpc/dial.ts";
-import { codeOf } from "../grpc/status.ts";
+import { call, type Client, dialAdmin, type Method } from "../grpc/dial.ts";
+import { Code, codeOf } from "../grpc/status.ts";
 import { CommandError } from "./output.ts";
 
 /** Where the admin listener is when nothing else is said. */
 export const DEFAULT_ADDRESS = "127.0.0.1:8405";
 
 /** Runs `use` with a client and closes it. */
-export async function withAdmin<T>(address: string, use: (client: grpc.Client) => Promise<T>): Promise<T> {
+export async function withAdmin<T>(address: string, use: (client: Client) => Promise<T>): Promise<T> {
   const client = dialAdmin(address);
   try {
     return await use(client);
@@ -19,8 +18,8 @@ export async function withAdmin<T>(address: string, use: (client: grpc.Client) =
 
 /** One call; `action` is the peer's prefix of the error (`failed to get HA status`, `promote failed`). */
 export async function adminCall<Q, S>(
-  client: grpc.Client,
-  method: grpc.MethodDefinition<Q, S>,
+  client: Client,
+  method: Method<Q, S>,
   request: Q,
   options: { address: string; timeoutMs: number; action: string },
 ): Promise<S> {
@@ -38,18 +37,18 @@ export function adminError(
 ): CommandError {
   const code = codeOf(error);
   const details = (error as { details?: string }).details ?? String(error);
-  if (code === grpc.status.UNAVAILABLE) {
+  if (code === Code.UNAVAILABLE) {
     return new CommandError(
       `${action}: nothing answers at ${address}. Is the principal running with --ha-enabled on this host (the admin ` +
         "listener is loopback only), and is its --ha-admin-port the one you gave with -a?",
     );
   }
-  if (code === grpc.status.DEADLINE_EXCEEDED) {
+  if (code === Code.DEADLINE_EXCEEDED) {
     return new CommandError(
       `${action}: ${address} did not answer in time; try a longer -t, and look at the principal's log`,
     );
   }
-  if (code === grpc.status.UNIMPLEMENTED) {
+  if (code === Code.UNIMPLEMENTED) {
     return new CommandError(
       `${action}: ${address} does not know this call; is it another release, or the Go principal?`,
     );

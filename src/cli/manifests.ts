@@ -7,7 +7,7 @@ import { CommandError } from "./output.ts";
 /** The objects in a YAML or JSON text; `source` names it in errors. Lists are unfolded. @throws CommandError */
 export function parseManifests(text: string, source: string, namespace: string): ApiObject[] {
   const objects: ApiObject[] = [];
-  for (const document of parseAllDocuments(text)) {
+  for (const document of parseAllDocuments(text, { logLevel: "error" })) {
     const error = "errors" in document ? document.errors[0] : undefined;
     if (error) throw new CommandError(`${source}: ${error.message.split("\n")[0]}`);
     const value: unknown = document.toJS({ maxAliasCount: 100 });

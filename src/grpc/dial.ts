@@ -4,6 +4,9 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import type { TlsMaterial } from "../tls/files.ts";
 
+export type Client = grpc.Client;
+export type Method<Q, S> = grpc.MethodDefinition<Q, S>;
+
 /** A channel to the peer; a new one for each attempt, so that rotated certificates are used. */
 export function dialPeer(address: string, material: TlsMaterial, maxMessageBytes: number): grpc.Client {
   const host = hostOf(address);

@@ -3,6 +3,9 @@ import grpc from "@grpc/grpc-js";
 import { StoreError } from "../store/port.ts";
 import { ProtocolError } from "../replication/leader.ts";
 
+/** The gRPC codes, for those who only need their names. */
+export const Code = grpc.status;
+
 /** A status to answer with. */
 export class Status extends Error {
   constructor(readonly code: grpc.status, message: string) {

@@ -1,7 +1,6 @@
 /** Effects of the state machine, performed. */
-import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
-import { Status } from "../grpc/status.ts";
+import { Code, Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
 import type { TlsFiles } from "../tls/files.ts";
 import type { Context } from "./context.ts";
@@ -60,7 +59,7 @@ export class Effects {
     const behind = () =>
       [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
     while (behind() && Date.now() < until) await delay(DRAIN_LOOK_MS);
-    this.#scope?.abort(new Status(grpc.status.UNAVAILABLE, why));
+    this.#scope?.abort(new Status(Code.UNAVAILABLE, why));
     this.#scope = undefined;
   }
 

@@ -3,12 +3,11 @@
  * say why and dial again with backoff. The backoff starts anew only after the peer has answered, so a dead or
  * refusing peer is not hammered.
  */
-import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import { dialPeer } from "../grpc/dial.ts";
 import { type FollowEnd, followLink } from "../grpc/follow_link.ts";
 import { followPlain } from "../grpc/follow_plain.ts";
-import { codeOf, explainCall } from "../grpc/status.ts";
+import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { delayMs, REDIAL } from "../replication/backoff.ts";
 import type { TlsFiles } from "../tls/files.ts";
 import type { ChangeWriter } from "./apply.ts";
@@ -53,7 +52,7 @@ export class Follower {
       const end = await this.#once(signal);
       if (signal.aborted) return;
       this.#position = end.position;
-      const refused = codeOf(end.error) === grpc.status.FAILED_PRECONDITION;
+      const refused = codeOf(end.error) === Code.FAILED_PRECONDITION;
       const reason = explainCall(end.error, peerAddress);
       failures = end.answered ? 1 : failures + 1;
       this.ctx.counters.reconnects++;
@@ -72,7 +71,7 @@ export class Follower {
     try {
       if (!settings.plainContract) {
         const end = await followLink(client, this.ctx, this.writer, this.#position, signal);
-        if (codeOf(end.error) !== grpc.status.UNIMPLEMENTED || signal.aborted) return end;
+        if (codeOf(end.error) !== Code.UNIMPLEMENTED || signal.aborted) return end;
       }
       return await followPlain(client, this.ctx, this.writer, signal);
     } finally {

@@ -1,8 +1,7 @@
 /** Asking the peer what it is: before going ACTIVE, and now and then while ACTIVE. */
-import grpc from "@grpc/grpc-js";
 import { call, dialPeer } from "../grpc/dial.ts";
 import { linkService } from "../grpc/services.ts";
-import { codeOf, explainCall } from "../grpc/status.ts";
+import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { standingFromWire, standingToWire } from "../grpc/wire.ts";
 import type { Standing } from "../ha/state.ts";
 import type { TlsFiles } from "../tls/files.ts";
@@ -23,7 +22,7 @@ export async function askPeer(ctx: Context, tls: TlsFiles, timeoutMs: number): P
     const { standing } = await call(client, linkService.Ask, request, timeoutMs);
     return { peer: standingFromWire(standing), error: "" };
   } catch (error) {
-    if (codeOf(error) === grpc.status.UNIMPLEMENTED) return { peer: undefined, error: "" };
+    if (codeOf(error) === Code.UNIMPLEMENTED) return { peer: undefined, error: "" };
     return { peer: undefined, error: explainCall(error, peerAddress) };
   } finally {
     client.close();

@@ -1,5 +1,4 @@
 /** The composition root: builds a principal from its settings, starts it, and stops it in order. */
-import grpc from "@grpc/grpc-js";
 import type { Hono } from "hono";
 import { VERSION } from "../version.ts";
 import { ChangeIndex } from "../changes/index.ts";
@@ -14,7 +13,7 @@ import {
 import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
 import { replicationHandlers } from "../grpc/replication.ts";
-import { createServer, listen, RotatingCredentials, shutdown } from "../grpc/server.ts";
+import { createServer, listen, listenPlaintext, RotatingCredentials, shutdown } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
 import { initialModel, type Model } from "../ha/state.ts";
 import { healthApp } from "../http/health.ts";
@@ -251,7 +250,7 @@ async function openAdmin(ctx: Context, undo: (() => Promise<void> | void)[]): Pr
   server.addService(services.adminService, adminHandlers(ctx));
   server.addService(services.operatorService, operatorHandlers(ctx));
   undo.push(() => server.forceShutdown());
-  return await listen(server, `127.0.0.1:${ctx.settings.adminPort}`, grpc.ServerCredentials.createInsecure());
+  return await listenPlaintext(server, `127.0.0.1:${ctx.settings.adminPort}`);
 }
 
 function serveHttp(app: Hono, hostname: string, port: number, undo: (() => Promise<void> | void)[]): number {

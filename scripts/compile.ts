@@ -1,0 +1,37 @@
+/**
+ * `deno task compile`: one executable, dist/argocd-agent-ha. Deno puts it on a runtime base (denort), which it
+ * downloads, or takes from DENORT_BIN; where neither can be had this says so and writes nothing.
+ */
+const root = new URL("../", import.meta.url).pathname;
+const out = `${root}dist/argocd-agent-ha`;
+
+const permissions = [
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env",
+  "--allow-sys=hostname",
+  "--allow-run",
+];
+Deno.mkdirSync(`${root}dist`, { recursive: true });
+const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+  args: ["compile", "--quiet", ...permissions, "--output", out, "main.ts"],
+  cwd: root,
+  stdin: "null",
+  stdout: "null",
+  stderr: "piped",
+}).output();
+
+if (success) console.log(`wrote ${out}, ${(Deno.statSync(out).size / 1e6).toFixed(0)} MB`);
+else {
+  const lines = new TextDecoder().decode(stderr).split("\n").map((line) => line.trim());
+  const reason = lines.find((line) =>
+    /lookup|resolve|refused|denied|timed out|No such file/i.test(line)
+  )?.slice(0, 200) ??
+    "no reason given";
+  console.error(
+    `cannot compile: Deno's runtime base (denort ${Deno.version.deno}) could not be had (${reason}). ` +
+      "Put its path in DENORT_BIN, or use `deno task bundle`: one JavaScript file with the same content.",
+  );
+  Deno.exit(1);
+}

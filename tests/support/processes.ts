@@ -1,0 +1,94 @@
+/** A pair of real processes in a temporary folder. */
+import { initPki } from "../../src/cli/pki.ts";
+import { generatedApplication } from "../../src/cli/examples.ts";
+import { freePorts, PrincipalProcess, selfCommand, until } from "../../src/cli/processes.ts";
+import { openSqlite } from "../../src/store/sqlite.ts";
+
+export class Pair {
+  readonly primary: PrincipalProcess;
+  readonly replica: PrincipalProcess;
+
+  private constructor(readonly dir: string) {
+    const [a, b] = [freePorts(), freePorts()];
+    this.primary = new PrincipalProcess({ name: "primary", dir, ports: a, peerPort: b.grpc });
+    this.replica = new PrincipalProcess({ name: "replica", dir, ports: b, peerPort: a.grpc });
+  }
+
+  static async open(): Promise<Pair> {
+    const dir = Deno.makeTempDirSync({ prefix: "aaha-e2e-" });
+    await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
+    return new Pair(dir);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+
+  /** Writes `count` Applications into a side's store, as another process would. */
+  async write(side: PrincipalProcess, count: number, tag: string): Promise<void> {
+    const store = openSqlite(side.store, { verify: false });
+    await Promise.all(Array.from({ length: count }, (_, n) => {
+      const object = generatedApplication(n);
+      object.metadata.labels = { tag };
+      return store.write({ op: "put", object });
+    }));
+    await store.close();
+  }
+
+  /** What a side's store holds, comparable across sides. */
+  async content(side: PrincipalProcess): Promise<string> {
+    const store = openSqlite(side.store, { verify: false });
+    const objects = (await store.list("Application")).map((
+      { metadata, spec },
+    ) => [metadata.name, metadata.labels, spec]);
+    await store.close();
+    return JSON.stringify(objects);
+  }
+
+  /** Waits until both stores hold the same, and it is not nothing. */
+  untilEqual(timeoutMs = 20_000): Promise<void> {
+    return until(
+      async () => {
+        const [a, b] = await Promise.all([this.content(this.primary), this.content(this.replica)]);
+        return a === b && a !== "[]";
+      },
+      timeoutMs,
+      () => `the stores differ\n${this.primary.logEnd()}\n---\n${this.replica.logEnd()}`,
+      50,
+    );
+  }
+
+  /** How many of the two answer 200 on /healthz. */
+  async active(): Promise<number> {
+    const answers = await Promise.all([this.primary.healthz(), this.replica.healthz()]);
+    return answers.filter(({ code }) => code === 200).length;
+  }
+}
+
+export async function withPair(run: (pair: Pair) => Promise<void>): Promise<void> {
+  const pair = await Pair.open();
+  try {
+    await run(pair);
+  } finally {
+    await pair.close();
+  }
+}
+
+/** Runs this program to its end. */
+export async function runCli(
+  args: string[],
+  cwd?: string,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const command = selfCommand(args);
+  const { code, stdout, stderr } = await new Deno.Command(command.path, {
+    args: command.args,
+    ...(cwd ? { cwd } : {}),
+    env: { NO_COLOR: "1" },
+    signal: AbortSignal.timeout(30_000),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
