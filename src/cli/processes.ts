@@ -41,13 +41,12 @@ function listenBelow(): Deno.Listener {
   throw new CommandError("no free port between 20000 and 32000 on 127.0.0.1");
 }
 
-/** How this program is started again: as one executable, or by Deno from the same script. */
+/** How this program is started again: as one executable, or by Deno from main.ts or the bundled file. */
 export function selfCommand(args: string[]): { path: string; args: string[] } {
   const path = Deno.execPath();
   if (Deno.build.standalone) return { path, args };
-  const script = /\/(scripts|tests)\//.test(Deno.mainModule) || !Deno.mainModule.startsWith("file:")
-    ? new URL("../../main.ts", import.meta.url).href
-    : Deno.mainModule;
+  const here = import.meta.url;
+  const script = here.endsWith("/src/cli/processes.ts") ? new URL("../../main.ts", here).href : here;
   const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env", "--allow-sys=hostname"];
   return { path, args: ["run", "--quiet", ...permissions, script, ...args] };
 }
