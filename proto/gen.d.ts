@@ -24,6 +24,65 @@ export interface RefreshTokenRequest {
 }
 export const RefreshTokenRequest: Codec<RefreshTokenRequest>;
 }
+export namespace io {
+export namespace cloudevents {
+export namespace v1 {
+export interface CloudEvent {
+  id?: string;
+  source?: string;
+  spec_version?: string;
+  type?: string;
+  attributes?: Record<string, io.cloudevents.v1.AttributeValue>;
+  binary_data?: Uint8Array;
+  text_data?: string;
+  proto_data?: google.protobuf.Any;
+}
+export const CloudEvent: Codec<CloudEvent>;
+export interface AttributeValue {
+  ce_boolean?: boolean;
+  ce_integer?: number;
+  ce_string?: string;
+  ce_bytes?: Uint8Array;
+  ce_uri?: string;
+  ce_uri_ref?: string;
+  ce_timestamp?: google.protobuf.Timestamp;
+}
+export const AttributeValue: Codec<AttributeValue>;
+}
+}
+}
+export namespace google {
+export namespace protobuf {
+export interface Any {
+  type_url?: string;
+  value?: Uint8Array;
+}
+export const Any: Codec<Any>;
+export interface Timestamp {
+  seconds?: number;
+  nanos?: number;
+}
+export const Timestamp: Codec<Timestamp>;
+}
+}
+export namespace eventstreamapi {
+export interface Event {
+  event?: io.cloudevents.v1.CloudEvent;
+}
+export const Event: Codec<Event>;
+export interface PushSummary {
+  result?: string;
+  received?: number;
+  processed?: number;
+}
+export const PushSummary: Codec<PushSummary>;
+export interface PingRequest {
+}
+export const PingRequest: Codec<PingRequest>;
+export interface PongReply {
+}
+export const PongReply: Codec<PongReply>;
+}
 export namespace haadminapi {
 export interface StatusRequest {
 }
@@ -282,63 +341,4 @@ export interface VersionResponse {
   version?: string;
 }
 export const VersionResponse: Codec<VersionResponse>;
-}
-export namespace io {
-export namespace cloudevents {
-export namespace v1 {
-export interface CloudEvent {
-  id?: string;
-  source?: string;
-  spec_version?: string;
-  type?: string;
-  attributes?: Record<string, io.cloudevents.v1.AttributeValue>;
-  binary_data?: Uint8Array;
-  text_data?: string;
-  proto_data?: google.protobuf.Any;
-}
-export const CloudEvent: Codec<CloudEvent>;
-export interface AttributeValue {
-  ce_boolean?: boolean;
-  ce_integer?: number;
-  ce_string?: string;
-  ce_bytes?: Uint8Array;
-  ce_uri?: string;
-  ce_uri_ref?: string;
-  ce_timestamp?: google.protobuf.Timestamp;
-}
-export const AttributeValue: Codec<AttributeValue>;
-}
-}
-}
-export namespace eventstreamapi {
-export interface Event {
-  event?: io.cloudevents.v1.CloudEvent;
-}
-export const Event: Codec<Event>;
-export interface PushSummary {
-  result?: string;
-  received?: number;
-  processed?: number;
-}
-export const PushSummary: Codec<PushSummary>;
-export interface PingRequest {
-}
-export const PingRequest: Codec<PingRequest>;
-export interface PongReply {
-}
-export const PongReply: Codec<PongReply>;
-}
-export namespace google {
-export namespace protobuf {
-export interface Any {
-  type_url?: string;
-  value?: Uint8Array;
-}
-export const Any: Codec<Any>;
-export interface Timestamp {
-  seconds?: number;
-  nanos?: number;
-}
-export const Timestamp: Codec<Timestamp>;
-}
 }

@@ -31,7 +31,7 @@ export async function generate(): Promise<{ js: string; dts: string }> {
   );
   const reflection = new protobuf.Root();
   reflection.resolvePath = (_origin, target) => target.startsWith("/") ? target : `${root}proto/${target}`;
-  await reflection.load(files, { keepCase: true });
+  reflection.loadSync(files, { keepCase: true });
   reflection.resolveAll();
   return { js, dts: declarations(reflection) };
 }

@@ -1,0 +1,47 @@
+/**
+ * `deno task docs`: the parts of docs/ that are printed from the program: the state diagram and table in
+ * architecture.md, flags, environment and metrics in reference.md. A test fails when they are stale.
+ */
+import { diagram, table } from "../src/ha/diagram.ts";
+import { ALL_SERIES } from "../src/http/metrics.ts";
+import { envOf, FLAGS } from "../src/runtime/flags.ts";
+
+const root = new URL("../", import.meta.url).pathname;
+
+const flagRows = (later: boolean) =>
+  FLAGS.filter((flag) => (flag.later ?? false) === later).map((flag) =>
+    `| \`--${flag.name}\` | \`${envOf(flag)}\` | ${flag.type} | ${
+      flag.default ? `\`${flag.default}\`` : ""
+    } | ${flag.help} |`
+  );
+
+const FLAG_HEAD = ["| flag | environment | type | default | meaning |", "|---|---|---|---|---|"];
+
+/** Marker names and what stands between their comments. */
+const PARTS: Record<string, () => string> = {
+  diagram: () => "```mermaid\n" + diagram() + "\n```",
+  transitions: () => table(),
+  flags: () => [...FLAG_HEAD, ...flagRows(false)].join("\n"),
+  "flags later": () => FLAGS.filter((flag) => flag.later).map((flag) => `\`--${flag.name}\``).join(", "),
+  metrics: () =>
+    [
+      "| series | type | meaning |",
+      "|---|---|---|",
+      ...ALL_SERIES.map((s) => `| \`${s.name}\` | ${s.type} | ${s.help} |`),
+    ]
+      .join("\n"),
+};
+
+/** A document with every printed part as the program prints it now. */
+export function refresh(text: string): string {
+  return Object.entries(PARTS).reduce((document, [name, print]) => {
+    const between = new RegExp(`(<!-- ${name} -->\n)[^]*?(\n<!-- end -->)`);
+    return document.replace(between, (_, open, close) => `${open}\n${print()}\n${close}`);
+  }, text);
+}
+
+export const DOCUMENTS = ["docs/architecture.md", "docs/reference.md"].map((path) => `${root}${path}`);
+
+if (import.meta.main) {
+  for (const path of DOCUMENTS) Deno.writeTextFileSync(path, refresh(Deno.readTextFileSync(path)));
+}

@@ -1,0 +1,64 @@
+/** The project's own rules: generated files are fresh, the design's rules hold, and the checks themselves can fail. */
+import { assert, assertEquals } from "@std/assert";
+import { DOCUMENTS, refresh } from "../scripts/docs.ts";
+import { generate } from "../scripts/proto.ts";
+import { check } from "../scripts/tidy.ts";
+
+const root = new URL("../", import.meta.url).pathname;
+
+Deno.test({
+  name: "proto/gen.js and proto/gen.d.ts are what `deno task proto` makes of the .proto files",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    const { js, dts } = await generate();
+    assertEquals(Deno.readTextFileSync(`${root}proto/gen.js`), js, "run: deno task proto");
+    assertEquals(Deno.readTextFileSync(`${root}proto/gen.d.ts`), dts, "run: deno task proto");
+  },
+});
+
+Deno.test("the docs' diagram, tables of flags and of metrics are what the program prints", () => {
+  for (const path of DOCUMENTS) {
+    const text = Deno.readTextFileSync(path);
+    assert(text.includes("<!-- end -->"), `${path} has no printed part`);
+    assertEquals(text, refresh(text), `run: deno task docs (${path})`);
+  }
+});
+
+Deno.test("tidy finds nothing in the project, and finds each rule broken in a bad file", () => {
+  const bad: [string, string, string][] = [
+    ["src/ha/x.ts", 'import { hash } from "node:crypto";', "a pure file imports node:crypto"],
+    [
+      "src/ha/x.ts",
+      'import { openSqlite } from "../store/sqlite.ts";',
+      "a pure file imports src/store/sqlite.ts",
+    ],
+    [
+      "src/changes/x.ts",
+      "const now = Date.now();",
+      "a pure file uses a clock, timer, random number or the system",
+    ],
+    ["src/http/x.ts", 'import grpc from "@grpc/grpc-js";', "only ^src\\/grpc\\/ may import @grpc/grpc-js"],
+    ["src/runtime/x.ts", 'console.log("x");', "stray console"],
+    ["src/cli/x.ts", `function long() {\n${"  x();\n".repeat(80)}}`, "a function of 82 lines"],
+    ["src/cli/x.ts", "x();\n".repeat(401), "longer than 400 lines"],
+  ];
+  for (const [file, text, rule] of bad) assertEquals(check(file, text).map((one) => one.rule), [rule]);
+  assertEquals(check("src/ha/x_test.ts", 'import { hash } from "node:crypto";'), []);
+});
+
+Deno.test("no task, script or container runs with all permissions", () => {
+  for (
+    const file of [
+      "deno.json",
+      "Containerfile",
+      ".ci/run",
+      "scripts/run_tests.ts",
+      "scripts/bundle.ts",
+      "scripts/compile.ts",
+    ]
+  ) {
+    const text = Deno.readTextFileSync(`${root}${file}`);
+    assert(!/(^|\s|")(-A|--allow-all)(\s|"|$)/m.test(text), `${file} uses -A`);
+  }
+});
