@@ -146,7 +146,10 @@ export class Proxy {
 
   async #serve(client: Deno.Conn): Promise<void> {
     const server = await Deno.connect({ hostname: "127.0.0.1", port: this.targetPort });
-    for (const one of [client, server]) this.#connections.add(one);
+    for (const one of [client, server]) {
+      (one as Deno.TcpConn).setNoDelay(true);
+      this.#connections.add(one);
+    }
     const pump = async (from: Deno.Conn, to: Deno.Conn) => {
       const buffer = new Uint8Array(65_536);
       for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {

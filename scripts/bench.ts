@@ -1,0 +1,235 @@
+/**
+ * `deno task bench`: figures as ratios inside one run, printed as tables and kept in docs/benchmarks.md. Everything
+ * is measured between two real principal processes on SQLite stores.
+ */
+import { generatedApplication } from "../src/cli/examples.ts";
+import { initPki } from "../src/cli/pki.ts";
+import { freePorts, PrincipalProcess, selfCommand } from "../src/cli/processes.ts";
+import { call, dialAdmin } from "../src/grpc/dial.ts";
+import { operatorService } from "../src/grpc/services.ts";
+import { keyOfObject } from "../src/resources/keys.ts";
+import type { StoredObject } from "../src/resources/object.ts";
+import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
+import { Proxy } from "../tests/support/principals.ts";
+
+const WAIT_MS = 300_000;
+/** Resources that change while the link is broken. */
+const CHANGED = [10, 100, 1_000];
+
+class Bench {
+  readonly dir = Deno.makeTempDirSync({ prefix: "aaha-bench-" });
+  readonly primary: PrincipalProcess;
+  readonly replica: PrincipalProcess;
+  /** Stands between the replica and the primary, so that the link can be broken. */
+  readonly link: Proxy;
+
+  constructor() {
+    const [a, b] = [freePorts(), freePorts()];
+    this.link = new Proxy(a.grpc);
+    this.primary = new PrincipalProcess({ name: "primary", dir: this.dir, ports: a, peerPort: b.grpc });
+    this.replica = new PrincipalProcess({
+      name: "replica",
+      dir: this.dir,
+      ports: b,
+      peerPort: this.link.port,
+    });
+  }
+
+  store(): SqliteStore {
+    return openSqlite(this.primary.store, { verify: false });
+  }
+
+  /** Writes Applications `from`…`to` with a tag; their stored versions and how long it took. */
+  async write(from: number, to: number, tag: string): Promise<{ stored: StoredObject[]; ms: number }> {
+    const store = this.store();
+    const startedAt = performance.now();
+    const written = await Promise.all(Array.from({ length: to - from }, (_, n) => {
+      const object = generatedApplication(from + n);
+      object.metadata.labels = { tag };
+      return store.write({ op: "put", object });
+    }));
+    const ms = performance.now() - startedAt;
+    await store.close();
+    return { stored: written.map((one) => one.object as StoredObject), ms };
+  }
+
+  async acknowledged(stored: StoredObject[]): Promise<void> {
+    const client = dialAdmin(this.primary.admin);
+    const versions = stored.map((object) => ({
+      key: keyOfObject(object),
+      resource_version: object.metadata.resourceVersion,
+    }));
+    await call(client, operatorService.WaitReplicated, { versions, timeout_ms: WAIT_MS }, WAIT_MS);
+    client.close();
+  }
+
+  async start(): Promise<void> {
+    await initPki(`${this.dir}/pki`, { sans: [], agents: 0, days: 1 });
+    this.primary.start();
+    await this.primary.untilState("active");
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
+    this.link.close();
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+}
+
+async function metric(process: PrincipalProcess, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${process.side.ports.metrics}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await run();
+  return performance.now() - startedAt;
+}
+
+const ms = (value: number) => value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en-US");
+const lines: string[] = [];
+
+function section(title: string, header: string[], rows: string[][]): void {
+  const table = [header, header.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`);
+  lines.push(`## ${title}`, "", ...table, "");
+  console.log(["", title, ...table].join("\n"));
+}
+
+/** Everything at `total` resources. */
+async function atSize(total: number): Promise<Record<string, number>> {
+  const bench = new Bench();
+  try {
+    await bench.start();
+    const { ms: rawMs } = await bench.write(0, total, "first");
+    bench.replica.start();
+    const coldMs = await timed(() => bench.replica.untilState("replicating", WAIT_MS));
+    const { stored, ms: burstRawMs } = await bench.write(0, 2_000, "burst");
+    const burstMs = burstRawMs + await timed(() => bench.acknowledged(stored));
+    const latencies: number[] = [];
+    for (let n = 0; n < 200; n++) {
+      const one = await bench.write(n, n + 1, `single ${n}`);
+      latencies.push(one.ms + await timed(() => bench.acknowledged(one.stored)));
+    }
+    latencies.sort((a, b) => a - b);
+    const memory = await metric(bench.primary, "process_resident_memory_bytes");
+    const replicaMemory = await metric(bench.replica, "process_resident_memory_bytes");
+    const catchUp: Record<string, number> = {};
+    const received = () => metric(bench.replica, "argocd_agent_replication_client_events_received_total");
+    for (const changed of CHANGED) {
+      bench.link.mode = "refuse";
+      bench.link.cut();
+      await bench.replica.untilState("disconnected");
+      const { stored } = await bench.write(0, changed, `while broken ${changed}`);
+      const before = await received();
+      bench.link.mode = "pass";
+      await bench.replica.untilState("replicating");
+      catchUp[`catchUp${changed}`] = await timed(() => bench.acknowledged(stored));
+      catchUp[`travelled${changed}`] = await received() - before;
+    }
+    await bench.replica.kill("SIGKILL");
+    await bench.write(0, 100, "while away");
+    bench.replica.start();
+    catchUp["restart"] = await timed(() => bench.replica.untilState("replicating", WAIT_MS));
+    catchUp["restartTravelled"] = await received();
+    return {
+      total,
+      rawMs,
+      coldMs,
+      burstRawMs,
+      burstMs,
+      p50: latencies[100] ?? 0,
+      p99: latencies[198] ?? 0,
+      memory,
+      replicaMemory,
+      ...catchUp,
+    };
+  } finally {
+    await bench.close();
+  }
+}
+
+/** `ha status` as a process: wall time and memory. */
+async function status(): Promise<{ wallMs: number; denoMs: number; memory: number }> {
+  const bench = new Bench();
+  try {
+    await bench.start();
+    const { path, args } = selfCommand(["ha", "status", "-a", bench.primary.admin]);
+    const run = (command: string[]) =>
+      new Deno.Command(path, { args: command, stdout: "null", stderr: "null" }).output();
+    const empty = ["eval", "0"];
+    const times = { status: [] as number[], empty: [] as number[] };
+    for (let n = 0; n < 15; n++) {
+      times.status.push(await timed(() => run(args)));
+      times.empty.push(await timed(() => run(empty)));
+    }
+    const median = (values: number[]) => values.sort((a, b) => a - b)[7] ?? 0;
+    const entry = new URL("../src/cli/run.ts", import.meta.url).href;
+    const code =
+      `import { run } from "${entry}"; await run(["ha", "status", "-a", "${bench.primary.admin}"]);` +
+      "console.log('rss', Deno.memoryUsage().rss); Deno.exit(0)";
+    const config = new URL("../deno.json", import.meta.url).pathname;
+    const { stdout } = await new Deno.Command(path, {
+      args: ["eval", "--config", config, code],
+      stdout: "piped",
+    }).output();
+    const memory = Number(/rss (\d+)/.exec(new TextDecoder().decode(stdout))?.[1]);
+    return { wallMs: median(times.status), denoMs: median(times.empty), memory };
+  } finally {
+    await bench.close();
+  }
+}
+
+const sizes = Deno.args.length > 0 ? Deno.args.map(Number) : [5_000, 50_000];
+const results: Record<string, number>[] = [];
+for (const size of sizes) results.push(await atSize(size));
+const of = (name: string) => results.map((result) => result[name] ?? 0);
+const column = (name: string, format: (value: number) => string) => of(name).map(format);
+const head = ["", ...sizes.map((size) => `${size.toLocaleString("en-US")} resources`)];
+const mb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+const ratio = (a: string, b: string) => results.map((r) => ((r[a] ?? 0) / (r[b] ?? 1)).toFixed(2));
+
+section("Stream", head, [
+  [
+    "2,000 updates at once, store to store",
+    ...results.map((r) =>
+      `${Math.round(2_000 / ((r["burstMs"] ?? 1) / 1_000)).toLocaleString("en-US")} changes/s`
+    ),
+  ],
+  ["… against writing them to one store alone", ...ratio("burstMs", "burstRawMs")],
+  ["one change, commit to acknowledgement, p50", ...column("p50", (v) => `${ms(v)} ms`)],
+  ["… p99", ...column("p99", (v) => `${ms(v)} ms`)],
+]);
+section("Catch-up", head, [
+  ["empty replica to REPLICATING", ...column("coldMs", (v) => `${ms(v)} ms`)],
+  ["… against writing all of it to one store", ...ratio("coldMs", "rawMs")],
+  ...CHANGED.flatMap((changed) => [
+    [
+      `link broken, ${changed.toLocaleString("en-US")} changed: reconnected to acknowledged`,
+      ...column(`catchUp${changed}`, (v) => `${ms(v)} ms`),
+    ],
+    ["… changes that travelled", ...column(`travelled${changed}`, (v) => v.toLocaleString("en-US"))],
+  ]),
+  ["replica process restarted, 100 changed: to REPLICATING", ...column("restart", (v) => `${ms(v)} ms`)],
+  ["… changes that travelled", ...column("restartTravelled", (v) => v.toLocaleString("en-US"))],
+]);
+section("Memory (resident)", head, [
+  ["active", ...column("memory", mb)],
+  ["replica", ...column("replicaMemory", mb)],
+]);
+const cli = await status();
+section("`ha status`", ["", "figure"], [
+  ["wall time, median of 15", `${ms(cli.wallMs)} ms`],
+  ["… against Deno starting and doing nothing", (cli.wallMs / cli.denoMs).toFixed(2)],
+  ["resident memory at its end", mb(cli.memory)],
+]);
+
+const today = new Date().toISOString().slice(0, 10);
+const { cpuCount } = { cpuCount: navigator.hardwareConcurrency };
+Deno.writeTextFileSync(
+  new URL("../docs/benchmarks.md", import.meta.url),
+  `# Benchmarks\n\n${today}, Deno ${Deno.version.deno}, ${cpuCount} cores, both principals and the load on one machine: read the ratios, ` +
+    `not the absolute figures. Made by \`deno task bench\`; Applications of about 1.4 kB.\n\n${
+      lines.join("\n")
+    }`,
+);
