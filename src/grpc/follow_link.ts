@@ -2,8 +2,10 @@
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import type { Position } from "../changes/cursor.ts";
+import { leaderProblem } from "../ha/sentences.ts";
 import { FollowerStream } from "../replication/follower.ts";
 import { ProtocolError } from "../replication/leader.ts";
+import { monotonicMs } from "../runtime/clock.ts";
 import type { Context } from "../runtime/context.ts";
 import { ApplyPump } from "../runtime/pump.ts";
 import type { ChangeWriter } from "../runtime/apply.ts";
@@ -56,7 +58,7 @@ class LinkFollower {
   readonly #timer: ReturnType<typeof setInterval>;
   #answered = false;
   #finished = false;
-  #lastHeardMs = Date.now();
+  #lastHeardMs = monotonicMs();
   #ackScheduled = false;
   #drifted = false;
   readonly #abort = () => this.#finish(new Error("stopped"));
@@ -98,7 +100,7 @@ class LinkFollower {
   }
 
   #take(message: LeaderMessage): void {
-    this.#lastHeardMs = Date.now();
+    this.#lastHeardMs = monotonicMs();
     if (message.welcome) this.#welcome(message.welcome);
     else if (message.changes) this.#changes(message.changes);
     else if (message.heartbeat) {
@@ -113,8 +115,8 @@ class LinkFollower {
   #heartbeat({ sequence = 0, pending = 0, digest }: argocdagentha.v1.Heartbeat): void {
     if (!this.#follower.heartbeat(sequence, pending, digestFromWire(digest))) return;
     const { following } = this.ctx;
-    if (Date.now() - following.driftAtMs < DRIFT_EVERY_MS) return;
-    following.driftAtMs = Date.now();
+    if (monotonicMs() - following.driftAtMs < DRIFT_EVERY_MS && following.driftAtMs > 0) return;
+    following.driftAtMs = monotonicMs();
     this.#drifted = true;
     throw new Error(
       "this copy differs from the active's although every change was applied; comparing digests anew",
@@ -123,12 +125,8 @@ class LinkFollower {
 
   #welcome(welcome: argocdagentha.v1.Welcome): void {
     const peer = standingFromWire(welcome.standing);
-    const { epoch } = this.ctx.model().memory;
-    if (peer && peer.epoch < epoch) {
-      throw new ProtocolError(
-        `the peer is ACTIVE in epoch ${peer.epoch}, below epoch ${epoch} that is known here; it must be demoted`,
-      );
-    }
+    const problem = peer && leaderProblem(peer, this.ctx.model().memory);
+    if (problem) throw new ProtocolError(problem);
     this.#answered = true;
     const resumed = welcome.resumed ?? false;
     const batches = this.#follower.welcome(welcome.session ?? "", resumed, welcome.differing ?? []);
@@ -186,7 +184,7 @@ class LinkFollower {
   }
 
   #beat(): void {
-    if (Date.now() - this.#lastHeardMs > SILENCE_MS) {
+    if (monotonicMs() - this.#lastHeardMs > SILENCE_MS) {
       throw new ProtocolError(`nothing heard from the peer for ${SILENCE_MS / 1000} s`);
     }
     if (this.#answered) this.#ack();
@@ -199,7 +197,7 @@ class LinkFollower {
     following.held = applier.held(MAX_HELD_SHOWN);
     following.heldTotal = applier.heldCount;
     following.lastSequence = applier.applied;
-    if (live && behind === 0) following.caughtUpAtMs = Date.now();
+    if (live && behind === 0) following.caughtUpAtMs = monotonicMs();
   }
 
   #guard(act: () => void): void {

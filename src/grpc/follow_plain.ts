@@ -4,6 +4,7 @@ import { delay } from "@std/async/delay";
 import type { replicationapi } from "../../proto/gen.d.ts";
 import { PlainFollowerStream } from "../replication/plain_follower.ts";
 import type { ChangeWriter } from "../runtime/apply.ts";
+import { monotonicMs } from "../runtime/clock.ts";
 import type { Context } from "../runtime/context.ts";
 import { ApplyPump } from "../runtime/pump.ts";
 import { call, openStream } from "./dial.ts";
@@ -138,7 +139,7 @@ class PlainFollower {
       heldTotal: applier.heldCount,
       lastSequence: this.#follower.acknowledge,
     });
-    if (this.#follower.live && applier.pending === 0) this.ctx.following.caughtUpAtMs = Date.now();
+    if (this.#follower.live && applier.pending === 0) this.ctx.following.caughtUpAtMs = monotonicMs();
   }
 
   /** The first acknowledgement waits for the snapshot to be applied; 0 is a normal one. */

@@ -4,6 +4,7 @@ import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import type { Standing } from "../ha/state.ts";
 import { LeaderStream } from "../replication/leader.ts";
+import { monotonicMs } from "../runtime/clock.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
@@ -59,7 +60,7 @@ class LeaderSession implements ReplicaSession {
   heldTotal = 0;
   readonly #stream: LeaderStream;
   readonly #cleanups: (() => void)[] = [];
-  #lastHeardMs = Date.now();
+  #lastHeardMs = monotonicMs();
   #writable = true;
   #scheduled = false;
   #ended = false;
@@ -90,7 +91,7 @@ class LeaderSession implements ReplicaSession {
   }
 
   #take(message: FollowerMessage): void {
-    this.#lastHeardMs = Date.now();
+    this.#lastHeardMs = monotonicMs();
     if (message.hello) this.#hello(message.hello);
     else if (message.have) {
       const entries = (message.have.entries ?? []).map(({ key, digest }) => ({
@@ -137,7 +138,7 @@ class LeaderSession implements ReplicaSession {
   }
 
   #beat(): void {
-    if (Date.now() - this.#lastHeardMs > SILENCE_MS) {
+    if (monotonicMs() - this.#lastHeardMs > SILENCE_MS) {
       throw new Status(grpc.status.UNAVAILABLE, `nothing heard from the replica for ${SILENCE_MS / 1000} s`);
     }
     if (!this.#writable || !this.ctx.replicas.has(this)) return;

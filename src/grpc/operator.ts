@@ -2,6 +2,7 @@
 import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../proto/gen.d.ts";
+import { monotonicMs } from "../runtime/clock.ts";
 import { type Context, lagMs } from "../runtime/context.ts";
 import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
@@ -35,10 +36,10 @@ export function operatorHandlers(ctx: Context): grpc.UntypedServiceImplementatio
         if (versions.length > MAX_VERSIONS) {
           throw new Status(grpc.status.INVALID_ARGUMENT, `more than ${MAX_VERSIONS} versions in one request`);
         }
-        const until = Date.now() + Math.min(MAX_WAIT_MS, request.timeout_ms ?? 0);
+        const until = monotonicMs() + Math.min(MAX_WAIT_MS, request.timeout_ms ?? 0);
         for (;;) {
           const replicated = versions.map((version) => isReplicated(ctx, version));
-          if (replicated.every(Boolean) || Date.now() >= until || call.cancelled) return { replicated };
+          if (replicated.every(Boolean) || monotonicMs() >= until || call.cancelled) return { replicated };
           await delay(LOOK_MS);
         }
       },
@@ -70,7 +71,7 @@ export function report(ctx: Context): Report {
     contract: following.contract,
     resources: ctx.index.size,
     digest: ctx.index.digests.root(),
-    lag_ms: model.state === "active" ? 0 : lagMs(ctx, Date.now()) ?? -1,
+    lag_ms: model.state === "active" ? 0 : lagMs(ctx, monotonicMs()) ?? -1,
     pending: following.behind,
     snapshot_done: model.progress.done,
     snapshot_total: model.progress.total,

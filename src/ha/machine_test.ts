@@ -18,6 +18,7 @@ const memory = (part: Partial<Memory> = {}): Memory => ({
   role: "replica",
   epoch: 3,
   complete: true,
+  leader: "p",
   formerActive: false,
   ...part,
 });

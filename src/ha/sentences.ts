@@ -1,5 +1,5 @@
 /** What the operator reads when a command is refused: what is true, why, and what to type next. */
-import type { Input, Model } from "./state.ts";
+import type { Input, Memory, Model, Standing } from "./state.ts";
 
 const count = (n: number) => n.toLocaleString("en-US");
 
@@ -31,6 +31,20 @@ export function epochText(input: Input): string {
   if (!peer) return "";
   const since = peer.sinceMs > 0 ? ` since ${new Date(peer.sinceMs).toISOString()}` : "";
   return `in epoch ${peer.epoch}${since} with ${count(peer.connectedAgents)} agents`;
+}
+
+/**
+ * Why an ACTIVE must not be followed by a principal with this memory: its epoch is over, or it claims an epoch that
+ * belongs to another store (its own was lost), and following it would delete what only this side still has.
+ */
+export function leaderProblem(leader: Standing, memory: Memory): string | undefined {
+  if (leader.epoch < memory.epoch) {
+    return `the peer is ACTIVE in epoch ${leader.epoch}, below epoch ${memory.epoch} that is known here; ` +
+      "it must be demoted: run ha demote there";
+  }
+  if (leader.epoch > memory.epoch || memory.leader === "" || memory.leader === leader.uid) return undefined;
+  return `the peer is ACTIVE in epoch ${leader.epoch} with another store than the one that was ACTIVE in it; has its ` +
+    "store been lost? To serve what this side holds run ha promote --force here; to give it up, remove this side's store";
 }
 
 /** The explanation of a principal that follows, or would follow, its peer. */

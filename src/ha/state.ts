@@ -27,6 +27,8 @@ export interface Memory {
   epoch: number;
   /** Whether this store has ever held a complete copy of the active principal's resources. */
   complete: boolean;
+  /** The uid of the principal that was ACTIVE in this epoch, as far as it is known; a lost store has another. */
+  leader: string;
   /** Was ACTIVE and has not caught up with the next active: what it holds may exist nowhere else. */
   formerActive: boolean;
 }
@@ -120,7 +122,7 @@ export function initialModel(
     ...options,
     state: "recovering",
     sinceMs: nowMs,
-    memory: { role: "replica", epoch: 0, complete: false, formerActive: false },
+    memory: { role: "replica", epoch: 0, complete: false, leader: "", formerActive: false },
     streamLive: false,
     progress: { done: 0, total: 0 },
     operation: undefined,

@@ -111,7 +111,7 @@ function asActive(model: Model): Memory {
   const heard = Math.max(model.memory.epoch, model.peer?.epoch ?? 0);
   const keep = model.operation?.kind === "start" && model.memory.role === "active";
   const epoch = keep ? Math.max(1, model.memory.epoch) : heard + 1;
-  return { role: "active", epoch, complete: true, formerActive: false };
+  return { role: "active", epoch, complete: true, leader: model.uid, formerActive: false };
 }
 
 const asReplica = ({ memory }: Model): Memory => ({
@@ -122,10 +122,11 @@ const asReplica = ({ memory }: Model): Memory => ({
 
 const caughtUp = ({ memory }: Model): Memory => ({ ...memory, complete: true, formerActive: false });
 
-/** What a welcome teaches: the leader's epoch. */
+/** What a welcome teaches: the leader's epoch and identity. */
 function followed(model: Model, input: Input): Memory {
-  const epoch = input.type === "welcomed" ? input.peer?.epoch ?? 0 : 0;
-  return { ...model.memory, epoch: Math.max(model.memory.epoch, epoch) };
+  const peer = input.type === "welcomed" ? input.peer : undefined;
+  if (!peer || peer.epoch < model.memory.epoch) return model.memory;
+  return { ...model.memory, epoch: peer.epoch, leader: peer.uid };
 }
 
 function learned(model: Model, input: Input): Partial<Model> {
@@ -135,7 +136,8 @@ function learned(model: Model, input: Input): Partial<Model> {
 
 function rememberIfNew(model: Model, input: Input): Effect[] {
   const memory = followed(model, input);
-  return memory.epoch === model.memory.epoch ? [] : [{ type: "remember", memory }];
+  const known = memory.epoch === model.memory.epoch && memory.leader === model.memory.leader;
+  return known ? [] : [{ type: "remember", memory }];
 }
 
 const START: Row[] = [

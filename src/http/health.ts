@@ -4,6 +4,7 @@
  * rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
  */
 import { Hono } from "hono";
+import { monotonicMs } from "../runtime/clock.ts";
 import { type Context, lagMs } from "../runtime/context.ts";
 
 const DEFAULT_MAX_LAG_MS = 30_000;
@@ -29,7 +30,7 @@ export function healthApp(ctx: Context): Hono {
     }
     const { state, explanation } = ctx.model();
     if (state === "active") return c.text("ready: active\n");
-    const lag = lagMs(ctx, Date.now());
+    const lag = lagMs(ctx, monotonicMs());
     if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {
       return c.text(`ready: replicating, ${lag} ms behind\n`);
     }

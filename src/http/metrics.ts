@@ -5,6 +5,7 @@
 import { Hono } from "hono";
 import { Counter, Gauge, Registry } from "prom-client";
 import { STATES } from "../ha/state.ts";
+import { monotonicMs } from "../runtime/clock.ts";
 import { type Context, lagMs } from "../runtime/context.ts";
 
 interface Series {
@@ -172,7 +173,7 @@ const GENERAL: Series[] = [
 
 function lagSeconds(ctx: Context): number {
   if (ctx.model().state === "active") return 0;
-  const lag = lagMs(ctx, Date.now());
+  const lag = lagMs(ctx, monotonicMs());
   return lag === undefined ? Number.NaN : lag / 1000;
 }
 

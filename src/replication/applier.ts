@@ -22,7 +22,7 @@ export interface IncomingChange {
 export interface HeldKey {
   key: string;
   reason: string;
-  /** When it is tried again, in unix ms. */
+  /** When it is tried again, on the clock that `take` and `failed` are given. */
   retryAt: number;
 }
 

@@ -26,9 +26,9 @@ export interface Following {
   connected: boolean;
   /** Changes that the active is known to have and that are not durable here. */
   behind: number;
-  /** When nothing was missing last, in unix ms; 0: never in this process. */
+  /** When nothing was missing last, on the monotonic clock; 0: never in this process. */
   caughtUpAtMs: number;
-  /** When this copy was last found to differ from the active's. */
+  /** When this copy was last found to differ from the active's, on the monotonic clock; 0: never. */
   driftAtMs: number;
   lastEventMs: number;
   lastSequence: number;

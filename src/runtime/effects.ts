@@ -3,6 +3,7 @@ import { delay } from "@std/async/delay";
 import { Code, Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
 import type { TlsFiles } from "../tls/files.ts";
+import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
 import type { EffectRunner } from "./driver.ts";
 import type { Follower } from "./follow.ts";
@@ -55,10 +56,10 @@ export class Effects {
 
   /** Lets replicas catch up for a bounded time where `drain`, then ends every stream of the active. */
   async stopServing(drain: boolean, why: string): Promise<void> {
-    const until = Date.now() + (drain ? DRAIN_MS : 0);
+    const until = monotonicMs() + (drain ? DRAIN_MS : 0);
     const behind = () =>
       [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
-    while (behind() && Date.now() < until) await delay(DRAIN_LOOK_MS);
+    while (behind() && monotonicMs() < until) await delay(DRAIN_LOOK_MS);
     this.#scope?.abort(new Status(Code.UNAVAILABLE, why));
     this.#scope = undefined;
   }

@@ -28,14 +28,20 @@ async function readData(
 export async function readMemory(store: Store, namespace: string): Promise<Memory | undefined> {
   const data = await readData(store, namespace, STATE_NAME);
   if (!data) return undefined;
-  const { role, epoch, complete, formerActive } = data;
+  const { role, epoch, complete, leader, formerActive } = data;
   if ((role !== "active" && role !== "replica") || !/^\d{1,15}$/.test(String(epoch))) {
     throw new Error(
       `ConfigMap ${namespace}/${STATE_NAME} says role="${role}" epoch="${epoch}", which cannot be; ` +
         "correct it, or delete it to start with the preferred role",
     );
   }
-  return { role, epoch: Number(epoch), complete: complete === "true", formerActive: formerActive === "true" };
+  return {
+    role,
+    epoch: Number(epoch),
+    complete: complete === "true",
+    leader: typeof leader === "string" ? leader : "",
+    formerActive: formerActive === "true",
+  };
 }
 
 /** Makes the memory durable. @throws StoreError */

@@ -1,5 +1,6 @@
 /** The pump moves changes from an applier into the store, in parallel across keys, and reports progress. */
 import type { Applier, IncomingChange } from "../replication/applier.ts";
+import { monotonicMs } from "./clock.ts";
 
 /** Writes asked for at once; the store bounds and groups them further. */
 const CONCURRENT_WRITES = 256;
@@ -27,7 +28,7 @@ export class ApplyPump {
   /** Call after changes were offered. */
   kick(): void {
     if (this.#stopped) return;
-    for (const change of this.applier.take(CONCURRENT_WRITES - this.applier.inFlight, Date.now())) {
+    for (const change of this.applier.take(CONCURRENT_WRITES - this.applier.inFlight, monotonicMs())) {
       this.events.apply(change).then(
         () => {
           this.applier.succeeded(change);
@@ -35,7 +36,7 @@ export class ApplyPump {
         },
         (error) => {
           const reason = error instanceof Error ? error.message : String(error);
-          this.applier.failed(change, reason, Date.now(), Math.random());
+          this.applier.failed(change, reason, monotonicMs(), Math.random());
           this.events.failed(change, reason);
         },
       ).then(() => this.#schedule());

@@ -156,7 +156,7 @@ function settingsOf(value: Value): Settings {
     maxMessageBytes: Number(value("grpc-max-message-size")),
     metricsPort: port(value, "metrics-port", 32_767),
     healthzPort: port(value, "healthz-port", 32_767),
-    logLevel: oneOf(value, "log-level", LOG_LEVELS),
+    logLevel: logLevelOf(value),
     logFormat: oneOf(value, "log-format", ["text", "json"]),
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
@@ -239,6 +239,14 @@ function tlsOf(value: Value): Settings["tls"] {
     if (path === "") throw new UsageError(`--${flag} is required (make files to try out with: pki init DIR)`);
   }
   return tls;
+}
+
+/** The peer's form: `[component=]level` parts; this principal has no components of its own to set apart. */
+function logLevelOf(value: Value): LogLevel {
+  const parts = value("log-level").split(",").map((part) => part.trim());
+  const level = parts.findLast((part) => !part.includes("=")) ?? "info";
+  const names: Record<string, LogLevel> = { warning: "warn", fatal: "error", panic: "error" };
+  return names[level] ?? oneOf(() => level, "log-level", LOG_LEVELS);
 }
 
 function port(value: Value, name: string, max: number): number {

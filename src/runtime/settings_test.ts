@@ -107,6 +107,16 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
   for (const [args, words] of cases) assertStringIncludes(problem(args), words, args.join(" "));
 });
 
+Deno.test("parseSettings() reads the peer's log levels by component", () => {
+  const cases: [string, string][] = [["debug", "debug"], ["resource-proxy=trace,warning", "warn"], [
+    "grpc-event=debug",
+    "info",
+  ]];
+  for (const [given, level] of cases) {
+    assertEquals(parse([...GOOD, "--log-level", given]).settings.logLevel, level);
+  }
+});
+
 Deno.test("P11: with HA on, an empty allow-list is refused unless anybody is allowed by name", () => {
   assertStringIncludes(problem([...GOOD, "--ha-enabled"]), "--ha-allow-any-replication-client");
   assert(

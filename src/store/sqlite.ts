@@ -297,8 +297,13 @@ export class SqliteStore implements Store {
   }
 
   #pollOthers(): void {
-    const version = this.#sql.dataVersion.get()?.["data_version"];
-    if (version === this.#dataVersion) return;
+    let version: unknown;
+    try {
+      version = this.#sql.dataVersion.get()?.["data_version"];
+    } catch {
+      // A store that cannot be read fails its watchers, which read it next.
+    }
+    if (version !== undefined && version === this.#dataVersion) return;
     this.#dataVersion = version;
     this.#wake();
   }
