@@ -2,6 +2,7 @@
  * Runs every test and closes with `N passed, N failed`. TEST_FILTER narrows it to tests whose name contains that
  * text. Tests that play whole processes are given the permissions for it; nothing may reach beyond loopback.
  */
+import { stripAnsiCode } from "@std/fmt/colors";
 
 const PERMISSIONS = [
   "--allow-net=127.0.0.1,localhost",
@@ -29,12 +30,11 @@ let failed = 0;
 let ignored = 0;
 let rest = "";
 const decoder = new TextDecoder();
-const strip = (text: string) => text.replace(/\x1b\[[0-9;]*m/g, "");
 for await (const chunk of child.stdout) {
   await Deno.stdout.write(chunk);
   const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
   rest = lines.pop() ?? "";
-  for (const line of lines.map(strip)) {
+  for (const line of lines.map(stripAnsiCode)) {
     const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \(\d+ steps?\))? \| (\d+) failed/.exec(line);
     if (!summary) continue;
     passed += Number(summary[1]);

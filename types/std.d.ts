@@ -52,6 +52,7 @@ declare module "@std/fmt/colors" {
   export function red(text: string): string;
   export function yellow(text: string): string;
   export function cyan(text: string): string;
+  export function stripAnsiCode(text: string): string;
 }
 
 declare module "@std/json/canonicalize" {
