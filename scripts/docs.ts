@@ -32,11 +32,14 @@ const PARTS: Record<string, () => string> = {
       .join("\n"),
 };
 
+/** The names of the printed parts; each stands in one of the documents. */
+export const PART_NAMES = Object.keys(PARTS);
+
 /** A document with every printed part as the program prints it now. */
 export function refresh(text: string): string {
   return Object.entries(PARTS).reduce((document, [name, print]) => {
-    const between = new RegExp(`(<!-- ${name} -->\n)[^]*?(\n<!-- end -->)`);
-    return document.replace(between, (_, open, close) => `${open}\n${print()}\n${close}`);
+    const between = new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- end -->)`);
+    return document.replace(between, (_, open, close) => `${open}\n${print()}\n\n${close}`);
   }, text);
 }
 

@@ -1,6 +1,6 @@
 /** The project's own rules: generated files are fresh, the design's rules hold, and the checks themselves can fail. */
 import { assert, assertEquals } from "@std/assert";
-import { DOCUMENTS, refresh } from "../scripts/docs.ts";
+import { DOCUMENTS, PART_NAMES, refresh } from "../scripts/docs.ts";
 import { generate } from "../scripts/proto.ts";
 import { check } from "../scripts/tidy.ts";
 
@@ -18,6 +18,10 @@ Deno.test({
 });
 
 Deno.test("the docs' diagram, tables of flags and of metrics are what the program prints", () => {
+  const all = DOCUMENTS.map((path) => Deno.readTextFileSync(path)).join("");
+  for (const name of PART_NAMES) {
+    assert(all.includes(`<!-- ${name} -->`), `no document has the part "${name}"`);
+  }
   for (const path of DOCUMENTS) {
     const text = Deno.readTextFileSync(path);
     assert(text.includes("<!-- end -->"), `${path} has no printed part`);
