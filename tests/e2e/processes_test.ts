@@ -126,6 +126,41 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "an ACTIVE that was paused while the other side was promoted steps down when it runs on, and keeps what only it has",
+  ...loose,
+  fn: () =>
+    withPair(async (pair) => {
+      const { primary, replica, dir } = pair;
+      primary.start();
+      await primary.untilState("active");
+      replica.start();
+      await replica.untilState("replicating");
+      await pair.write(primary, 50, "before");
+      await pair.untilEqual();
+      primary.signal("SIGSTOP");
+      await replica.untilState("disconnected");
+      const promoted = await runCli(["ha", "promote", "--force", "-a", replica.admin]);
+      assertEquals(promoted.stdout, "Promoted. State is now: active\n");
+      await pair.write(primary, 3, "written while it was paused");
+      primary.signal("SIGCONT");
+      await primary.untilState("replicating");
+      assertEquals(await pair.active(), 1);
+      await pair.untilEqual();
+      const [manifest] = [...Deno.readDirSync(dir)].filter((entry) =>
+        entry.name.startsWith("loss-manifest-")
+      );
+      const saved = Deno.readTextFileSync(`${dir}/${manifest?.name}`).trim().split("\n").map((line) =>
+        JSON.parse(line)
+      );
+      assertEquals(
+        saved.map((entry) => entry.object.metadata.labels.tag),
+        Array(3).fill("written while it was paused"),
+      );
+    }),
+});
+
+Deno.test({
   name: "SIGTERM closes streams in order and exits with 0 within 5 s, on either side",
   ...loose,
   fn: () =>
