@@ -37,8 +37,9 @@ export async function demo(args: string[]): Promise<number> {
   Deno.addSignalListener("SIGTERM", interrupted);
   try {
     const result = await run.play();
-    print(asJson ? json(result) : summary(result));
-    if (options.boolean("keep")) print(asJson ? "" : `\nfolder kept: ${dir}`);
+    const kept = options.boolean("keep");
+    if (asJson) print(json(kept ? { ...result, folder: dir } : result));
+    else print(summary(result) + (kept ? `\nfolder kept: ${dir}` : ""));
     return result.lostAcknowledged === 0 && result.activeAtEnd === 1 ? EXIT.ok : EXIT.failed;
   } finally {
     await run.abandon();

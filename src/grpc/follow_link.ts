@@ -73,13 +73,9 @@ class LinkFollower {
     this.#follower = new FollowerStream(ctx.index, position);
     this.#pump = new ApplyPump(this.#follower.applier, {
       apply: (change) => writer.apply(change),
-      applied: () => ctx.counters.eventsApplied++,
-      failed: (change, reason) => {
-        ctx.counters.applyErrors++;
-        ctx.log.warn("change held, will be retried", { key: change.key.slice(0, 300), reason });
-      },
       settled: () => this.#settled(),
-    });
+      live: () => this.#follower.live,
+    }, ctx);
     stream.on("data", (message: LeaderMessage) => this.#guard(() => this.#take(message)));
     stream.on("error", (error: unknown) => this.#finish(error));
     stream.on("end", () => this.#finish(new Error("the peer closed the stream")));

@@ -47,13 +47,9 @@ class PlainFollower {
     this.#follower = new PlainFollowerStream(ctx.index, ctx.settings.namespace);
     this.#pump = new ApplyPump(this.#follower.applier, {
       apply: (change) => writer.apply(change),
-      applied: () => ctx.counters.eventsApplied++,
-      failed: (change, reason) => {
-        ctx.counters.applyErrors++;
-        ctx.log.warn("change held, will be retried", { key: change.key.slice(0, 300), reason });
-      },
       settled: () => this.#settled(),
-    });
+      live: () => this.#follower.live,
+    }, ctx);
     this.#stream = openStream(client, replicationService.Subscribe);
     this.#stream.on("data", (event: replicationapi.ReplicatedEvent) => this.#event(event));
     this.#stream.on("error", (error: unknown) => this.#ended.reject(error));

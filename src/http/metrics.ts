@@ -81,6 +81,16 @@ const HA: Series[] = [
   ),
   counter("argocd_agent_ha_replication_events_total", "Changes applied", (ctx) => ctx.counters.eventsApplied),
   counter(
+    "argocd_agent_ha_resource_operation_errors_total",
+    "Failed writes on a replica by kind and operation",
+    (ctx) =>
+      Object.entries(ctx.counters.operationErrors).map(([label, n]) => {
+        const [kind = "", operation = ""] = label.split("|");
+        return [{ kind, operation }, n];
+      }),
+    ["kind", "operation"],
+  ),
+  counter(
     "argocd_agent_ha_replication_errors_total",
     "Changes that failed",
     (ctx) => ctx.counters.applyErrors,
@@ -152,6 +162,21 @@ const REPLICATION: Series[] = [
     "Snapshots and digest comparisons",
     (ctx) => ctx.counters.snapshots,
   ),
+  gauge(
+    "argocd_agent_replication_client_snapshot_agents",
+    "Agents (namespaces with Applications) in this copy",
+    (ctx) => countAgents(ctx),
+  ),
+  counter(
+    "argocd_agent_replication_client_snapshot_fetch_errors_total",
+    "Streams that ended before the peer had answered",
+    (ctx) => ctx.counters.snapshotFetchErrors,
+  ),
+  counter(
+    "argocd_agent_replication_client_snapshot_apply_errors_total",
+    "Failed writes while a snapshot was being applied",
+    (ctx) => ctx.counters.snapshotApplyErrors,
+  ),
   counter(
     "argocd_agent_replication_client_sequence_gaps_total",
     "Gaps in a Go primary's numbers",
@@ -170,6 +195,14 @@ const GENERAL: Series[] = [
   gauge("process_resident_memory_bytes", "Resident memory", () => Deno.memoryUsage().rss),
   gauge("process_start_time_seconds", "Start of the process", () => (Date.now() - performance.now()) / 1000),
 ];
+
+function countAgents(ctx: Context): number {
+  const agents = new Set<string>();
+  for (const { key } of ctx.index.live()) {
+    if (key.startsWith("Application/")) agents.add(key.split("/")[1] ?? "");
+  }
+  return agents.size;
+}
 
 function lagSeconds(ctx: Context): number {
   if (ctx.model().state === "active") return 0;

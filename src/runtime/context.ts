@@ -42,6 +42,12 @@ export interface Counters {
   eventsReceived: number;
   eventsApplied: number;
   applyErrors: number;
+  /** Of the errors, those while a snapshot was being applied. */
+  snapshotApplyErrors: number;
+  /** Streams that ended before the peer had answered. */
+  snapshotFetchErrors: number;
+  /** Failed writes by `Kind|operation`. */
+  operationErrors: Record<string, number>;
   refused: number;
   reconnects: number;
   snapshots: number;

@@ -56,6 +56,7 @@ export class Follower {
       const reason = explainCall(end.error, peerAddress);
       failures = end.answered ? 1 : failures + 1;
       this.ctx.counters.reconnects++;
+      if (!end.answered) this.ctx.counters.snapshotFetchErrors++;
       if (failures === 1 || this.ctx.model().explanation.includes(reason) === false) {
         this.ctx.log.warn("not following the peer", { peer: peerAddress, reason });
       }

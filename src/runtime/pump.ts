@@ -1,18 +1,21 @@
 /** The pump moves changes from an applier into the store, in parallel across keys, and reports progress. */
 import type { Applier, IncomingChange } from "../replication/applier.ts";
+import { parseKey } from "../resources/keys.ts";
 import { monotonicMs } from "./clock.ts";
+import type { Context } from "./context.ts";
 
 /** Writes asked for at once; the store bounds and groups them further. */
 const CONCURRENT_WRITES = 256;
 /** How often held keys are looked at. */
 const RETRY_LOOK_MS = 200;
 
+/** What a pump needs of the replica. */
 export interface PumpEvents {
   apply(change: IncomingChange): Promise<void>;
   /** After some writes came back. */
   settled(): void;
-  failed(change: IncomingChange, reason: string): void;
-  applied(change: IncomingChange): void;
+  /** Whether a snapshot is complete: failures before count as the snapshot's. */
+  live(): boolean;
 }
 
 export class ApplyPump {
@@ -21,7 +24,11 @@ export class ApplyPump {
   #idle: (() => void) | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(private readonly applier: Applier, private readonly events: PumpEvents) {
+  constructor(
+    private readonly applier: Applier,
+    private readonly events: PumpEvents,
+    private readonly ctx: Pick<Context, "counters" | "log">,
+  ) {
     this.#timer = setInterval(() => this.kick(), RETRY_LOOK_MS);
   }
 
@@ -32,12 +39,12 @@ export class ApplyPump {
       this.events.apply(change).then(
         () => {
           this.applier.succeeded(change);
-          this.events.applied(change);
+          this.ctx.counters.eventsApplied++;
         },
         (error) => {
           const reason = error instanceof Error ? error.message : String(error);
           this.applier.failed(change, reason, monotonicMs(), Math.random());
-          this.events.failed(change, reason);
+          this.#count(change, reason);
         },
       ).then(() => this.#schedule());
     }
@@ -48,6 +55,15 @@ export class ApplyPump {
     this.#stopped = true;
     clearInterval(this.#timer);
     if (this.applier.inFlight > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+  }
+
+  #count({ key, object }: IncomingChange, reason: string): void {
+    const { counters, log } = this.ctx;
+    counters.applyErrors++;
+    if (!this.events.live()) counters.snapshotApplyErrors++;
+    const label = `${parseKey(key)?.kind ?? "unknown"}|${object === undefined ? "delete" : "upsert"}`;
+    counters.operationErrors[label] = (counters.operationErrors[label] ?? 0) + 1;
+    log.warn("change held, will be retried", { key: key.slice(0, 300), reason });
   }
 
   #schedule(): void {
