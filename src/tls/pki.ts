@@ -15,6 +15,8 @@ export interface Issued {
 
 export interface LeafOptions {
   commonName: string;
+  /** The O of the subject: a group, for Kubernetes. */
+  organization?: string;
   /** DNS names and IP addresses. */
   sans: string[];
   server: boolean;
@@ -68,7 +70,10 @@ export class Authority {
     const { notBefore, notAfter } = validity(this.days);
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial(),
-      subject: [{ CN: [options.commonName] }],
+      subject: [
+        { CN: [options.commonName] },
+        ...(options.organization ? [{ O: [options.organization] }] : []),
+      ],
       issuer: this.certificate.subject,
       notBefore: options.notBefore ?? notBefore,
       notAfter: options.notAfter ?? notAfter,

@@ -1,0 +1,205 @@
+/**
+ * A real API server for tests: etcd, kube-apiserver with RBAC and its own CA, and the controllers that deletion needs, on
+ * free loopback ports in a temporary folder. One cluster serves the tests of a file; namespaces separate them.
+ */
+import { stringify } from "yaml";
+import { until } from "../../src/cli/processes.ts";
+import { Authority, type Issued } from "../../src/tls/pki.ts";
+
+/** Where the binaries are: set by scripts/run_tests.ts, or an envtest folder. */
+function command(component: string): { path: string; args: string[] } {
+  const assets = Deno.env.get("KUBEBUILDER_ASSETS");
+  if (assets) return { path: `${assets}/${component}`, args: [] };
+  return { path: Deno.env.get("KUBE_BINARY") ?? "", args: [component] };
+}
+
+/** Why there is no cluster to be had, or undefined when there is. */
+export function clusterMissing(): string | undefined {
+  if (Deno.env.get("KUBEBUILDER_ASSETS") || Deno.env.get("KUBE_BINARY")) return undefined;
+  return "no API server: install Go 1.26, or set KUBEBUILDER_ASSETS";
+}
+
+export class Cluster {
+  readonly #children: Deno.ChildProcess[] = [];
+  #client: Deno.HttpClient | undefined;
+
+  private constructor(
+    readonly dir: string,
+    readonly server: string,
+    private readonly authority: Authority,
+    private readonly admin: Issued,
+  ) {}
+
+  /** Starts a cluster and waits until it is ready. @throws Error with the end of the logs */
+  static async start(): Promise<Cluster> {
+    const dir = Deno.makeTempDirSync({ prefix: "aaha-kube-" });
+    const authority = await Authority.create(1);
+    const admin = await authority.issue({
+      commonName: "admin",
+      organization: "system:masters",
+      sans: [],
+      server: false,
+    });
+    const [etcd, peer, api] = freePorts(3) as [number, number, number];
+    const cluster = new Cluster(dir, `https://127.0.0.1:${api}`, authority, admin);
+    try {
+      await cluster.#run(etcd, peer, api);
+      return cluster;
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+  }
+
+  /** A kubeconfig of the administrator, or of another user of this cluster's CA. */
+  async kubeconfig(user?: { name: string; groups: string }): Promise<string> {
+    const issued = user
+      ? await this.authority.issue({
+        commonName: user.name,
+        organization: user.groups,
+        sans: [],
+        server: false,
+      })
+      : this.admin;
+    const data = (text: string) => new TextEncoder().encode(text).toBase64();
+    return stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "test",
+      contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
+      clusters: [{
+        name: "test",
+        cluster: { server: this.server, "certificate-authority-data": data(this.authority.pem.cert) },
+      }],
+      users: [{
+        name: "test",
+        user: { "client-certificate-data": data(issued.cert), "client-key-data": data(issued.key) },
+      }],
+    });
+  }
+
+  /** One request as the administrator. */
+  async request(
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<{ code: number; body: Record<string, unknown> }> {
+    this.#client ??= Deno.createHttpClient({
+      caCerts: [this.authority.pem.cert],
+      cert: this.admin.cert,
+      key: this.admin.key,
+    });
+    const response = await fetch(`${this.server}${path}`, {
+      method,
+      client: this.#client,
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { code: response.status, body: text.startsWith("{") ? JSON.parse(text) : { text } };
+  }
+
+  async stop(): Promise<void> {
+    this.#client?.close();
+    for (const child of this.#children.toReversed()) {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended already.
+      }
+      await child.status;
+    }
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+
+  async #run(etcd: number, peer: number, api: number): Promise<void> {
+    const server = await this.authority.issue({
+      commonName: "kube-apiserver",
+      sans: ["127.0.0.1", "localhost", "kubernetes.default.svc"],
+      server: true,
+    });
+    const signing = await this.authority.issue({ commonName: "service-accounts", sans: [], server: false });
+    const files = { "ca.crt": this.authority.pem.cert, "api.crt": server.cert, "api.key": server.key };
+    for (const [name, text] of Object.entries({ ...files, "sa.crt": signing.cert, "sa.key": signing.key })) {
+      Deno.writeTextFileSync(`${this.dir}/${name}`, text);
+    }
+    Deno.writeTextFileSync(`${this.dir}/kubeconfig`, await this.kubeconfig());
+    this.#start("etcd", [
+      `--data-dir=${this.dir}/etcd`,
+      `--listen-client-urls=http://127.0.0.1:${etcd}`,
+      `--advertise-client-urls=http://127.0.0.1:${etcd}`,
+      `--listen-peer-urls=http://127.0.0.1:${peer}`,
+      `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
+      `--initial-cluster=default=http://127.0.0.1:${peer}`,
+      "--unsafe-no-fsync",
+      "--log-level=error",
+    ]);
+    this.#start("kube-apiserver", [
+      `--etcd-servers=http://127.0.0.1:${etcd}`,
+      "--bind-address=127.0.0.1",
+      `--secure-port=${api}`,
+      `--cert-dir=${this.dir}`,
+      `--tls-cert-file=${this.dir}/api.crt`,
+      `--tls-private-key-file=${this.dir}/api.key`,
+      `--client-ca-file=${this.dir}/ca.crt`,
+      "--service-account-issuer=https://kubernetes.default.svc",
+      `--service-account-key-file=${this.dir}/sa.crt`,
+      `--service-account-signing-key-file=${this.dir}/sa.key`,
+      "--authorization-mode=RBAC",
+      "--service-cluster-ip-range=10.96.0.0/16",
+    ]);
+    await this.#untilReady();
+    this.#start("kube-controller-manager", [
+      `--kubeconfig=${this.dir}/kubeconfig`,
+      "--controllers=garbage-collector-controller,namespace-controller",
+      "--leader-elect=false",
+      "--secure-port=0",
+    ]);
+  }
+
+  #untilReady(): Promise<void> {
+    return until(
+      async () => (await this.request("GET", "/readyz").catch(() => ({ code: 0 }))).code === 200,
+      60_000,
+      () => `the API server is not ready:\n${this.#log("kube-apiserver")}\n${this.#log("etcd")}`,
+    );
+  }
+
+  #start(component: string, flags: string[]): void {
+    const { path, args } = command(component);
+    const child = new Deno.Command(path, {
+      args: [...args, ...flags],
+      cwd: this.dir,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#children.push(child);
+    const keep = async (output: ReadableStream<Uint8Array>) => {
+      for await (const chunk of output) {
+        try {
+          Deno.writeFileSync(`${this.dir}/${component}.log`, chunk, { append: true });
+        } catch {
+          // The folder is gone: the cluster is being stopped.
+        }
+      }
+    };
+    keep(child.stdout);
+    keep(child.stderr);
+  }
+
+  #log(component: string): string {
+    try {
+      return Deno.readTextFileSync(`${this.dir}/${component}.log`).split("\n").slice(-12).join("\n");
+    } catch {
+      return `${component}: no log`;
+    }
+  }
+}
+
+function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  const ports = listeners.map((listener) => (listener.addr as Deno.NetAddr).port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}
