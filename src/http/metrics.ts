@@ -38,11 +38,7 @@ const HA: Series[] = [
   counter(
     "argocd_agent_ha_transitions_total",
     "State transitions",
-    (ctx) =>
-      Object.entries(ctx.counters.transitions).map(([label, n]) => {
-        const [from_state = "", to_state = ""] = label.split("|");
-        return [{ from_state, to_state }, n];
-      }),
+    (ctx) => labelled(ctx.counters.transitions, ["from_state", "to_state"]),
     ["from_state", "to_state"],
   ),
   counter("argocd_agent_ha_failovers_total", "Successful promotions", (ctx) => ctx.counters.failovers),
@@ -83,11 +79,7 @@ const HA: Series[] = [
   counter(
     "argocd_agent_ha_resource_operation_errors_total",
     "Failed writes on a replica by kind and operation",
-    (ctx) =>
-      Object.entries(ctx.counters.operationErrors).map(([label, n]) => {
-        const [kind = "", operation = ""] = label.split("|");
-        return [{ kind, operation }, n];
-      }),
+    (ctx) => labelled(ctx.counters.operationErrors, ["kind", "operation"]),
     ["kind", "operation"],
   ),
   counter(
@@ -195,6 +187,17 @@ const GENERAL: Series[] = [
   gauge("process_resident_memory_bytes", "Resident memory", () => Deno.memoryUsage().rss),
   gauge("process_start_time_seconds", "Start of the process", () => (Date.now() - performance.now()) / 1000),
 ];
+
+/** Counters kept by `a|b` as rows with these labels. */
+function labelled(
+  counts: Record<string, number>,
+  names: readonly string[],
+): [Record<string, string>, number][] {
+  return Object.entries(counts).map(([label, n]) => {
+    const values = label.split("|");
+    return [Object.fromEntries(names.map((name, i) => [name, values[i] ?? ""])), n];
+  });
+}
 
 function countAgents(ctx: Context): number {
   const agents = new Set<string>();

@@ -58,10 +58,7 @@ Deno.test({
   fn: () =>
     withPair(async (pair) => {
       const { primary, replica } = pair;
-      primary.start();
-      await primary.untilState("active");
-      replica.start();
-      await replica.untilState("replicating");
+      await pair.start();
       await pair.write(primary, 50, "one");
       await pair.untilEqual();
       for (const order of [[primary, replica], [replica, primary]] as const) {
@@ -132,10 +129,7 @@ Deno.test({
   fn: () =>
     withPair(async (pair) => {
       const { primary, replica, dir } = pair;
-      primary.start();
-      await primary.untilState("active");
-      replica.start();
-      await replica.untilState("replicating");
+      await pair.start();
       await pair.write(primary, 50, "before");
       await pair.untilEqual();
       primary.signal("SIGSTOP");
@@ -166,10 +160,7 @@ Deno.test({
   fn: () =>
     withPair(async (pair) => {
       const { primary, replica } = pair;
-      primary.start();
-      await primary.untilState("active");
-      replica.start();
-      await replica.untilState("replicating");
+      await pair.start();
       const since = Date.now();
       assertEquals(await primary.kill("SIGTERM"), 0);
       await replica.untilState("disconnected");

@@ -20,6 +20,14 @@ export class Pair {
     return new Pair(dir);
   }
 
+  /** Starts both: the primary is ACTIVE, the replica REPLICATING. */
+  async start(): Promise<void> {
+    this.primary.start();
+    await this.primary.untilState("active");
+    this.replica.start();
+    await this.replica.untilState("replicating");
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
     Deno.removeSync(this.dir, { recursive: true });
