@@ -37,6 +37,15 @@ async function pair(workshop: Workshop, flags: { primary?: string[]; replica?: s
   return { primary, replica, proxy, toReplica: placeholder };
 }
 
+/** A pair that holds the same `count` Applications. */
+async function inSync(workshop: Workshop, count: number) {
+  const both = await pair(workshop);
+  await put(both.primary, apps(0, count));
+  await untilState(both.replica, "replicating");
+  await untilEqual(both.primary, both.replica);
+  return both;
+}
+
 for (
   const [contract, flags] of [["our Link", []], ["the peer's plain contract", [
     "--ha-plain-contract",
@@ -112,7 +121,7 @@ Deno.test({
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {
-      const { primary, replica, proxy } = await inSync(workshop, 500);
+      const { replica, proxy } = await inSync(workshop, 500);
       await replica.stop();
       const again = await workshop.start(workshop.settings("replica", proxy.port));
       const version = (await again.ctx.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion;
