@@ -19,6 +19,13 @@ export function clusterMissing(): string | undefined {
   return "no API server: install Go 1.26, or set KUBEBUILDER_ASSETS";
 }
 
+/** What of a CRD's spec the harness reads. */
+interface Definition {
+  group: string;
+  names: { plural: string };
+  versions: { name: string }[];
+}
+
 export class Cluster {
   readonly #children: Deno.ChildProcess[] = [];
   #client: Deno.HttpClient | undefined;
@@ -30,8 +37,11 @@ export class Cluster {
     private readonly admin: Issued,
   ) {}
 
-  /** Starts a cluster and waits until it is ready. @throws Error with the end of the logs */
-  static async start(): Promise<Cluster> {
+  /**
+   * Starts a cluster with these CRDs and waits until it is ready. The CRDs come before the controllers: the garbage
+   * collector looks for new kinds only every 30 s. @throws Error with the end of the logs
+   */
+  static async start(definitions: Record<string, unknown>[]): Promise<Cluster> {
     const dir = Deno.makeTempDirSync({ prefix: "aaha-kube-" });
     const authority = await Authority.create(1);
     const admin = await authority.issue({
@@ -43,7 +53,7 @@ export class Cluster {
     const [etcd, peer, api] = freePorts(3) as [number, number, number];
     const cluster = new Cluster(dir, `https://127.0.0.1:${api}`, authority, admin);
     try {
-      await cluster.#run(etcd, peer, api);
+      await cluster.#run(etcd, peer, api, definitions);
       return cluster;
     } catch (error) {
       await cluster.stop();
@@ -112,7 +122,7 @@ export class Cluster {
     Deno.removeSync(this.dir, { recursive: true });
   }
 
-  async #run(etcd: number, peer: number, api: number): Promise<void> {
+  async #run(etcd: number, peer: number, api: number, definitions: Record<string, unknown>[]): Promise<void> {
     const server = await this.authority.issue({
       commonName: "kube-apiserver",
       sans: ["127.0.0.1", "localhost", "kubernetes.default.svc"],
@@ -149,12 +159,26 @@ export class Cluster {
       "--service-cluster-ip-range=10.96.0.0/16",
     ]);
     await this.#untilReady();
+    for (const definition of definitions) await this.#define(definition);
     this.#start("kube-controller-manager", [
       `--kubeconfig=${this.dir}/kubeconfig`,
       "--controllers=garbage-collector-controller,namespace-controller",
       "--leader-elect=false",
       "--secure-port=0",
     ]);
+  }
+
+  async #define(definition: Record<string, unknown>): Promise<void> {
+    const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const { code, body } = await this.request("POST", path, definition);
+    if (code !== 201) throw new Error(`a CRD is refused: ${JSON.stringify(body).slice(0, 500)}`);
+    const { names, group, versions } = body["spec"] as Definition;
+    const served = `/apis/${group}/${versions[0]?.name}/${names.plural}`;
+    await until(
+      async () => (await this.request("GET", served)).code === 200,
+      20_000,
+      () => `${served} is never served`,
+    );
   }
 
   #untilReady(): Promise<void> {

@@ -1,4 +1,5 @@
 /** CRDs for tests, of our own writing: what matters of the real ones is which have a status subresource. */
+import { parse } from "yaml";
 
 interface Definition {
   kind: string;
@@ -15,8 +16,28 @@ const DEFINITIONS: Definition[] = [
 
 const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
 
+/** Argo CD's own definitions, where the folder of shared data lies beside the project. */
+const REAL = new URL("../../../shared/data/crds/", import.meta.url).pathname;
+
+/** The sets of definitions to test with: ours, and the real ones where they are at hand. */
+export function definitionSets(): [name: string, definitions: Record<string, unknown>[]][] {
+  const sets: [string, Record<string, unknown>[]][] = [[
+    "CRDs of our own writing",
+    customResourceDefinitions(),
+  ]];
+  try {
+    const files = [...Deno.readDirSync(REAL)].map((entry) => entry.name).filter((name) =>
+      name.endsWith(".yaml")
+    );
+    sets.push(["Argo CD's real CRDs", files.map((name) => parse(Deno.readTextFileSync(`${REAL}${name}`)))]);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return sets;
+}
+
 /** The CustomResourceDefinitions as the API takes them. */
-export function customResourceDefinitions(): Record<string, unknown>[] {
+function customResourceDefinitions(): Record<string, unknown>[] {
   return DEFINITIONS.map(({ kind, plural, statusSubresource }) => ({
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
