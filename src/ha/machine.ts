@@ -29,5 +29,5 @@ export function step(model: Model, input: Input, nowMs: number): Step {
   }
   const next: Model = { ...model, ...row.change?.(model, input), explanation: sentence };
   if (row.to && row.to !== model.state) Object.assign(next, { state: row.to, sinceMs: nowMs });
-  return { model: next, effects: row.effects?.(model, input) ?? [], row };
+  return { model: next, effects: row.effects?.(model, input, next) ?? [], row };
 }

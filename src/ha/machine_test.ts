@@ -39,7 +39,10 @@ function* models(): Generator<Model> {
   const operations: (Operation | undefined)[] = [undefined];
   for (const kind of ["start", "promote", "demote", "supersede"] as const) {
     for (const step of ["asking", "stopping", "recording"] as const) {
-      for (const force of [false, true]) operations.push({ kind, step, force, id: 1 });
+      const serves = kind === "start" || kind === "promote";
+      const recording = memory({ role: serves ? "active" : "replica", epoch: 4, formerActive: !serves });
+      const more = step === "recording" ? { recording } : {};
+      for (const force of [false, true]) operations.push({ kind, step, force, id: 1, ...more });
     }
   }
   for (const state of STATES) {
@@ -134,6 +137,10 @@ Deno.test("step() over every state × input × guard: what must never happen doe
         assert(answered || after.operation?.id === input.id, `${where}: the operator waits for ever`);
       }
       if (row?.refuse) assertEquals(after, before, where);
+      const durable = before.operation?.recording;
+      if (row && durable && input.type === "recorded" && input.error === "") {
+        assertEquals(after.memory, durable, `${where}: claims what was not recorded`);
+      }
       const ended = before.operation !== undefined && after.operation === undefined;
       if (ended && before.operation?.kind !== "start" && before.operation?.kind !== "supersede") {
         assert(effects.some((effect) => effect.type === "reply"), `${where}: ended without an answer`);
@@ -280,6 +287,30 @@ Deno.test("promotion is refused by an ACTIVE peer, and --force overrides it with
     recorded,
   );
   assertEquals([forced.states.at(-1), forced.model.memory.epoch], ["active", 8]);
+});
+
+Deno.test("what is claimed is what was recorded, whatever is heard of the peer in between", () => {
+  const heard: Input[] = [
+    { type: "heard", peer: peer({ epoch: 9 }) },
+    { type: "peerSilent" },
+    { type: "streamLost", reason: "reset" },
+  ];
+  const ask: Input = { type: "peerAnswer", peer: peer({ epoch: 7 }), error: "" };
+  const promote: Input[] = [{ type: "promote", id: 1, force: false }, ask, { type: "stopped" }];
+  const start: Input[] = [{ type: "start", memory: undefined }, {
+    type: "peerAnswer",
+    peer: undefined,
+    error: "",
+  }];
+  for (
+    const [from, inputs] of [[model({ state: "disconnected" }), promote], [fresh("primary"), start]] as const
+  ) {
+    for (const between of heard) {
+      const { effects, model: after } = play(from, ...inputs, between, recorded);
+      const [durable] = effects.flatMap((effect) => effect.type === "record" ? [effect.memory] : []);
+      assertEquals([after.state, after.memory], ["active", durable], between.type);
+    }
+  }
 });
 
 Deno.test("a promotion whose record fails is undone, says so, and follows on", () => {

@@ -41,6 +41,8 @@ export interface Operation {
   force: boolean;
   /** What it waits for. */
   step: "asking" | "stopping" | "recording";
+  /** What is being made durable at step `recording`: what is claimed afterwards is this and nothing else. */
+  recording?: Memory;
 }
 
 /** Everything `step` decides on. */

@@ -23,7 +23,8 @@ export interface Row {
   /** Nothing changes; the sentence is the answer to the operator's command. */
   refuse?: true;
   change?(model: Model, input: Input): Partial<Model>;
-  effects?(model: Model, input: Input): Effect[];
+  /** `next` is the model after `change`. */
+  effects?(model: Model, input: Input, next: Model): Effect[];
 }
 
 /** A condition on model and input; its name is what tests and the diagram show. */
@@ -61,8 +62,17 @@ export const GUARDS = {
   superseding: operation("supersede"),
 } as const;
 
+/** Which step of an operation waits for which input; an answer that nothing waits for means nothing. */
+const AWAITED: Partial<Record<InputType, Operation["step"]>> = {
+  peerAnswer: "asking",
+  stopped: "stopping",
+  recorded: "recording",
+};
+
 function operation(kind: Operation["kind"]): Guard {
-  return guard(`${kind} is under way`, (m) => m.operation?.kind === kind);
+  const holds: Guard["holds"] = ({ operation }, { type }) =>
+    operation?.kind === kind && operation.step === AWAITED[type];
+  return guard(`${kind} is under way`, holds);
 }
 
 function startsActive(model: Model, input: Input): boolean {
@@ -88,7 +98,11 @@ function outranked(model: Model, input: Input): boolean {
 
 const G = GUARDS;
 
-const asOperation = (kind: Operation["kind"], step: Operation["step"], input?: Input): Partial<Model> => ({
+const asOperation = (
+  kind: Operation["kind"],
+  step: Operation["step"],
+  input?: Input,
+): { operation: Operation } => ({
   operation: {
     kind,
     step,
@@ -104,7 +118,18 @@ const done = { operation: undefined };
 const AFRESH = { streamLive: false, progress: { done: 0, total: 0 }, peer: undefined };
 const answer = (model: Model, error = ""): Effect[] =>
   model.operation?.id ? [{ type: "reply", id: model.operation.id, error }] : [];
-const record = (memory: Memory): Effect => ({ type: "record", memory });
+/** The operation goes on to record this memory. */
+const toRecord = (operation: Operation | undefined, memory: Memory): Partial<Model> => ({
+  operation: operation && { ...operation, step: "recording", recording: memory },
+});
+const record = (next: Model): Effect[] =>
+  next.operation?.recording ? [{ type: "record", memory: next.operation.recording }] : [];
+/** The operation is over and what it recorded holds. */
+const recordedMemory = (model: Model): Partial<Model> => ({
+  operation: undefined,
+  memory: model.operation?.recording ?? model.memory,
+});
+const remember = (next: Model): Effect => ({ type: "remember", memory: next.memory });
 
 /** The memory of an ACTIVE after this promotion or start. */
 function asActive(model: Model): Memory {
@@ -120,8 +145,6 @@ const asReplica = ({ memory }: Model): Memory => ({
   formerActive: memory.formerActive || memory.role === "active",
 });
 
-const caughtUp = ({ memory }: Model): Memory => ({ ...memory, complete: true, formerActive: false });
-
 /** What a welcome teaches: the leader's epoch and identity. */
 function followed(model: Model, input: Input): Memory {
   const peer = input.type === "welcomed" ? input.peer : undefined;
@@ -130,14 +153,12 @@ function followed(model: Model, input: Input): Memory {
 }
 
 function learned(model: Model, input: Input): Partial<Model> {
-  const memory = followed(model, input);
-  return { memory, peer: peerOf(model, input), streamLive: true };
+  return { memory: followed(model, input), peer: peerOf(model, input), streamLive: true };
 }
 
-function rememberIfNew(model: Model, input: Input): Effect[] {
-  const memory = followed(model, input);
-  const known = memory.epoch === model.memory.epoch && memory.leader === model.memory.leader;
-  return known ? [] : [{ type: "remember", memory }];
+function rememberIfNew(model: Model, _: Input, next: Model): Effect[] {
+  const fields = Object.keys(next.memory) as (keyof Memory)[];
+  return fields.some((field) => next.memory[field] !== model.memory[field]) ? [remember(next)] : [];
 }
 
 const START: Row[] = [
@@ -156,11 +177,12 @@ const START: Row[] = [
     on: "start",
     when: [not(G.busy), G.goesActive, not(G.hasPeer)],
     says: () => "no peer is configured; recording the role before serving",
-    change: (m, i) => ({ ...asOperation("start", "recording"), memory: memoryOf(m, i) }),
-    effects: (
-      m,
-      i,
-    ) => [record(asActive({ ...m, ...asOperation("start", "recording"), memory: memoryOf(m, i) }))],
+    change: (m, i) => {
+      const { operation } = asOperation("start", "recording");
+      const memory = memoryOf(m, i);
+      return { ...toRecord(operation, asActive({ ...m, operation, memory })), memory };
+    },
+    effects: (_, __, next) => record(next),
   },
   {
     name: "start as replica",
@@ -182,7 +204,7 @@ const START: Row[] = [
     says: (m, i) =>
       `peer "${m.peerAddress}" is ACTIVE ${epochText(i)}; this principal comes up as its replica`,
     change: (m, i) => ({ ...done, memory: asReplica(m), peer: peerOf(m, i) }),
-    effects: (m) => [{ type: "remember", memory: asReplica(m) }, { type: "follow" }],
+    effects: (_, __, next) => [remember(next), { type: "follow" }],
   },
   {
     name: "start: the peer is ahead",
@@ -196,7 +218,7 @@ const START: Row[] = [
       }, above our ${m.memory.epoch}, and is not ACTIVE; ` +
       "this principal does not serve on its own: run ha promote on the side that shall serve",
     change: (m, i) => ({ ...done, memory: asReplica(m), peer: peerOf(m, i) }),
-    effects: (m) => [{ type: "remember", memory: asReplica(m) }, { type: "follow" }],
+    effects: (_, __, next) => [remember(next), { type: "follow" }],
   },
   {
     name: "start: the peer is not active",
@@ -204,8 +226,11 @@ const START: Row[] = [
     on: "peerAnswer",
     when: [G.starting, not(G.peerActive), not(G.peerAhead)],
     says: () => "recording the role before serving",
-    change: (m, i) => ({ ...atStep(m, "recording"), peer: peerOf(m, i) }),
-    effects: (m, i) => [record(asActive({ ...m, peer: peerOf(m, i) }))],
+    change: (m, i) => {
+      const peer = peerOf(m, i);
+      return { ...toRecord(m.operation, asActive({ ...m, peer })), peer };
+    },
+    effects: (_, __, next) => record(next),
   },
   {
     name: "start: recorded",
@@ -213,8 +238,8 @@ const START: Row[] = [
     on: "recorded",
     when: [G.starting, not(G.failed)],
     to: "active",
-    says: (m) => `serving agents, epoch ${asActive(m).epoch}`,
-    change: (m) => ({ ...done, memory: asActive(m) }),
+    says: (m) => `serving agents, epoch ${recordedMemory(m).memory?.epoch}`,
+    change: recordedMemory,
     effects: () => [{ type: "serve" }],
   },
   {
@@ -325,8 +350,8 @@ const PROMOTE: Row[] = [
     on: "stopped",
     when: [G.promoting],
     says: () => "promotion goes on; recording the new epoch",
-    change: (m) => ({ ...atStep(m, "recording"), streamLive: false }),
-    effects: (m) => [record(asActive(m))],
+    change: (m) => ({ ...toRecord(m.operation, asActive(m)), streamLive: false }),
+    effects: (_, __, next) => record(next),
   },
   {
     name: "promoted",
@@ -334,8 +359,8 @@ const PROMOTE: Row[] = [
     on: "recorded",
     when: [G.promoting, not(G.failed)],
     to: "active",
-    says: (m) => `promoted by an operator; serving agents, epoch ${asActive(m).epoch}`,
-    change: (m) => ({ ...done, memory: asActive(m) }),
+    says: (m) => `promoted by an operator; serving agents, epoch ${recordedMemory(m).memory?.epoch}`,
+    change: recordedMemory,
     effects: (m) => [{ type: "serve" }, ...answer(m)],
   },
   {
@@ -358,8 +383,8 @@ const DEMOTE: Row[] = [
     on: "demote",
     when: [not(G.busy)],
     says: () => "demotion asked for; recording the role",
-    change: (_, i) => asOperation("demote", "recording", i),
-    effects: (m) => [record(asReplica(m))],
+    change: (m, i) => toRecord(asOperation("demote", "recording", i).operation, asReplica(m)),
+    effects: (_, __, next) => record(next),
   },
   {
     name: "demoted",
@@ -368,7 +393,7 @@ const DEMOTE: Row[] = [
     when: [G.demoting, not(G.failed)],
     to: "syncing",
     says: (m) => byPeer(m, "demoted by an operator"),
-    change: (m) => ({ ...done, memory: asReplica(m), ...AFRESH }),
+    change: (m) => ({ ...recordedMemory(m), ...AFRESH }),
     effects: (m) => [{ type: "stopServing", drain: true }, { type: "follow" }, ...answer(m)],
   },
   {
@@ -417,9 +442,8 @@ const STREAM: Row[] = [
     when: [G.streamLive],
     to: "replicating",
     says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
-    change: (m) => ({ memory: caughtUp(m) }),
-    effects: (m) =>
-      m.memory.complete && !m.memory.formerActive ? [] : [{ type: "remember", memory: caughtUp(m) }],
+    change: ({ memory }) => ({ memory: { ...memory, complete: true, formerActive: false } }),
+    effects: rememberIfNew,
   },
   {
     name: "stream lost",
@@ -446,8 +470,11 @@ const SUPERSEDE: Row[] = [
     on: "heard",
     when: [G.superseded, not(G.busy)],
     says: (m, i) => `peer "${m.peerAddress}" has ${epochText(i)}, above our ${m.memory.epoch}; stepping down`,
-    change: (m, i) => ({ ...asOperation("supersede", "recording"), peer: peerOf(m, i) }),
-    effects: (m) => [{ type: "stopServing", drain: false }, record(asReplica(m))],
+    change: (m, i) => ({
+      ...toRecord(asOperation("supersede", "recording").operation, asReplica(m)),
+      peer: peerOf(m, i),
+    }),
+    effects: (_, __, next) => [{ type: "stopServing", drain: false }, ...record(next)],
   },
   {
     name: "stepped down",
@@ -456,7 +483,7 @@ const SUPERSEDE: Row[] = [
     when: [G.superseding],
     to: "syncing",
     says: (m) => byPeer(m, `superseded by epoch ${m.peer?.epoch ?? 0}`),
-    change: (m) => ({ ...done, memory: asReplica(m), ...AFRESH }),
+    change: (m) => ({ ...recordedMemory(m), ...AFRESH }),
     effects: () => [{ type: "follow" }],
   },
   {
