@@ -4,7 +4,7 @@
  */
 import { generatedApplication } from "../src/cli/examples.ts";
 import { initPki } from "../src/cli/pki.ts";
-import { freePorts, PrincipalProcess, selfCommand } from "../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess, selfCommand } from "../src/cli/processes.ts";
 import { call, dialAdmin } from "../src/grpc/dial.ts";
 import { operatorService } from "../src/grpc/services.ts";
 import { keyOfObject } from "../src/resources/keys.ts";
@@ -24,15 +24,15 @@ class Bench {
   readonly link: Proxy;
 
   constructor() {
-    const [a, b] = [freePorts(), freePorts()];
-    this.link = new Proxy(a.grpc);
-    this.primary = new PrincipalProcess({ name: "primary", dir: this.dir, ports: a, peerPort: b.grpc });
-    this.replica = new PrincipalProcess({
-      name: "replica",
-      dir: this.dir,
-      ports: b,
-      peerPort: this.link.port,
+    const link = new Proxy(0);
+    const { primary, replica } = principalPair(this.dir, (side, port) => {
+      if (side === "replica") return port;
+      link.targetPort = port;
+      return link.port;
     });
+    this.link = link;
+    this.primary = primary;
+    this.replica = replica;
   }
 
   store(): SqliteStore {

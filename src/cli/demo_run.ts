@@ -10,7 +10,7 @@ import { openSqlite } from "../store/sqlite.ts";
 import { adminCall, withAdmin } from "./admin_client.ts";
 import { exampleObjects, generatedApplication } from "./examples.ts";
 import { initPki } from "./pki.ts";
-import { freePorts, PrincipalProcess, until } from "./processes.ts";
+import { principalPair, type PrincipalProcess, until } from "./processes.ts";
 import { applyOne } from "./store.ts";
 
 /** What `demo --json` prints. */
@@ -48,9 +48,9 @@ export class DemoRun {
     private readonly count: number,
     private readonly tell: (seconds: number, text: string) => void,
   ) {
-    const [a, b] = [freePorts(), freePorts()];
-    this.#primary = new PrincipalProcess({ name: "primary", dir, ports: a, peerPort: b.grpc });
-    this.#replica = new PrincipalProcess({ name: "replica", dir, ports: b, peerPort: a.grpc });
+    const { primary, replica } = principalPair(dir);
+    this.#primary = primary;
+    this.#replica = replica;
   }
 
   /** Plays everything. @throws Error when a step does not come true in time */

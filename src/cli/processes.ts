@@ -19,13 +19,31 @@ export interface Ports {
   metrics: number;
 }
 
-/** Ports that were free a moment ago, all different. */
-export function freePorts(): Ports {
-  const names = ["grpc", "admin", "healthz", "metrics"] as const;
-  const listeners = names.map(() => listenBelow());
+/** Ports that were free a moment ago, all different and below 32768. */
+export function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () => listenBelow());
   const ports = listeners.map((listener) => (listener.addr as Deno.NetAddr).port);
   for (const listener of listeners) listener.close();
-  return Object.fromEntries(names.map((name, i) => [name, ports[i]])) as unknown as Ports;
+  return ports;
+}
+
+function freeSidePorts(): Ports {
+  const [grpc = 0, admin = 0, healthz = 0, metrics = 0] = freePorts(4);
+  return { grpc, admin, healthz, metrics };
+}
+
+/**
+ * A primary and a replica on free ports in one folder, not started yet. `via` may put something in between: it is given
+ * the side that is dialled and its port, and returns the port to dial.
+ */
+export function principalPair(
+  dir: string,
+  via: (side: Side["name"], port: number) => number = (_, port) => port,
+): Record<Side["name"], PrincipalProcess> {
+  const ports = { primary: freeSidePorts(), replica: freeSidePorts() };
+  const side = (name: Side["name"], peer: Side["name"]) =>
+    new PrincipalProcess({ name, dir, ports: ports[name], peerPort: via(peer, ports[peer].grpc) });
+  return { primary: side("primary", "replica"), replica: side("replica", "primary") };
 }
 
 /** The health and metrics ports must be below 32768, where the kernel hands out none by itself. */

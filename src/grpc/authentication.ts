@@ -11,7 +11,7 @@ import type { authapi } from "../../proto/gen.d.ts";
 import type { Context } from "../runtime/context.ts";
 import { identityOf, type ReplicationPolicy } from "./auth.ts";
 import { REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
-import { Status, toStatus } from "./status.ts";
+import { Status } from "./status.ts";
 
 const ISSUER = "argocd-agent-server";
 const ACCESS = { audience: `${ISSUER}-access`, lifeS: 300 };
@@ -135,9 +135,7 @@ export function eventStreamHandlers(ctx: Context): grpc.UntypedServiceImplementa
     Subscribe: (call: grpc.ServerDuplexStream<unknown, unknown>) => {
       refuseStream(call, refusal());
     },
-    Push: (_: unknown, callback: (error: { code: grpc.status; details: string }) => void) => {
-      refuse().catch((error) => callback(toStatus(error)));
-    },
+    Push: unary(refuse),
     Ping: unary(refuse),
   };
 }

@@ -1,13 +1,12 @@
 /** The Link service: the leader's end of `Follow`, and `Ask`. The decisions are `LeaderStream`'s. */
 import grpc from "@grpc/grpc-js";
-import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import type { Standing } from "../ha/state.ts";
 import { LeaderStream } from "../replication/leader.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
-import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
+import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import {
   changesToWire,
@@ -178,8 +177,9 @@ class LeaderSession implements ReplicaSession {
           reason: (error as Error).message,
         });
       }
-      if (this.ctx.replicas.has(this)) this.#fail(error);
-      else delay(REFUSAL_DELAY_MS).then(() => this.#fail(error));
+      if (this.ctx.replicas.has(this)) return this.#fail(error);
+      this.#end();
+      refuseStream(this.call, error);
     }
   }
 

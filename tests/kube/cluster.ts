@@ -3,7 +3,7 @@
  * free loopback ports in a temporary folder. One cluster serves the tests of a file; namespaces separate them.
  */
 import { stringify } from "yaml";
-import { until } from "../../src/cli/processes.ts";
+import { freePorts, until } from "../../src/cli/processes.ts";
 import { Authority, type Issued } from "../../src/tls/pki.ts";
 
 /** Where the binaries are: set by scripts/run_tests.ts, or an envtest folder. */
@@ -219,11 +219,4 @@ export class Cluster {
       return `${component}: no log`;
     }
   }
-}
-
-function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
-  const ports = listeners.map((listener) => (listener.addr as Deno.NetAddr).port);
-  for (const listener of listeners) listener.close();
-  return ports;
 }

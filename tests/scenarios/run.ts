@@ -8,7 +8,7 @@
 import { selfCommand } from "../../src/cli/processes.ts";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { initPki } from "../../src/cli/pki.ts";
-import { freePorts, type Ports, PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess, until } from "../../src/cli/processes.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { Proxy } from "../support/principals.ts";
 
@@ -36,18 +36,20 @@ class Stage {
   readonly #sides: Record<Name, PrincipalProcess>;
   readonly #proxies: Record<Name, Proxy>;
 
-  private constructor(readonly dir: string, ports: Record<Name, Ports>) {
+  private constructor(readonly dir: string) {
     // Each side reaches the other through a proxy, so that the link between them can be cut.
-    this.#proxies = { primary: new Proxy(ports.primary.grpc), replica: new Proxy(ports.replica.grpc) };
-    const side = (name: Name, peer: Name) =>
-      new PrincipalProcess({ name, dir, ports: ports[name], peerPort: this.#proxies[peer].port });
-    this.#sides = { primary: side("primary", "replica"), replica: side("replica", "primary") };
+    const proxies = { primary: new Proxy(0), replica: new Proxy(0) };
+    this.#proxies = proxies;
+    this.#sides = principalPair(dir, (side, port) => {
+      proxies[side].targetPort = port;
+      return proxies[side].port;
+    });
   }
 
   static async open(): Promise<Stage> {
     const dir = Deno.makeTempDirSync({ prefix: "aaha-scenario-" });
     await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
-    return new Stage(dir, { primary: freePorts(), replica: freePorts() });
+    return new Stage(dir);
   }
 
   async act(action: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** A pair of real processes in a temporary folder. */
 import { initPki } from "../../src/cli/pki.ts";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { freePorts, PrincipalProcess, selfCommand, until } from "../../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess, selfCommand, until } from "../../src/cli/processes.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 
 export class Pair {
@@ -9,9 +9,9 @@ export class Pair {
   readonly replica: PrincipalProcess;
 
   private constructor(readonly dir: string) {
-    const [a, b] = [freePorts(), freePorts()];
-    this.primary = new PrincipalProcess({ name: "primary", dir, ports: a, peerPort: b.grpc });
-    this.replica = new PrincipalProcess({ name: "replica", dir, ports: b, peerPort: a.grpc });
+    const { primary, replica } = principalPair(dir);
+    this.primary = primary;
+    this.replica = replica;
   }
 
   static async open(): Promise<Pair> {

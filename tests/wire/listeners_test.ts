@@ -1,6 +1,7 @@
 /** The admin, health and metrics listeners. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import grpc from "@grpc/grpc-js";
+import { freePorts } from "../../src/cli/processes.ts";
 import { ALL_SERIES } from "../../src/http/metrics.ts";
 import { call, dialAdmin, openServerStream } from "../../src/grpc/dial.ts";
 import { adminService, operatorService } from "../../src/grpc/services.ts";
@@ -59,7 +60,7 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const settings = workshop.settings("primary", 0);
-      const primary = await workshop.start({ ...settings, metricsPort: await freeBelow() });
+      const primary = await workshop.start({ ...settings, metricsPort: freePorts(1)[0] as number });
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(replica, "replicating");
       const { body } = await get(primary.ports.metrics, "/metrics");
@@ -151,15 +152,3 @@ Deno.test({
       admin.close();
     }),
 });
-
-/** The peer refuses metrics ports above 32767, so port 0 cannot be asked for. */
-function freeBelow(): Promise<number> {
-  for (let port = 20_000 + Math.floor(Math.random() * 12_000);; port++) {
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return Promise.resolve(port);
-    } catch {
-      continue;
-    }
-  }
-}

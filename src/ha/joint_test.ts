@@ -1,0 +1,89 @@
+/** Two machines that talk, lose each other, restart, and are commanded: every joint state to a depth. */
+import { assert, assertEquals } from "@std/assert";
+import { step } from "./machine.ts";
+import { initialModel, type Input, type Model, type Standing } from "./state.ts";
+
+const fresh = (preferredRole: Model["preferredRole"], uid: string) =>
+  initialModel({ preferredRole, peerAddress: "b.example:8443", uid }, 0);
+const recorded: Input = { type: "recorded", error: "" };
+
+/** I1, I9: all joint behaviour of two principals whose messages arrive, are lost, or meet a restart. */
+Deno.test("two machines: no joint state to depth 9 has two ACTIVE in one epoch for good, and an operator always finds a way", () => {
+  interface Joint {
+    a: Model;
+    b: Model;
+  }
+  const name = ({ a, b }: Joint) => JSON.stringify([a, b].map((m) => [m.state, m.memory, m.streamLive]));
+  const standing = (m: Model): Standing => ({
+    uid: m.uid,
+    version: "1",
+    namespace: "argocd",
+    state: m.state,
+    epoch: m.memory.epoch,
+    sinceMs: 0,
+    connectedAgents: 0,
+  });
+  /** Runs the effects of one side with the other side reachable or not. */
+  const settle = (me: Model, other: Model, input: Input, linked: boolean): Model => {
+    let now = me;
+    const queue: Input[] = [input];
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const result = step(now, next, 1);
+      now = result.model;
+      for (const effect of result.effects) {
+        if (effect.type === "askPeer") {
+          queue.push({ type: "peerAnswer", peer: linked ? standing(other) : undefined, error: "" });
+        }
+        if (effect.type === "record") queue.push(recorded);
+        if (effect.type === "stopFollowing") queue.push({ type: "stopped" });
+      }
+    }
+    return now;
+  };
+  const restart = (m: Model): Model => ({ ...fresh(m.preferredRole, m.uid), memory: m.memory });
+  const moves: ((joint: Joint) => Joint)[] = [];
+  const both = (move: (me: Model, other: Model) => Model) => {
+    moves.push(({ a, b }) => ({ a: move(a, b), b }), ({ a, b }) => ({ a, b: move(b, a) }));
+  };
+  for (const linked of [false, true]) {
+    both((me, other) => settle(restart(me), other, { type: "start", memory: me.memory }, linked));
+    for (const force of [false, true]) {
+      both((me, other) => settle(me, other, { type: "promote", id: 1, force }, linked));
+    }
+  }
+  both((me, other) => settle(me, other, { type: "demote", id: 1 }, true));
+  both((me, other) => settle(me, other, { type: "heard", peer: standing(other) }, true));
+  both((me, other) => settle(me, other, { type: "streamLost", reason: "x" }, true));
+  both((me, other) => {
+    if (other.state !== "active" || me.state === "active" || me.memory.epoch > other.memory.epoch) return me;
+    const live = settle(me, other, { type: "welcomed", peer: standing(other), resumed: false }, true);
+    return settle(live, other, { type: "snapshotApplied" }, true);
+  });
+  const start: Joint = { a: fresh("primary", "m"), b: fresh("replica", "n") };
+  const first: Joint = {
+    a: settle(start.a, start.b, { type: "start", memory: undefined }, true),
+    b: settle(start.b, start.a, { type: "start", memory: undefined }, true),
+  };
+  let frontier = new Map([[name(first), first]]);
+  const seen = new Set(frontier.keys());
+  for (let depth = 0; depth < 9; depth++) {
+    const next = new Map<string, Joint>();
+    for (const joint of frontier.values()) {
+      for (const move of moves) {
+        const after = move(joint);
+        if (after.a.memory.epoch > 5 || after.b.memory.epoch > 5 || seen.has(name(after))) continue;
+        seen.add(name(after));
+        next.set(name(after), after);
+        const heardA = settle(after.a, after.b, { type: "heard", peer: standing(after.b) }, true);
+        const heardB = settle(after.b, heardA, { type: "heard", peer: standing(heardA) }, true);
+        const active = [heardA, heardB].filter((m) => m.state === "active").length;
+        assert(active <= 1, `two stay ACTIVE although they hear each other: ${name(after)}`);
+        if (active === 1) continue;
+        const forced = settle(heardA, heardB, { type: "promote", id: 1, force: true }, true);
+        assertEquals(forced.state, "active", `no way out of ${name(after)}`);
+      }
+    }
+    frontier = next;
+  }
+  assert(seen.size > 100, `only ${seen.size} joint states`);
+});
