@@ -8,11 +8,14 @@ import { envOf, FLAGS } from "../src/runtime/flags.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 
+/** Text in a cell of a Markdown table. */
+const cell = (text: string) => text.replaceAll("|", "\\|");
+
 const flagRows = (later: boolean) =>
   FLAGS.filter((flag) => (flag.later ?? false) === later).map((flag) =>
     `| \`--${flag.name}\` | \`${envOf(flag)}\` | ${flag.type} | ${
       flag.default ? `\`${flag.default}\`` : ""
-    } | ${flag.help} |`
+    } | ${cell(flag.help)} |`
   );
 
 const FLAG_HEAD = ["| flag | environment | type | default | meaning |", "|---|---|---|---|---|"];

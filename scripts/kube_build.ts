@@ -26,6 +26,9 @@ export async function buildKube(): Promise<string> {
   if (exists(binary)) return binary;
   Deno.mkdirSync(binary.replace(/[^/]*$/, ""), { recursive: true });
   const version = kubernetesVersion();
+  console.error(
+    `building a real API server (Kubernetes ${version}) for the tests, once: 3 to 6 minutes with Go on two cores`,
+  );
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version) ?? [];
   const set = (name: string, value: string) => `-X k8s.io/component-base/version.${name}=${value}`;
   const flags = [
