@@ -65,3 +65,7 @@ declare module "protobufjs-cli/pbjs" {
   };
   export default pbjs;
 }
+
+declare module "@std/streams/text-line-stream" {
+  export class TextLineStream extends TransformStream<string, string> {}
+}

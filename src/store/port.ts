@@ -48,6 +48,8 @@ export interface Store {
    * skipped in favour of later ones, never reordered.
    */
   watch(signal: AbortSignal): AsyncIterable<StoreEvent[]>;
+  /** What keeps the store from being current or reachable, in words and with what to do; empty: nothing. */
+  problem(): string;
   /** Ends watches and releases files and connections. */
   close(): Promise<void>;
 }
@@ -56,8 +58,10 @@ export interface Store {
 export type StoreErrorCode =
   /** `expect` does not hold: re-read and decide again. */
   | "conflict"
-  /** The object must exist and does not. */
+  /** The object, or what it needs (its namespace, its CRD), must exist and does not. */
   | "notFound"
+  /** We lack the right. */
+  | "forbidden"
   /** The object itself is refused; the same write will be refused again. */
   | "invalid"
   /** No room; nothing of the write was kept. */

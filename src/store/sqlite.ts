@@ -142,6 +142,10 @@ export class SqliteStore implements Store {
     }
   }
 
+  problem(): string {
+    return "";
+  }
+
   close(): Promise<void> {
     if (!this.#closed) {
       if (this.#queue.length > 0) this.#flush();

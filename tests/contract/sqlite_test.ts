@@ -13,6 +13,7 @@ storeContract("sqlite", () => {
   return Promise.resolve({
     store,
     other,
+    namespace: "argocd",
     close: async () => {
       await store.close();
       await other.close();

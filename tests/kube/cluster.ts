@@ -4,6 +4,7 @@
  */
 import { stringify } from "yaml";
 import { freePorts, until } from "../../src/cli/processes.ts";
+import { type KubernetesOptions, type KubernetesStore, openKubernetes } from "../../src/store/kubernetes.ts";
 import { Authority, type Issued } from "../../src/tls/pki.ts";
 
 /** Where the binaries are: set by scripts/run_tests.ts, or an envtest folder. */
@@ -107,6 +108,35 @@ export class Cluster {
     });
     const text = await response.text();
     return { code: response.status, body: text.startsWith("{") ? JSON.parse(text) : { text } };
+  }
+
+  /** Creates a namespace; its name. */
+  async namespace(name: string): Promise<string> {
+    const object = { apiVersion: "v1", kind: "Namespace", metadata: { name } };
+    const { code, body } = await this.request("POST", "/api/v1/namespaces", object);
+    if (code !== 201) throw new Error(`no namespace "${name}": ${JSON.stringify(body)}`);
+    return name;
+  }
+
+  /** A store on this cluster for a principal of `namespace`, which sees that namespace only. */
+  async store(namespace: string, options: Partial<KubernetesOptions> = {}): Promise<KubernetesStore> {
+    return openKubernetes({
+      kubeconfig: await this.kubeconfigFile(),
+      context: "",
+      namespace,
+      admits: (candidate) => candidate === namespace,
+      labelSelector: "",
+      writeConcurrency: 32,
+      createNamespaces: undefined,
+      ...options,
+    });
+  }
+
+  /** A file with the kubeconfig of the administrator, or of another user. */
+  async kubeconfigFile(user?: { name: string; groups: string }): Promise<string> {
+    const path = `${this.dir}/${user?.name ?? "admin"}.kubeconfig`;
+    Deno.writeTextFileSync(path, await this.kubeconfig(user));
+    return path;
   }
 
   async stop(): Promise<void> {

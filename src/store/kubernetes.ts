@@ -1,0 +1,144 @@
+/**
+ * The Kubernetes store: a principal's truth is its own cluster. Informers keep a copy of what a principal cares for, from which it
+ * is read and watched; writes go to the API server. Loaded only where it is used: client-node takes 0.3 s and 90 MB.
+ */
+import type { StoredObject } from "../resources/object.ts";
+import { type Key, parseKey } from "../resources/keys.ts";
+import { Access, type AccessOptions } from "./kubernetes_access.ts";
+import { ApiFailure, KubeApi } from "./kubernetes_api.ts";
+import { KubeCache } from "./kubernetes_cache.ts";
+import { Informer, type InformerLimits } from "./kubernetes_informer.ts";
+import { Transport } from "./kubernetes_transport.ts";
+import { apiVersionOf, KubeWriter, type NamespaceCreation } from "./kubernetes_writer.ts";
+import { type Store, StoreError, type StoreEvent, type Write, type Written } from "./port.ts";
+
+export interface KubernetesOptions extends AccessOptions {
+  /** The principal's namespace: AppProjects, Secrets and ConfigMaps are watched there only. */
+  namespace: string;
+  /** Whether objects of a namespace are looked at. */
+  admits: (namespace: string) => boolean;
+  /** More selectors for Applications, AppProjects, ApplicationSets and repositories; empty: none. */
+  labelSelector: string;
+  writeConcurrency: number;
+  createNamespaces: NamespaceCreation | undefined;
+  informers?: InformerLimits;
+  requestMs?: number;
+}
+
+/** Secrets of other types are never looked at. */
+const SECRETS = "argocd.argoproj.io/secret-type in (repository,repo-creds,cluster)";
+
+/** Opens the store; informers start at the first watch. @throws StoreError */
+export function openKubernetes(options: KubernetesOptions): KubernetesStore {
+  return new KubernetesStore(Access.load(options), options);
+}
+
+export class KubernetesStore implements Store {
+  readonly #transport: Transport;
+  readonly #api: KubeApi;
+  readonly #cache = new KubeCache();
+  readonly #writer: KubeWriter;
+  readonly #informers: Informer[];
+  readonly #admits: (namespace: string) => boolean;
+  readonly #closing = new AbortController();
+  #running: Promise<unknown> | undefined;
+
+  constructor(access: Access, options: KubernetesOptions) {
+    this.#transport = new Transport(access, options.requestMs);
+    this.#api = new KubeApi(this.#transport);
+    this.#writer = new KubeWriter(this.#api, this.#cache, {
+      concurrency: options.writeConcurrency,
+      createNamespaces: options.createNamespaces,
+    });
+    const { namespace, labelSelector } = options;
+    this.#admits = (candidate) => candidate === namespace || options.admits(candidate);
+    this.#informers = [
+      { kind: "AppProject", namespace, labelSelector },
+      { kind: "ApplicationSet", namespace: "", labelSelector },
+      { kind: "Secret", namespace, labelSelector: SECRETS },
+      { kind: "ConfigMap", namespace, labelSelector: "" },
+      { kind: "Application", namespace: "", labelSelector },
+    ].map((what) =>
+      new Informer(
+        { ...what, apiVersion: apiVersionOf(what.kind) },
+        this.#api,
+        this.#cache,
+        this.#admits,
+        options.informers,
+      )
+    );
+  }
+
+  /** Write requests sent so far, for metrics and tests. */
+  get writeRequests(): number {
+    return this.#writer.requests;
+  }
+
+  problem(): string {
+    return [...new Set(this.#informers.map(({ problem }) => problem).filter(Boolean))].join("; ");
+  }
+
+  async get(key: Key): Promise<StoredObject | undefined> {
+    const cached = this.#cache.get(key);
+    if (cached) return cached;
+    const parts = parseKey(key);
+    if (!parts) throw new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`);
+    return await this.#asking(async () => {
+      const resource = await this.#api.resource(apiVersionOf(parts.kind), parts.kind);
+      return await this.#api.get(resource, parts.namespace, parts.name);
+    });
+  }
+
+  async list(kind?: string): Promise<StoredObject[]> {
+    const wanted = this.#informers.filter(({ what }) => kind === undefined || what.kind === kind);
+    const found = await this.#asking(async () => {
+      const all: StoredObject[] = [];
+      for (const { what } of wanted) {
+        const resource = await this.#api.resource(what.apiVersion, what.kind);
+        let next = "";
+        do {
+          const page = await this.#api.list(resource, what, 500, next);
+          all.push(
+            ...page.items.filter(({ metadata }) => this.#admits(metadata.namespace ?? "")) as StoredObject[],
+          );
+          next = page.next;
+        } while (next !== "");
+      }
+      return all;
+    });
+    const order = (o: StoredObject) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
+    return found.sort((a, b) => order(a) < order(b) ? -1 : 1);
+  }
+
+  write(write: Write): Promise<Written> {
+    if (this.#closing.signal.aborted) {
+      return Promise.reject(new StoreError("unavailable", "the store is closed"));
+    }
+    return this.#writer.write(write);
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
+    const ended = AbortSignal.any([signal, this.#closing.signal]);
+    this.#running ??= Promise.all(this.#informers.map((informer) => informer.run(this.#closing.signal)));
+    const stopped = new Promise<void>((resolve) => ended.addEventListener("abort", () => resolve()));
+    await Promise.race([stopped, Promise.all(this.#informers.map(({ synced }) => synced))]);
+    if (!ended.aborted) yield* this.#cache.watch(ended);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+    this.#transport.close();
+  }
+
+  async #asking<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiFailure)) throw error;
+      throw new StoreError(error.status === 403 ? "forbidden" : "unavailable", error.message, {
+        cause: error,
+      });
+    }
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * The API server's resources, every kind alike: client-node's API for custom resources, which leaves their JSON as it is, with
+ * plural names and status subresources taken from discovery, so no table of ours can disagree with the CRDs that are
+ * installed. Failures become `ApiFailure`, with the API server's own words.
+ */
+import { TextLineStream } from "@std/streams/text-line-stream";
+import {
+  ApiException,
+  createConfiguration,
+  CustomObjectsApi,
+  ServerConfiguration,
+} from "@kubernetes/client-node";
+import type { ApiObject, StoredObject } from "../resources/object.ts";
+import { StoreError } from "./port.ts";
+import type { Transport } from "./kubernetes_transport.ts";
+
+/** A kind of resource as this API server serves it. */
+export interface Resource {
+  group: string;
+  version: string;
+  kind: string;
+  plural: string;
+  /** Whether `status` is written through `/status` only. */
+  statusSubresource: boolean;
+}
+
+/** One page of a list. */
+export interface Page {
+  items: ApiObject[];
+  resourceVersion: string;
+  /** The token of the next page; empty: this was the last. */
+  next: string;
+}
+
+export interface WatchEvent {
+  type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  object: ApiObject;
+}
+
+/** Which objects of a resource; `namespace` empty: all namespaces. */
+export interface Selection {
+  namespace: string;
+  labelSelector: string;
+}
+
+/** What the API server, or the way to it, answered. */
+export class ApiFailure extends Error {
+  constructor(
+    /** The HTTP status; 0: no answer, and what was asked may have been done all the same. */
+    readonly status: number,
+    message: string,
+    /** `NotFound`, `AlreadyExists`, `Expired`, … */
+    readonly reason = "",
+    /** The kind of resource that the answer is about, e.g. `namespaces`. */
+    readonly about = "",
+    readonly retryAfterMs = 0,
+  ) {
+    super(message);
+  }
+
+  /** Whether the same request may succeed soon. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 401 || this.status === 429 || this.status >= 500;
+  }
+}
+
+const FIELD_MANAGER = "argocd-agent-ha";
+
+export class KubeApi {
+  readonly #objects: CustomObjectsApi;
+  readonly #resources = new Map<string, Promise<Resource[]>>();
+
+  constructor(readonly transport: Transport) {
+    this.#objects = new CustomObjectsApi(createConfiguration({
+      baseServer: new ServerConfiguration(transport.server, {}),
+      httpApi: transport.library,
+    }));
+  }
+
+  /** How a kind is served. @throws ApiFailure 404 when its CRD is not installed */
+  async resource(apiVersion: string, kind: string): Promise<Resource> {
+    const found = (await this.#served(apiVersion)).find((candidate) => candidate.kind === kind);
+    if (found) return found;
+    this.forgetResources();
+    throw new ApiFailure(
+      404,
+      `the API server does not serve ${kind} (${apiVersion}): its CustomResourceDefinition is missing; install Argo CD's`,
+      "NotFound",
+      "customresourcedefinitions",
+    );
+  }
+
+  /** Discovery is asked again: a CRD came, went or changed. */
+  forgetResources(): void {
+    this.#resources.clear();
+  }
+
+  async list(resource: Resource, selection: Selection, limit: number, next: string): Promise<Page> {
+    const { group, version, plural } = resource;
+    const query = {
+      group,
+      version,
+      limit,
+      ...(selection.labelSelector ? { labelSelector: selection.labelSelector } : {}),
+      ...(next ? { _continue: next } : {}),
+    };
+    const { items, metadata } = await this.#call(
+      `list ${plural}`,
+      () =>
+        selection.namespace
+          ? this.#objects.listNamespacedCustomObject({ ...query, plural, namespace: selection.namespace })
+          : this.#objects.listCustomObjectForAllNamespaces({ ...query, resourcePlural: plural }),
+    );
+    // Items of a list of a core kind come without apiVersion and kind.
+    const type = { apiVersion: group === "core" ? version : `${group}/${version}`, kind: resource.kind };
+    return {
+      items: (items as ApiObject[]).map((item) => ({ ...type, ...item })),
+      resourceVersion: metadata.resourceVersion,
+      next: metadata.continue ?? "",
+    };
+  }
+
+  /** The object, or undefined. */
+  async get(resource: Resource, namespace: string, name: string): Promise<StoredObject | undefined> {
+    try {
+      const { group, version, plural } = resource;
+      return await this.#call(
+        `get ${plural}`,
+        () => this.#objects.getNamespacedCustomObject({ group, version, plural, namespace, name }),
+      );
+    } catch (error) {
+      if (error instanceof ApiFailure && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  create({ group, version, plural }: Resource, body: ApiObject): Promise<StoredObject> {
+    const namespace = body.metadata.namespace as string;
+    const request = { group, version, plural, namespace, body, fieldManager: FIELD_MANAGER };
+    return this.#call(`create ${plural}`, () => this.#objects.createNamespacedCustomObject(request));
+  }
+
+  /** Replaces the object; `metadata.resourceVersion` says which state of it. */
+  replace({ group, version, plural }: Resource, body: ApiObject): Promise<StoredObject> {
+    const { name, namespace = "" } = body.metadata;
+    const request = { group, version, plural, namespace, name, body, fieldManager: FIELD_MANAGER };
+    return this.#call(`update ${plural}`, () => this.#objects.replaceNamespacedCustomObject(request));
+  }
+
+  /** Applies a JSON patch (RFC 6902) to the object, or to its status where that is a subresource. */
+  patch(
+    { group, version, plural, statusSubresource }: Resource,
+    namespace: string,
+    name: string,
+    part: "object" | "status",
+    body: Record<string, unknown>[],
+  ): Promise<StoredObject> {
+    const request = { group, version, plural, namespace, name, body, fieldManager: FIELD_MANAGER };
+    return this.#call(
+      `patch ${plural}`,
+      () =>
+        part === "status" && statusSubresource
+          ? this.#objects.patchNamespacedCustomObjectStatus(request)
+          : this.#objects.patchNamespacedCustomObject(request),
+    );
+  }
+
+  /** Asks for the deletion; the object may stay until its finalizers are gone. */
+  async delete(
+    { group, version, plural }: Resource,
+    namespace: string,
+    name: string,
+    propagationPolicy: "Orphan" | "Background",
+    resourceVersion?: string,
+  ): Promise<void> {
+    const body = { propagationPolicy, ...(resourceVersion ? { preconditions: { resourceVersion } } : {}) };
+    const request = { group, version, plural, namespace, name, body };
+    await this.#call(`delete ${plural}`, () => this.#objects.deleteNamespacedCustomObject(request));
+  }
+
+  /** Creates a namespace; one that exists is left as it is. */
+  async createNamespace(name: string, labels: Record<string, string>): Promise<void> {
+    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
+    try {
+      const request = {
+        group: "core",
+        version: "v1",
+        plural: "namespaces",
+        body,
+        fieldManager: FIELD_MANAGER,
+      };
+      await this.#call("create namespaces", () => this.#objects.createClusterCustomObject(request));
+    } catch (error) {
+      if (!(error instanceof ApiFailure && error.reason === "AlreadyExists")) throw error;
+    }
+  }
+
+  /** Changes from `resourceVersion` on, until the server ends the watch or the signal aborts. @throws ApiFailure */
+  async *watch(
+    resource: Resource,
+    selection: Selection,
+    resourceVersion: string,
+    timeoutSeconds: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchEvent> {
+    const { group, version, plural } = resource;
+    const base = group === "core" ? `/api/${version}` : `/apis/${group}/${version}`;
+    const path = selection.namespace
+      ? `${base}/namespaces/${selection.namespace}/${plural}`
+      : `${base}/${plural}`;
+    const query = new URLSearchParams({
+      watch: "1",
+      allowWatchBookmarks: "true",
+      resourceVersion,
+      timeoutSeconds: String(timeoutSeconds),
+      ...(selection.labelSelector ? { labelSelector: selection.labelSelector } : {}),
+    });
+    const response = await this.transport.fetch(`${path}?${query}`, { signal }).catch((error) => {
+      throw failureOf(`watch ${plural}`, error);
+    });
+    if (!response.ok) {
+      throw failure(`watch ${plural}`, response.status, await response.text(), headersOf(response));
+    }
+    const lines = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    if (!lines) return;
+    try {
+      for await (const line of lines) {
+        const event = JSON.parse(line) as { type: WatchEvent["type"] | "ERROR"; object: ApiObject };
+        if (event.type === "ERROR") throw failure(`watch ${plural}`, Number(event.object["code"]), line, {});
+        yield { type: event.type, object: event.object };
+      }
+    } catch (error) {
+      throw error instanceof ApiFailure ? error : failureOf(`watch ${plural}`, error);
+    }
+  }
+
+  #served(apiVersion: string): Promise<Resource[]> {
+    const known = this.#resources.get(apiVersion);
+    if (known) return known;
+    const [group = "", version = ""] = apiVersion.includes("/")
+      ? apiVersion.split("/")
+      : ["core", apiVersion];
+    const asked = this.#call(`look up ${apiVersion}`, () => this.#objects.getAPIResources({ group, version }))
+      .then(({ resources }) => {
+        const names = new Set(resources.map(({ name }) => name));
+        return resources.filter(({ name }) => !name.includes("/")).map(({ name, kind }) => (
+          { group, version, kind, plural: name, statusSubresource: names.has(`${name}/status`) }
+        ));
+      })
+      .catch((error) => {
+        this.#resources.delete(apiVersion);
+        if (error instanceof ApiFailure && error.status === 404) return [];
+        throw error;
+      });
+    this.#resources.set(apiVersion, asked);
+    return asked;
+  }
+
+  // deno-lint-ignore no-explicit-any
+  async #call<T = any>(action: string, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiException)) throw failureOf(action, error);
+      const body = typeof error.body === "string" ? error.body : JSON.stringify(error.body ?? "");
+      throw failure(action, error.code, body, error.headers);
+    }
+  }
+}
+
+function headersOf(response: Response): Record<string, string> {
+  return Object.fromEntries(response.headers);
+}
+
+/** What an API server's `Status` says. */
+function failure(action: string, code: number, body: string, headers: Record<string, string>): ApiFailure {
+  let status: { message?: string; reason?: string; details?: { kind?: string; retryAfterSeconds?: number } } =
+    {};
+  try {
+    const parsed = JSON.parse(body);
+    status = parsed.object ?? parsed;
+  } catch {
+    status = { message: body.slice(0, 500) };
+  }
+  const seconds = Number(headers["retry-after"] ?? status.details?.retryAfterSeconds ?? 0);
+  const words = (status.message ?? "").slice(0, 2_000) || "no explanation";
+  return new ApiFailure(
+    code,
+    `cannot ${action}: the API server answers ${code}: ${words}`,
+    status.reason ?? "",
+    status.details?.kind ?? "",
+    Number.isFinite(seconds) ? seconds * 1_000 : 0,
+  );
+}
+
+/** A request that got no answer. */
+function failureOf(action: string, error: unknown): ApiFailure {
+  if (error instanceof ApiFailure) return error;
+  if (error instanceof StoreError) return new ApiFailure(0, `cannot ${action}: ${error.message}`);
+  const { name, message, cause } = error as Error;
+  const words = name === "TimeoutError"
+    ? "the API server did not answer in time"
+    : `no answer from the API server: ${cause instanceof Error ? cause.message : message}`;
+  return new ApiFailure(0, `cannot ${action}: ${words}`);
+}

@@ -1,0 +1,140 @@
+/**
+ * An informer keeps the copy of one kind current: list once in pages, then watch from there; bookmarks move the place where a
+ * broken watch goes on; 410 Gone means list again, and what the new list does not name was deleted meanwhile.
+ *
+ * client-node's own informer was weighed: it lists without pages, stops at the first error, speaks only over that library's
+ * transport, and does not notice a watch that has gone silent.
+ */
+import { delay } from "@std/async/delay";
+import { keyOfObject } from "../resources/keys.ts";
+import { type BackoffPolicy, delayMs } from "../replication/backoff.ts";
+import { ApiFailure, type KubeApi, type Selection } from "./kubernetes_api.ts";
+import { isNewer, type KubeCache } from "./kubernetes_cache.ts";
+
+/** After an error: soon, then less often; what does not heal by itself is asked every 10 to 20 s. */
+const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 20_000, factor: 2 };
+const PAGE = 500;
+/** The server is asked to end a watch after this long, with up to as much again added so that not all end together. */
+const WATCH_SECONDS = 300;
+/** The API server sends a bookmark about every minute: a watch silent for longer is dead. */
+const SILENCE_MS = 90_000;
+/** A watch that ends sooner than this has not worked. */
+const SHORT_WATCH_MS = 1_000;
+
+/** What an informer watches. */
+export interface Informed extends Selection {
+  apiVersion: string;
+  kind: string;
+}
+
+export interface InformerLimits {
+  silenceMs?: number;
+  page?: number;
+}
+
+export class Informer {
+  readonly #synced = Promise.withResolvers<void>();
+  #version = "";
+  #problem = "";
+
+  constructor(
+    readonly what: Informed,
+    private readonly api: KubeApi,
+    private readonly cache: KubeCache,
+    private readonly admits: (namespace: string) => boolean,
+    private readonly limits: InformerLimits = {},
+  ) {}
+
+  /** Resolves when the copy has had everything once. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** What keeps the copy from being current, in words; empty: nothing. */
+  get problem(): string {
+    return this.#problem;
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const startedAt = performance.now();
+      try {
+        if (this.#version === "") await this.#list(signal);
+        this.#problem = "";
+        this.#synced.resolve();
+        await this.#watch(signal);
+        failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        failures = performance.now() - startedAt > SILENCE_MS ? 1 : failures + 1;
+        this.#failed(error);
+      }
+      if (failures > 0) await delay(delayMs(RETRY, failures, Math.random()), { signal }).catch(() => {});
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof ApiFailure && (error.status === 410 || error.reason === "Expired")) {
+      this.#version = "";
+      return;
+    }
+    if (error instanceof ApiFailure && error.status === 404) {
+      this.api.forgetResources();
+      this.#version = "";
+    }
+    this.#problem = error instanceof Error ? error.message : String(error);
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
+    const seen = new Set<string>();
+    let next = "";
+    let version = "";
+    do {
+      const page = await this.api.list(resource, this.what, this.limits.page ?? PAGE, next);
+      signal.throwIfAborted();
+      for (const object of page.items) {
+        if (!this.admits(object.metadata.namespace ?? "")) continue;
+        seen.add(keyOfObject(object));
+        this.cache.put(object);
+      }
+      next = page.next;
+      version = page.resourceVersion;
+    } while (next !== "");
+    for (const [key, cached] of [...this.cache.versions(this.what.kind)]) {
+      if (!seen.has(key) && !isNewer(cached, version)) this.cache.remove(key, version);
+    }
+    this.#version = version;
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
+    const silence = new AbortController();
+    const silenceMs = this.limits.silenceMs ?? SILENCE_MS;
+    const silent = () => silence.abort(new Error(`the watch was silent for ${silenceMs} ms`));
+    let timer = setTimeout(silent, silenceMs);
+    const seconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
+    const both = AbortSignal.any([signal, silence.signal]);
+    try {
+      for await (
+        const { type, object } of this.api.watch(resource, this.what, this.#version, seconds, both)
+      ) {
+        clearTimeout(timer);
+        timer = setTimeout(silent, silenceMs);
+        const version = object.metadata.resourceVersion ?? "";
+        if (type !== "BOOKMARK" && this.admits(object.metadata.namespace ?? "")) {
+          if (type === "DELETED") this.cache.remove(keyOfObject(object), version);
+          else this.cache.put(object);
+        }
+        if (version !== "") this.#version = version;
+      }
+    } catch (error) {
+      if (silence.signal.aborted) this.api.transport.renew();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * HTTP/2 to one API server: every request and every watch of a principal shares one connection. client-node's own
+ * transport makes a TLS handshake a request (docs/benchmarks.md has the difference).
+ *
+ * A connection that died without a word (half-open) would be used for ever; whoever notices silence calls `renew`, and
+ * what comes next goes over a new connection. Credentials are looked at again every `CREDENTIALS_MS`, and at once after a 401.
+ */
+import {
+  type HttpLibrary,
+  type RequestContext,
+  ResponseContext,
+  wrapHttpLibrary,
+} from "@kubernetes/client-node";
+import type { Access, Credentials } from "./kubernetes_access.ts";
+
+/** How long credentials are used before the files are looked at again. */
+const CREDENTIALS_MS = 10_000;
+/** A request that is not answered by then has failed; whether it was carried out is not known. */
+const REQUEST_MS = 30_000;
+
+export class Transport {
+  #client: Deno.HttpClient | undefined;
+  #credentials: Credentials | undefined;
+  #readAtMs = 0;
+
+  constructor(private readonly access: Access, private readonly requestMs = REQUEST_MS) {}
+
+  get server(): string {
+    return this.access.server;
+  }
+
+  /** Sends one request. The answer's body is not read yet. */
+  async fetch(path: string, init: RequestInit): Promise<Response> {
+    const { headers } = await this.#current();
+    const url = path.startsWith("/") ? this.access.server + path : path;
+    const client = this.#client as Deno.HttpClient;
+    const response = await fetch(url, { ...init, client, headers: { ...headers, ...init.headers } });
+    if (response.status === 401) this.#readAtMs = 0;
+    return response;
+  }
+
+  /** client-node's API speaks through this. */
+  get library(): HttpLibrary {
+    return wrapHttpLibrary({ send: (request) => this.#send(request) });
+  }
+
+  /** Requests from now on use a new connection. */
+  renew(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  close(): void {
+    this.renew();
+  }
+
+  async #send(request: RequestContext): Promise<ResponseContext> {
+    const limit = AbortSignal.timeout(this.requestMs);
+    const body = request.getBody();
+    const response = await this.fetch(withoutCoreGroup(request.getUrl()), {
+      method: request.getHttpMethod(),
+      headers: request.getHeaders(),
+      signal: limit,
+      ...(body === undefined ? {} : { body: body as string }),
+    });
+    const text = await response.text();
+    return new ResponseContext(response.status, Object.fromEntries(response.headers), {
+      text: () => Promise.resolve(text),
+      binary: () => Promise.reject(new Error("not used")),
+      stream: () => null,
+    });
+  }
+
+  async #current(): Promise<Credentials> {
+    const now = performance.now();
+    if (!this.#credentials || now - this.#readAtMs > CREDENTIALS_MS || this.#readAtMs === 0) {
+      const next = await this.access.credentials();
+      const same = (["ca", "cert", "key"] as const).every((part) => next[part] === this.#credentials?.[part]);
+      this.#credentials = next;
+      this.#readAtMs = now;
+      if (!same) this.renew();
+    }
+    this.#client ??= this.#open(this.#credentials);
+    return this.#credentials;
+  }
+
+  #open({ ca, cert, key }: Credentials): Deno.HttpClient {
+    return Deno.createHttpClient({
+      ...(ca ? { caCerts: [ca] } : {}),
+      ...(cert && key ? { cert, key } : {}),
+      ...(this.access.proxyUrl ? { proxy: { url: this.access.proxyUrl } } : {}),
+      poolMaxIdlePerHost: 1,
+    });
+  }
+}
+
+/**
+ * client-node's API for custom resources serves every kind alike and leaves their JSON as it is; only the core group has
+ * no name in the path (`/api/v1`, not `/apis/core/v1`).
+ */
+function withoutCoreGroup(url: string): string {
+  return url.replace(/\/apis\/core\/v1(?=[/?]|$)/, "/api/v1");
+}

@@ -1,0 +1,323 @@
+/**
+ * Writes to one API server: a bounded number at a time, those of one key in their order. What the informers' copy shows to be
+ * right already is not written. Conflicts are read again and decided again; 429 and 5xx are tried again when the server says,
+ * and everybody waits then; a request whose answer was lost is simply made again, because each write says what must be true
+ * afterwards and finds that it is.
+ */
+import { canonicalize } from "@std/json/canonicalize";
+import { delay } from "@std/async/delay";
+import pLimit from "p-limit";
+import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
+import { type Key, keyOfObject, parseKey } from "../resources/keys.ts";
+import { type BackoffPolicy, delayMs } from "../replication/backoff.ts";
+import { ApiFailure, type KubeApi, type Resource } from "./kubernetes_api.ts";
+import type { KubeCache } from "./kubernetes_cache.ts";
+import { StoreError, type StoreErrorCode, type Write, type Written } from "./port.ts";
+
+const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 5_000, factor: 2 };
+/** Then the write is given back as `unavailable`; whoever asked for it decides when to ask again. */
+const MAX_ATTEMPTS = 6;
+const MAX_RETRY_AFTER_MS = 30_000;
+/** A conflict is read again this often before it is given back. */
+const MAX_CONFLICTS = 10;
+/** A deletion waits this long for finalizers and the garbage collector. */
+const GONE_MS = 20_000;
+const GONE_LOOK_MS = 100;
+
+/** Namespaces that may be created when an object needs one. */
+export interface NamespaceCreation {
+  /** Only names that match. */
+  pattern: RegExp | undefined;
+  labels: Record<string, string>;
+}
+
+export interface WriterOptions {
+  concurrency: number;
+  /** Undefined: namespaces are never created. */
+  createNamespaces: NamespaceCreation | undefined;
+}
+
+/** The metadata that the API server keeps, whatever a write says. */
+const SERVER_OWNED = [
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "selfLink",
+  "managedFields",
+];
+
+export class KubeWriter {
+  readonly #limit: ReturnType<typeof pLimit>;
+  readonly #tails = new Map<Key, Promise<unknown>>();
+  #pausedUntil = 0;
+  /** Requests that changed something or might have: what the API server was burdened with. */
+  requests = 0;
+
+  constructor(
+    private readonly api: KubeApi,
+    private readonly cache: KubeCache,
+    private readonly options: WriterOptions,
+  ) {
+    this.#limit = pLimit(options.concurrency);
+  }
+
+  /** Carries out one write. @throws StoreError */
+  write(write: Write): Promise<Written> {
+    const problem = write.op === "put" ? objectProblem(write.object) : undefined;
+    if (problem) return Promise.reject(new StoreError("invalid", `cannot store this object: ${problem}`));
+    const key = write.op === "put" ? keyOfObject(write.object) : write.key;
+    if (!parseKey(key)) {
+      return Promise.reject(
+        new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`),
+      );
+    }
+    const before = this.#tails.get(key) ?? Promise.resolve();
+    const done = before.then(() => this.#limit(() => this.#carryOut(key, write)));
+    const tail = done.catch(() => {}).then(() => {
+      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+    });
+    this.#tails.set(key, tail);
+    return done;
+  }
+
+  async #carryOut(key: Key, write: Write): Promise<Written> {
+    try {
+      if (write.op === "put") return await this.#put(key, write.object, write.expect);
+      if (write.op === "patchStatus") return await this.#patchStatus(key, write.status);
+      return await this.#delete(key, write.expect);
+    } catch (error) {
+      throw error instanceof ApiFailure ? storeError(key, error) : error;
+    }
+  }
+
+  async #put(key: Key, object: ApiObject, expect: string | undefined): Promise<Written> {
+    const resource = await this.#resource(object.apiVersion, object.kind);
+    const { namespace = "", name } = object.metadata;
+    let current = this.cache.get(key);
+    let live = false;
+    for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts++) {
+      if (expect !== undefined && expect !== (current?.metadata.resourceVersion ?? "absent") && !live) {
+        current = await this.#get(resource, namespace, name);
+        live = true;
+      }
+      checkExpected(key, current, expect);
+      try {
+        if (!current) return await this.#create(resource, object);
+        if (current.metadata.deletionTimestamp) {
+          await this.#end(resource, key, current);
+          current = undefined;
+          continue;
+        }
+        return await this.#update(resource, current, object);
+      } catch (error) {
+        if (!(error instanceof ApiFailure)) throw error;
+        const vanished = current !== undefined && error.status === 404;
+        if (error.status !== 409 && !vanished) throw error;
+        current = await this.#get(resource, namespace, name);
+        live = true;
+      }
+    }
+    throw new StoreError("conflict", `${key} is being changed by others all the time; giving up for now`);
+  }
+
+  async #create(resource: Resource, object: ApiObject): Promise<Written> {
+    const body = withoutServerOwned(object);
+    let created: StoredObject;
+    try {
+      created = await this.#retried(() => this.api.create(resource, body));
+    } catch (error) {
+      if (!(error instanceof ApiFailure && error.status === 404 && error.about === "namespaces")) throw error;
+      await this.#createNamespace(object.metadata.namespace ?? "", error);
+      created = await this.#retried(() => this.api.create(resource, body));
+    }
+    if (resource.statusSubresource && object["status"] !== undefined) {
+      created = await this.#writeStatus(resource, created, object["status"]);
+    }
+    return { object: created, changed: true };
+  }
+
+  async #createNamespace(namespace: string, because: ApiFailure): Promise<void> {
+    const { createNamespaces } = this.options;
+    if (!createNamespaces || (createNamespaces.pattern && !createNamespaces.pattern.test(namespace))) {
+      const why = createNamespaces
+        ? `"${namespace}" does not match --namespace-create-pattern`
+        : "namespaces are not created without --namespace-create-enable";
+      throw new StoreError(
+        "notFound",
+        `namespace "${namespace}" does not exist in this cluster, and ${why}; create it: kubectl create namespace ` +
+          `${namespace} (${because.message})`,
+      );
+    }
+    await this.#retried(() => this.api.createNamespace(namespace, createNamespaces.labels));
+  }
+
+  /** Brings an existing object to the state wanted with the smallest write: none, its status, or all of it. */
+  async #update(resource: Resource, current: StoredObject, object: ApiObject): Promise<Written> {
+    const sameStatus = canonicalize(current["status"] ?? null) === canonicalize(object["status"] ?? null);
+    let written = current;
+    if (!sameButStatus(current, object)) {
+      const { resourceVersion, uid } = current.metadata;
+      const body = { ...object, metadata: { ...withoutServerOwned(object).metadata, resourceVersion, uid } };
+      written = await this.#retried(() => this.api.replace(resource, body));
+      if (!resource.statusSubresource) return this.#written(current, written);
+    }
+    if (!sameStatus) written = await this.#writeStatus(resource, written, object["status"]);
+    return this.#written(current, written);
+  }
+
+  #writeStatus(resource: Resource, { metadata }: StoredObject, status: unknown): Promise<StoredObject> {
+    const patch = [{ op: "add", path: "/status", value: status ?? {} }];
+    return this.#retried(() => this.api.patch(resource, metadata.namespace, metadata.name, "status", patch));
+  }
+
+  #written(before: StoredObject | undefined, after: StoredObject): Written {
+    const { managedFields: _, ...metadata } = after.metadata;
+    if (this.cache.has(keyOfObject(after))) this.cache.put(after);
+    return {
+      object: { ...after, metadata } as StoredObject,
+      changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion,
+    };
+  }
+
+  async #patchStatus(key: Key, status: unknown): Promise<Written> {
+    const { resource, namespace, name } = await this.#named(key);
+    const current = this.cache.get(key) ?? await this.#get(resource, namespace, name);
+    if (!current) throw new StoreError("notFound", `cannot patch the status of ${key}: it does not exist`);
+    if (canonicalize(current["status"] ?? null) === canonicalize(status ?? null)) {
+      return { object: current, changed: false };
+    }
+    return this.#written(current, await this.#writeStatus(resource, current, status));
+  }
+
+  async #delete(key: Key, expect: string | undefined): Promise<Written> {
+    const { resource, namespace, name } = await this.#named(key);
+    const current = await this.#get(resource, namespace, name);
+    if (expect !== undefined) checkExpected(key, current, expect);
+    if (current) await this.#end(resource, key, current);
+    else if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
+    return { changed: current !== undefined };
+  }
+
+  /**
+   * Finalizers are taken off and the object is deleted; resolves when it is gone here and from the copy. Its dependants stay
+   * (propagation Orphan where it may have any): what the active deleted with it comes as deletions of their own (I5).
+   */
+  async #end(resource: Resource, key: Key, current: StoredObject): Promise<void> {
+    const { namespace, name, finalizers = [], resourceVersion } = current.metadata;
+    let version: string | undefined = resourceVersion;
+    try {
+      if (finalizers.length > 0) {
+        const patch = [
+          { op: "test", path: "/metadata/resourceVersion", value: resourceVersion },
+          { op: "remove", path: "/metadata/finalizers" },
+        ];
+        const stripped = await this.#retried(() =>
+          this.api.patch(resource, namespace, name, "object", patch)
+        );
+        version = stripped.metadata.resourceVersion;
+      }
+      const propagation = resource.kind === "ApplicationSet" ? "Orphan" : "Background";
+      await this.#retried(() => this.api.delete(resource, namespace, name, propagation, version));
+    } catch (error) {
+      if (!(error instanceof ApiFailure) || error.status !== 404) throw error;
+    }
+    const limit = performance.now() + GONE_MS;
+    if (this.cache.has(key)) {
+      if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
+      return;
+    }
+    while ((await this.#get(resource, namespace, name))?.metadata.uid === current.metadata.uid) {
+      if (performance.now() > limit) throw stillThere(key);
+      await delay(GONE_LOOK_MS);
+    }
+  }
+
+  async #named(key: Key): Promise<{ resource: Resource; namespace: string; name: string }> {
+    const { kind, namespace, name } = parseKey(key) as { kind: string; namespace: string; name: string };
+    return { resource: await this.#resource(apiVersionOf(kind), kind), namespace, name };
+  }
+
+  #resource(apiVersion: string, kind: string): Promise<Resource> {
+    return this.#retried(() => this.api.resource(apiVersion, kind), false);
+  }
+
+  #get(resource: Resource, namespace: string, name: string): Promise<StoredObject | undefined> {
+    return this.#retried(() => this.api.get(resource, namespace, name), false);
+  }
+
+  async #retried<T>(ask: () => Promise<T>, counts = true): Promise<T> {
+    for (let failures = 0;;) {
+      const pause = this.#pausedUntil - performance.now();
+      if (pause > 0) await delay(pause);
+      if (counts) this.requests++;
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof ApiFailure) || !error.passing || ++failures === MAX_ATTEMPTS) throw error;
+        if (error.retryAfterMs > 0) {
+          this.#pausedUntil = performance.now() + Math.min(error.retryAfterMs, MAX_RETRY_AFTER_MS);
+        }
+        await delay(delayMs(RETRY, failures, Math.random()));
+      }
+    }
+  }
+}
+
+/** The kinds that keys name: Argo CD's, and core ones. */
+export function apiVersionOf(kind: string): string {
+  return kind === "Secret" || kind === "ConfigMap" ? "v1" : "argoproj.io/v1alpha1";
+}
+
+function withoutServerOwned(object: ApiObject): ApiObject {
+  const metadata = { ...object.metadata };
+  for (const field of SERVER_OWNED) delete metadata[field];
+  return { ...object, metadata };
+}
+
+function sameButStatus(a: ApiObject, b: ApiObject): boolean {
+  const comparable = (object: ApiObject) => {
+    const { status: _, ...rest } = withoutServerOwned(object);
+    const metadata = Object.fromEntries(Object.entries(rest.metadata).filter(([, value]) => !isEmpty(value)));
+    return canonicalize({ ...rest, metadata });
+  };
+  return comparable(a) === comparable(b);
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null ||
+    (typeof value === "object" && Object.keys(value).length === 0);
+}
+
+function checkExpected(key: Key, current: StoredObject | undefined, expect: string | undefined): void {
+  const actual = current?.metadata.resourceVersion ?? "absent";
+  if (expect === undefined || actual === expect) return;
+  throw new StoreError(
+    "conflict",
+    `${key} is at "${actual}", not at "${expect}" as expected; re-read it and try again`,
+  );
+}
+
+function stillThere(key: Key): StoreError {
+  return new StoreError(
+    "unavailable",
+    `${key} was deleted but is still there after ${
+      GONE_MS / 1_000
+    } s: is the garbage collector (kube-controller-manager) ` +
+      "running, and does another controller keep a finalizer on it?",
+  );
+}
+
+/** What a caller can do about it. */
+function codeOf({ status, passing }: ApiFailure): StoreErrorCode {
+  if (passing) return "unavailable";
+  if (status === 404) return "notFound";
+  if (status === 409) return "conflict";
+  return status === 403 ? "forbidden" : "invalid";
+}
+
+function storeError(key: Key, failure: ApiFailure): StoreError {
+  return new StoreError(codeOf(failure), `${key}: ${failure.message}`, { cause: failure });
+}
