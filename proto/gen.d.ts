@@ -233,6 +233,7 @@ export interface Report {
   last_sequence?: number;
   refused?: number;
   snapshot_complete?: boolean;
+  store_problem?: string;
 }
 export const Report: Codec<Report>;
 export interface ReplicaReport {

@@ -3501,6 +3501,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Report.prototype.last_sequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Report.prototype.refused = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Report.prototype.snapshot_complete = false;
+            Report.prototype.store_problem = "";
 
             Report.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3554,6 +3555,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(160).uint64(message.refused);
                 if (message.snapshot_complete != null && $Object.hasOwnProperty.call(message, "snapshot_complete") && message.snapshot_complete !== false)
                     writer.uint32(168).bool(message.snapshot_complete);
+                if (message.store_problem != null && $Object.hasOwnProperty.call(message, "store_problem") && message.store_problem !== "")
+                    writer.uint32(178).string(message.store_problem);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3765,6 +3768,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.snapshot_complete = value;
                             else
                                 delete message.snapshot_complete;
+                            continue;
+                        }
+                    case 22: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.store_problem = value;
+                            else
+                                delete message.store_problem;
                             continue;
                         }
                     }

@@ -69,3 +69,10 @@ declare module "protobufjs-cli/pbjs" {
 declare module "@std/streams/text-line-stream" {
   export class TextLineStream extends TransformStream<string, string> {}
 }
+
+declare module "@std/path/glob-to-regexp" {
+  export function globToRegExp(
+    glob: string,
+    options?: { extended?: boolean; globstar?: boolean; caseInsensitive?: boolean },
+  ): RegExp;
+}

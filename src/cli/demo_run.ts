@@ -4,6 +4,7 @@ import { adminService, operatorService } from "../grpc/services.ts";
 import type { StoredObject } from "../resources/object.ts";
 import { type Key, keyOfObject } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
+import { wholeScope } from "../resources/scope.ts";
 import { digestOf, payloadOf } from "../runtime/feed.ts";
 import type { Store } from "../store/port.ts";
 import { openSqlite } from "../store/sqlite.ts";
@@ -235,6 +236,6 @@ export class DemoRun {
 }
 
 function digest(object: StoredObject): string {
-  const kind = kindOf(object, "argocd");
+  const kind = kindOf(object, wholeScope("argocd"));
   return kind ? digestOf(keyOfObject(object), payloadOf(object, kind)) : "";
 }

@@ -1,6 +1,7 @@
 /** `ha status|promote|demote|watch`: the peer's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
-import { adminService } from "../grpc/services.ts";
+import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
+import { adminService, operatorService } from "../grpc/services.ts";
 import { parseDuration } from "../runtime/settings.ts";
 import { adminCall, DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
@@ -41,12 +42,31 @@ async function status(args: string[]): Promise<number> {
     usage: USAGE,
   });
   if (options.help) return help();
-  const response = await withAdmin(
-    options.string("address"),
-    (client) => adminCall(client, adminService.Status, {}, callOptions(options, "failed to get HA status")),
-  );
-  print(formatStatus(response, options.string("output"), Date.now()));
+  const output = options.string("output");
+  const [response, troubles] = await withAdmin(options.string("address"), async (client) => {
+    const status = await adminCall(
+      client,
+      adminService.Status,
+      {},
+      callOptions(options, "failed to get HA status"),
+    );
+    return [status, output === "text" ? await troublesOf(client) : ""] as const;
+  });
+  print(formatStatus(response, output, Date.now()) + troubles);
   return EXIT.ok;
+}
+
+/** Lines that the peer's status does not have: what is wrong with the store, and what cannot be written. */
+async function troublesOf(client: Client): Promise<string> {
+  const report = await firstOf(openServerStream(client, operatorService.Watch, { interval_ms: 60_000 }));
+  if (!report) return "";
+  const { troubles } = await import("./watch.ts");
+  return troubles(report).map(([label, text]) => `\n${label ? `${titled(label)}:`.padEnd(19) : "  "}${text}`)
+    .join("");
+}
+
+function titled(label: string): string {
+  return label.charAt(0).toUpperCase() + label.slice(1);
 }
 
 async function change(kind: "promote" | "demote", args: string[]): Promise<number> {

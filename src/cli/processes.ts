@@ -8,8 +8,8 @@ export interface Side {
   dir: string;
   ports: Ports;
   peerPort: number;
-  /** More flags. */
-  flags?: string[];
+  /** The flags of its store; default: SQLite in the folder. */
+  store?: string[];
 }
 
 export interface Ports {
@@ -34,15 +34,22 @@ function freeSidePorts(): Ports {
 
 /**
  * A primary and a replica on free ports in one folder, not started yet. `via` may put something in between: it is given
- * the side that is dialled and its port, and returns the port to dial.
+ * the side that is dialled and its port, and returns the port to dial. `stores` are the flags of their stores; default: SQLite.
  */
 export function principalPair(
   dir: string,
   via: (side: Side["name"], port: number) => number = (_, port) => port,
+  stores: Partial<Record<Side["name"], string[]>> = {},
 ): Record<Side["name"], PrincipalProcess> {
   const ports = { primary: freeSidePorts(), replica: freeSidePorts() };
   const side = (name: Side["name"], peer: Side["name"]) =>
-    new PrincipalProcess({ name, dir, ports: ports[name], peerPort: via(peer, ports[peer].grpc) });
+    new PrincipalProcess({
+      name,
+      dir,
+      ports: ports[name],
+      peerPort: via(peer, ports[peer].grpc),
+      ...(stores[name] ? { store: stores[name] } : {}),
+    });
   return { primary: side("primary", "replica"), replica: side("replica", "primary") };
 }
 
@@ -70,11 +77,11 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
 }
 
 /** The flags of a side. */
-export function principalArgs({ name, dir, ports, peerPort, flags = [] }: Side): string[] {
+export function principalArgs({ name, dir, ports, peerPort, store }: Side): string[] {
   return [
     "principal",
     "--namespace=argocd",
-    `--store=sqlite:${dir}/${name}.db`,
+    ...(store ?? [`--store=sqlite:${dir}/${name}.db`]),
     "--listen-host=127.0.0.1",
     `--listen-port=${ports.grpc}`,
     `--ha-admin-port=${ports.admin}`,
@@ -88,7 +95,6 @@ export function principalArgs({ name, dir, ports, peerPort, flags = [] }: Side):
     `--ha-preferred-role=${name}`,
     `--ha-peer-address=127.0.0.1:${peerPort}`,
     "--ha-allowed-replication-clients=primary,replica",
-    ...flags,
   ];
 }
 

@@ -75,15 +75,21 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
         `${replica.pending ?? 0} pending, ${replica.held_total ?? 0} held`,
     ));
   }
-  if (report.held_total) {
-    lines.push(line("held", paint(red, `${report.held_total} changes cannot be written:`)));
-  }
-  for (const { key, reason } of (report.held ?? []).slice(0, 5)) lines.push(line("", `${key}: ${reason}`));
+  for (const [label, text] of troubles(report)) lines.push(line(label, label ? paint(red, text) : text));
   lines.push("", paint(bold, "last events"));
   for (const { at_unix_ms, text } of (report.history ?? []).slice(-8)) {
     lines.push(`${paint(dim, new Date(at_unix_ms ?? 0).toISOString())}  ${text}`);
   }
   return lines.join("\n");
+}
+
+/** What an operator should know besides: labelled lines, the details of one below it without a label. */
+export function troubles(report: Report): [label: string, text: string][] {
+  const lines: [string, string][] = [];
+  if (report.store_problem) lines.push(["store", `not current: ${report.store_problem}`]);
+  if (report.held_total) lines.push(["held", `${report.held_total} changes cannot be written:`]);
+  for (const { key, reason } of (report.held ?? []).slice(0, 5)) lines.push(["", `${key}: ${reason}`]);
+  return lines;
 }
 
 function peerLine(report: Report, state: (text: string) => string, since: (ms?: number) => string): string {

@@ -63,7 +63,7 @@ Deno.test("a change survives the way through the peer's event", () => {
     metadata: { name: "a", namespace: "edge-1", annotations: { "argocd.argoproj.io/source-uid": "u" } },
     spec: { project: "p" },
   };
-  const base = { kind, namespace: "edge-1", name: "a", state: "d1" };
+  const base = { kind, namespace: "edge-1", name: "a", agent: "edge-1", state: "d1" };
   const event = toReplicatedEvent({ ...base, object }, 7, 5_000);
   const wire = replicationapi.ReplicatedEvent.decode(
     replicationapi.ReplicatedEvent.encode(event ?? {}).finish(),

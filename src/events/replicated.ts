@@ -13,6 +13,8 @@ export interface PlainChange {
   kind: Kind;
   namespace: string;
   name: string;
+  /** The agent that it concerns, in the peer's coordinates. */
+  agent: string;
   /** The replicated form; absent for a deletion. */
   object?: ApiObject;
   /** Names this state of the object uniquely: its digest, or the revision of its deletion. */
@@ -38,7 +40,7 @@ export function toReplicatedEvent(
   };
   return {
     event: encodeEvent(event),
-    agent_name: kind.target === "applicationset" ? "" : namespace,
+    agent_name: change.agent,
     direction: "outbound",
     sequence_num: sequence,
     processed_at_unix: Math.floor(nowMs / 1000),

@@ -75,3 +75,18 @@ export function openServerStream<Q, S>(
     request,
   );
 }
+
+/** The first message of a server stream, which is then cancelled; undefined when there is none within `timeoutMs`. */
+export function firstOf<S>(stream: grpc.ClientReadableStream<S>, timeoutMs = 2_000): Promise<S | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => end(undefined), timeoutMs);
+    const end = (message: S | undefined) => {
+      clearTimeout(timer);
+      resolve(message);
+      stream.cancel();
+    };
+    stream.on("data", end);
+    stream.on("error", () => end(undefined));
+    stream.on("end", () => end(undefined));
+  });
+}

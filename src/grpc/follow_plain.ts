@@ -44,7 +44,7 @@ class PlainFollower {
   #acknowledged = -1;
 
   constructor(private readonly client: grpc.Client, private readonly ctx: Context, writer: ChangeWriter) {
-    this.#follower = new PlainFollowerStream(ctx.index, ctx.settings.namespace);
+    this.#follower = new PlainFollowerStream(ctx.index, ctx.settings.scope);
     this.#pump = new ApplyPump(this.#follower.applier, {
       apply: (change) => writer.apply(change),
       settled: () => this.#settled(),

@@ -92,5 +92,6 @@ export function report(ctx: Context): Report {
     last_event_unix_ms: following.lastEventMs,
     last_sequence: following.lastSequence,
     refused: ctx.counters.refused,
+    store_problem: ctx.storeProblem(),
   };
 }

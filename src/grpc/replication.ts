@@ -51,7 +51,7 @@ export function replicationHandlers(
       async (_, call) => {
         const identity = await guarded(call);
         ctx.counters.snapshots++;
-        return latest(identity)?.snapshot() ?? snapshotOf(ctx.index, ctx.settings.namespace).snapshot;
+        return latest(identity)?.snapshot() ?? snapshotOf(ctx.index, ctx.settings.scope).snapshot;
       },
     ),
     Status: unary<replicationapi.StatusRequest, replicationapi.ReplicationStatus>(async (_, call) => {
@@ -71,7 +71,7 @@ export function replicationHandlers(
       if (resources.length > MAX_CONFIRM) {
         throw new Status(grpc.status.INVALID_ARGUMENT, `more than ${MAX_CONFIRM} resources in one request`);
       }
-      return { results: resources.map((resource) => confirm(ctx.index, ctx.settings.namespace, resource)) };
+      return { results: resources.map((resource) => confirm(ctx.index, ctx.settings.scope, resource)) };
     }),
   };
 }
@@ -93,7 +93,7 @@ class PlainSession implements ReplicaSession {
     readonly identity: string,
     sessions: Set<PlainSession>,
   ) {
-    this.#stream = new PlainStream(ctx.index, ctx.settings.namespace);
+    this.#stream = new PlainStream(ctx.index, ctx.settings.scope);
     sessions.add(this);
     ctx.replicas.add(this);
     this.#cleanups.push(() => sessions.delete(this), () => ctx.replicas.delete(this));

@@ -9,6 +9,18 @@ import { type Context, lagMs } from "../runtime/context.ts";
 
 const DEFAULT_MAX_LAG_MS = 30_000;
 
+/** What is answered before anything is known of this principal's state: alive, and not ready because of `why`. */
+export function startingApp(why: () => string): Hono {
+  const app = new Hono();
+  app.get("/livez", (c) => c.text("ok\n"));
+  app.get("/healthz", (c) => {
+    c.header("X-HA-State", "recovering");
+    return c.text("HA state: recovering - not accepting traffic\n", 503);
+  });
+  app.get("/readyz", (c) => c.text(`not ready: recovering: ${why() || "the store is being read"}\n`, 503));
+  return app;
+}
+
 export function healthApp(ctx: Context): Hono {
   const app = new Hono();
   app.get("/healthz", (c) => {

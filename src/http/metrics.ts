@@ -65,6 +65,16 @@ const HA: Series[] = [
     "Received changes that cannot be written now",
     (ctx) => ctx.following.heldTotal,
   ),
+  gauge(
+    "argocd_agent_ha_store_current",
+    "1 while the store can be read and watched; 0: see ha status",
+    (ctx) => +(ctx.storeProblem() === ""),
+  ),
+  counter(
+    "argocd_agent_ha_store_writes_total",
+    "Writes to the store; on Kubernetes, write requests to the API server",
+    (ctx) => ctx.store.status().writes,
+  ),
   counter(
     "argocd_agent_ha_refused_changes_total",
     "Changes of a peer that replication may not write",

@@ -91,8 +91,8 @@ export class Applier {
     }
   }
 
-  /** The store refused the write: the key is held and tried again later. */
-  failed(change: IncomingChange, reason: string, now: number, random: number): void {
+  /** The store did not take the write: the key is held and tried again later, as `policy` says. */
+  failed(change: IncomingChange, reason: string, now: number, random: number, policy = this.policy): void {
     const work = this.#end(change);
     if (!work) return;
     if (work.waiting) {
@@ -102,7 +102,7 @@ export class Applier {
     const attempts = (this.#attempts.get(change) ?? 0) + 1;
     this.#attempts.set(change, attempts);
     work.waiting = change;
-    work.held = { reason, attempts, retryAt: now + delayMs(this.policy, attempts, random) };
+    work.held = { reason, attempts, retryAt: now + delayMs(policy, attempts, random) };
     this.#held++;
   }
 

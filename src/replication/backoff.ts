@@ -16,6 +16,9 @@ export const REDIAL: BackoffPolicy = { firstMs: 1_000, maxMs: 30_000, factor: 1.
 /** Retrying a write that the store refused: 0.5 s to 60 s × 2. */
 export const RETRY_WRITE: BackoffPolicy = { firstMs: 500, maxMs: 60_000, factor: 2 };
 
+/** Retrying what only a person can mend (no right, no namespace, a refused object): 5 s to 60 s × 2. */
+export const RETRY_REFUSED: BackoffPolicy = { firstMs: 5_000, maxMs: 60_000, factor: 2 };
+
 /**
  * The delay before attempt `failures + 1`, in ms. Equal jitter: between half and all of the exponential delay,
  * so that it never collapses to zero.

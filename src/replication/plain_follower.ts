@@ -9,6 +9,7 @@ import type { replicationapi } from "../../proto/gen.d.ts";
 import type { ChangeIndex } from "../changes/index.ts";
 import { Marks } from "../changes/marks.ts";
 import { kindNamed } from "../resources/kinds.ts";
+import type { Scope } from "../resources/scope.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { keyOf, parseKey } from "../resources/keys.ts";
 import { Applier, type IncomingChange } from "./applier.ts";
@@ -33,7 +34,7 @@ export class PlainFollowerStream {
   #snapshotEnd: number | undefined;
   #complete = false;
 
-  constructor(private readonly index: ChangeIndex, private readonly principalNamespace: string) {}
+  constructor(private readonly index: ChangeIndex, private readonly scope: Scope) {}
 
   /** Reads a snapshot: its resources are offered to the applier, lower ranks first. */
   snapshot(message: replicationapi.ReplicationSnapshot, nowMs: number): SnapshotPlan {
@@ -42,7 +43,7 @@ export class PlainFollowerStream {
     let skipped = 0;
     const agents = (message.agents ?? []).map((agent) => agent.resources ?? []);
     for (const resource of [...(message.principal_resources ?? []), ...agents.flat()]) {
-      const read = readResource(resource, this.principalNamespace);
+      const read = readResource(resource, this.scope);
       if (!read) {
         skipped++;
         continue;
@@ -62,7 +63,7 @@ export class PlainFollowerStream {
 
   /** Reads one streamed event. */
   event(wire: replicationapi.ReplicatedEvent, nowMs: number): { problem?: string } {
-    const incoming = fromReplicatedEvent(wire, this.principalNamespace);
+    const incoming = fromReplicatedEvent(wire, this.scope.namespace);
     if ("problem" in incoming) return incoming;
     const sequence = wire.sequence_num ?? 0;
     if (this.#peerExpected !== undefined && sequence > this.#peerExpected) this.#gap = true;
@@ -81,7 +82,7 @@ export class PlainFollowerStream {
   confirmed(results: readonly replicationapi.ConfirmMissingResourceResult[], nowMs: number): number {
     let deletions = 0;
     for (const result of results) {
-      const read = result.resource && readResource(result.resource, this.principalNamespace);
+      const read = result.resource && readResource(result.resource, this.scope);
       if (!read) continue;
       if (result.status === "exists" && read.object) this.#offer([read.object], nowMs);
       if (result.status === "deleted" && this.#provenActive) {
@@ -157,17 +158,17 @@ export class PlainFollowerStream {
 
 function readResource(
   resource: replicationapi.Resource,
-  principalNamespace: string,
+  scope: Scope,
 ): { key: string; rank: number; object?: ApiObject } | undefined {
   const kind = kindNamed(resource.kind ?? "");
   if (!kind) return undefined;
-  const namespace = kind.scope === "principal" ? principalNamespace : resource.namespace ?? "";
+  const namespace = kind.scope === "principal" ? scope.namespace : resource.namespace ?? "";
   const key = keyOf(kind.kind, namespace, resource.name ?? "");
   if (!parseKey(key)) return undefined;
   if (!resource.data?.length) return { key, rank: kind.rank };
   try {
     const value = JSON.parse(new TextDecoder().decode(resource.data));
-    const object = completed(value, kind, principalNamespace, resource.uid);
+    const object = completed(value, kind, scope.namespace, resource.uid);
     return object ? { key, rank: kind.rank, object } : undefined;
   } catch {
     return undefined;

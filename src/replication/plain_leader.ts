@@ -14,7 +14,8 @@ import { type PlainChange, sourceUid, toReplicatedEvent, withSourceUid } from ".
 import type { replicationapi } from "../../proto/gen.d.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { parseKey } from "../resources/keys.ts";
-import { kindOf, KINDS } from "../resources/kinds.ts";
+import { type Kind, kindOf, KINDS } from "../resources/kinds.ts";
+import { agentOf, type Scope } from "../resources/scope.ts";
 
 /** Under the peer's receive limit of 4 MiB, with room for framing. */
 export const MAX_SNAPSHOT_BYTES = 3_500_000;
@@ -28,7 +29,7 @@ export class PlainStream {
   #acknowledgedOnce = false;
   readonly #marks = new Marks();
 
-  constructor(private readonly index: ChangeIndex, private readonly principalNamespace: string) {
+  constructor(private readonly index: ChangeIndex, private readonly scope: Scope) {
     this.#cursor = new Cursor(index, index.head);
   }
 
@@ -36,7 +37,7 @@ export class PlainStream {
   snapshot(maxBytes = MAX_SNAPSHOT_BYTES): replicationapi.ReplicationSnapshot {
     this.#cursor = new Cursor(this.index, this.index.head);
     this.#left.clear();
-    const { snapshot, omitted } = snapshotOf(this.index, this.principalNamespace, maxBytes);
+    const { snapshot, omitted } = snapshotOf(this.index, this.scope, maxBytes);
     for (const key of omitted) this.#left.add(key);
     return { ...snapshot, last_sequence_num: this.#sequence };
   }
@@ -53,7 +54,7 @@ export class PlainStream {
     for (;;) {
       const entry = this.#take();
       if (!entry) return undefined;
-      const change = plainChange(entry, this.principalNamespace);
+      const change = plainChange(entry, this.scope);
       const event = change && toReplicatedEvent(change, this.#sequence + 1, nowMs);
       if (!event) continue;
       this.#sequence++;
@@ -96,7 +97,7 @@ export class PlainStream {
 /** The peer's snapshot of an index, with the keys whose objects did not fit into `maxBytes`. */
 export function snapshotOf(
   index: ChangeIndex,
-  principalNamespace: string,
+  scope: Scope,
   maxBytes = MAX_SNAPSHOT_BYTES,
 ): { snapshot: replicationapi.ReplicationSnapshot; omitted: string[] } {
   const agents = new Map<string, replicationapi.Resource[]>();
@@ -105,7 +106,7 @@ export function snapshotOf(
   const encoder = new TextEncoder();
   let bytes = 0;
   for (const entry of index.live()) {
-    const change = plainChange(entry, principalNamespace);
+    const change = plainChange(entry, scope);
     if (!change?.object) continue;
     const { kind, namespace, name, object } = change;
     if (!kind.target && kind.name !== "ClusterSecret") continue;
@@ -117,9 +118,8 @@ export function snapshotOf(
     bytes += fits ? data.length + 256 : 256;
     if (["ApplicationSet", "ClusterSecret"].includes(kind.name)) principalResources.push(resource);
     else {
-      const agent = kind.name === "Application" ? namespace : principalNamespace;
-      const resources = agents.get(agent) ?? [];
-      agents.set(agent, resources);
+      const resources = agents.get(change.agent) ?? [];
+      agents.set(change.agent, resources);
       resources.push(resource);
     }
   }
@@ -135,12 +135,12 @@ export function snapshotOf(
 /** Answers the peer's question about one resource that its replica has and the snapshot did not name. */
 export function confirm(
   index: ChangeIndex,
-  principalNamespace: string,
+  scope: Scope,
   resource: replicationapi.Resource,
 ): replicationapi.ConfirmMissingResourceResult {
   const kind = KINDS.find((candidate) => candidate.name === resource.kind);
   const name = resource.name ?? "";
-  const namespace = kind?.scope === "principal" ? principalNamespace : resource.namespace ?? "";
+  const namespace = kind?.scope === "principal" ? scope.namespace : resource.namespace ?? "";
   if (!kind || !parseKey(`${kind.kind}/${namespace}/${name}`)) {
     return {
       resource,
@@ -149,21 +149,29 @@ export function confirm(
     };
   }
   const entry = index.get(`${kind.kind}/${namespace}/${name}`);
-  const change = entry && !entry.deleted ? plainChange(entry, principalNamespace) : undefined;
+  const change = entry && !entry.deleted ? plainChange(entry, scope) : undefined;
   if (!change?.object) return { resource, status: "deleted", reason: "" };
   const data = new TextEncoder().encode(JSON.stringify(withSourceUid(change.object)));
   return { resource: { ...resource, uid: sourceUid(change.object), data }, status: "exists", reason: "" };
 }
 
-function plainChange(entry: Entry, principalNamespace: string): PlainChange | undefined {
+function plainChange(entry: Entry, scope: Scope): PlainChange | undefined {
   const parts = parseKey(entry.key);
   if (!parts) return undefined;
   const { namespace, name } = parts;
   if (entry.deleted) {
     const kind = KINDS.find((candidate) => candidate.kind === parts.kind);
-    return kind && { kind, namespace, name, state: `deleted-${entry.revision}` };
+    return kind &&
+      { kind, namespace, name, agent: agentOfChange(kind, namespace), state: `deleted-${entry.revision}` };
   }
   const object = JSON.parse(entry.payload) as ApiObject;
-  const kind = kindOf(object, principalNamespace);
-  return kind && { kind, namespace, name, object, state: entry.digest };
+  const kind = kindOf(object, scope);
+  if (!kind) return undefined;
+  const agent = kind.name === "Application" ? agentOf(object, scope) : agentOfChange(kind, namespace);
+  return { kind, namespace, name, agent, object, state: entry.digest };
+}
+
+/** The peer names no agent for ApplicationSets, and the namespace for everything that belongs to no single agent. */
+function agentOfChange(kind: Kind, namespace: string): string {
+  return kind.name === "ApplicationSet" ? "" : namespace;
 }

@@ -4,6 +4,9 @@ import { ChangeIndex } from "../changes/index.ts";
 import type { IncomingChange } from "./applier.ts";
 import { PlainFollowerStream } from "./plain_follower.ts";
 import { confirm, MAX_SNAPSHOT_BYTES, PlainStream, snapshotOf } from "./plain_leader.ts";
+import { wholeScope } from "../resources/scope.ts";
+
+const SCOPE = wholeScope("argocd");
 
 const object = (kind: string, namespace: string, name: string, more: Record<string, unknown> = {}) => ({
   apiVersion: "argoproj.io/v1alpha1",
@@ -34,7 +37,7 @@ Deno.test("a replica of the peer gets a snapshot, then, after its first acknowle
   const index = new ChangeIndex("a");
   put(index, "Application", "edge-1", "one");
   put(index, "ApplicationSet", "argocd", "set");
-  const stream = new PlainStream(index, "argocd");
+  const stream = new PlainStream(index, SCOPE);
   const snapshot = stream.snapshot();
   assertEquals(snapshot.agents?.map(({ name, resources }) => [name, resources?.[0]?.uid]), [[
     "edge-1",
@@ -64,7 +67,7 @@ Deno.test("P8: a snapshot stays under the peer's 4 MiB; what does not fit follow
   const index = new ChangeIndex("a");
   const filler = "x".repeat(8_000);
   for (let n = 0; n < 600; n++) put(index, "Application", "edge-1", `app-${n}`, { spec: { filler } });
-  const stream = new PlainStream(index, "argocd");
+  const stream = new PlainStream(index, SCOPE);
   const snapshot = stream.snapshot();
   const bytes = JSON.stringify(snapshot.agents?.flatMap((a) => a.resources?.map((r) => r.data?.length ?? 0)));
   const total = (JSON.parse(bytes) as number[]).reduce((sum, n) => sum + n, 0);
@@ -85,7 +88,7 @@ Deno.test("confirm() says deleted only of what the index does not have, and unkn
   const index = new ChangeIndex("a");
   put(index, "Application", "edge-1", "here");
   const ask = (kind: string, namespace: string, name: string) =>
-    confirm(index, "argocd", { kind, namespace, name });
+    confirm(index, SCOPE, { kind, namespace, name });
   assertEquals(ask("Application", "edge-1", "here").status, "exists");
   assertEquals(ask("Application", "edge-1", "gone").status, "deleted");
   assertEquals(ask("Pod", "edge-1", "x").status, "unknown");
@@ -95,13 +98,13 @@ Deno.test("confirm() says deleted only of what the index does not have, and unkn
 Deno.test("following the peer: snapshot, events, replays and gaps", () => {
   const leader = new ChangeIndex("a");
   put(leader, "Application", "edge-1", "one");
-  const follower = new PlainFollowerStream(new ChangeIndex("b"), "argocd");
-  follower.snapshot({ ...snapshotOf(leader, "argocd").snapshot, last_sequence_num: 10 }, 0);
+  const follower = new PlainFollowerStream(new ChangeIndex("b"), SCOPE);
+  follower.snapshot({ ...snapshotOf(leader, SCOPE).snapshot, last_sequence_num: 10 }, 0);
   assert(!follower.settle());
   assertEquals(drain(follower).map((change) => change.key), ["Application/edge-1/one"]);
   assert(follower.settle());
   assertEquals(follower.acknowledge, 10);
-  const stream = new PlainStream(leader, "argocd");
+  const stream = new PlainStream(leader, SCOPE);
   stream.snapshot();
   stream.ack(0);
   put(leader, "Application", "edge-1", "two");
@@ -117,7 +120,7 @@ Deno.test("following the peer: snapshot, events, replays and gaps", () => {
 Deno.test("P7: a primary that has not proved to be active deletes nothing by confirmation", () => {
   const local = new ChangeIndex("b");
   put(local, "Application", "edge-1", "mine");
-  const follower = new PlainFollowerStream(local, "argocd");
+  const follower = new PlainFollowerStream(local, SCOPE);
   const { candidates } = follower.snapshot({ agents: [{ name: "edge-1", resources: [] }] }, 0);
   const resources = candidates[0]?.resources ?? [];
   assertEquals(resources.map((resource) => resource.name), ["mine"]);
@@ -125,7 +128,7 @@ Deno.test("P7: a primary that has not proved to be active deletes nothing by con
   assertEquals(follower.confirmed(results, 0), 0);
   assertEquals(drain(follower), []);
   const leader = new ChangeIndex("a");
-  const stream = new PlainStream(leader, "argocd");
+  const stream = new PlainStream(leader, SCOPE);
   stream.ack(0);
   put(leader, "Application", "edge-1", "new");
   follower.event(stream.next(0) ?? {}, 0);
@@ -137,7 +140,7 @@ Deno.test("P7: a primary that has not proved to be active deletes nothing by con
 });
 
 Deno.test("a Go primary's pseudo-agents, data-less and malformed resources are tolerated", () => {
-  const follower = new PlainFollowerStream(new ChangeIndex("b"), "argocd");
+  const follower = new PlainFollowerStream(new ChangeIndex("b"), SCOPE);
   const data = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   const { skipped } = follower.snapshot({
     agents: [

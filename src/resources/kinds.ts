@@ -4,6 +4,7 @@
  */
 import type { ApiObject } from "./object.ts";
 import type { KeyParts } from "./keys.ts";
+import { admits, agentOf, type Scope } from "./scope.ts";
 
 const SECRET_TYPE = "argocd.argoproj.io/secret-type";
 const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
@@ -25,7 +26,7 @@ export interface Kind {
   /** The `dataschema` of the peer's incremental events; undefined: the plain contract has none. */
   target?: string;
   /** Whether an object of this API kind is this kind of resource. */
-  matches(object: ApiObject): boolean;
+  matches(object: ApiObject, scope: Scope): boolean;
 }
 
 const ARGO = "argoproj.io/v1alpha1";
@@ -42,14 +43,15 @@ export const KINDS: readonly Kind[] = [
     matches: (object) => ["repository", "repo-creds"].includes(label(object, SECRET_TYPE) ?? ""),
   }),
   core("ClusterSecret", "Secret", 2, {
-    matches: (object) =>
-      label(object, SECRET_TYPE) === "cluster" && label(object, SELF_REGISTERED) === "true",
+    matches: (object, { clusterSecrets }) =>
+      label(object, SECRET_TYPE) === "cluster" &&
+      (clusterSecrets === "all" || label(object, SELF_REGISTERED) === "true"),
   }),
   core("GPGKey", "ConfigMap", 2, { matches: (object) => object.metadata.name === "argocd-gpg-keys-cm" }),
   core("Blocklist", "ConfigMap", 2, {
     matches: (object) => object.metadata.name === "argocd-agent-tls-blocklist",
   }),
-  argo("Application", 3, "any"),
+  { ...argo("Application", 3, "any"), matches: (object, scope) => agentOf(object, scope) !== "" },
 ];
 
 function argo(kind: string, rank: number, scope: Kind["scope"]): Kind {
@@ -63,13 +65,13 @@ function core(name: string, kind: string, rank: number, rest: Pick<Kind, "matche
 
 /**
  * The kind of a replicated object, or undefined when the object is not replicated: another kind, another
- * Secret type, outside the principal's namespace where the kind demands it, or labelled ignore-sync.
+ * Secret type, outside the namespaces that the scope admits, or labelled ignore-sync.
  */
-export function kindOf(object: ApiObject, principalNamespace: string): Kind | undefined {
+export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
   if (label(object, IGNORE_SYNC) === "true") return undefined;
   return KINDS.find((kind) =>
-    kind.kind === object.kind && kind.apiVersion === object.apiVersion && kind.matches(object) &&
-    (kind.scope === "any" || object.metadata.namespace === principalNamespace)
+    kind.kind === object.kind && kind.apiVersion === object.apiVersion && kind.matches(object, scope) &&
+    isWithin(kind, object.metadata.namespace ?? "", scope)
   );
 }
 
@@ -84,8 +86,10 @@ export function rankOf(parts: Pick<KeyParts, "kind">): number {
 }
 
 /** Whether replication may write or delete such a key at all, before anything is known of its content. */
-export function mayReplicate(parts: KeyParts, principalNamespace: string): boolean {
-  return KINDS.some((kind) =>
-    kind.kind === parts.kind && (kind.scope === "any" || parts.namespace === principalNamespace)
-  );
+export function mayReplicate(parts: KeyParts, scope: Scope): boolean {
+  return KINDS.some((kind) => kind.kind === parts.kind && isWithin(kind, parts.namespace, scope));
+}
+
+function isWithin(kind: Kind, namespace: string, scope: Scope): boolean {
+  return kind.scope === "any" ? admits(scope, namespace) : namespace === scope.namespace;
 }

@@ -5,6 +5,9 @@ import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
 import { localize, owners, replicatedForm } from "./transform.ts";
 import { acceptDelete, acceptObject } from "./validate.ts";
+import { wholeScope } from "./scope.ts";
+
+const SCOPE = wholeScope("argocd");
 
 const secret = (labels: Record<string, string>, namespace = "argocd"): ApiObject => ({
   apiVersion: "v1",
@@ -19,7 +22,7 @@ const application = (metadata: Partial<ApiObject["metadata"]> = {}): ApiObject =
   spec: { project: "p" },
 });
 const kind = (object: ApiObject) => {
-  const found = kindOf(object, "argocd");
+  const found = kindOf(object, SCOPE);
   if (!found) throw new Error("not replicated");
   return found;
 };
@@ -49,10 +52,10 @@ Deno.test("kindOf() tells what is replicated from what is not", () => {
     [{ apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "argocd" } }, undefined],
   ];
   for (const [object, name] of cases) {
-    assertEquals(kindOf(object, "argocd")?.name, name, JSON.stringify(object));
+    assertEquals(kindOf(object, SCOPE)?.name, name, JSON.stringify(object));
   }
   assertEquals(rankOf({ kind: "ApplicationSet" }) < rankOf({ kind: "Application" }), true);
-  assertEquals(mayReplicate({ kind: "Secret", namespace: "kube-system", name: "x" }, "argocd"), false);
+  assertEquals(mayReplicate({ kind: "Secret", namespace: "kube-system", name: "x" }, SCOPE), false);
 });
 
 Deno.test("replicatedForm() is the same on both sides of a replication, whatever the clusters add", () => {
@@ -171,8 +174,8 @@ Deno.test("a replica refuses what replication has no business writing", () => {
     ["Application/edge-1/a", JSON.stringify(application()), undefined],
   ];
   for (const [key, json, reason] of cases) {
-    const verdict = acceptObject(key, json, "argocd");
+    const verdict = acceptObject(key, json, SCOPE);
     assertEquals(verdict.ok ? undefined : verdict.reason, reason, key);
   }
-  assertEquals(acceptDelete("Secret/kube-system/s", "argocd").ok, false);
+  assertEquals(acceptDelete("Secret/kube-system/s", SCOPE).ok, false);
 });

@@ -6,23 +6,24 @@
 import { type ApiObject, objectProblem } from "./object.ts";
 import { type Key, keyOfObject, parseKey } from "./keys.ts";
 import { type Kind, kindOf, mayReplicate } from "./kinds.ts";
+import type { Scope } from "./scope.ts";
 
 /** An accepted change or the reason why it is not. */
 export type Verdict = { ok: true; object?: ApiObject; kind?: Kind } | { ok: false; reason: string };
 
 /** Checks a deletion of `key`. */
-export function acceptDelete(key: Key, principalNamespace: string): Verdict {
+export function acceptDelete(key: Key, scope: Scope): Verdict {
   const parts = parseKey(key);
   if (!parts) return { ok: false, reason: "malformed key" };
-  if (!mayReplicate(parts, principalNamespace)) {
+  if (!mayReplicate(parts, scope)) {
     return { ok: false, reason: `${parts.kind} in namespace "${parts.namespace}" is not replicated` };
   }
   return { ok: true };
 }
 
 /** Checks an object that a peer sent for `key`; `json` is its text. */
-export function acceptObject(key: Key, json: string, principalNamespace: string): Verdict {
-  const named = acceptDelete(key, principalNamespace);
+export function acceptObject(key: Key, json: string, scope: Scope): Verdict {
+  const named = acceptDelete(key, scope);
   if (!named.ok) return named;
   let value: unknown;
   try {
@@ -36,7 +37,7 @@ export function acceptObject(key: Key, json: string, principalNamespace: string)
   if (keyOfObject(object) !== key) {
     return { ok: false, reason: `the object is ${keyOfObject(object).slice(0, 300)}` };
   }
-  const kind = kindOf(object, principalNamespace);
+  const kind = kindOf(object, scope);
   if (!kind) return { ok: false, reason: "this kind of object, Secret or ConfigMap is not replicated" };
   return { ok: true, object, kind };
 }

@@ -8,6 +8,7 @@ import type { ApiObject, OwnerReference } from "../resources/object.ts";
 import { type Key, keyOf } from "../resources/keys.ts";
 import { localize, replicatedForm } from "../resources/transform.ts";
 import { acceptDelete, acceptObject } from "../resources/validate.ts";
+import type { Scope } from "../resources/scope.ts";
 import type { Store } from "../store/port.ts";
 import type { Counters } from "./context.ts";
 
@@ -21,7 +22,7 @@ export class ChangeWriter {
   /** @param beforeWrite called with each key that is about to be overwritten or deleted */
   constructor(
     private readonly store: Store,
-    private readonly principalNamespace: string,
+    private readonly scope: Scope,
     private readonly counters: Counters,
     private readonly beforeWrite: (key: Key, next: ApiObject | undefined) => Promise<void> = () =>
       Promise.resolve(),
@@ -30,8 +31,8 @@ export class ChangeWriter {
   /** Applies a change; resolves when it is durable. @throws Error with the reason why it cannot be */
   async apply(change: IncomingChange): Promise<void> {
     const verdict = change.object === undefined
-      ? acceptDelete(change.key, this.principalNamespace)
-      : acceptObject(change.key, change.object, this.principalNamespace);
+      ? acceptDelete(change.key, this.scope)
+      : acceptObject(change.key, change.object, this.scope);
     if (!verdict.ok) {
       this.counters.refused++;
       throw new Error(`refused: ${verdict.reason}`);

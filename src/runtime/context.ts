@@ -74,6 +74,8 @@ export interface Context {
   readonly following: Following;
   readonly counters: Counters;
   readonly history: HistoryEntry[];
+  /** What keeps the store from being current, in words; empty: nothing. */
+  storeProblem(): string;
   /** The state machine's present model. */
   model(): Model;
   input(input: Input): void;

@@ -2,7 +2,7 @@
 import { delay } from "@std/async/delay";
 import { Code, Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
-import type { TlsFiles } from "../tls/files.ts";
+import type { TlsWatch } from "../tls/files.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
 import type { EffectRunner } from "./driver.ts";
@@ -22,7 +22,7 @@ export class Effects {
 
   constructor(
     private readonly ctx: Context,
-    private readonly tls: TlsFiles,
+    private readonly tls: TlsWatch,
     private readonly follower: Follower,
   ) {}
 

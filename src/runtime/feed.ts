@@ -7,6 +7,7 @@ import type { ApiObject } from "../resources/object.ts";
 import { keyOfObject } from "../resources/keys.ts";
 import { type Kind, kindOf } from "../resources/kinds.ts";
 import { replicatedForm } from "../resources/transform.ts";
+import type { Scope } from "../resources/scope.ts";
 import type { Store, StoreEvent } from "../store/port.ts";
 
 /** The digest of a resource: of its key and canonical content. */
@@ -27,7 +28,7 @@ export class Feed {
   constructor(
     private readonly store: Store,
     private readonly index: ChangeIndex,
-    private readonly principalNamespace: string,
+    private readonly scope: Scope,
   ) {}
 
   /** Resolves when the index has everything that the store had at the start. */
@@ -64,7 +65,7 @@ export class Feed {
         const { object } = event;
         const key = keyOfObject(object);
         const version = object.metadata.resourceVersion;
-        const kind = kindOf(object, this.principalNamespace);
+        const kind = kindOf(object, this.scope);
         this.#unseen?.delete(key);
         if (!kind) {
           this.index.remove(key, version, now);

@@ -1,7 +1,7 @@
 /**
  * The loss manifest. A principal that was ACTIVE and now follows another may hold writes that never reached the
  * new active. Until it has caught up, every object that is about to be overwritten or deleted is first appended,
- * whole, to `loss-manifest-<time>.jsonl` beside the store, and made durable. Secrets are among them: mode 0600.
+ * whole, to `loss-manifest-<time>.jsonl` in the data directory, and made durable. Secrets are among them: mode 0600.
  */
 import { canonicalize } from "@std/json/canonicalize";
 import type { Key } from "../resources/keys.ts";
@@ -20,7 +20,7 @@ export class LossManifest {
     const { memory } = this.ctx.model();
     if (!memory.formerActive) return;
     const object = await this.ctx.store.get(key);
-    const kind = object && kindOf(object, this.ctx.settings.namespace);
+    const kind = object && kindOf(object, this.ctx.settings.scope);
     if (!object || !kind) return;
     if (next && canonicalize(replicatedForm(object, kind)) === canonicalize(next)) return;
     this.#append({ key, epoch: memory.epoch, newActiveHas: next ? "another state" : "nothing", object });
@@ -29,7 +29,9 @@ export class LossManifest {
   #append(entry: Record<string, unknown>): void {
     if (this.#path === "") {
       const stamp = new Date().toISOString().replaceAll(":", "-");
-      this.#path = this.ctx.settings.storePath.replace(/[^/]*$/, `loss-manifest-${stamp}.jsonl`);
+      const { dataDir } = this.ctx.settings;
+      Deno.mkdirSync(dataDir, { recursive: true });
+      this.#path = `${dataDir.replace(/\/$/, "")}/loss-manifest-${stamp}.jsonl`;
       this.ctx.log.warn(
         "this principal was ACTIVE and holds writes that the new active never received; " +
           "each is saved before it is overwritten: look at the file, and apply again what is still wanted",

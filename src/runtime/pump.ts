@@ -1,6 +1,8 @@
 /** The pump moves changes from an applier into the store, in parallel across keys, and reports progress. */
 import type { Applier, IncomingChange } from "../replication/applier.ts";
 import { parseKey } from "../resources/keys.ts";
+import { RETRY_REFUSED, RETRY_WRITE } from "../replication/backoff.ts";
+import { StoreError, type StoreErrorCode } from "../store/port.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
 
@@ -8,6 +10,9 @@ import type { Context } from "./context.ts";
 const CONCURRENT_WRITES = 256;
 /** How often held keys are looked at. */
 const RETRY_LOOK_MS = 200;
+
+/** Answers that will be the same until a person changes something. */
+const LASTING: readonly StoreErrorCode[] = ["invalid", "forbidden", "notFound"];
 
 /** What a pump needs of the replica. */
 export interface PumpEvents {
@@ -43,7 +48,7 @@ export class ApplyPump {
         },
         (error) => {
           const reason = error instanceof Error ? error.message : String(error);
-          this.applier.failed(change, reason, monotonicMs(), Math.random());
+          this.applier.failed(change, reason, monotonicMs(), Math.random(), policyFor(error));
           this.#count(change, reason);
         },
       ).then(() => this.#schedule());
@@ -76,4 +81,8 @@ export class ApplyPump {
       if (this.#stopped && this.applier.inFlight === 0) this.#idle?.();
     });
   }
+}
+
+function policyFor(error: unknown) {
+  return error instanceof StoreError && LASTING.includes(error.code) ? RETRY_REFUSED : RETRY_WRITE;
 }

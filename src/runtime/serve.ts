@@ -1,5 +1,4 @@
 /** The composition root: builds a principal from its settings, starts it, and stops it in order. */
-import type { Hono } from "hono";
 import { VERSION } from "../version.ts";
 import { ChangeIndex } from "../changes/index.ts";
 import type { ReplicationPolicy } from "../grpc/auth.ts";
@@ -16,13 +15,12 @@ import { replicationHandlers } from "../grpc/replication.ts";
 import { createServer, listen, listenPlaintext, RotatingCredentials, shutdown } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
 import { initialModel, type Model } from "../ha/state.ts";
-import { healthApp } from "../http/health.ts";
+import { healthApp, startingApp } from "../http/health.ts";
 import { metricsApp } from "../http/metrics.ts";
 import type { Store } from "../store/port.ts";
-import { openSqlite } from "../store/sqlite.ts";
-import { TlsFiles } from "../tls/files.ts";
+import { TlsWatch } from "../tls/files.ts";
 import { ChangeWriter } from "./apply.ts";
-import type { Context, Counters, Following } from "./context.ts";
+import type { Context, Counters, Following, HistoryEntry } from "./context.ts";
 import { Driver, transitionLabel } from "./driver.ts";
 import { Effects } from "./effects.ts";
 import { Feed } from "./feed.ts";
@@ -31,7 +29,9 @@ import type { Log } from "./log.ts";
 import { LossManifest } from "./loss.ts";
 import { principalUid, readMemory } from "./memory.ts";
 import { reasonOf } from "./reason.ts";
+import { jwtPem, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
+import { openStore, StoreMonitor } from "./stores.ts";
 
 const HISTORY_KEPT = 100;
 /** Open calls may take this long to end at shutdown. */
@@ -67,16 +67,28 @@ async function start(
   undo: (() => Promise<void> | void)[],
   stop: () => Promise<void>,
 ): Promise<Running> {
-  const tls = new TlsFiles(settings.tls, (level, message) => log[level](message));
-  undo.push(() => tls.close());
-  const tokens = await loadTokens(settings);
-  const store = openStore(settings);
+  const store = await openStore(settings);
   undo.push(() => store.close());
-  const uid = await principalUid(store, settings.namespace);
-  const memory = await readMemory(store, settings.namespace);
+  const history: HistoryEntry[] = [];
+  const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
+  undo.push(() => monitor.stop());
+  let health = startingApp(() => monitor.problem);
+  const healthz = serveHttp(
+    (request) => health.fetch(request),
+    listenHost(settings),
+    settings.healthzPort,
+    undo,
+  );
+  const tls = await monitor.patiently(() =>
+    TlsWatch.open(tlsSource(settings, store), (level, message) => log[level](message))
+  );
+  undo.push(() => tls.close());
+  const tokens = await monitor.patiently(() => loadTokens(settings, store));
+  const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
+  const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
 
   const index = new ChangeIndex(crypto.randomUUID());
-  const feed = new Feed(store, index, settings.namespace);
+  const feed = new Feed(store, index, settings.scope);
   const feeding = new AbortController();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
@@ -87,8 +99,9 @@ async function start(
   });
   await feed.synced;
 
-  const { ctx, driver, effects } = wire({ settings, log, store, index, uid, tls });
-  const ports = await openListeners(ctx, tls, tokens, undo);
+  const { ctx, driver, effects } = wire({ settings, log, store, index, uid, tls, history, monitor });
+  const ports = { healthz, ...await openListeners(ctx, tls, tokens, undo) };
+  health = healthApp(ctx);
   undo.push(() => effects.stop());
   driver.input({ type: "start", memory });
   log.info("principal started", { version: VERSION, uid, ...ports });
@@ -101,11 +114,13 @@ interface Parts {
   store: Store;
   index: ChangeIndex;
   uid: string;
-  tls: TlsFiles;
+  tls: TlsWatch;
+  history: HistoryEntry[];
+  monitor: StoreMonitor;
 }
 
 function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): Promise<void> } } {
-  const { settings, log, store, index, uid, tls } = parts;
+  const { settings, log, store, index, uid, tls, history, monitor } = parts;
   const { preferredRole, peerAddress } = settings;
   const driver = new Driver(
     initialModel({ preferredRole, peerAddress, uid }, Date.now()),
@@ -122,7 +137,8 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
     replicas: new Set(),
     following: newFollowing(),
     counters: newCounters(),
-    history: [],
+    history,
+    storeProblem: () => monitor.problem,
     model: () => driver.model,
     input: (input) => driver.input(input),
     command: (kind, force) => driver.command(kind, force),
@@ -137,7 +153,7 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
   const manifest = new LossManifest(ctx);
   const writer = new ChangeWriter(
     store,
-    settings.namespace,
+    settings.scope,
     ctx.counters,
     (key, next) => manifest.beforeWrite(key, next),
   );
@@ -185,35 +201,36 @@ function observe(ctx: Context, before: Model, after: Model, name: string, refuse
     log.info(`${after.state.toUpperCase()}: ${after.explanation}`);
   }
   if (after.state === before.state && after.explanation === before.explanation) return;
-  history.push({ atMs: Date.now(), text: `${after.state.toUpperCase()}: ${after.explanation}` });
+  remember(history, `${after.state.toUpperCase()}: ${after.explanation}`);
+}
+
+function remember(history: HistoryEntry[], text: string): void {
+  history.push({ atMs: Date.now(), text });
   if (history.length > HISTORY_KEPT) history.shift();
 }
 
-function openStore(settings: Settings): Store {
-  const folder = settings.storePath.replace(/[^/]*$/, "");
-  if (folder !== "") Deno.mkdirSync(folder, { recursive: true });
-  return openSqlite(settings.storePath);
+/** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
+async function loadTokens(settings: Settings, store: Store): Promise<Tokens | undefined> {
+  if (settings.generateJwtKey) return await Tokens.generate();
+  if (settings.jwtKey === "" && settings.store.type === "sqlite") return undefined;
+  const { text, from } = await jwtPem(settings, store);
+  try {
+    return await Tokens.fromPem(text.toString("utf8"));
+  } catch (error) {
+    throw new Error(`${from} is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`);
+  }
 }
 
-async function loadTokens(settings: Settings): Promise<Tokens | undefined> {
-  if (settings.jwtKey !== "") {
-    try {
-      return await Tokens.fromPem(Deno.readTextFileSync(settings.jwtKey));
-    } catch (error) {
-      throw new Error(
-        `--jwt-key "${settings.jwtKey}" is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`,
-      );
-    }
-  }
-  return settings.generateJwtKey ? await Tokens.generate() : undefined;
+function listenHost(settings: Settings): string {
+  return settings.listenHost || "0.0.0.0";
 }
 
 async function openListeners(
   ctx: Context,
-  tls: TlsFiles,
+  tls: TlsWatch,
   tokens: Tokens | undefined,
   undo: (() => Promise<void> | void)[],
-): Promise<Running["ports"]> {
+): Promise<Omit<Running["ports"], "healthz">> {
   const { settings } = ctx;
   const policy: ReplicationPolicy = {
     haEnabled: settings.haEnabled,
@@ -222,11 +239,10 @@ async function openListeners(
     allowAny: settings.allowAnyReplicationClient,
     blocked: (fingerprint) => isBlocked(ctx, fingerprint),
   };
-  const host = settings.listenHost || "0.0.0.0";
-  const healthz = serveHttp(healthApp(ctx), host, settings.healthzPort, undo);
+  const host = listenHost(settings);
   const metrics = settings.metricsPort === 0
     ? 0
-    : serveHttp(metricsApp(ctx), host, settings.metricsPort, undo);
+    : serveHttp(metricsApp(ctx).fetch, host, settings.metricsPort, undo);
   const server = createServer(settings.maxMessageBytes);
   server.addService(services.versionService, versionHandlers(ctx));
   server.addService(services.authenticationService, authenticationHandlers(ctx, policy, tokens));
@@ -242,7 +258,7 @@ async function openListeners(
   undo.push(() => shutdown(server, GRACE_MS));
   const grpcPort = await listen(server, `${host}:${settings.listenPort}`, credentials);
   const admin = settings.haEnabled ? await openAdmin(ctx, undo) : 0;
-  return { grpc: grpcPort, admin, healthz, metrics };
+  return { grpc: grpcPort, admin, metrics };
 }
 
 async function openAdmin(ctx: Context, undo: (() => Promise<void> | void)[]): Promise<number> {
@@ -253,9 +269,14 @@ async function openAdmin(ctx: Context, undo: (() => Promise<void> | void)[]): Pr
   return await listenPlaintext(server, `127.0.0.1:${ctx.settings.adminPort}`);
 }
 
-function serveHttp(app: Hono, hostname: string, port: number, undo: (() => Promise<void> | void)[]): number {
+function serveHttp(
+  answer: (request: Request) => Response | Promise<Response>,
+  hostname: string,
+  port: number,
+  undo: (() => Promise<void> | void)[],
+): number {
   try {
-    const server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
     undo.push(() => server.shutdown());
     return (server.addr as Deno.NetAddr).port;
   } catch (error) {

@@ -2,20 +2,30 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { isDnsLabel } from "../resources/keys.ts";
 import { type MtlsRule, parseMtlsRule } from "../tls/identity.ts";
+import type { Scope } from "../resources/scope.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
+import { UsageError, type Value } from "./usage.ts";
 
 /** Everything that a principal is configured with. */
 export interface Settings {
   listenHost: string;
   listenPort: number;
   namespace: string;
-  storePath: string;
+  scope: Scope;
+  store: StoreSettings;
+  /** Where files of our own are kept: the embedded store, and loss manifests. */
+  dataDir: string;
   auth: MtlsRule | undefined;
+  /** Files; empty: from the Secrets named below. */
   tls: { cert: string; key: string; ca: string };
+  tlsSecretName: string;
+  caSecretName: string;
   tlsMinVersion: "TLSv1.2" | "TLSv1.3";
   requireClientCerts: boolean;
   jwtKey: string;
+  jwtSecretName: string;
   generateJwtKey: boolean;
   maxMessageBytes: number;
   /** 0: off. */
@@ -34,8 +44,7 @@ export interface Settings {
   plainContract: boolean;
 }
 
-/** A mistake of whoever typed the command; nothing was started. Exit code 2. */
-export class UsageError extends Error {}
+export { UsageError };
 
 /**
  * Parses the arguments after `principal`. Malformed environment values fall back to the default with a warning,
@@ -67,7 +76,8 @@ export function parseSettings(
     }
     values.set(flag.name, value);
   }
-  return { settings: settingsOf((name) => values.get(name) ?? ""), warnings };
+  const inCluster = (env("KUBERNETES_SERVICE_HOST") ?? "") !== "";
+  return { settings: settingsOf((name) => values.get(name) ?? "", inCluster), warnings };
 }
 
 function parseFlags(args: string[]): Map<string, string> {
@@ -137,21 +147,26 @@ export function parseDuration(text: string): number | undefined {
   return total;
 }
 
-type Value = (name: string) => string;
-
-function settingsOf(value: Value): Settings {
+function settingsOf(value: Value, inCluster: boolean): Settings {
   const bool = (name: string) => /^(true|1|t)$/i.test(value(name));
   const list = (name: string) => value(name).split(",").map((part) => part.trim()).filter(Boolean);
+  const namespace = namespaceOf(value);
+  const store = storeOf(value, inCluster);
   const settings: Settings = {
     listenHost: value("listen-host"),
     listenPort: port(value, "listen-port", 65_535),
-    namespace: namespaceOf(value),
-    storePath: storePath(value),
+    namespace,
+    scope: scopeOf(value, namespace),
+    store,
+    dataDir: store.type === "sqlite" ? store.path.replace(/[^/]*$/, "") || "." : value("data-dir"),
     auth: authOf(value),
-    tls: tlsOf(value),
+    tls: tlsOf(value, store),
+    tlsSecretName: value("tls-secret-name"),
+    caSecretName: value("tls-ca-secret-name"),
     tlsMinVersion: oneOf(value, "tls-min-version", ["tls1.2", "tls1.3"]) === "tls1.2" ? "TLSv1.2" : "TLSv1.3",
     requireClientCerts: bool("require-client-certs") || value("auth").startsWith("mtls:"),
     jwtKey: value("jwt-key"),
+    jwtSecretName: value("jwt-secret-name"),
     generateJwtKey: bool("insecure-jwt-generate"),
     maxMessageBytes: Number(value("grpc-max-message-size")),
     metricsPort: port(value, "metrics-port", 32_767),
@@ -202,16 +217,6 @@ function namespaceOf(value: Value): string {
   return namespace;
 }
 
-function storePath(value: Value): string {
-  const store = value("store");
-  if (store === "") return `${value("data-dir")}/principal.db`;
-  const [, path] = /^sqlite:(.+)$/s.exec(store) ?? [];
-  if (path) return path;
-  throw new UsageError(
-    `--store "${store}": must be sqlite:FILE (the kubernetes store comes in a later release)`,
-  );
-}
-
 function authOf(value: Value): MtlsRule | undefined {
   const auth = value("auth");
   const [, method, config = ""] = /^([a-z]+):(.*)$/s.exec(auth) ?? [];
@@ -231,8 +236,13 @@ function authOf(value: Value): MtlsRule | undefined {
   throw new UsageError(`--auth "${method}:": unknown method; use mtls:REGEX`);
 }
 
-function tlsOf(value: Value): Settings["tls"] {
+/** Files, all of them; in a cluster the peer's Secrets stand in for those that are not given. */
+function tlsOf(value: Value, store: StoreSettings): Settings["tls"] {
   const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
+  if ((tls.cert === "") !== (tls.key === "")) {
+    throw new UsageError("--tls-cert and --tls-key belong together: give both");
+  }
+  if (store.type === "kubernetes") return tls;
   for (
     const [flag, path] of [["tls-cert", tls.cert], ["tls-key", tls.key], ["root-ca-path", tls.ca]] as const
   ) {

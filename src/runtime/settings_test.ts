@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { admits } from "../resources/scope.ts";
 import { FLAGS } from "./flags.ts";
 import { parseDuration, parseSettings, UsageError } from "./settings.ts";
 
@@ -47,7 +48,7 @@ Deno.test("parseSettings() takes the peer's flags, their = form, and their defau
     "TLSv1.3",
     300_000,
   ]);
-  assertEquals(settings.storePath, "argocd-agent-ha-data/principal.db");
+  assertEquals(settings.store, { type: "sqlite", path: "argocd-agent-ha-data/principal.db" });
 });
 
 Deno.test("parseSettings() reads the environment, flags win, malformed values fall back with a warning", () => {
@@ -93,7 +94,7 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
     [[...GOOD, "--metrics-port", "40000"], "must be at most 32767"],
     [[...GOOD, "--healthz-port", "0"], "--healthz-port must be between 1 and 32767"],
     [[...GOOD, "--log-level", "loud"], "must be one of trace, debug, info, warn, error"],
-    [[...GOOD, "--store", "redis:x"], "must be sqlite:FILE"],
+    [[...GOOD, "--store", "redis:x"], "must be kubernetes or sqlite:FILE"],
     [[...GOOD, "--ha-preferred-role", "leader"], "must be one of primary, replica"],
     [[...GOOD, "--ha-enabled=maybe"], "must be true or false"],
     [[...HA, "--ha-preferred-role", "replica"], "peer address is required for replica role"],
@@ -142,4 +143,69 @@ Deno.test("parseDuration() reads Go durations", () => {
 Deno.test("FLAGS: names and environment variables are unique", () => {
   assertEquals(new Set(FLAGS.map((flag) => flag.name)).size, FLAGS.length);
   assertEquals(new Set(FLAGS.map((flag) => flag.env)).size, FLAGS.length);
+});
+
+Deno.test("the store: SQLite by default, the cluster where there is one, and what does not go together is refused", () => {
+  const kubernetes = {
+    type: "kubernetes" as const,
+    kubeconfig: "k",
+    context: "",
+    labelSelector: "",
+    writeConcurrency: 32,
+    createNamespaces: undefined,
+  };
+  const inPod = { KUBERNETES_SERVICE_HOST: "10.0.0.1" };
+  assertEquals(parse([...GOOD, "--kubeconfig", "k"]).settings.store, kubernetes);
+  assertEquals(parse(GOOD, inPod).settings.store, { ...kubernetes, kubeconfig: "" });
+  assertEquals(parse([...GOOD, "--store=sqlite:d/x.db"], inPod).settings.store, {
+    type: "sqlite",
+    path: "d/x.db",
+  });
+  assertEquals(parse([...GOOD, "--store=sqlite:d/x.db"]).settings.dataDir, "d/");
+  const secrets = parse(["-n", "argocd", "--auth", "mtls:CN=(.*)"], inPod).settings;
+  assertEquals([secrets.tls.cert, secrets.tlsSecretName, secrets.caSecretName, secrets.jwtSecretName], [
+    "",
+    "argocd-agent-principal-tls",
+    "argocd-agent-ca",
+    "argocd-agent-jwt",
+  ]);
+  const creation = parse(
+    [
+      ...GOOD,
+      "--namespace-create-enable",
+      "--namespace-create-pattern=^edge-",
+      "--namespace-create-labels=a=b,c=d",
+    ],
+    inPod,
+  ).settings.store;
+  assertEquals(creation.type === "kubernetes" && creation.createNamespaces?.labels, { a: "b", c: "d" });
+  const cases: [string[], string][] = [
+    [[...GOOD, "--store", "kubernetes"], "needs --kubeconfig FILE"],
+    [[...GOOD, "--label-selector", "a=b"], "needs the kubernetes store"],
+    [[...GOOD, "--kubeconfig=k", "--kube-write-concurrency=0"], "must be between 1 and 1000"],
+    [
+      [...GOOD, "--kubeconfig=k", "--namespace-create-enable", "--namespace-create-labels=a"],
+      "must be NAME=VALUE",
+    ],
+    [["-n", "argocd", "--auth", "mtls:CN=(.*)", "--kubeconfig=k", "--tls-cert=c"], "belong together"],
+    [[...GOOD, "--ha-replicate-cluster-secrets=some"], "must be self-registered or all"],
+  ];
+  for (const [args, words] of cases) assertStringIncludes(problem(args), words, args.join(" "));
+});
+
+Deno.test("--allowed-namespaces takes names, globs and /regex/; none given admits all", () => {
+  const scope = (list: string) => parse([...GOOD, `--allowed-namespaces=${list}`]).settings.scope;
+  const cases: [string, string[], string[]][] = [
+    ["", ["anything"], []],
+    ["edge-1", ["edge-1", "argocd"], ["edge-11", "edge"]],
+    ["edge-*, team-?", ["edge-", "edge-99", "team-a"], ["team-ab", "xedge-1"]],
+    ["{eu,us}-[12]", ["eu-1", "us-2"], ["eu-3", "ap-1"]],
+    ["/^prod(-[0-9]+)?$/", ["prod", "prod-12"], ["prod-x", "preprod"]],
+  ];
+  for (const [list, inside, outside] of cases) {
+    for (const name of inside) assert(admits(scope(list), name), `${list}: ${name}`);
+    for (const name of outside) assert(!admits(scope(list), name), `${list}: not ${name}`);
+  }
+  assertStringIncludes(problem([...GOOD, "--allowed-namespaces=/(/"]), "--allowed-namespaces");
+  assertStringIncludes(problem([...GOOD, "--allowed-namespaces=Not_a_name"]), "must be a namespace, a glob");
 });

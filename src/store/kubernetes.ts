@@ -10,7 +10,14 @@ import { KubeCache } from "./kubernetes_cache.ts";
 import { Informer, type InformerLimits } from "./kubernetes_informer.ts";
 import { Transport } from "./kubernetes_transport.ts";
 import { apiVersionOf, KubeWriter, type NamespaceCreation } from "./kubernetes_writer.ts";
-import { type Store, StoreError, type StoreEvent, type Write, type Written } from "./port.ts";
+import {
+  type Store,
+  StoreError,
+  type StoreEvent,
+  type StoreStatus,
+  type Write,
+  type Written,
+} from "./port.ts";
 
 export interface KubernetesOptions extends AccessOptions {
   /** The principal's namespace: AppProjects, Secrets and ConfigMaps are watched there only. */
@@ -69,13 +76,9 @@ export class KubernetesStore implements Store {
     );
   }
 
-  /** Write requests sent so far, for metrics and tests. */
-  get writeRequests(): number {
-    return this.#writer.requests;
-  }
-
-  problem(): string {
-    return [...new Set(this.#informers.map(({ problem }) => problem).filter(Boolean))].join("; ");
+  status(): StoreStatus {
+    const problems = new Set(this.#informers.map(({ problem }) => problem).filter(Boolean));
+    return { problem: [...problems].join("; "), writes: this.#writer.requests };
   }
 
   async get(key: Key): Promise<StoredObject | undefined> {

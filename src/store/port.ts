@@ -35,6 +35,13 @@ export type StoreEvent =
   | { type: "delete"; key: Key; resourceVersion: string }
   | { type: "synced" };
 
+export interface StoreStatus {
+  /** What keeps the store from being current or reachable, in words and with what to do; empty: nothing. */
+  problem: string;
+  /** Writes carried out since it was opened; of a server, write requests sent to it, failed ones included. */
+  writes: number;
+}
+
 /** The store of one principal. */
 export interface Store {
   /** The object, or undefined. */
@@ -48,8 +55,8 @@ export interface Store {
    * skipped in favour of later ones, never reordered.
    */
   watch(signal: AbortSignal): AsyncIterable<StoreEvent[]>;
-  /** What keeps the store from being current or reachable, in words and with what to do; empty: nothing. */
-  problem(): string;
+  /** How the store is, now. */
+  status(): StoreStatus;
   /** Ends watches and releases files and connections. */
   close(): Promise<void>;
 }

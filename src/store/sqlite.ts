@@ -13,7 +13,14 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { canonicalize } from "@std/json/canonicalize";
 import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
 import { isDnsSubdomain, type Key, keyOf, parseKey } from "../resources/keys.ts";
-import { type Store, StoreError, type StoreEvent, type Write, type Written } from "./port.ts";
+import {
+  type Store,
+  StoreError,
+  type StoreEvent,
+  type StoreStatus,
+  type Write,
+  type Written,
+} from "./port.ts";
 import { openFile, type OpenOptions, translate } from "./sqlite_file.ts";
 
 /** How soon another process's change is noticed, in ms. */
@@ -59,6 +66,7 @@ export class SqliteStore implements Store {
     StatementSync
   >;
   #dataVersion: unknown;
+  #writes = 0;
 
   constructor(private readonly database: DatabaseSync, private readonly path: string, verify: boolean) {
     const columns = "kind, namespace, name, revision, deleted, body, sum";
@@ -142,8 +150,8 @@ export class SqliteStore implements Store {
     }
   }
 
-  problem(): string {
-    return "";
+  status(): StoreStatus {
+    return { problem: "", writes: this.#writes };
   }
 
   close(): Promise<void> {
@@ -235,6 +243,7 @@ export class SqliteStore implements Store {
   }
 
   #insert({ kind, namespace, name, revision, deleted, body, sum }: Row): void {
+    this.#writes++;
     this.#sql.put.run(kind, namespace, name, revision, deleted, body, sum);
   }
 

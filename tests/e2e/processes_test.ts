@@ -200,12 +200,12 @@ Deno.test({
         [[`--store=sqlite:${dir}/notes.txt`], "is not a store of argocd-agent-ha"],
         [[`--listen-port=${port}`], `cannot listen on 127.0.0.1:${port}`],
         [[`--ha-admin-port=${port}`], `cannot listen on 127.0.0.1:${port}`],
-        [["--jwt-key=/none"], '--jwt-key "/none" is not a readable RSA key'],
+        [["--jwt-key=/none"], '--jwt-key "/none" cannot be read'],
         [["--ha-preferred-role=leader"], "must be one of primary, replica"],
         [["--log-format=xml"], '--log-format "xml": must be one of text, json'],
       ];
       for (const [flags, words] of cases) {
-        const { code, stderr } = await runCli(principalArgs({ ...primary.side, flags }));
+        const { code, stderr } = await runCli([...principalArgs(primary.side), ...flags]);
         assertEquals(code, 2, stderr);
         assertStringIncludes(stderr, words);
         assertEquals(stderr.trim().split("\n").length, 1, stderr);

@@ -13,6 +13,7 @@ import { decodeEvent } from "../../src/events/cloudevent.ts";
 import { dialAdmin, dialPeer } from "../../src/grpc/dial.ts";
 import * as services from "../../src/grpc/services.ts";
 import { keyOf, parseKey } from "../../src/resources/keys.ts";
+import { wholeScope } from "../../src/resources/scope.ts";
 import { acceptObject } from "../../src/resources/validate.ts";
 import { FLAGS } from "../../src/runtime/flags.ts";
 import { parseSettings, UsageError } from "../../src/runtime/settings.ts";
@@ -260,7 +261,7 @@ Deno.test("fuzz: 6,000 manifests, keys, objects and events are taken or refused,
       spec: random.pick(values),
     };
     const json = random.chance(0.2) ? JSON.stringify(object).slice(random.int(40)) : JSON.stringify(object);
-    const verdict = acceptObject(key, json, "argocd");
+    const verdict = acceptObject(key, json, wholeScope("argocd"));
     if (verdict.ok) assert(parseKey(key));
     const attributes = {
       dataschema: random.pick([{}, { ce_uri: "application" }, { ce_string: "x" }]),

@@ -63,7 +63,7 @@ export class Cluster {
   }
 
   /** A kubeconfig of the administrator, or of another user of this cluster's CA. */
-  async kubeconfig(user?: { name: string; groups: string }): Promise<string> {
+  async kubeconfig(user?: { name: string; groups: string }, port?: number): Promise<string> {
     const issued = user
       ? await this.authority.issue({
         commonName: user.name,
@@ -80,7 +80,10 @@ export class Cluster {
       contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
       clusters: [{
         name: "test",
-        cluster: { server: this.server, "certificate-authority-data": data(this.authority.pem.cert) },
+        cluster: {
+          server: port ? `https://127.0.0.1:${port}` : this.server,
+          "certificate-authority-data": data(this.authority.pem.cert),
+        },
       }],
       users: [{
         name: "test",
@@ -132,10 +135,10 @@ export class Cluster {
     });
   }
 
-  /** A file with the kubeconfig of the administrator, or of another user. */
-  async kubeconfigFile(user?: { name: string; groups: string }): Promise<string> {
-    const path = `${this.dir}/${user?.name ?? "admin"}.kubeconfig`;
-    Deno.writeTextFileSync(path, await this.kubeconfig(user));
+  /** A file with the kubeconfig of the administrator, or of another user; through `port` where something stands in between. */
+  async kubeconfigFile(user?: { name: string; groups: string }, port?: number): Promise<string> {
+    const path = `${this.dir}/${user?.name ?? "admin"}-${port ?? 0}.kubeconfig`;
+    Deno.writeTextFileSync(path, await this.kubeconfig(user, port));
     return path;
   }
 

@@ -28,7 +28,7 @@ Deno.test({
       });
       const lonely = await workshop.start({
         ...workshop.settings("replica", 1),
-        storePath: `${workshop.dir}/lonely.db`,
+        store: { type: "sqlite" as const, path: `${workshop.dir}/lonely.db` },
       });
       assertEquals(await get(lonely.ports.healthz, "/healthz"), {
         code: 503,
@@ -47,7 +47,7 @@ Deno.test({
       const off = {
         ...workshop.settings("primary", 0),
         haEnabled: false,
-        storePath: `${workshop.dir}/off.db`,
+        store: { type: "sqlite" as const, path: `${workshop.dir}/off.db` },
       };
       const single = await workshop.start(off);
       assertEquals(await get(single.ports.healthz, "/healthz"), { code: 200, body: "", state: null });

@@ -165,11 +165,15 @@ Deno.test({
         Deno.writeTextFileSync(`${pki}/${name}.key`, key);
         const settings = workshop.settings("primary", 0);
         const tls = { cert: `${pki}/${name}.crt`, key: `${pki}/${name}.key`, ca: `${pki}/ca.crt` };
-        const primary = await workshop.start({ ...settings, tls, storePath: `${workshop.dir}/${name}.db` });
+        const primary = await workshop.start({
+          ...settings,
+          tls,
+          store: { type: "sqlite", path: `${workshop.dir}/${name}.db` },
+        });
         const replicaSettings = workshop.settings("replica", primary.ports.grpc);
         const replica = await workshop.start({
           ...replicaSettings,
-          storePath: `${workshop.dir}/r-${name}.db`,
+          store: { type: "sqlite", path: `${workshop.dir}/r-${name}.db` },
         });
         await until(
           () => replica.ctx.model().explanation.includes(words),

@@ -1,0 +1,155 @@
+/** Two principals as processes, each on an API server of its own. */
+import { initPki } from "../../src/cli/pki.ts";
+import { principalPair, type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { canonicalize } from "@std/json/canonicalize";
+import type { ApiObject } from "../../src/resources/object.ts";
+import { keyOfObject } from "../../src/resources/keys.ts";
+import { kindOf } from "../../src/resources/kinds.ts";
+import { wholeScope } from "../../src/resources/scope.ts";
+import { replicatedForm } from "../../src/resources/transform.ts";
+import { Cluster } from "../kube/cluster.ts";
+import { Proxy } from "./principals.ts";
+
+export type SideName = "primary" | "replica";
+export const SIDES: readonly SideName[] = ["primary", "replica"];
+
+export interface KubePairOptions {
+  /** More flags of both sides. */
+  flags?: string[];
+  /** Namespaces beside `argocd` that both clusters have; default: edge-1, edge-2, edge-3. */
+  namespaces?: string[];
+  /** The port to reach a side's API server through; default: its own. */
+  apiPort?: (side: SideName, cluster: Cluster) => number;
+}
+
+export class KubePair {
+  readonly primary: PrincipalProcess;
+  readonly replica: PrincipalProcess;
+  /** Stands between the replica and the primary. */
+  readonly link: Proxy;
+
+  private constructor(
+    readonly dir: string,
+    readonly clusters: Record<SideName, Cluster>,
+    stores: Record<SideName, string[]>,
+  ) {
+    const link = new Proxy(0);
+    const { primary, replica } = principalPair(dir, (side, port) => {
+      if (side === "replica") return port;
+      link.targetPort = port;
+      return link.port;
+    }, stores);
+    this.link = link;
+    this.primary = primary;
+    this.replica = replica;
+  }
+
+  /** Starts both clusters; the principals are not started yet. */
+  static async open(
+    definitions: Record<string, unknown>[],
+    options: KubePairOptions = {},
+  ): Promise<KubePair> {
+    const dir = Deno.makeTempDirSync({ prefix: "aaha-kube-pair-" });
+    await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
+    const [primary, replica] = await Promise.all([Cluster.start(definitions), Cluster.start(definitions)]);
+    const clusters = { primary, replica };
+    const stores = { primary: [] as string[], replica: [] as string[] };
+    for (const side of SIDES) {
+      const cluster = clusters[side];
+      for (const name of ["argocd", ...options.namespaces ?? ["edge-1", "edge-2", "edge-3"]]) {
+        await cluster.namespace(name);
+      }
+      const port = options.apiPort?.(side, cluster);
+      stores[side] = [
+        `--kubeconfig=${await cluster.kubeconfigFile(undefined, port)}`,
+        `--data-dir=${dir}/${side}`,
+        "--insecure-jwt-generate",
+        ...options.flags ?? [],
+      ];
+    }
+    return new KubePair(dir, clusters, stores);
+  }
+
+  /** Starts both: the primary is ACTIVE, the replica REPLICATING. */
+  async start(): Promise<void> {
+    this.primary.start();
+    await this.primary.untilState("active");
+    this.replica.start();
+    await this.replica.untilState("replicating");
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
+    this.link.close();
+    await Promise.all(SIDES.map((side) => this.clusters[side].stop()));
+    Deno.removeSync(this.dir, { recursive: true });
+  }
+
+  /** Everything replicated on a side, by key, in the form on which both sides must agree. */
+  async content(side: SideName): Promise<Map<string, string>> {
+    const store = await this.clusters[side].store("argocd", { admits: () => true });
+    try {
+      const scope = { ...wholeScope("argocd"), clusterSecrets: "all" as const };
+      const found = new Map<string, string>();
+      for (const object of await store.list()) {
+        const kind = kindOf(object, scope);
+        if (kind) found.set(keyOfObject(object), canonicalize(replicatedForm(object, kind)));
+      }
+      return found;
+    } finally {
+      await store.close();
+    }
+  }
+
+  /** Waits until both clusters hold the same, and `expected` of it where given. */
+  async untilEqual(timeoutMs = 30_000, expected?: number): Promise<Map<string, string>> {
+    let last: [Map<string, string>, Map<string, string>] = [new Map(), new Map()];
+    await until(
+      async () => {
+        const contents = await Promise.all(SIDES.map((side) => this.content(side).catch(() => new Map())));
+        last = contents as typeof last;
+        const [a, b] = last;
+        return a.size > 0 && a.size === b.size && (expected === undefined || a.size === expected) &&
+          [...a].every(([key, text]) => b.get(key) === text);
+      },
+      timeoutMs,
+      () =>
+        `the clusters differ: ${
+          difference(...last)
+        }\n${this.primary.logEnd()}\n---\n${this.replica.logEnd()}`,
+      100,
+    );
+    return last[0];
+  }
+}
+
+function difference(a: Map<string, string>, b: Map<string, string>): string {
+  const keys = [...new Set([...a.keys(), ...b.keys()])].filter((key) => a.get(key) !== b.get(key));
+  const shown = keys.slice(0, 3).map((key) =>
+    `${key}:\n  ${a.get(key) ?? "absent"}\n  ${b.get(key) ?? "absent"}`
+  );
+  return `${a.size} and ${b.size} resources, ${keys.length} differ\n${shown.join("\n")}`;
+}
+
+/** Writes objects to a cluster as their owner would, a few at a time. @throws Error when one is refused */
+export async function applyAll(cluster: Cluster, objects: ApiObject[]): Promise<void> {
+  const store = await cluster.store("argocd", { admits: () => true });
+  try {
+    await Promise.all(objects.map((object) => store.write({ op: "put", object })));
+  } finally {
+    await store.close();
+  }
+}
+
+export async function withKubePair(
+  definitions: Record<string, unknown>[],
+  options: KubePairOptions,
+  run: (pair: KubePair) => Promise<void>,
+): Promise<void> {
+  const pair = await KubePair.open(definitions, options);
+  try {
+    await run(pair);
+  } finally {
+    await pair.close();
+  }
+}
