@@ -3,14 +3,17 @@ import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
 import { adminService, operatorService } from "../grpc/services.ts";
 import { parseDuration } from "../runtime/settings.ts";
-import { adminCall, DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
+import { adminCall, DEFAULT_ADDRESS } from "./admin_client.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print, yaml } from "./output.ts";
+import { TARGET_OPTIONS, TARGET_USAGE, withTarget } from "./target.ts";
 
-const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-a HOST:PORT] [-t TIMEOUT]
-       argocd-agent-ha ha promote [--force] [-a HOST:PORT] [-t TIMEOUT]
-       argocd-agent-ha ha demote [--force] [-a HOST:PORT] [-t TIMEOUT]
-       argocd-agent-ha ha watch [-a HOST:PORT] [-i INTERVAL] [--once]`;
+const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINCIPAL]
+       argocd-agent-ha ha promote [--force] [-t TIMEOUT] [PRINCIPAL]
+       argocd-agent-ha ha demote [--force] [-t TIMEOUT] [PRINCIPAL]
+       argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
+PRINCIPAL: ${TARGET_USAGE}
+       default: the principal's pod in the current context; without a kubeconfig ${DEFAULT_ADDRESS}`;
 
 export async function ha(args: string[]): Promise<number> {
   const [name = "", ...rest] = args;
@@ -36,20 +39,16 @@ export async function ha(args: string[]): Promise<number> {
 
 async function status(args: string[]): Promise<number> {
   const options = parse(args, {
-    strings: { address: DEFAULT_ADDRESS, timeout: "10s", output: "text" },
+    strings: { ...TARGET_OPTIONS, timeout: "10s", output: "text" },
     alias: { address: "a", timeout: "t", output: "o" },
     positionals: [0, 0],
     usage: USAGE,
   });
   if (options.help) return help();
   const output = options.string("output");
-  const [response, troubles] = await withAdmin(options.string("address"), async (client) => {
-    const status = await adminCall(
-      client,
-      adminService.Status,
-      {},
-      callOptions(options, "failed to get HA status"),
-    );
+  const [response, troubles] = await withTarget(options, async (client, address) => {
+    const call = callOptions(options, address, "failed to get HA status");
+    const status = await adminCall(client, adminService.Status, {}, call);
     return [status, output === "text" ? await troublesOf(client) : ""] as const;
   });
   print(formatStatus(response, output, Date.now()) + troubles);
@@ -71,7 +70,7 @@ function titled(label: string): string {
 
 async function change(kind: "promote" | "demote", args: string[]): Promise<number> {
   const options = parse(args, {
-    strings: { address: DEFAULT_ADDRESS, timeout: "30s" },
+    strings: { ...TARGET_OPTIONS, timeout: "30s" },
     booleans: ["force"],
     alias: { address: "a", timeout: "t", force: "f" },
     positionals: [0, 0],
@@ -83,14 +82,12 @@ async function change(kind: "promote" | "demote", args: string[]): Promise<numbe
     print("Operation cancelled.");
     return EXIT.ok;
   }
-  const call = callOptions(options, `${kind} failed`);
-  const { state } = await withAdmin(
-    options.string("address"),
-    (client) =>
-      kind === "promote"
-        ? adminCall(client, adminService.Promote, { force }, call)
-        : adminCall(client, adminService.Demote, {}, call),
-  );
+  const { state } = await withTarget(options, (client, address) => {
+    const call = callOptions(options, address, `${kind} failed`);
+    return kind === "promote"
+      ? adminCall(client, adminService.Promote, { force }, call)
+      : adminCall(client, adminService.Demote, {}, call);
+  });
   print(`${kind === "promote" ? "Promoted" : "Demoted"}. State is now: ${state}`);
   return EXIT.ok;
 }
@@ -100,9 +97,9 @@ function help(): number {
   return EXIT.ok;
 }
 
-function callOptions(options: Arguments, action: string) {
+function callOptions(options: Arguments, address: string, action: string) {
   return {
-    address: options.string("address"),
+    address,
     timeoutMs: durationOption(options, "timeout", parseDuration),
     action,
   };

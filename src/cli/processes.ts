@@ -66,6 +66,12 @@ function listenBelow(): Deno.Listener {
   throw new CommandError("no free port between 20000 and 32000 on 127.0.0.1");
 }
 
+/**
+ * How a principal is run where memory counts: V8 keeps its heap small (210 MB instead of 350 MB for 10,000 Applications on
+ * Kubernetes), with a young generation that is still large enough for a burst, and collects on the thread it runs on.
+ */
+export const LEAN = "--v8-flags=--optimize-for-size,--max-semi-space-size=6,--single-threaded-gc";
+
 /** How this program is started again: as one executable, or by Deno from main.ts or the bundled file. */
 export function selfCommand(args: string[]): { path: string; args: string[] } {
   const path = Deno.execPath();
@@ -73,7 +79,7 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
   const here = import.meta.url;
   const script = here.endsWith("/src/cli/processes.ts") ? new URL("../../main.ts", here).href : here;
   const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env", "--allow-sys=hostname"];
-  return { path, args: ["run", "--quiet", ...permissions, script, ...args] };
+  return { path, args: ["run", "--quiet", LEAN, ...permissions, script, ...args] };
 }
 
 /** The flags of a side. */

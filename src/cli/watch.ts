@@ -4,9 +4,10 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { openServerStream } from "../grpc/dial.ts";
 import { operatorService } from "../grpc/services.ts";
 import { parseDuration } from "../runtime/settings.ts";
-import { adminError, DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
+import { adminError } from "./admin_client.ts";
 import { durationOption, parse } from "./arguments.ts";
 import { age, EXIT, print } from "./output.ts";
+import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
 type Report = argocdagentha.v1.Report;
 
@@ -14,7 +15,7 @@ const CLEAR = "\x1b[H\x1b[2J";
 
 export async function watch(args: string[], usage: string): Promise<number> {
   const options = parse(args, {
-    strings: { address: DEFAULT_ADDRESS, interval: "1s" },
+    strings: { ...TARGET_OPTIONS, interval: "1s" },
     booleans: ["once"],
     alias: { address: "a", interval: "i" },
     positionals: [0, 0],
@@ -24,11 +25,10 @@ export async function watch(args: string[], usage: string): Promise<number> {
     print(`Usage: ${usage}`);
     return EXIT.ok;
   }
-  const address = options.string("address");
   const interval_ms = Math.round(durationOption(options, "interval", parseDuration));
   const terminal = Deno.stdout.isTerminal() && !options.boolean("once");
   const color = terminal && !Deno.noColor;
-  await withAdmin(address, (client) =>
+  await withTarget(options, (client, address) =>
     new Promise<void>((resolve, reject) => {
       const stream = openServerStream(client, operatorService.Watch, { interval_ms });
       stream.on("data", (report: Report) => {

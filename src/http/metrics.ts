@@ -76,6 +76,11 @@ const HA: Series[] = [
     (ctx) => ctx.store.status().writes,
   ),
   counter(
+    "argocd_agent_ha_store_lists_total",
+    "Full listings of the API server; one a kind, and one more each time a watch was lost for long",
+    (ctx) => ctx.store.status().lists,
+  ),
+  counter(
     "argocd_agent_ha_refused_changes_total",
     "Changes of a peer that replication may not write",
     (ctx) => ctx.counters.refused,

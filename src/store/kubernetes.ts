@@ -78,7 +78,8 @@ export class KubernetesStore implements Store {
 
   status(): StoreStatus {
     const problems = new Set(this.#informers.map(({ problem }) => problem).filter(Boolean));
-    return { problem: [...problems].join("; "), writes: this.#writer.requests };
+    const lists = this.#informers.reduce((sum, informer) => sum + informer.lists, 0);
+    return { problem: [...problems].join("; "), writes: this.#writer.requests, lists };
   }
 
   async get(key: Key): Promise<StoredObject | undefined> {
@@ -121,7 +122,12 @@ export class KubernetesStore implements Store {
   }
 
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
-    const ended = AbortSignal.any([signal, this.#closing.signal]);
+    const ending = new AbortController();
+    const ended = ending.signal;
+    for (const source of [signal, this.#closing.signal]) {
+      if (source.aborted) ending.abort();
+      source.addEventListener("abort", () => ending.abort(), { once: true });
+    }
     this.#running ??= Promise.all(this.#informers.map((informer) => informer.run(this.#closing.signal)));
     const stopped = new Promise<void>((resolve) => ended.addEventListener("abort", () => resolve()));
     await Promise.race([stopped, Promise.all(this.#informers.map(({ synced }) => synced))]);

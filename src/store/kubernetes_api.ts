@@ -221,16 +221,25 @@ export class KubeApi {
     if (!response.ok) {
       throw failure(`watch ${plural}`, response.status, await response.text(), headersOf(response));
     }
-    const lines = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    const lines = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+      .getReader();
     if (!lines) return;
+    // The signal alone would not do: Deno 2.9 forgets it for a running body once it has collected garbage.
+    const cancel = () => lines.cancel().catch(() => {});
+    signal.addEventListener("abort", cancel, { once: true });
     try {
-      for await (const line of lines) {
+      for (;;) {
+        const { value: line, done } = await lines.read();
+        if (done || signal.aborted) return;
         const event = JSON.parse(line) as { type: WatchEvent["type"] | "ERROR"; object: ApiObject };
         if (event.type === "ERROR") throw failure(`watch ${plural}`, Number(event.object["code"]), line, {});
         yield { type: event.type, object: event.object };
       }
     } catch (error) {
       throw error instanceof ApiFailure ? error : failureOf(`watch ${plural}`, error);
+    } finally {
+      signal.removeEventListener("abort", cancel);
+      cancel();
     }
   }
 

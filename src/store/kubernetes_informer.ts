@@ -36,6 +36,7 @@ export class Informer {
   readonly #synced = Promise.withResolvers<void>();
   #version = "";
   #problem = "";
+  #lists = 0;
 
   constructor(
     readonly what: Informed,
@@ -48,6 +49,11 @@ export class Informer {
   /** Resolves when the copy has had everything once. */
   get synced(): Promise<void> {
     return this.#synced.promise;
+  }
+
+  /** Full listings made. */
+  get lists(): number {
+    return this.#lists;
   }
 
   /** What keeps the copy from being current, in words; empty: nothing. */
@@ -107,19 +113,22 @@ export class Informer {
       if (!seen.has(key) && !isNewer(cached, version)) this.cache.remove(key, version);
     }
     this.#version = version;
+    this.#lists++;
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
     const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
-    const silence = new AbortController();
+    const ending = new AbortController();
+    const end = () => ending.abort(signal.reason);
+    signal.addEventListener("abort", end);
     const silenceMs = this.limits.silenceMs ?? SILENCE_MS;
-    const silent = () => silence.abort(new Error(`the watch was silent for ${silenceMs} ms`));
+    const silent = () =>
+      ending.abort(new ApiFailure(0, `the watch of ${resource.plural} was silent for ${silenceMs} ms`));
     let timer = setTimeout(silent, silenceMs);
     const seconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
-    const both = AbortSignal.any([signal, silence.signal]);
     try {
       for await (
-        const { type, object } of this.api.watch(resource, this.what, this.#version, seconds, both)
+        const { type, object } of this.api.watch(resource, this.what, this.#version, seconds, ending.signal)
       ) {
         clearTimeout(timer);
         timer = setTimeout(silent, silenceMs);
@@ -130,11 +139,12 @@ export class Informer {
         }
         if (version !== "") this.#version = version;
       }
-    } catch (error) {
-      if (silence.signal.aborted) this.api.transport.renew();
-      throw error;
+      if (!ending.signal.aborted || signal.aborted) return;
+      this.api.transport.renew();
+      throw ending.signal.reason;
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener("abort", end);
     }
   }
 }

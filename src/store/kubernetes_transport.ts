@@ -55,12 +55,26 @@ export class Transport {
   }
 
   async #send(request: RequestContext): Promise<ResponseContext> {
-    const limit = AbortSignal.timeout(this.requestMs);
+    const late = Promise.withResolvers<never>();
+    const ending = new AbortController();
+    const timer = setTimeout(() => {
+      late.reject(new DOMException(`no answer within ${this.requestMs} ms`, "TimeoutError"));
+      ending.abort();
+      this.renew();
+    }, this.requestMs);
+    try {
+      return await Promise.race([this.#exchange(request, ending.signal), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #exchange(request: RequestContext, signal: AbortSignal): Promise<ResponseContext> {
     const body = request.getBody();
     const response = await this.fetch(withoutCoreGroup(request.getUrl()), {
       method: request.getHttpMethod(),
       headers: request.getHeaders(),
-      signal: limit,
+      signal,
       ...(body === undefined ? {} : { body: body as string }),
     });
     const text = await response.text();

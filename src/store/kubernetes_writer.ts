@@ -4,7 +4,7 @@
  * and everybody waits then; a request whose answer was lost is simply made again, because each write says what must be true
  * afterwards and finds that it is.
  */
-import { canonicalize } from "@std/json/canonicalize";
+import { isDeepStrictEqual } from "node:util";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
 import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
@@ -156,7 +156,7 @@ export class KubeWriter {
 
   /** Brings an existing object to the state wanted with the smallest write: none, its status, or all of it. */
   async #update(resource: Resource, current: StoredObject, object: ApiObject): Promise<Written> {
-    const sameStatus = canonicalize(current["status"] ?? null) === canonicalize(object["status"] ?? null);
+    const sameStatus = isDeepStrictEqual(current["status"] ?? null, object["status"] ?? null);
     let written = current;
     if (!sameButStatus(current, object)) {
       const { resourceVersion, uid } = current.metadata;
@@ -186,7 +186,7 @@ export class KubeWriter {
     const { resource, namespace, name } = await this.#named(key);
     const current = this.cache.get(key) ?? await this.#get(resource, namespace, name);
     if (!current) throw new StoreError("notFound", `cannot patch the status of ${key}: it does not exist`);
-    if (canonicalize(current["status"] ?? null) === canonicalize(status ?? null)) {
+    if (isDeepStrictEqual(current["status"] ?? null, status ?? null)) {
       return { object: current, changed: false };
     }
     return this.#written(current, await this.#writeStatus(resource, current, status));
@@ -281,9 +281,9 @@ function sameButStatus(a: ApiObject, b: ApiObject): boolean {
   const comparable = (object: ApiObject) => {
     const { status: _, ...rest } = withoutServerOwned(object);
     const metadata = Object.fromEntries(Object.entries(rest.metadata).filter(([, value]) => !isEmpty(value)));
-    return canonicalize({ ...rest, metadata });
+    return { ...rest, metadata };
   };
-  return comparable(a) === comparable(b);
+  return isDeepStrictEqual(comparable(a), comparable(b));
 }
 
 function isEmpty(value: unknown): boolean {

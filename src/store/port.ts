@@ -40,6 +40,8 @@ export interface StoreStatus {
   problem: string;
   /** Writes carried out since it was opened; of a server, write requests sent to it, failed ones included. */
   writes: number;
+  /** Full listings since it was opened; more than one a kind means that watches were lost. */
+  lists: number;
 }
 
 /** The store of one principal. */

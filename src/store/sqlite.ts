@@ -151,7 +151,7 @@ export class SqliteStore implements Store {
   }
 
   status(): StoreStatus {
-    return { problem: "", writes: this.#writes };
+    return { problem: "", writes: this.#writes, lists: 0 };
   }
 
   close(): Promise<void> {

@@ -97,6 +97,7 @@ export class Cluster {
     method: string,
     path: string,
     body?: unknown,
+    contentType = "application/json",
   ): Promise<{ code: number; body: Record<string, unknown> }> {
     this.#client ??= Deno.createHttpClient({
       caCerts: [this.authority.pem.cert],
@@ -106,7 +107,7 @@ export class Cluster {
     const response = await fetch(`${this.server}${path}`, {
       method,
       client: this.#client,
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      headers: { "Content-Type": contentType, Accept: "application/json" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

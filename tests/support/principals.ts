@@ -110,6 +110,8 @@ export class Proxy {
   readonly #connections = new Set<Deno.Conn>();
   mode: "pass" | "swallow" | "refuse" = "pass";
   accepted = 0;
+  /** What passed, both ways together. */
+  bytes = 0;
 
   constructor(public targetPort: number) {
     this.#run();
@@ -154,6 +156,7 @@ export class Proxy {
       const buffer = new Uint8Array(65_536);
       for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
         if (this.mode === "swallow") continue;
+        this.bytes += n;
         for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
       }
     };

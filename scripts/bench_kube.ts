@@ -1,0 +1,252 @@
+/**
+ * The pair on two real API servers, as ratios against raw parallel writes to one of them in the same run. The raw writer makes
+ * as many requests at a time as a principal does, over one HTTP/2 connection, and does nothing else.
+ */
+import { delay } from "@std/async/delay";
+import pLimit from "p-limit";
+import { generatedApplication } from "../src/cli/examples.ts";
+import { until } from "../src/cli/processes.ts";
+import type { PrincipalProcess } from "../src/cli/processes.ts";
+import type { ApiObject } from "../src/resources/object.ts";
+import type { Cluster } from "../tests/kube/cluster.ts";
+import { definitionSets } from "../tests/kube/crds.ts";
+import { KubePair } from "../tests/support/kube_pair.ts";
+
+const WAIT_MS = 300_000;
+const AGENTS = 50;
+const CONCURRENCY = 32;
+const BURSTS = [500, 2_000];
+const PACED_MS = 10_000;
+const BREAK_MS = 30_000;
+const REPEATS = 3;
+
+/** What was measured at one size. */
+export type Figures = Record<string, number>;
+
+const path = (object: ApiObject) =>
+  `/apis/argoproj.io/v1alpha1/namespaces/${object.metadata.namespace}/applications`;
+
+/** Raw parallel requests to one cluster; how long they took together, in ms. */
+async function raw(
+  cluster: Cluster,
+  count: number,
+  ask: (n: number) => Promise<{ code: number; body: unknown }>,
+) {
+  const limit = pLimit(CONCURRENCY);
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: count }, (_, n) =>
+    limit(async () => {
+      const { code, body } = await ask(n);
+      if (code >= 300) {
+        throw new Error(`${cluster.server} answers ${code}: ${JSON.stringify(body).slice(0, 300)}`);
+      }
+    })));
+  return performance.now() - startedAt;
+}
+
+function create(cluster: Cluster, from: number, count: number): Promise<number> {
+  return raw(cluster, count, (n) => {
+    const object = generatedApplication(from + n);
+    return cluster.request("POST", path(object), object);
+  });
+}
+
+/** One update of an Application as an operator or a sync would make it: the revision it targets. */
+function update(cluster: Cluster, n: number, tag: string) {
+  const object = generatedApplication(n);
+  const patch = { spec: { source: { targetRevision: tag } } };
+  return cluster.request(
+    "PATCH",
+    `${path(object)}/${object.metadata.name}`,
+    patch,
+    "application/merge-patch+json",
+  );
+}
+
+async function metric(process: PrincipalProcess, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${process.side.ports.metrics}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+}
+
+const WRITES = "argocd_agent_ha_store_writes_total";
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await run();
+  return performance.now() - startedAt;
+}
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+}
+
+/** Watches the replica's cluster and tells when each Application shows each tag first. */
+class Arrivals {
+  readonly #stop = new AbortController();
+  readonly seen = new Map<string, number>();
+  #ended: Promise<void> | undefined;
+
+  constructor(private readonly cluster: Cluster) {}
+
+  async start(): Promise<void> {
+    const store = await this.cluster.store("argocd", { admits: () => true });
+    const synced = Promise.withResolvers<void>();
+    this.#ended = (async () => {
+      for await (const events of store.watch(this.#stop.signal)) {
+        const now = performance.now();
+        for (const event of events) {
+          if (event.type === "synced") synced.resolve();
+          if (event.type !== "put" || event.object.kind !== "Application") continue;
+          const { source } = event.object["spec"] as { source: { targetRevision: string } };
+          const key = `${event.object.metadata.name} ${source.targetRevision}`;
+          if (!this.seen.has(key)) this.seen.set(key, now);
+        }
+      }
+      await store.close();
+    })();
+    await synced.promise;
+  }
+
+  /** Waits until the first `count` Applications have shown the tag; when the last one did. */
+  async all(count: number, tag: string): Promise<number> {
+    let at = 0;
+    await until(
+      () => {
+        for (; at < count; at++) if (!this.seen.has(`app-${at} ${tag}`)) return false;
+        return true;
+      },
+      WAIT_MS,
+      () => `app-${at} never shows ${tag} on the replica`,
+      5,
+    );
+    return Math.max(...Array.from({ length: count }, (_, n) => this.seen.get(`app-${n} ${tag}`) ?? 0));
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#ended;
+  }
+}
+
+/** All figures at `total` Applications. */
+export async function figures(total: number, say: (text: string) => void): Promise<Figures> {
+  const namespaces = Array.from({ length: AGENTS }, (_, n) => `edge-${n + 1}`);
+  const pair = await KubePair.open(definitionSets()[0]![1], { namespaces });
+  const result: Figures = { total };
+  const note = (name: string, value: number) => {
+    result[name] = value;
+    say(`${total}: ${name} ${value < 10 ? value.toFixed(2) : Math.round(value)}`);
+  };
+  try {
+    const { primary, replica, clusters } = pair;
+    note("rawMs", await create(clusters.primary, 0, total));
+    for (const burst of BURSTS) {
+      const times: number[] = [];
+      for (let n = 0; n < REPEATS; n++) {
+        times.push(
+          await raw(clusters.primary, burst, (i) => update(clusters.primary, i, `raw-${burst}-${n}`)),
+        );
+      }
+      note(`rawBurst${burst}`, median(times));
+    }
+    primary.start();
+    await primary.untilState("active", WAIT_MS);
+    replica.start();
+    note("coldMs", await timed(() => replica.untilState("replicating", WAIT_MS)));
+    note("coldWrites", await metric(replica, WRITES));
+    await replica.kill("SIGKILL");
+    replica.start();
+    note("inSyncMs", await timed(() => replica.untilState("replicating", WAIT_MS)));
+    note("inSyncWrites", await metric(replica, WRITES));
+    const arrivals = new Arrivals(clusters.replica);
+    await arrivals.start();
+    await bursts(pair, arrivals, note);
+    await paced(pair, arrivals, result, note);
+    await broken(pair, arrivals, total, note);
+    await arrivals.stop();
+    note("activeBytes", await metric(primary, "process_resident_memory_bytes"));
+    note("lists", await metric(replica, "argocd_agent_ha_store_lists_total"));
+    note("replicaBytes", await metric(replica, "process_resident_memory_bytes"));
+    return result;
+  } finally {
+    await pair.close();
+  }
+}
+
+type Note = (name: string, value: number) => void;
+
+async function bursts({ clusters, replica }: KubePair, arrivals: Arrivals, note: Note): Promise<void> {
+  for (const burst of BURSTS) {
+    const times: number[] = [];
+    for (let n = 0; n < REPEATS; n++) {
+      const startedAt = performance.now();
+      await raw(clusters.primary, burst, (i) => update(clusters.primary, i, `burst-${burst}-${n}`));
+      times.push(await arrivals.all(burst, `burst-${burst}-${n}`) - startedAt);
+    }
+    note(`burst${burst}`, median(times));
+  }
+  note("held", await metric(replica, "argocd_agent_ha_held_keys"));
+}
+
+/** Lag of single changes while the source writes at a quarter of the raw rate. */
+async function paced(
+  { clusters }: KubePair,
+  arrivals: Arrivals,
+  { rawBurst2000 = 1 }: Figures,
+  note: Note,
+): Promise<void> {
+  const everyMs = rawBurst2000 / 2_000 * 4;
+  const committed = new Map<string, number>();
+  const startedAt = performance.now();
+  const writes: Promise<void>[] = [];
+  for (let n = 0; performance.now() - startedAt < PACED_MS; n++) {
+    const wait = startedAt + n * everyMs - performance.now();
+    if (wait > 0) await delay(wait);
+    const app = n % 2_000;
+    const tag = `paced-${n}`;
+    writes.push(
+      update(clusters.primary, app, tag).then(() => {
+        committed.set(`app-${app} ${tag}`, performance.now());
+      }),
+    );
+  }
+  await Promise.all(writes);
+  await until(
+    () => [...committed.keys()].every((key) => arrivals.seen.has(key)),
+    10_000,
+    () => "paced changes are missing on the replica",
+    50,
+  );
+  const lags = [...committed].map(([key, at]) => Math.max(0, (arrivals.seen.get(key) ?? Infinity) - at))
+    .sort((a, b) => a - b);
+  note("lagChanges", lags.length);
+  note("lagP50", lags[Math.floor(lags.length * 0.5)] ?? NaN);
+  note("lagP99", lags[Math.floor(lags.length * 0.99)] ?? NaN);
+}
+
+/** The link is broken for `BREAK_MS` while 1 % of everything changes. */
+async function broken(
+  { clusters, link, replica }: KubePair,
+  arrivals: Arrivals,
+  total: number,
+  note: Note,
+): Promise<void> {
+  const changed = Math.ceil(total / 100);
+  const writesBefore = await metric(replica, WRITES);
+  link.mode = "refuse";
+  link.cut();
+  await replica.untilState("disconnected", WAIT_MS);
+  await raw(clusters.primary, changed, (n) => update(clusters.primary, n, "broken"));
+  await delay(BREAK_MS);
+  const bytesBefore = link.bytes;
+  link.mode = "pass";
+  const startedAt = performance.now();
+  note("reconnectMs", await arrivals.all(changed, "broken") - startedAt);
+  note("reconnectBytes", link.bytes - bytesBefore);
+  note("reconnectWrites", await metric(replica, WRITES) - writesBefore);
+  note("reconnectChanged", changed);
+}
+
+if (import.meta.main) {
+  for (const total of Deno.args.map(Number)) await figures(total, console.log);
+}

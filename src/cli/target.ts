@@ -1,0 +1,79 @@
+/**
+ * Which principal a command is for: the address given with -a; else the principal's pod, through the API server of the
+ * kubeconfig's context, as the peer's CLI does; where there is no kubeconfig (in the pod itself, on bare metal) this host's
+ * loopback.
+ */
+import type { Client } from "../grpc/dial.ts";
+import { DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
+import type { Arguments } from "./arguments.ts";
+import { CommandError } from "./output.ts";
+
+/** The options that name a principal; give them to `parse`. */
+export const TARGET_OPTIONS: Record<string, string> = {
+  address: "",
+  kubeconfig: "",
+  "principal-context": "",
+  "principal-namespace": "",
+};
+export const TARGET_USAGE =
+  "[-a HOST:PORT | --kubeconfig FILE --principal-context CONTEXT --principal-namespace NAMESPACE]";
+
+/** The peer serves HAAdmin in its pod on this port, and so do we by default. */
+const POD_PORT = 8405;
+
+/** Runs `use` with a client of the principal; `address` is what messages call it. */
+export async function withTarget<T>(
+  options: Arguments,
+  use: (client: Client, address: string) => Promise<T>,
+): Promise<T> {
+  const given = options.string("address");
+  const kubeconfig = given === "" ? kubeconfigOf(options) : "";
+  if (kubeconfig === "") return await withLoopback(given, options, use);
+  const { forwardToPrincipal } = await import("../store/kubernetes_forward.ts");
+  const forward = await forwardToPrincipal({
+    kubeconfig,
+    context: options.string("principal-context") || (Deno.env.get("ARGOCD_AGENT_PRINCIPAL_CONTEXT") ?? ""),
+    namespace: options.string("principal-namespace") ||
+      (Deno.env.get("ARGOCD_AGENT_PRINCIPAL_NAMESPACE") || "argocd"),
+    port: POD_PORT,
+  }).catch((error) => {
+    throw new CommandError((error as Error).message);
+  });
+  try {
+    return await withAdmin(forward.address, (client) => use(client, forward.target));
+  } catch (error) {
+    if (forward.problem() === "") throw error;
+    throw new CommandError(
+      `cannot forward a port to ${forward.target}: ${forward.problem()}; is the principal started with --ha-enabled there, ` +
+        "and may you create pods/portforward? Or give -a HOST:PORT",
+    );
+  } finally {
+    forward.close();
+  }
+}
+
+async function withLoopback<T>(
+  given: string,
+  options: Arguments,
+  use: (client: Client, address: string) => Promise<T>,
+): Promise<T> {
+  if (given === "" && options.string("principal-context") !== "") {
+    throw new CommandError(
+      "--principal-context needs a kubeconfig: give --kubeconfig FILE, set KUBECONFIG, or give -a HOST:PORT",
+    );
+  }
+  const address = given || DEFAULT_ADDRESS;
+  return await withAdmin(address, (client) => use(client, address));
+}
+
+/** The first that exists of --kubeconfig, $KUBECONFIG and ~/.kube/config; empty: none. */
+function kubeconfigOf(options: Arguments): string {
+  const named = options.string("kubeconfig") || (Deno.env.get("KUBECONFIG") ?? "").split(":").find(Boolean);
+  if (named) return named;
+  const usual = `${Deno.env.get("HOME") ?? ""}/.kube/config`;
+  try {
+    return Deno.statSync(usual).isFile ? usual : "";
+  } catch {
+    return "";
+  }
+}
