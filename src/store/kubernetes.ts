@@ -56,6 +56,8 @@ export class KubernetesStore implements Store {
     this.#writer = new KubeWriter(this.#api, this.#cache, {
       concurrency: options.writeConcurrency,
       createNamespaces: options.createNamespaces,
+      covers: (kind, namespace) =>
+        this.#informers.some((informer) => informer.what.kind === kind && informer.covers(namespace)),
     });
     const { namespace, labelSelector } = options;
     this.#admits = (candidate) => candidate === namespace || options.admits(candidate);

@@ -1,10 +1,22 @@
 /**
- * Where a cluster is and how we prove who we are: a kubeconfig's context, or the pod's service account. client-node reads
- * the files and runs its authenticators (client certificate, token, rotating token file, exec plugin, OIDC); what they
- * say is handed on as plain strings, so that any transport can use it.
+ * Where a cluster is and how we prove who we are: a kubeconfig's context, or the pod's service account.
+ *
+ * Of client-node only the parts that do this are loaded, by their own modules: the kubeconfig's types and the authenticators
+ * (rotating token file, exec plugin). Its index would bring every generated model of the Kubernetes API into memory: 85 MB and
+ * half of the time in garbage collection (docs/benchmarks.md). Legacy `auth-provider` plugins (OIDC, gcp, azure) still load it.
  */
-import { KubeConfig } from "@kubernetes/client-node";
+import {
+  type Cluster,
+  type Context,
+  newClusters,
+  newContexts,
+  newUsers,
+  type User,
+} from "@kubernetes/client-node/dist/config_types.js";
+import { ExecAuth } from "@kubernetes/client-node/dist/exec_auth.js";
+import { FileAuth } from "@kubernetes/client-node/dist/file_auth.js";
 import { parse } from "yaml";
+import { reasonOf } from "../runtime/reason.ts";
 import { StoreError } from "./port.ts";
 
 /** How to reach a cluster. */
@@ -26,116 +38,161 @@ export interface Credentials {
   headers: Record<string, string>;
 }
 
-/** Whether this process runs in a pod that has a service account. */
-export function inCluster(env: (name: string) => string | undefined): boolean {
-  return (env("KUBERNETES_SERVICE_HOST") ?? "") !== "" && (env("KUBERNETES_SERVICE_PORT") ?? "") !== "";
-}
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** One cluster, as one user. */
 export class Access {
+  readonly #authenticators = [new ExecAuth(), new FileAuth()];
+
   private constructor(
-    readonly config: KubeConfig,
-    /** `https://host:port`, without a slash at the end. */
-    readonly server: string,
-    /** The namespace that the context or the pod names; empty: none. */
-    readonly namespace: string,
-    /** A forward proxy that the kubeconfig names; empty: none. */
-    readonly proxyUrl: string,
+    private readonly cluster: Cluster,
+    private readonly user: User,
+    /** The kubeconfig's name for this cluster and user. */
+    readonly context: string,
+    private readonly source: AccessOptions,
   ) {}
 
+  /** `https://host:port`, without a slash at the end. */
+  get server(): string {
+    return this.cluster.server.replace(/\/+$/, "");
+  }
+
+  /** A forward proxy that the kubeconfig names; empty: none. */
+  get proxyUrl(): string {
+    return this.cluster.proxyUrl ?? "";
+  }
+
   /** Reads the configuration. @throws StoreError that names the file, the context and what is wrong */
-  static load({ kubeconfig, context, serviceAccountRoot = "" }: AccessOptions): Access {
-    const config = kubeconfig === "" ? fromPod(serviceAccountRoot) : fromFile(kubeconfig);
-    if (context !== "") {
-      const names = config.getContexts().map(({ name }) => name);
-      if (!names.includes(context)) {
-        throw new StoreError(
-          "invalid",
-          `--kubecontext "${context}" is not in "${kubeconfig}"; it has: ${names.join(", ") || "no context"}`,
-        );
-      }
-      config.setCurrentContext(context);
-    }
-    const cluster = config.getCurrentCluster();
-    if (!cluster || !config.getCurrentUser()) {
-      throw new StoreError(
-        "invalid",
-        `kubeconfig "${kubeconfig}": the context "${
-          config.getCurrentContext() ?? ""
-        }" names no cluster or no user; ` +
-          "choose one with --kubecontext",
-      );
-    }
-    for (
-      const [field, given] of [["tls-server-name", cluster.tlsServerName], [
-        "insecure-skip-tls-verify",
-        cluster.skipTLSVerify,
-      ]]
-    ) {
+  static load(options: AccessOptions): Access {
+    return options.kubeconfig === "" ? fromPod(options, Access.#of) : fromFile(options, Access.#of);
+  }
+
+  static #of(cluster: Cluster, user: User, context: string, source: AccessOptions): Access {
+    const unsupported = [["tls-server-name", cluster.tlsServerName], [
+      "insecure-skip-tls-verify",
+      cluster.skipTLSVerify,
+    ]];
+    for (const [field, given] of unsupported) {
       if (!given) continue;
       throw new StoreError(
         "invalid",
-        `kubeconfig "${kubeconfig}": ${field} is not supported; use an address that the API server's certificate names, ` +
-          "and certificate-authority for a CA of your own",
+        `kubeconfig "${source.kubeconfig}": ${field} is not supported; use an address that the API server's certificate ` +
+          "names, and certificate-authority for a CA of your own",
       );
     }
-    const namespace = config.getContextObject(config.getCurrentContext())?.namespace ?? "";
-    return new Access(config, cluster.server.replace(/\/+$/, ""), namespace, cluster.proxyUrl ?? "");
+    return new Access(cluster, user, context, source);
   }
 
   /** What to connect with now; token files are read again and exec plugins run when what they gave expires. */
   async credentials(): Promise<Credentials> {
-    const options: Parameters<KubeConfig["applyToHTTPSOptions"]>[0] = {};
+    const { cluster, user } = this;
+    const options: { headers: Record<string, string>; cert?: unknown; key?: unknown } = { headers: {} };
     try {
-      await this.config.applyToHTTPSOptions(options);
+      const authenticator = this.#authenticators.find((candidate) => candidate.isAuthProvider(user));
+      if (authenticator) await authenticator.applyAuthentication(user, options as never);
+      else if (user.authProvider) await this.#legacy(options);
+      if (user.token) options.headers["Authorization"] = `Bearer ${user.token}`;
+      if (user.username) {
+        options.headers["Authorization"] = `Basic ${btoa(`${user.username}:${user.password ?? ""}`)}`;
+      }
+      if (user.impersonateUser) options.headers["Impersonate-User"] = user.impersonateUser;
+      return {
+        ca: pem(cluster.caFile, cluster.caData),
+        cert: options.cert ? String(options.cert) : pem(user.certFile, user.certData),
+        key: options.key ? String(options.key) : pem(user.keyFile, user.keyData),
+        headers: Object.fromEntries(
+          Object.entries(options.headers).map(([name, value]) => [name, value.trim()]),
+        ),
+      };
     } catch (error) {
-      throw new StoreError(
-        "unavailable",
-        `cannot get credentials for ${this.server}: ${(error as Error).message}`,
-      );
+      throw new StoreError("unavailable", `cannot get credentials for ${this.server}: ${reasonOf(error)}`);
     }
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(options.headers ?? {})) headers[name] = String(value).trim();
-    if (options.auth) headers["Authorization"] = `Basic ${btoa(options.auth)}`;
-    return { ca: text(options.ca), cert: text(options.cert), key: text(options.key), headers };
+  }
+
+  /** client-node's own view of the same context, for what needs all of it: legacy plugins, port forwarding. */
+  async kubeConfig() {
+    const { KubeConfig } = await import("@kubernetes/client-node");
+    const config = new KubeConfig();
+    config.loadFromOptions({
+      clusters: [this.cluster],
+      users: [this.user],
+      contexts: [{ name: "this", cluster: this.cluster.name, user: this.user.name }],
+      currentContext: "this",
+    });
+    return config;
+  }
+
+  async #legacy(options: { headers: Record<string, string> }): Promise<void> {
+    await (await this.kubeConfig()).applyToHTTPSOptions(options as never);
   }
 }
 
-function fromPod(root: string): KubeConfig {
-  if (!inCluster((name) => Deno.env.get(name))) {
+type Make = (cluster: Cluster, user: User, context: string, source: AccessOptions) => Access;
+
+function fromPod(options: AccessOptions, make: Make): Access {
+  const host = Deno.env.get("KUBERNETES_SERVICE_HOST") ?? "";
+  const port = Deno.env.get("KUBERNETES_SERVICE_PORT") ?? "443";
+  if (host === "") {
     throw new StoreError("invalid", "not in a cluster: give --kubeconfig FILE, or --store sqlite:FILE");
   }
-  const config = new KubeConfig();
-  config.loadFromCluster(root);
-  return config;
+  const root = `${options.serviceAccountRoot ?? ""}${SERVICE_ACCOUNT}`;
+  const server = `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const cluster = { name: "in-cluster", caFile: `${root}/ca.crt`, server, skipTLSVerify: false };
+  return make(cluster, tokenFileUser("service account", `${root}/token`), "in-cluster", options);
 }
 
-function fromFile(path: string): KubeConfig {
-  const config = new KubeConfig();
+function fromFile(options: AccessOptions, make: Make): Access {
+  const path = options.kubeconfig;
+  let clusters: Cluster[], users: User[], contexts: Context[], current: string;
   try {
-    config.loadFromFile(path);
-    followTokenFiles(config, path);
+    const file = parse(Deno.readTextFileSync(path)) as Record<string, never> & { users?: never[] };
+    clusters = newClusters(file["clusters"] ?? []);
+    users = newUsers(file.users ?? []).map((user) => followTokenFile(user, file.users ?? []));
+    contexts = newContexts(file["contexts"] ?? []);
+    current = String(file["current-context"] ?? "");
   } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound ? "no such file" : (error as Error).message;
-    throw new StoreError("invalid", `kubeconfig "${path}" cannot be read: ${reason}`);
+    throw new StoreError("invalid", `kubeconfig "${path}" cannot be read: ${reasonOf(error)}`);
   }
-  return config;
+  const wanted = options.context || current;
+  const context = contexts.find(({ name }) => name === wanted);
+  if (!context) {
+    const names = contexts.map(({ name }) => name).join(", ") || "no context";
+    throw new StoreError("invalid", `--kubecontext "${wanted}" is not in "${path}"; it has: ${names}`);
+  }
+  const cluster = clusters.find(({ name }) => name === context.cluster);
+  const user = users.find(({ name }) => name === context.user);
+  if (!cluster || !user) {
+    const missing = cluster ? `user "${context.user}"` : `cluster "${context.cluster}"`;
+    throw new StoreError(
+      "invalid",
+      `kubeconfig "${path}": context "${wanted}" names ${missing}, which is not in the file`,
+    );
+  }
+  const folder = path.replace(/[^/]*$/, "");
+  const absolute = (file?: string) => file && !file.startsWith("/") ? `${folder}${file}` : file;
+  return make(
+    withFiles(cluster, { caFile: absolute(cluster.caFile) }),
+    withFiles(user, { certFile: absolute(user.certFile), keyFile: absolute(user.keyFile) }),
+    wanted,
+    options,
+  );
 }
 
 /** client-node reads a user's `tokenFile` once; as an authenticator it is read again every minute, as client-go does. */
-function followTokenFiles(config: KubeConfig, path: string): void {
-  const users =
-    (parse(Deno.readTextFileSync(path)) as { users?: { name: string; user?: { tokenFile?: string } }[] })
-      .users;
-  config.users = config.users.map((user) => {
-    const tokenFile = users?.find(({ name }) => name === user.name)?.user?.tokenFile;
-    if (!tokenFile) return user;
-    const { token: _, ...rest } = user;
-    return { ...rest, authProvider: { name: "tokenFile", config: { tokenFile } } };
-  });
+function followTokenFile(user: User, users: { name: string; user?: { tokenFile?: string } }[]): User {
+  const tokenFile = users.find(({ name }) => name === user.name)?.user?.tokenFile;
+  return tokenFile ? tokenFileUser(user.name, tokenFile) : user;
 }
 
-function text(part: unknown): string {
-  if (Array.isArray(part)) return part.map(text).join("\n");
-  return part === undefined || part === null ? "" : String(part);
+function tokenFileUser(name: string, tokenFile: string): User {
+  return { name, authProvider: { name: "tokenFile", config: { tokenFile } } };
+}
+
+function withFiles<T extends object>(value: T, files: Partial<Record<keyof T, string | undefined>>): T {
+  return { ...value, ...Object.fromEntries(Object.entries(files).filter(([, file]) => file)) };
+}
+
+function pem(file: string | undefined, base64: string | undefined): string {
+  if (file) return Deno.readTextFileSync(file);
+  return base64 ? new TextDecoder().decode(Uint8Array.fromBase64(base64)) : "";
 }

@@ -16,8 +16,7 @@ import type { Transport } from "./kubernetes_transport.ts";
 
 /** A kind of resource as this API server serves it. */
 export interface Resource {
-  group: string;
-  version: string;
+  apiVersion: string;
   kind: string;
   plural: string;
   /** Whether `status` is written through `/status` only. */
@@ -64,18 +63,12 @@ export class ApiFailure extends Error {
   }
 }
 
-const FIELD_MANAGER = "argocd-agent-ha";
+const MANAGED = "fieldManager=argocd-agent-ha";
 
 export class KubeApi {
-  readonly #objects: CustomObjectsApi;
   readonly #resources = new Map<string, Promise<Resource[]>>();
 
-  constructor(readonly transport: Transport) {
-    this.#objects = new CustomObjectsApi(createConfiguration({
-      baseServer: new ServerConfiguration(transport.server, {}),
-      httpApi: transport.library,
-    }));
-  }
+  constructor(readonly transport: Transport) {}
 
   /** How a kind is served. @throws ApiFailure 404 when its CRD is not installed */
   async resource(apiVersion: string, kind: string): Promise<Resource> {
@@ -96,25 +89,14 @@ export class KubeApi {
   }
 
   async list(resource: Resource, selection: Selection, limit: number, next: string): Promise<Page> {
-    const { group, version, plural } = resource;
-    const query = {
-      group,
-      version,
-      limit,
-      ...(selection.labelSelector ? { labelSelector: selection.labelSelector } : {}),
-      ...(next ? { _continue: next } : {}),
-    };
-    const { items, metadata } = await this.#call(
-      `list ${plural}`,
-      () =>
-        selection.namespace
-          ? this.#objects.listNamespacedCustomObject({ ...query, plural, namespace: selection.namespace })
-          : this.#objects.listCustomObjectForAllNamespaces({ ...query, resourcePlural: plural }),
-    );
+    const path = `${collection(resource, selection.namespace)}?${
+      query({ limit: String(limit), labelSelector: selection.labelSelector, continue: next })
+    }`;
+    const { items, metadata } = await this.#call<List>(`list ${resource.plural}`, "GET", path);
     // Items of a list of a core kind come without apiVersion and kind.
-    const type = { apiVersion: group === "core" ? version : `${group}/${version}`, kind: resource.kind };
+    const { apiVersion, kind } = resource;
     return {
-      items: (items as ApiObject[]).map((item) => ({ ...type, ...item })),
+      items: items.map((item) => ({ ...item, apiVersion, kind })),
       resourceVersion: metadata.resourceVersion,
       next: metadata.continue ?? "",
     };
@@ -123,73 +105,64 @@ export class KubeApi {
   /** The object, or undefined. */
   async get(resource: Resource, namespace: string, name: string): Promise<StoredObject | undefined> {
     try {
-      const { group, version, plural } = resource;
-      return await this.#call(
-        `get ${plural}`,
-        () => this.#objects.getNamespacedCustomObject({ group, version, plural, namespace, name }),
-      );
+      return await this.#call(`get ${resource.plural}`, "GET", `${collection(resource, namespace)}/${name}`);
     } catch (error) {
       if (error instanceof ApiFailure && error.status === 404) return undefined;
       throw error;
     }
   }
 
-  create({ group, version, plural }: Resource, body: ApiObject): Promise<StoredObject> {
-    const namespace = body.metadata.namespace as string;
-    const request = { group, version, plural, namespace, body, fieldManager: FIELD_MANAGER };
-    return this.#call(`create ${plural}`, () => this.#objects.createNamespacedCustomObject(request));
+  create(resource: Resource, object: ApiObject): Promise<StoredObject> {
+    const path = `${collection(resource, object.metadata.namespace ?? "")}?${MANAGED}`;
+    return this.#call(`create ${resource.plural}`, "POST", path, object);
   }
 
   /** Replaces the object; `metadata.resourceVersion` says which state of it. */
-  replace({ group, version, plural }: Resource, body: ApiObject): Promise<StoredObject> {
-    const { name, namespace = "" } = body.metadata;
-    const request = { group, version, plural, namespace, name, body, fieldManager: FIELD_MANAGER };
-    return this.#call(`update ${plural}`, () => this.#objects.replaceNamespacedCustomObject(request));
+  replace(resource: Resource, object: ApiObject): Promise<StoredObject> {
+    const { name, namespace = "" } = object.metadata;
+    return this.#call(
+      `update ${resource.plural}`,
+      "PUT",
+      `${collection(resource, namespace)}/${name}?${MANAGED}`,
+      object,
+    );
   }
 
   /** Applies a JSON patch (RFC 6902) to the object, or to its status where that is a subresource. */
   patch(
-    { group, version, plural, statusSubresource }: Resource,
+    resource: Resource,
     namespace: string,
     name: string,
     part: "object" | "status",
-    body: Record<string, unknown>[],
+    patch: Record<string, unknown>[],
   ): Promise<StoredObject> {
-    const request = { group, version, plural, namespace, name, body, fieldManager: FIELD_MANAGER };
-    return this.#call(
-      `patch ${plural}`,
-      () =>
-        part === "status" && statusSubresource
-          ? this.#objects.patchNamespacedCustomObjectStatus(request)
-          : this.#objects.patchNamespacedCustomObject(request),
-    );
+    const subresource = part === "status" && resource.statusSubresource ? "/status" : "";
+    const path = `${collection(resource, namespace)}/${name}${subresource}?${MANAGED}`;
+    return this.#call(`patch ${resource.plural}`, "PATCH", path, patch, "application/json-patch+json");
   }
 
   /** Asks for the deletion; the object may stay until its finalizers are gone. */
   async delete(
-    { group, version, plural }: Resource,
+    resource: Resource,
     namespace: string,
     name: string,
     propagationPolicy: "Orphan" | "Background",
     resourceVersion?: string,
   ): Promise<void> {
-    const body = { propagationPolicy, ...(resourceVersion ? { preconditions: { resourceVersion } } : {}) };
-    const request = { group, version, plural, namespace, name, body };
-    await this.#call(`delete ${plural}`, () => this.#objects.deleteNamespacedCustomObject(request));
+    const options = { propagationPolicy, ...(resourceVersion ? { preconditions: { resourceVersion } } : {}) };
+    await this.#call(
+      `delete ${resource.plural}`,
+      "DELETE",
+      `${collection(resource, namespace)}/${name}`,
+      options,
+    );
   }
 
   /** Creates a namespace; one that exists is left as it is. */
   async createNamespace(name: string, labels: Record<string, string>): Promise<void> {
-    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
+    const object = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels } };
     try {
-      const request = {
-        group: "core",
-        version: "v1",
-        plural: "namespaces",
-        body,
-        fieldManager: FIELD_MANAGER,
-      };
-      await this.#call("create namespaces", () => this.#objects.createClusterCustomObject(request));
+      await this.#call("create namespaces", "POST", `/api/v1/namespaces?${MANAGED}`, object);
     } catch (error) {
       if (!(error instanceof ApiFailure && error.reason === "AlreadyExists")) throw error;
     }
@@ -203,23 +176,21 @@ export class KubeApi {
     timeoutSeconds: number,
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent> {
-    const { group, version, plural } = resource;
-    const base = group === "core" ? `/api/${version}` : `/apis/${group}/${version}`;
-    const path = selection.namespace
-      ? `${base}/namespaces/${selection.namespace}/${plural}`
-      : `${base}/${plural}`;
-    const query = new URLSearchParams({
-      watch: "1",
-      allowWatchBookmarks: "true",
-      resourceVersion,
-      timeoutSeconds: String(timeoutSeconds),
-      ...(selection.labelSelector ? { labelSelector: selection.labelSelector } : {}),
-    });
-    const response = await this.transport.fetch(`${path}?${query}`, { signal }).catch((error) => {
+    const { plural } = resource;
+    const path = `${collection(resource, selection.namespace)}?${
+      query({
+        watch: "1",
+        allowWatchBookmarks: "true",
+        resourceVersion,
+        timeoutSeconds: String(timeoutSeconds),
+        labelSelector: selection.labelSelector,
+      })
+    }`;
+    const response = await this.transport.fetch(path, { signal }).catch((error) => {
       throw failureOf(`watch ${plural}`, error);
     });
     if (!response.ok) {
-      throw failure(`watch ${plural}`, response.status, await response.text(), headersOf(response));
+      throw failure(`watch ${plural}`, response.status, await response.text(), response.headers);
     }
     const lines = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
       .getReader();
@@ -232,7 +203,7 @@ export class KubeApi {
         const { value: line, done } = await lines.read();
         if (done || signal.aborted) return;
         const event = JSON.parse(line) as { type: WatchEvent["type"] | "ERROR"; object: ApiObject };
-        if (event.type === "ERROR") throw failure(`watch ${plural}`, Number(event.object["code"]), line, {});
+        if (event.type === "ERROR") throw failure(`watch ${plural}`, Number(event.object["code"]), line);
         yield { type: event.type, object: event.object };
       }
     } catch (error) {
@@ -246,14 +217,11 @@ export class KubeApi {
   #served(apiVersion: string): Promise<Resource[]> {
     const known = this.#resources.get(apiVersion);
     if (known) return known;
-    const [group = "", version = ""] = apiVersion.includes("/")
-      ? apiVersion.split("/")
-      : ["core", apiVersion];
-    const asked = this.#call(`look up ${apiVersion}`, () => this.#objects.getAPIResources({ group, version }))
+    const asked = this.#call<Discovery>(`look up ${apiVersion}`, "GET", root(apiVersion))
       .then(({ resources }) => {
         const names = new Set(resources.map(({ name }) => name));
         return resources.filter(({ name }) => !name.includes("/")).map(({ name, kind }) => (
-          { group, version, kind, plural: name, statusSubresource: names.has(`${name}/status`) }
+          { apiVersion, kind, plural: name, statusSubresource: names.has(`${name}/status`) }
         ));
       })
       .catch((error) => {
@@ -265,24 +233,47 @@ export class KubeApi {
     return asked;
   }
 
-  // deno-lint-ignore no-explicit-any
-  async #call<T = any>(action: string, ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!(error instanceof ApiException)) throw failureOf(action, error);
-      const body = typeof error.body === "string" ? error.body : JSON.stringify(error.body ?? "");
-      throw failure(action, error.code, body, error.headers);
-    }
+  async #call<T>(
+    action: string,
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType?: string,
+  ): Promise<T> {
+    const answer = await this.transport.send(method, path, body, contentType).catch((error) => {
+      throw failureOf(action, error);
+    });
+    if (answer.status >= 300) throw failure(action, answer.status, answer.text, answer.headers);
+    return JSON.parse(answer.text);
   }
 }
 
-function headersOf(response: Response): Record<string, string> {
-  return Object.fromEntries(response.headers);
+interface List {
+  items: ApiObject[];
+  metadata: { resourceVersion: string; continue?: string };
+}
+
+interface Discovery {
+  resources: { name: string; kind: string }[];
+}
+
+/** The path of a group and version: the core group has none in its own. */
+function root(apiVersion: string): string {
+  return apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+}
+
+function collection({ apiVersion, plural }: Resource, namespace: string): string {
+  return namespace
+    ? `${root(apiVersion)}/namespaces/${namespace}/${plural}`
+    : `${root(apiVersion)}/${plural}`;
+}
+
+function query(parameters: Record<string, string>): URLSearchParams {
+  return new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== ""));
 }
 
 /** What an API server's `Status` says. */
-function failure(action: string, code: number, body: string, headers: Record<string, string>): ApiFailure {
+function failure(action: string, code: number, body: string, headers?: Headers): ApiFailure {
   let status: { message?: string; reason?: string; details?: { kind?: string; retryAfterSeconds?: number } } =
     {};
   try {
@@ -291,7 +282,7 @@ function failure(action: string, code: number, body: string, headers: Record<str
   } catch {
     status = { message: body.slice(0, 500) };
   }
-  const seconds = Number(headers["retry-after"] ?? status.details?.retryAfterSeconds ?? 0);
+  const seconds = Number(headers?.get("retry-after") ?? status.details?.retryAfterSeconds ?? 0);
   const words = (status.message ?? "").slice(0, 2_000) || "no explanation";
   return new ApiFailure(
     code,

@@ -4,7 +4,6 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
-import { PortForward } from "@kubernetes/client-node";
 import type { ApiObject } from "../resources/object.ts";
 import { isRecord } from "../resources/object.ts";
 import { Access, type AccessOptions } from "./kubernetes_access.ts";
@@ -30,9 +29,10 @@ export async function forwardToPrincipal(
   options: AccessOptions & { namespace: string; port: number },
 ): Promise<Forward> {
   const access = Access.load(options);
-  const context = `context "${access.config.getCurrentContext()}"`;
+  const context = `context "${access.context}"`;
   const pod = await principalPod(access, options.namespace, context);
-  const forward = new PortForward(access.config);
+  const { PortForward } = await import("@kubernetes/client-node");
+  const forward = new PortForward(await access.kubeConfig());
   let problem = "";
   const server = createServer((socket: Socket) => {
     const errors = new PassThrough();

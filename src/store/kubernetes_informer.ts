@@ -18,7 +18,7 @@ const PAGE = 500;
 const WATCH_SECONDS = 300;
 /** The API server sends a bookmark about every minute: a watch silent for longer is dead. */
 const SILENCE_MS = 90_000;
-/** A watch that ends sooner than this has not worked. */
+/** A watch that ends sooner than this and told nothing has not worked. */
 const SHORT_WATCH_MS = 1_000;
 
 /** What an informer watches. */
@@ -51,6 +51,13 @@ export class Informer {
     return this.#synced.promise;
   }
 
+  /** Whether this informer watches, and tells whatever is written in a namespace: no selector can hide it. */
+  covers(namespace: string): boolean {
+    const { namespace: own, labelSelector } = this.what;
+    return this.#lists > 0 && labelSelector === "" && (own === "" || own === namespace) &&
+      this.admits(namespace);
+  }
+
   /** Full listings made. */
   get lists(): number {
     return this.#lists;
@@ -70,8 +77,8 @@ export class Informer {
         if (this.#version === "") await this.#list(signal);
         this.#problem = "";
         this.#synced.resolve();
-        await this.#watch(signal);
-        failures = performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
+        const told = await this.#watch(signal);
+        failures = told === 0 && performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
       } catch (error) {
         if (signal.aborted) return;
         failures = performance.now() - startedAt > SILENCE_MS ? 1 : failures + 1;
@@ -116,7 +123,8 @@ export class Informer {
     this.#lists++;
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
+  /** How many events came. An API server under load ends watches that it finds slow: what came is kept, and one goes on at once. */
+  async #watch(signal: AbortSignal): Promise<number> {
     const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
     const ending = new AbortController();
     const end = () => ending.abort(signal.reason);
@@ -125,6 +133,7 @@ export class Informer {
     const silent = () =>
       ending.abort(new ApiFailure(0, `the watch of ${resource.plural} was silent for ${silenceMs} ms`));
     let timer = setTimeout(silent, silenceMs);
+    let told = 0;
     const seconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
     try {
       for await (
@@ -132,6 +141,7 @@ export class Informer {
       ) {
         clearTimeout(timer);
         timer = setTimeout(silent, silenceMs);
+        told++;
         const version = object.metadata.resourceVersion ?? "";
         if (type !== "BOOKMARK" && this.admits(object.metadata.namespace ?? "")) {
           if (type === "DELETED") this.cache.remove(keyOfObject(object), version);
@@ -139,7 +149,7 @@ export class Informer {
         }
         if (version !== "") this.#version = version;
       }
-      if (!ending.signal.aborted || signal.aborted) return;
+      if (!ending.signal.aborted || signal.aborted) return told;
       this.api.transport.renew();
       throw ending.signal.reason;
     } finally {

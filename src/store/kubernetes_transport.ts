@@ -18,6 +18,13 @@ const CREDENTIALS_MS = 10_000;
 /** A request that is not answered by then has failed; whether it was carried out is not known. */
 const REQUEST_MS = 30_000;
 
+/** An answer, read to its end. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
 export class Transport {
   #client: Deno.HttpClient | undefined;
   #credentials: Credentials | undefined;
@@ -32,16 +39,41 @@ export class Transport {
   /** Sends one request. The answer's body is not read yet. */
   async fetch(path: string, init: RequestInit): Promise<Response> {
     const { headers } = await this.#current();
-    const url = path.startsWith("/") ? this.access.server + path : path;
     const client = this.#client as Deno.HttpClient;
-    const response = await fetch(url, { ...init, client, headers: { ...headers, ...init.headers } });
+    const response = await fetch(this.access.server + path, {
+      ...init,
+      client,
+      headers: { ...headers, ...init.headers },
+    });
     if (response.status === 401) this.#readAtMs = 0;
     return response;
   }
 
-  /** client-node's API speaks through this. */
-  get library(): HttpLibrary {
-    return wrapHttpLibrary({ send: (request) => this.#send(request) });
+  /** Sends one request and reads its answer. @throws DOMException TimeoutError after `requestMs`; it may have been carried out */
+  async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = "application/json",
+  ): Promise<Answer> {
+    const late = Promise.withResolvers<never>();
+    const ending = new AbortController();
+    const timer = setTimeout(() => {
+      late.reject(new DOMException(`no answer within ${this.requestMs} ms`, "TimeoutError"));
+      ending.abort();
+      this.renew();
+    }, this.requestMs);
+    const init = {
+      method,
+      signal: ending.signal,
+      headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": contentType }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    };
+    try {
+      return await Promise.race([this.#exchange(path, init), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Requests from now on use a new connection. */
@@ -54,35 +86,9 @@ export class Transport {
     this.renew();
   }
 
-  async #send(request: RequestContext): Promise<ResponseContext> {
-    const late = Promise.withResolvers<never>();
-    const ending = new AbortController();
-    const timer = setTimeout(() => {
-      late.reject(new DOMException(`no answer within ${this.requestMs} ms`, "TimeoutError"));
-      ending.abort();
-      this.renew();
-    }, this.requestMs);
-    try {
-      return await Promise.race([this.#exchange(request, ending.signal), late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #exchange(request: RequestContext, signal: AbortSignal): Promise<ResponseContext> {
-    const body = request.getBody();
-    const response = await this.fetch(withoutCoreGroup(request.getUrl()), {
-      method: request.getHttpMethod(),
-      headers: request.getHeaders(),
-      signal,
-      ...(body === undefined ? {} : { body: body as string }),
-    });
-    const text = await response.text();
-    return new ResponseContext(response.status, Object.fromEntries(response.headers), {
-      text: () => Promise.resolve(text),
-      binary: () => Promise.reject(new Error("not used")),
-      stream: () => null,
-    });
+  async #exchange(path: string, init: RequestInit): Promise<Answer> {
+    const response = await this.fetch(path, init);
+    return { status: response.status, headers: response.headers, text: await response.text() };
   }
 
   async #current(): Promise<Credentials> {
@@ -106,12 +112,4 @@ export class Transport {
       poolMaxIdlePerHost: 1,
     });
   }
-}
-
-/**
- * client-node's API for custom resources serves every kind alike and leaves their JSON as it is; only the core group has
- * no name in the path (`/api/v1`, not `/apis/core/v1`).
- */
-function withoutCoreGroup(url: string): string {
-  return url.replace(/\/apis\/core\/v1(?=[/?]|$)/, "/api/v1");
 }

@@ -35,6 +35,8 @@ export interface WriterOptions {
   concurrency: number;
   /** Undefined: namespaces are never created. */
   createNamespaces: NamespaceCreation | undefined;
+  /** Whether the informers' copy holds every object of this kind in this namespace. */
+  covers(kind: string, namespace: string): boolean;
 }
 
 /** The metadata that the API server keeps, whatever a write says. */
@@ -136,7 +138,7 @@ export class KubeWriter {
     if (resource.statusSubresource && object["status"] !== undefined) {
       created = await this.#writeStatus(resource, created, object["status"]);
     }
-    return { object: created, changed: true };
+    return this.#written(undefined, created);
   }
 
   async #createNamespace(namespace: string, because: ApiFailure): Promise<void> {
@@ -175,7 +177,8 @@ export class KubeWriter {
 
   #written(before: StoredObject | undefined, after: StoredObject): Written {
     const { managedFields: _, ...metadata } = after.metadata;
-    if (this.cache.has(keyOfObject(after))) this.cache.put(after);
+    // The copy has it before the watch tells: what follows is compared with what is there.
+    if (this.options.covers(after.kind, metadata.namespace)) this.cache.put(after);
     return {
       object: { ...after, metadata } as StoredObject,
       changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion,
