@@ -105,7 +105,11 @@ export class KubeApi {
   /** The object, or undefined. */
   async get(resource: Resource, namespace: string, name: string): Promise<StoredObject | undefined> {
     try {
-      return await this.#call(`get ${resource.plural}`, "GET", `${collection(resource, namespace)}/${name}`);
+      return await this.#object(
+        `get ${resource.plural}`,
+        "GET",
+        `${collection(resource, namespace)}/${name}`,
+      );
     } catch (error) {
       if (error instanceof ApiFailure && error.status === 404) return undefined;
       throw error;
@@ -114,13 +118,13 @@ export class KubeApi {
 
   create(resource: Resource, object: ApiObject): Promise<StoredObject> {
     const path = `${collection(resource, object.metadata.namespace ?? "")}?${MANAGED}`;
-    return this.#call(`create ${resource.plural}`, "POST", path, object);
+    return this.#object(`create ${resource.plural}`, "POST", path, object);
   }
 
   /** Replaces the object; `metadata.resourceVersion` says which state of it. */
   replace(resource: Resource, object: ApiObject): Promise<StoredObject> {
     const { name, namespace = "" } = object.metadata;
-    return this.#call(
+    return this.#object(
       `update ${resource.plural}`,
       "PUT",
       `${collection(resource, namespace)}/${name}?${MANAGED}`,
@@ -128,17 +132,12 @@ export class KubeApi {
     );
   }
 
-  /** Applies a JSON patch (RFC 6902) to the object, or to its status where that is a subresource. */
-  patch(
-    resource: Resource,
-    namespace: string,
-    name: string,
-    part: "object" | "status",
-    patch: Record<string, unknown>[],
-  ): Promise<StoredObject> {
-    const subresource = part === "status" && resource.statusSubresource ? "/status" : "";
+  /** Replaces `status` and nothing else, through its subresource where there is one. */
+  writeStatus(resource: Resource, namespace: string, name: string, status: unknown): Promise<StoredObject> {
+    const subresource = resource.statusSubresource ? "/status" : "";
     const path = `${collection(resource, namespace)}/${name}${subresource}?${MANAGED}`;
-    return this.#call(`patch ${resource.plural}`, "PATCH", path, patch, "application/json-patch+json");
+    const patch = [{ op: "add", path: "/status", value: status }];
+    return this.#object(`patch ${resource.plural}`, "PATCH", path, patch, "application/json-patch+json");
   }
 
   /** Asks for the deletion; the object may stay until its finalizers are gone. */
@@ -231,6 +230,19 @@ export class KubeApi {
       });
     this.#resources.set(apiVersion, asked);
     return asked;
+  }
+
+  /** A request that is answered with an object; who manages which field is of no interest here. */
+  async #object(
+    action: string,
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType?: string,
+  ): Promise<StoredObject> {
+    const object = await this.#call<StoredObject>(action, method, path, body, contentType);
+    delete object.metadata["managedFields"];
+    return object;
   }
 
   async #call<T>(

@@ -171,18 +171,15 @@ export class KubeWriter {
   }
 
   #writeStatus(resource: Resource, { metadata }: StoredObject, status: unknown): Promise<StoredObject> {
-    const patch = [{ op: "add", path: "/status", value: status ?? {} }];
-    return this.#retried(() => this.api.patch(resource, metadata.namespace, metadata.name, "status", patch));
+    return this.#retried(() =>
+      this.api.writeStatus(resource, metadata.namespace, metadata.name, status ?? {})
+    );
   }
 
   #written(before: StoredObject | undefined, after: StoredObject): Written {
-    const { managedFields: _, ...metadata } = after.metadata;
     // The copy has it before the watch tells: what follows is compared with what is there.
-    if (this.options.covers(after.kind, metadata.namespace)) this.cache.put(after);
-    return {
-      object: { ...after, metadata } as StoredObject,
-      changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion,
-    };
+    if (this.options.covers(after.kind, after.metadata.namespace)) this.cache.put(after);
+    return { object: after, changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion };
   }
 
   async #patchStatus(key: Key, status: unknown): Promise<Written> {
@@ -210,17 +207,12 @@ export class KubeWriter {
    */
   async #end(resource: Resource, key: Key, current: StoredObject): Promise<void> {
     const { namespace, name, finalizers = [], resourceVersion } = current.metadata;
-    let version: string | undefined = resourceVersion;
+    let version = resourceVersion;
     try {
       if (finalizers.length > 0) {
-        const patch = [
-          { op: "test", path: "/metadata/resourceVersion", value: resourceVersion },
-          { op: "remove", path: "/metadata/finalizers" },
-        ];
-        const stripped = await this.#retried(() =>
-          this.api.patch(resource, namespace, name, "object", patch)
-        );
-        version = stripped.metadata.resourceVersion;
+        const { finalizers: _, ...metadata } = current.metadata;
+        const freed = await this.#retried(() => this.api.replace(resource, { ...current, metadata }));
+        version = freed.metadata.resourceVersion;
       }
       const propagation = resource.kind === "ApplicationSet" ? "Orphan" : "Background";
       await this.#retried(() => this.api.delete(resource, namespace, name, propagation, version));
