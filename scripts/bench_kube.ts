@@ -59,7 +59,7 @@ function update(cluster: Cluster, n: number, tag: string) {
     "PATCH",
     `${path(object)}/${object.metadata.name}`,
     patch,
-    "application/merge-patch+json",
+    { contentType: "application/merge-patch+json" },
   );
 }
 

@@ -10,6 +10,10 @@ export interface Side {
   peerPort: number;
   /** The flags of its store; default: SQLite in the folder. */
   store?: string[];
+  /** The flags of its certificates; default: files in the folder. */
+  credentials?: string[];
+  /** Its environment beside this process's. */
+  env?: Record<string, string>;
 }
 
 export interface Ports {
@@ -34,12 +38,12 @@ function freeSidePorts(): Ports {
 
 /**
  * A primary and a replica on free ports in one folder, not started yet. `via` may put something in between: it is given
- * the side that is dialled and its port, and returns the port to dial. `stores` are the flags of their stores; default: SQLite.
+ * the side that is dialled and its port, and returns the port to dial. `own` is what a side has of its own, such as another store.
  */
 export function principalPair(
   dir: string,
   via: (side: Side["name"], port: number) => number = (_, port) => port,
-  stores: Partial<Record<Side["name"], string[]>> = {},
+  own: Partial<Record<Side["name"], Partial<Side>>> = {},
 ): Record<Side["name"], PrincipalProcess> {
   const ports = { primary: freeSidePorts(), replica: freeSidePorts() };
   const side = (name: Side["name"], peer: Side["name"]) =>
@@ -48,7 +52,7 @@ export function principalPair(
       dir,
       ports: ports[name],
       peerPort: via(peer, ports[peer].grpc),
-      ...(stores[name] ? { store: stores[name] } : {}),
+      ...own[name],
     });
   return { primary: side("primary", "replica"), replica: side("replica", "primary") };
 }
@@ -83,7 +87,7 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
 }
 
 /** The flags of a side. */
-export function principalArgs({ name, dir, ports, peerPort, store }: Side): string[] {
+export function principalArgs({ name, dir, ports, peerPort, store, credentials }: Side): string[] {
   return [
     "principal",
     "--namespace=argocd",
@@ -94,9 +98,11 @@ export function principalArgs({ name, dir, ports, peerPort, store }: Side): stri
     `--healthz-port=${ports.healthz}`,
     `--metrics-port=${ports.metrics}`,
     "--auth=mtls:CN=([^,]+)",
-    `--tls-cert=${dir}/pki/${name}.crt`,
-    `--tls-key=${dir}/pki/${name}.key`,
-    `--root-ca-path=${dir}/pki/ca.crt`,
+    ...(credentials ?? [
+      `--tls-cert=${dir}/pki/${name}.crt`,
+      `--tls-key=${dir}/pki/${name}.key`,
+      `--root-ca-path=${dir}/pki/ca.crt`,
+    ]),
     "--ha-enabled",
     `--ha-preferred-role=${name}`,
     `--ha-peer-address=127.0.0.1:${peerPort}`,
@@ -129,7 +135,9 @@ export class PrincipalProcess {
 
   start(flags: string[] = []): void {
     const { path, args } = selfCommand([...principalArgs(this.side), ...flags]);
-    this.#child = new Deno.Command(path, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+    const { env = {} } = this.side;
+    this.#child = new Deno.Command(path, { args, env, stdin: "null", stdout: "piped", stderr: "piped" })
+      .spawn();
     this.#output = Promise.all([this.#keep(this.#child.stdout), this.#keep(this.#child.stderr)]);
   }
 

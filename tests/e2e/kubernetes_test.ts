@@ -1,23 +1,217 @@
-/** The pair on two real API servers: what is replicated, what is written, and a failover, end to end. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+/** The pair on two real API servers: what is replicated and what is written, and a failover, end to end. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
-import { SOURCE_UID } from "../../src/resources/object.ts";
-import { clusterMissing } from "../kube/cluster.ts";
+import { type ApiObject, SOURCE_UID, type StoredObject } from "../../src/resources/object.ts";
+import { type Cluster, clusterMissing } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
-import { applyAll, type KubePair, withKubePair } from "../support/kube_pair.ts";
+import { applyAll, KubePair, removeAll, type SideName, withKubePair } from "../support/kube_pair.ts";
 import { runCli } from "../support/processes.ts";
 
 const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
 
+const argo = (namespace: string, plural: string, name: string) =>
+  `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/${plural}/${name}`;
+
+async function get(cluster: Cluster, path: string): Promise<StoredObject | undefined> {
+  const { code, body } = await cluster.request("GET", path);
+  return code === 200 ? body as StoredObject : undefined;
+}
+
+async function metric(pair: KubePair, side: SideName, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${pair[side].side.ports.metrics}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+}
+
+function secret(name: string, labels: Record<string, string>): ApiObject {
+  return {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, namespace: "argocd", labels },
+    data: { name: btoa(name) },
+    type: "Opaque",
+  };
+}
+
+const settings = (name: string): ApiObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace: "argocd" },
+  data: { key: "1" },
+});
+
+for (const [name, definitions] of definitionSets()) {
+  Deno.test({
+    ...options,
+    name: `kubernetes with ${name}: what is replicated, and how; a resync of what agrees writes nothing`,
+    fn: () =>
+      withKubePair(definitions, { flags: ["--ha-replicate-cluster-secrets=all"] }, async (pair) => {
+        const { primary, replica } = pair.clusters;
+        const manual = secret("cluster-manual", { "argocd.argoproj.io/secret-type": "cluster" });
+        const objects = [
+          ...exampleObjects(),
+          manual,
+          settings("argocd-gpg-keys-cm"),
+          settings("argocd-agent-tls-blocklist"),
+        ];
+        await applyAll(primary, [...objects, secret("of-somebody-else", {}), settings("argocd-cm")]);
+        await pair.start();
+        const content = await pair.untilEqual(30_000, objects.length);
+        for (
+          const expected of [
+            "Secret/argocd/cluster-manual",
+            "ConfigMap/argocd/argocd-gpg-keys-cm",
+            "ConfigMap/argocd/argocd-agent-tls-blocklist",
+          ]
+        ) {
+          assert(content.has(expected), `${expected} is not replicated`);
+        }
+        assertEquals(await get(replica, "/api/v1/namespaces/argocd/secrets/of-somebody-else"), undefined);
+        assertEquals(await get(replica, "/api/v1/namespaces/argocd/configmaps/argocd-cm"), undefined);
+        await owners(pair);
+        await statusAlone(pair);
+        const before = await metric(pair, "replica", "argocd_agent_ha_store_writes_total");
+        assert(before > objects.length);
+        await pair.replica.kill("SIGKILL");
+        pair.replica.start();
+        await pair.replica.untilState("replicating");
+        assertEquals(await metric(pair, "replica", "argocd_agent_ha_store_writes_total"), 0);
+        await failover(pair);
+      }),
+  });
+}
+
+/** Owner references carry this cluster's UIDs; one whose ApplicationSet comes later is repaired when it comes. */
+async function owners(pair: KubePair): Promise<void> {
+  const { primary, replica } = pair.clusters;
+  const set = await get(primary, argo("argocd", "applicationsets", "monitoring"));
+  const owned = generatedApplication(0);
+  owned.metadata.name = "monitoring-edge-1";
+  owned.metadata.namespace = "argocd";
+  owned.metadata.ownerReferences = [{
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "ApplicationSet",
+    name: "monitoring",
+    uid: set?.metadata.uid ?? "",
+    controller: true,
+    blockOwnerDeletion: true,
+  }];
+  await applyAll(primary, [owned]);
+  const ownerUid = async () =>
+    (await get(replica, argo("argocd", "applications", "monitoring-edge-1")))?.metadata.ownerReferences?.[0]
+      ?.uid;
+  const localUid = async () =>
+    (await get(replica, argo("argocd", "applicationsets", "monitoring")))?.metadata.uid;
+  await until(
+    async () => (await ownerUid()) !== undefined,
+    10_000,
+    () => "the owner reference does not arrive",
+  );
+  assertEquals(await ownerUid(), await localUid());
+  assert((await localUid()) !== set?.metadata.uid);
+}
+
+/** A status that changes alone is patched, and reaches a subresource as well. */
+async function statusAlone(pair: KubePair): Promise<void> {
+  const { primary, replica } = pair.clusters;
+  const path = argo("argocd", "applicationsets", "monitoring");
+  const set = await get(primary, path) as StoredObject;
+  const generation = (await get(replica, path))?.metadata.generation;
+  await applyAll(primary, [{ ...set, status: { conditions: [] } }]);
+  await until(
+    async () => JSON.stringify((await get(replica, path))?.["status"]) === '{"conditions":[]}',
+    10_000,
+    () => "the status of an ApplicationSet does not arrive",
+  );
+  assertEquals((await get(replica, path))?.metadata.generation, generation);
+}
+
+/** The primary dies, the replica is promoted, the old primary follows it; the source's UIDs stay what they were. */
+async function failover(pair: KubePair): Promise<void> {
+  const { primary, replica } = pair.clusters;
+  const path = argo("edge-1", "applications", "shop");
+  const source = (await get(primary, path))?.metadata.uid;
+  assertEquals((await get(replica, path))?.metadata.annotations?.[SOURCE_UID], source);
+  await pair.primary.kill("SIGKILL");
+  await pair.replica.untilState("disconnected");
+  const promoted = await runCli(["ha", "promote", "--force", "-a", pair.replica.admin]);
+  assertEquals(promoted.code, 0, promoted.stderr);
+  assertEquals((await pair.replica.healthz()).code, 200);
+  const state = await get(replica, "/api/v1/namespaces/argocd/configmaps/argocd-agent-ha-state");
+  assertEquals((state?.["data"] as Record<string, string>)["role"], "active");
+  assertMatch(
+    String(
+      ((await get(replica, "/api/v1/namespaces/argocd/configmaps/argocd-agent-principal-identity"))
+        ?.["data"] as Record<string, string>)["principal-uid"],
+    ),
+    /^[0-9a-f-]{36}$/,
+  );
+  const added = generatedApplication(7);
+  added.metadata.namespace = "edge-2";
+  await applyAll(replica, [added]);
+  pair.primary.start();
+  await pair.primary.untilState("replicating");
+  await pair.untilEqual(30_000);
+  assertEquals(
+    (await get(primary, path))?.metadata.uid,
+    source,
+    "the old primary's own object was rewritten or replaced",
+  );
+  await removeAll(replica, [added]);
+  await until(
+    async () => (await get(primary, argo("edge-2", "applications", added.metadata.name))) === undefined,
+    10_000,
+    () => "a deletion on the new active does not reach the old one",
+  );
+}
+
 Deno.test({
   ...options,
-  name: "kubernetes: the examples replicate",
+  name:
+    "kubernetes: a namespace that is missing holds its keys and no others, says so, and is created where that is enabled",
   fn: () =>
-    withKubePair(definitionSets().at(-1)![1], {}, async (pair) => {
+    withKubePair(definitionSets()[0]![1], {}, async (pair) => {
+      const { primary, replica } = pair.clusters;
+      await primary.namespace("edge-9");
+      const homeless = generatedApplication(8);
+      assertEquals(homeless.metadata.namespace, "edge-9");
+      await applyAll(primary, [homeless, ...exampleObjects()]);
       await pair.start();
-      await applyAll(pair.clusters.primary, exampleObjects());
-      const content = await pair.untilEqual();
-      console.log([...content.keys()]);
+      const status = await runCli(["ha", "status", "-a", pair.replica.admin]);
+      assertStringIncludes(status.stdout, "1 changes cannot be written:");
+      assertStringIncludes(
+        status.stdout,
+        'Application/edge-9/app-8: namespace "edge-9" does not exist in this cluster',
+      );
+      assertStringIncludes(status.stdout, "kubectl create namespace edge-9");
+      assertEquals((await pair.content("replica")).size, exampleObjects().length);
+      await pair.replica.kill("SIGTERM");
+      pair.replica.start(["--namespace-create-enable", "--namespace-create-labels=made-by=principal"]);
+      await pair.untilEqual(20_000, exampleObjects().length + 1);
+      const created = await get(replica, "/api/v1/namespaces/edge-9");
+      assertEquals(created?.metadata.labels?.["made-by"], "principal");
+    }),
+});
+
+Deno.test({
+  ...options,
+  name: "kubernetes: an object near 1 MiB replicates, and a scope keeps other namespaces out on both sides",
+  fn: () =>
+    withKubePair(definitionSets()[0]![1], { flags: ["--allowed-namespaces=edge-[12]"] }, async (pair) => {
+      const { primary, replica } = pair.clusters;
+      await pair.start();
+      const large = generatedApplication(0);
+      (large["spec"] as Record<string, unknown>)["info"] = [{ name: "x", value: "y".repeat(1_000_000) }];
+      const outside = generatedApplication(2);
+      assertEquals(outside.metadata.namespace, "edge-3");
+      await applyAll(primary, [large, outside]);
+      await until(
+        async () => (await get(replica, argo("edge-1", "applications", "app-0"))) !== undefined,
+        20_000,
+        () => `the large object does not arrive\n${pair.replica.logEnd()}`,
+      );
+      const there = await get(replica, argo("edge-1", "applications", "app-0"));
+      assertEquals(there?.["spec"], large["spec"]);
+      assertEquals(await get(replica, argo("edge-3", "applications", "app-2")), undefined);
     }),
 });

@@ -2,7 +2,7 @@
  * A real API server for tests: etcd, kube-apiserver with RBAC and its own CA, and the controllers that deletion needs, on
  * free loopback ports in a temporary folder. One cluster serves the tests of a file; namespaces separate them.
  */
-import { stringify } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import { freePorts, until } from "../../src/cli/processes.ts";
 import { type KubernetesOptions, type KubernetesStore, openKubernetes } from "../../src/store/kubernetes.ts";
 import { Authority, type Issued } from "../../src/tls/pki.ts";
@@ -27,8 +27,43 @@ interface Definition {
   versions: { name: string }[];
 }
 
+/** The administrator, a certificate of this cluster's CA, or a kubeconfig's own `user`. */
+export type User = "admin" | { name: string; groups: string } | { tokenFile: string } | { token: string } | {
+  exec: Record<string, unknown>;
+};
+
+export interface ClusterOptions {
+  /** Keep a record of every request: `Cluster.requests`. */
+  audit?: boolean;
+}
+
+/** One request as the API server's audit log has it. */
+export interface Audited {
+  verb: string;
+  user: { username: string };
+  objectRef?: {
+    resource: string;
+    subresource?: string;
+    apiGroup?: string;
+    namespace?: string;
+    name?: string;
+  };
+  responseStatus?: { code: number };
+}
+
+/** Builds a kustomization. @throws Error with its words */
+export async function kustomize(folder: string): Promise<Record<string, unknown>[]> {
+  const { path, args } = command(Deno.env.get("KUBEBUILDER_ASSETS") ? "kubectl" : "kustomize");
+  const build = Deno.env.get("KUBEBUILDER_ASSETS") ? ["kustomize", folder] : [...args, folder];
+  const { success, stdout, stderr } = await new Deno.Command(path, { args: build }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (!success) throw new Error(`kustomize ${folder}: ${text(stderr)}`);
+  return parseAllDocuments(text(stdout)).map((document) => document.toJS());
+}
+
 export class Cluster {
-  readonly #children: Deno.ChildProcess[] = [];
+  readonly #children = new Map<string, { child: Deno.ChildProcess; flags: string[] }>();
+  #etcd = 0;
   #client: Deno.HttpClient | undefined;
 
   private constructor(
@@ -42,7 +77,7 @@ export class Cluster {
    * Starts a cluster with these CRDs and waits until it is ready. The CRDs come before the controllers: the garbage
    * collector looks for new kinds only every 30 s. @throws Error with the end of the logs
    */
-  static async start(definitions: Record<string, unknown>[]): Promise<Cluster> {
+  static async start(definitions: Record<string, unknown>[], options: ClusterOptions = {}): Promise<Cluster> {
     const dir = Deno.makeTempDirSync({ prefix: "aaha-kube-" });
     const authority = await Authority.create(1);
     const admin = await authority.issue({
@@ -54,7 +89,7 @@ export class Cluster {
     const [etcd, peer, api] = freePorts(3) as [number, number, number];
     const cluster = new Cluster(dir, `https://127.0.0.1:${api}`, authority, admin);
     try {
-      await cluster.#run(etcd, peer, api, definitions);
+      await cluster.#run(etcd, peer, api, definitions, options);
       return cluster;
     } catch (error) {
       await cluster.stop();
@@ -62,16 +97,8 @@ export class Cluster {
     }
   }
 
-  /** A kubeconfig of the administrator, or of another user of this cluster's CA. */
-  async kubeconfig(user?: { name: string; groups: string }, port?: number): Promise<string> {
-    const issued = user
-      ? await this.authority.issue({
-        commonName: user.name,
-        organization: user.groups,
-        sans: [],
-        server: false,
-      })
-      : this.admin;
+  /** A kubeconfig of the administrator, or of another user. */
+  async kubeconfig(user: User = "admin", port?: number): Promise<string> {
     const data = (text: string) => new TextEncoder().encode(text).toBase64();
     return stringify({
       apiVersion: "v1",
@@ -85,11 +112,35 @@ export class Cluster {
           "certificate-authority-data": data(this.authority.pem.cert),
         },
       }],
-      users: [{
-        name: "test",
-        user: { "client-certificate-data": data(issued.cert), "client-key-data": data(issued.key) },
-      }],
+      users: [{ name: "test", user: await this.#credentials(user) }],
     });
+  }
+
+  /** What something that stands in for this API server needs: a certificate to serve with, and an administrator's client. */
+  async standIn(): Promise<{ server: { cert: string; key: string }; client: Deno.HttpClient }> {
+    const { cert, key } = await this.authority.issue({
+      commonName: "kube-apiserver",
+      sans: ["127.0.0.1"],
+      server: true,
+    });
+    const client = Deno.createHttpClient({
+      caCerts: [this.authority.pem.cert],
+      cert: this.admin.cert,
+      key: this.admin.key,
+    });
+    return { server: { cert, key }, client };
+  }
+
+  async #credentials(user: User): Promise<Record<string, unknown>> {
+    if (user !== "admin" && !("name" in user)) return user;
+    const { cert, key } = user === "admin" ? this.admin : await this.authority.issue({
+      commonName: user.name,
+      organization: user.groups,
+      sans: [],
+      server: false,
+    });
+    const data = (text: string) => new TextEncoder().encode(text).toBase64();
+    return { "client-certificate-data": data(cert), "client-key-data": data(key) };
   }
 
   /** One request as the administrator. */
@@ -97,7 +148,7 @@ export class Cluster {
     method: string,
     path: string,
     body?: unknown,
-    contentType = "application/json",
+    { contentType = "application/json", accept = "application/json" } = {},
   ): Promise<{ code: number; body: Record<string, unknown> }> {
     this.#client ??= Deno.createHttpClient({
       caCerts: [this.authority.pem.cert],
@@ -107,7 +158,7 @@ export class Cluster {
     const response = await fetch(`${this.server}${path}`, {
       method,
       client: this.#client,
-      headers: { "Content-Type": contentType, Accept: "application/json" },
+      headers: { "Content-Type": contentType, Accept: accept },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
@@ -137,26 +188,64 @@ export class Cluster {
   }
 
   /** A file with the kubeconfig of the administrator, or of another user; through `port` where something stands in between. */
-  async kubeconfigFile(user?: { name: string; groups: string }, port?: number): Promise<string> {
-    const path = `${this.dir}/${user?.name ?? "admin"}-${port ?? 0}.kubeconfig`;
+  async kubeconfigFile(user: User = "admin", port?: number): Promise<string> {
+    const path = `${this.dir}/${crypto.randomUUID()}.kubeconfig`;
     Deno.writeTextFileSync(path, await this.kubeconfig(user, port));
     return path;
   }
 
+  /** Kills a component (`kube-apiserver`, …) as a crash would. */
+  async kill(component: string): Promise<void> {
+    const running = this.#children.get(component);
+    try {
+      running?.child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+    await running?.child.status;
+  }
+
+  /** Starts a component that was killed, with the flags that it had, and waits until the API server is ready. */
+  async restart(component: string): Promise<void> {
+    this.#start(component, this.#children.get(component)?.flags ?? []);
+    await this.#untilReady();
+  }
+
+  /** Forgets the history of etcd up to now: a watch that goes on from before is answered 410. */
+  async compact(): Promise<void> {
+    const ask = async (path: string, body: unknown) => {
+      const response = await fetch(`http://127.0.0.1:${this.#etcd}/v3/kv/${path}`, {
+        method: "POST",
+        body: JSON.stringify(body),
+      });
+      return await response.json();
+    };
+    const { header } = await ask("range", { key: btoa("/"), limit: 1 });
+    await ask("compaction", { revision: header.revision, physical: true });
+  }
+
+  /** The requests so far, of a cluster that is started with `audit`. */
+  requests(): Audited[] {
+    return Deno.readTextFileSync(`${this.dir}/audit.log`).trimEnd().split("\n").map((line) =>
+      JSON.parse(line)
+    );
+  }
+
   async stop(): Promise<void> {
     this.#client?.close();
-    for (const child of this.#children.toReversed()) {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has ended already.
-      }
-      await child.status;
-    }
+    for (const component of [...this.#children.keys()].toReversed()) await this.kill(component);
     Deno.removeSync(this.dir, { recursive: true });
   }
 
-  async #run(etcd: number, peer: number, api: number, definitions: Record<string, unknown>[]): Promise<void> {
+  async #run(
+    etcd: number,
+    peer: number,
+    api: number,
+    definitions: Record<string, unknown>[],
+    { audit }: ClusterOptions,
+  ): Promise<void> {
+    this.#etcd = etcd;
+    const auditing = audit ? this.#auditing() : [];
     const server = await this.authority.issue({
       commonName: "kube-apiserver",
       sans: ["127.0.0.1", "localhost", "kubernetes.default.svc"],
@@ -191,6 +280,7 @@ export class Cluster {
       `--service-account-signing-key-file=${this.dir}/sa.key`,
       "--authorization-mode=RBAC",
       "--service-cluster-ip-range=10.96.0.0/16",
+      ...auditing,
     ]);
     await this.#untilReady();
     for (const definition of definitions) await this.#define(definition);
@@ -209,10 +299,28 @@ export class Cluster {
     const { names, group, versions } = body["spec"] as Definition;
     const served = `/apis/${group}/${versions[0]?.name}/${names.plural}`;
     await until(
-      async () => (await this.request("GET", served)).code === 200,
+      async () => (await this.request("GET", served)).code === 200 && await this.#discovered(names.plural),
       20_000,
       () => `${served} is never served`,
     );
+  }
+
+  /** Whether the document that controllers discover kinds from has this one: it is made a little after the kind is served. */
+  async #discovered(plural: string): Promise<boolean> {
+    const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    const { body } = await this.request("GET", "/apis", undefined, { accept });
+    return JSON.stringify(body).includes(`"${plural}"`);
+  }
+
+  #auditing(): string[] {
+    const policy = {
+      apiVersion: "audit.k8s.io/v1",
+      kind: "Policy",
+      rules: [{ level: "Metadata" }],
+      omitStages: ["RequestReceived"],
+    };
+    Deno.writeTextFileSync(`${this.dir}/audit.yaml`, stringify(policy));
+    return [`--audit-policy-file=${this.dir}/audit.yaml`, `--audit-log-path=${this.dir}/audit.log`];
   }
 
   #untilReady(): Promise<void> {
@@ -232,7 +340,7 @@ export class Cluster {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    this.#children.push(child);
+    this.#children.set(component, { child, flags });
     const keep = async (output: ReadableStream<Uint8Array>) => {
       for await (const chunk of output) {
         try {

@@ -1,13 +1,13 @@
 /** Two principals as processes, each on an API server of its own. */
 import { initPki } from "../../src/cli/pki.ts";
-import { principalPair, type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess, type Side, until } from "../../src/cli/processes.ts";
 import { canonicalize } from "@std/json/canonicalize";
 import type { ApiObject } from "../../src/resources/object.ts";
 import { keyOfObject } from "../../src/resources/keys.ts";
 import { kindOf } from "../../src/resources/kinds.ts";
 import { wholeScope } from "../../src/resources/scope.ts";
 import { replicatedForm } from "../../src/resources/transform.ts";
-import { Cluster } from "../kube/cluster.ts";
+import { Cluster, type ClusterOptions } from "../kube/cluster.ts";
 import { Proxy } from "./principals.ts";
 
 export type SideName = "primary" | "replica";
@@ -19,7 +19,11 @@ export interface KubePairOptions {
   /** Namespaces beside `argocd` that both clusters have; default: edge-1, edge-2, edge-3. */
   namespaces?: string[];
   /** The port to reach a side's API server through; default: its own. */
-  apiPort?: (side: SideName, cluster: Cluster) => number;
+  apiPort?: (side: SideName, cluster: Cluster) => Promise<number | undefined>;
+  /** Prepares a side's cluster, and says what its principal has of its own. */
+  prepare?: (side: SideName, cluster: Cluster, dir: string) => Promise<Partial<Side>>;
+  /** What each cluster is started with beside CRDs. */
+  cluster?: ClusterOptions;
 }
 
 export class KubePair {
@@ -31,14 +35,14 @@ export class KubePair {
   private constructor(
     readonly dir: string,
     readonly clusters: Record<SideName, Cluster>,
-    stores: Record<SideName, string[]>,
+    own: Record<SideName, Partial<Side>>,
   ) {
     const link = new Proxy(0);
     const { primary, replica } = principalPair(dir, (side, port) => {
       if (side === "replica") return port;
       link.targetPort = port;
       return link.port;
-    }, stores);
+    }, own);
     this.link = link;
     this.primary = primary;
     this.replica = replica;
@@ -51,23 +55,25 @@ export class KubePair {
   ): Promise<KubePair> {
     const dir = Deno.makeTempDirSync({ prefix: "aaha-kube-pair-" });
     await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
-    const [primary, replica] = await Promise.all([Cluster.start(definitions), Cluster.start(definitions)]);
+    const start = () => Cluster.start(definitions, options.cluster);
+    const [primary, replica] = await Promise.all([start(), start()]);
     const clusters = { primary, replica };
-    const stores = { primary: [] as string[], replica: [] as string[] };
+    const own: Record<SideName, Partial<Side>> = { primary: {}, replica: {} };
     for (const side of SIDES) {
       const cluster = clusters[side];
       for (const name of ["argocd", ...options.namespaces ?? ["edge-1", "edge-2", "edge-3"]]) {
         await cluster.namespace(name);
       }
-      const port = options.apiPort?.(side, cluster);
-      stores[side] = [
-        `--kubeconfig=${await cluster.kubeconfigFile(undefined, port)}`,
+      const port = await options.apiPort?.(side, cluster);
+      const store = [
+        `--kubeconfig=${await cluster.kubeconfigFile("admin", port)}`,
         `--data-dir=${dir}/${side}`,
         "--insecure-jwt-generate",
         ...options.flags ?? [],
       ];
+      own[side] = { store, ...await options.prepare?.(side, cluster, dir) };
     }
-    return new KubePair(dir, clusters, stores);
+    return new KubePair(dir, clusters, own);
   }
 
   /** Starts both: the primary is ACTIVE, the replica REPLICATING. */
@@ -136,6 +142,16 @@ export async function applyAll(cluster: Cluster, objects: ApiObject[]): Promise<
   const store = await cluster.store("argocd", { admits: () => true });
   try {
     await Promise.all(objects.map((object) => store.write({ op: "put", object })));
+  } finally {
+    await store.close();
+  }
+}
+
+/** Deletes objects from a cluster and takes their finalizers off. */
+export async function removeAll(cluster: Cluster, objects: ApiObject[]): Promise<void> {
+  const store = await cluster.store("argocd", { admits: () => true });
+  try {
+    await Promise.all(objects.map((object) => store.write({ op: "delete", key: keyOfObject(object) })));
   } finally {
     await store.close();
   }

@@ -1,0 +1,208 @@
+/**
+ * deploy/ on a real API server: the overlays are built and applied, and the pair runs with the environment that the Deployment gives
+ * it, its certificates in Secrets, and exactly the rights of its service account. The API server's audit log says which verbs
+ * were used: one that is granted and not used fails the test.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { exampleObjects } from "../../src/cli/examples.ts";
+import { until } from "../../src/cli/processes.ts";
+import { type ApiObject, isRecord } from "../../src/resources/object.ts";
+import { type Cluster, clusterMissing, kustomize } from "../kube/cluster.ts";
+import { definitionSets } from "../kube/crds.ts";
+import { applyAll, KubePair, removeAll, type SideName, SIDES } from "../support/kube_pair.ts";
+
+const ACCOUNT = "system:serviceaccount:argocd:argocd-agent-principal";
+/** Kinds that something would have to act upon: the API server is only asked whether it would take them. */
+const NO_CONTROLLER = ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"];
+const root = new URL("../../deploy/", import.meta.url).pathname;
+
+interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  verbs: string[];
+}
+
+async function apply(cluster: Cluster, object: Record<string, unknown>): Promise<void> {
+  const { apiVersion, kind, metadata } = object as unknown as ApiObject;
+  const dryRun = NO_CONTROLLER.includes(kind) ? "&dryRun=All" : "";
+  const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const { body: discovery } = await cluster.request("GET", base);
+  const resources = discovery["resources"] as { name: string; kind: string; namespaced: boolean }[];
+  const resource = resources.find((candidate) => candidate.kind === kind && !candidate.name.includes("/"));
+  assert(resource, `${kind} is not served`);
+  const namespace = resource.namespaced ? `/namespaces/${metadata.namespace}` : "";
+  const path = `${base}${namespace}/${resource.name}/${metadata.name}?fieldManager=test&force=true${dryRun}`;
+  const { code, body } = await cluster.request("PATCH", path, object, {
+    contentType: "application/apply-patch+yaml",
+  });
+  assert(code === 200 || code === 201, `${kind} ${metadata.name}: ${code} ${JSON.stringify(body)}`);
+}
+
+/** The container's environment as the kubelet would make it. */
+function environment(objects: Record<string, unknown>[]): Record<string, string> {
+  const find = (kind: string) =>
+    objects.find((object) => object["kind"] === kind) as Record<string, never> | undefined;
+  const params = find("ConfigMap")?.["data"] as Record<string, string> | undefined;
+  const spec = find("Deployment")?.["spec"] as unknown as { template: { spec: { containers: unknown } } };
+  const [container] = spec.template.spec.containers as [
+    {
+      env: {
+        name: string;
+        value?: string;
+        valueFrom?: { configMapKeyRef?: { key: string }; fieldRef?: unknown };
+      }[];
+    },
+  ];
+  const env: Record<string, string> = {};
+  for (const { name, value, valueFrom } of container.env) {
+    const found = value ?? (valueFrom?.fieldRef ? "argocd" : params?.[valueFrom?.configMapKeyRef?.key ?? ""]);
+    if (found !== undefined) env[name] = found;
+  }
+  return env;
+}
+
+/** A kubeconfig of the principal's service account, with its token in a file, as a pod has it. */
+async function accountKubeconfig(cluster: Cluster): Promise<string> {
+  const path = "/api/v1/namespaces/argocd/serviceaccounts/argocd-agent-principal/token";
+  const { code, body } = await cluster.request("POST", path, {
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "TokenRequest",
+    spec: { expirationSeconds: 3_600 },
+  });
+  assertEquals(code, 201, JSON.stringify(body));
+  assert(isRecord(body["status"]));
+  Deno.writeTextFileSync(`${cluster.dir}/token`, String(body["status"]["token"]));
+  return await cluster.kubeconfigFile({ tokenFile: `${cluster.dir}/token` });
+}
+
+/** The Secrets that the peer's tools make. */
+async function secrets(cluster: Cluster, side: SideName, dir: string): Promise<void> {
+  const read = (name: string) => Deno.readFileSync(`${dir}/pki/${name}`).toBase64();
+  const { privateKey } = await crypto.subtle.generateKey(
+    {
+      name: "RSASSA-PKCS1-v1_5",
+      modulusLength: 2_048,
+      publicExponent: new Uint8Array([1, 0, 1]),
+      hash: "SHA-512",
+    },
+    true,
+    ["sign", "verify"],
+  );
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey)).toBase64();
+  const pem = `-----BEGIN PRIVATE KEY-----\n${
+    pkcs8.match(/.{1,64}/g)?.join("\n")
+  }\n-----END PRIVATE KEY-----\n`;
+  const all = {
+    "argocd-agent-principal-tls": { "tls.crt": read(`${side}.crt`), "tls.key": read(`${side}.key`) },
+    "argocd-agent-ca": { "tls.crt": read("ca.crt") },
+    "argocd-agent-jwt": { "jwt.key": new TextEncoder().encode(pem).toBase64() },
+  };
+  for (const [name, data] of Object.entries(all)) {
+    const object = { apiVersion: "v1", kind: "Secret", metadata: { name, namespace: "argocd" }, data };
+    assertEquals((await cluster.request("POST", "/api/v1/namespaces/argocd/secrets", object)).code, 201);
+  }
+}
+
+function granted(objects: Record<string, unknown>[]): string[] {
+  const rules = objects.filter(({ kind }) => kind === "Role" || kind === "ClusterRole")
+    .flatMap((object) => object["rules"] as Rule[]);
+  return rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`))
+    )
+  ).sort();
+}
+
+function used(pair: KubePair): { allowed: string[]; forbidden: string[] } {
+  const requests = SIDES.flatMap((side) => pair.clusters[side].requests())
+    .filter(({ user, objectRef }) => user.username === ACCOUNT && objectRef);
+  const names = (forbidden: boolean) =>
+    [
+      ...new Set(
+        requests.filter(({ responseStatus }) => (responseStatus?.code === 403) === forbidden).map(
+          ({ verb, objectRef }) => {
+            const { resource = "", subresource, apiGroup = "" } = objectRef ?? {};
+            return `${verb} ${apiGroup}/${resource}${subresource ? `/${subresource}` : ""}`;
+          },
+        ),
+      ),
+    ].sort();
+  return { allowed: names(false), forbidden: names(true) };
+}
+
+/** Every kind is created, changed and deleted, its status by itself as well, finalizers and all. */
+async function everything(pair: KubePair): Promise<void> {
+  const { primary } = pair.clusters;
+  const keys: ApiObject = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "argocd-gpg-keys-cm", namespace: "argocd" },
+    data: { key: "1" },
+  };
+  const objects = [...exampleObjects(), keys].map((object) => {
+    if (object.kind === "Application") {
+      object.metadata.finalizers = ["resources-finalizer.argocd.argoproj.io"];
+    }
+    return object;
+  });
+  await applyAll(primary, objects);
+  await pair.untilEqual(30_000);
+  const labelled = objects.map((object) => ({
+    ...object,
+    metadata: { ...object.metadata, labels: { ...object.metadata.labels, changed: "yes" } },
+  }));
+  await applyAll(primary, labelled);
+  await pair.untilEqual(30_000);
+  const status = labelled.map((object) =>
+    object.kind === "Application"
+      ? { ...object, status: { reconciledAt: "2026-01-02T03:04:05Z" } }
+      : object.kind === "ApplicationSet"
+      ? { ...object, status: { conditions: [], resourcesCount: 1 } }
+      : object
+  );
+  await applyAll(primary, status);
+  await pair.untilEqual(30_000);
+  await removeAll(primary, objects.slice(1));
+  await pair.untilEqual(60_000, 1);
+}
+
+Deno.test({
+  name: "deploy/: the overlays apply, and the pair runs under exactly the rights that they grant",
+  ignore: clusterMissing() !== undefined,
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    const built = {
+      primary: await kustomize(`${root}overlays/primary`),
+      replica: await kustomize(`${root}overlays/replica`),
+    };
+    const pair = await KubePair.open(definitionSets().at(-1)![1], {
+      cluster: { audit: true },
+      prepare: async (side, cluster, dir) => {
+        for (const object of built[side]) await apply(cluster, object);
+        await secrets(cluster, side, dir);
+        const kubeconfig = await accountKubeconfig(cluster);
+        return {
+          store: [`--kubeconfig=${kubeconfig}`, `--data-dir=${dir}/${side}`],
+          credentials: [],
+          env: environment(built[side]),
+        };
+      },
+    });
+    try {
+      await pair.start();
+      await everything(pair);
+      const rights = granted(built.primary);
+      await until(
+        () => rights.every((right) => used(pair).allowed.includes(right)),
+        5_000,
+        () =>
+          `granted and not used: ${rights.filter((right) => !used(pair).allowed.includes(right)).join(", ")}`,
+      );
+      assertEquals(used(pair).forbidden, []);
+      assertEquals(granted(await kustomize(`${root}overlays/replica`)), rights);
+    } finally {
+      await pair.close();
+    }
+  },
+});
