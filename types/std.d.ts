@@ -1,5 +1,5 @@
 /**
- * Types for what we use of the real @std modules, which npm's `deno-std` carries without types, and for
+ * Types for what we use of the real @std modules, which npm's `deno-std` carries without types, for ws, and for
  * protobufjs-cli. Kept to what is used; the signatures are @std's own.
  */
 declare module "@std/assert" {
@@ -75,4 +75,15 @@ declare module "@std/path/glob-to-regexp" {
     glob: string,
     options?: { extended?: boolean; globstar?: boolean; caseInsensitive?: boolean },
   ): RegExp;
+}
+
+declare module "ws" {
+  import type { EventEmitter } from "node:events";
+  export class WebSocket extends EventEmitter {
+    send(data: Uint8Array): void;
+    close(): void;
+  }
+  export class WebSocketServer extends EventEmitter {
+    constructor(options: { server: unknown; handleProtocols: () => string });
+  }
 }

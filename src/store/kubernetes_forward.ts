@@ -40,9 +40,10 @@ export async function forwardToPrincipal(
     socket.on("error", () => {});
     forward.portForward(options.namespace, pod, [options.port], socket, errors, socket).then(
       (connection) => {
-        const end = () => "close" in connection && connection.close();
-        socket.on("close", end);
-        if ("addEventListener" in connection) connection.addEventListener("close", () => socket.destroy());
+        // Without retries it is the WebSocket itself.
+        const channel = connection as unknown as Pick<WebSocket, "close" | "addEventListener">;
+        socket.on("close", () => channel.close());
+        channel.addEventListener("close", () => socket.destroy());
       },
       (error) => {
         problem = (error as { message?: string }).message ?? String(error);
