@@ -8,6 +8,9 @@ import { generatedApplication } from "../src/cli/examples.ts";
 import { until } from "../src/cli/processes.ts";
 import type { PrincipalProcess } from "../src/cli/processes.ts";
 import type { ApiObject } from "../src/resources/object.ts";
+import { Access } from "../src/store/kubernetes_access.ts";
+import { KubeApi } from "../src/store/kubernetes_api.ts";
+import { Transport } from "../src/store/kubernetes_transport.ts";
 import type { Cluster } from "../tests/kube/cluster.ts";
 import { definitionSets } from "../tests/kube/crds.ts";
 import { KubePair } from "../tests/support/kube_pair.ts";
@@ -33,14 +36,13 @@ async function raw(
   ask: (n: number) => Promise<{ code: number; body: unknown }>,
 ) {
   const limit = pLimit(CONCURRENCY);
+  const one = async (n: number) => {
+    const { code, body } = await ask(n);
+    if (code < 300) return;
+    throw new Error(`${cluster.server} answers ${code}: ${JSON.stringify(body).slice(0, 300)}`);
+  };
   const startedAt = performance.now();
-  await Promise.all(Array.from({ length: count }, (_, n) =>
-    limit(async () => {
-      const { code, body } = await ask(n);
-      if (code >= 300) {
-        throw new Error(`${cluster.server} answers ${code}: ${JSON.stringify(body).slice(0, 300)}`);
-      }
-    })));
+  await Promise.all(Array.from({ length: count }, (_, n) => limit(() => one(n))));
   return performance.now() - startedAt;
 }
 
@@ -80,7 +82,7 @@ function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
-/** Watches the replica's cluster and tells when each Application shows each tag first. */
+/** Watches the replica's API server and tells when each Application shows each tag first. */
 class Arrivals {
   readonly #stop = new AbortController();
   readonly seen = new Map<string, number>();
@@ -89,22 +91,23 @@ class Arrivals {
   constructor(private readonly cluster: Cluster) {}
 
   async start(): Promise<void> {
-    const store = await this.cluster.store("argocd", { admits: () => true });
-    const synced = Promise.withResolvers<void>();
+    const access = Access.load({ kubeconfig: await this.cluster.kubeconfigFile(), context: "" });
+    const transport = new Transport(access);
+    const api = new KubeApi(transport);
+    const applications = await api.resource("argoproj.io/v1alpha1", "Application");
+    const all = { namespace: "", labelSelector: "" };
+    const { resourceVersion } = await api.list(applications, all, 1, "");
     this.#ended = (async () => {
-      for await (const events of store.watch(this.#stop.signal)) {
-        const now = performance.now();
-        for (const event of events) {
-          if (event.type === "synced") synced.resolve();
-          if (event.type !== "put" || event.object.kind !== "Application") continue;
-          const { source } = event.object["spec"] as { source: { targetRevision: string } };
-          const key = `${event.object.metadata.name} ${source.targetRevision}`;
-          if (!this.seen.has(key)) this.seen.set(key, now);
-        }
+      for await (
+        const { object, type } of api.watch(applications, all, resourceVersion, 3_600, this.#stop.signal)
+      ) {
+        if (type === "BOOKMARK") continue;
+        const { source } = object["spec"] as { source: { targetRevision: string } };
+        const key = `${object.metadata.name} ${source.targetRevision}`;
+        if (!this.seen.has(key)) this.seen.set(key, performance.now());
       }
-      await store.close();
+      transport.close();
     })();
-    await synced.promise;
   }
 
   /** Waits until the first `count` Applications have shown the tag; when the last one did. */

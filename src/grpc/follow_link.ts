@@ -24,8 +24,9 @@ import {
 type LeaderMessage = argocdagentha.v1.LeaderMessage;
 type Stream = grpc.ClientDuplexStream<argocdagentha.v1.FollowerMessage, LeaderMessage>;
 
-/** Acknowledgements that come together travel together. */
+/** Acknowledgements that come together travel together: within the first of these, and no more often than the second. */
 const ACK_DELAY_MS = 5;
+const ACK_EVERY_MS = 20;
 /** Held keys named in an acknowledgement. */
 const MAX_HELD_SHOWN = 100;
 
@@ -60,6 +61,7 @@ class LinkFollower {
   #finished = false;
   #lastHeardMs = monotonicMs();
   #ackScheduled = false;
+  #ackedAtMs = 0;
   #drifted = false;
   readonly #abort = () => this.#finish(new Error("stopped"));
 
@@ -160,10 +162,12 @@ class LinkFollower {
     this.#report();
     if (this.#ackScheduled) return;
     this.#ackScheduled = true;
+    const wait = this.#ackedAtMs + ACK_EVERY_MS - monotonicMs();
     setTimeout(() => {
       this.#ackScheduled = false;
+      this.#ackedAtMs = monotonicMs();
       this.#guard(() => this.#ack());
-    }, ACK_DELAY_MS);
+    }, Math.max(ACK_DELAY_MS, wait));
   }
 
   #ack(): void {

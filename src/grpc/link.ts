@@ -18,6 +18,9 @@ import {
   standingToWire,
 } from "./wire.ts";
 
+/** How long changes are gathered when they follow one another closely. */
+const GATHER_MS = 10;
+
 type FollowerMessage = argocdagentha.v1.FollowerMessage;
 type LeaderMessage = argocdagentha.v1.LeaderMessage;
 type FollowCall = grpc.ServerDuplexStream<FollowerMessage, LeaderMessage>;
@@ -62,6 +65,7 @@ class LeaderSession implements ReplicaSession {
   #lastHeardMs = monotonicMs();
   #writable = true;
   #scheduled = false;
+  #sentAtMs = 0;
   #ended = false;
 
   constructor(private readonly call: FollowCall, private readonly ctx: Context, readonly identity: string) {
@@ -147,14 +151,16 @@ class LeaderSession implements ReplicaSession {
     this.call.write({ heartbeat: { standing, sequence: sent, pending, digest } });
   }
 
-  /** Changes that come together travel together. */
+  /** A single change travels at once; when they come thick and fast, those of `GATHER_MS` travel together. */
   #schedule(): void {
     if (this.#scheduled || this.#ended) return;
     this.#scheduled = true;
+    const wait = this.#sentAtMs + GATHER_MS - monotonicMs();
     setTimeout(() => {
       this.#scheduled = false;
+      this.#sentAtMs = monotonicMs();
       this.#guard(() => this.#send());
-    });
+    }, Math.max(0, wait));
   }
 
   #send(): void {

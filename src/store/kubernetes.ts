@@ -1,6 +1,6 @@
 /**
  * The Kubernetes store: a principal's truth is its own cluster. Informers keep a copy of what a principal cares for, from which it
- * is read and watched; writes go to the API server. Loaded only where it is used: client-node takes 0.3 s and 90 MB.
+ * is read and watched; writes go to the API server. Loaded only where it is used.
  */
 import type { StoredObject } from "../resources/object.ts";
 import { type Key, parseKey } from "../resources/keys.ts";

@@ -1,15 +1,12 @@
 /**
- * The API server's resources, every kind alike: client-node's API for custom resources, which leaves their JSON as it is, with
- * plural names and status subresources taken from discovery, so no table of ours can disagree with the CRDs that are
- * installed. Failures become `ApiFailure`, with the API server's own words.
+ * The API server's resources, every kind alike, as the JSON that they are: plural names and status subresources come from
+ * discovery, so no table of ours can disagree with the CRDs that are installed. Failures become `ApiFailure`, with the API
+ * server's own words.
+ *
+ * client-node's generated API was tried on this transport and is not used: it brings every model of the Kubernetes API into memory
+ * (docs/benchmarks.md has what that costs), and says nothing about custom resources that is not said here.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import {
-  ApiException,
-  createConfiguration,
-  CustomObjectsApi,
-  ServerConfiguration,
-} from "@kubernetes/client-node";
 import type { ApiObject, StoredObject } from "../resources/object.ts";
 import { StoreError } from "./port.ts";
 import type { Transport } from "./kubernetes_transport.ts";
@@ -22,6 +19,9 @@ export interface Resource {
   /** Whether `status` is written through `/status` only. */
   statusSubresource: boolean;
 }
+
+/** One operation of a JSON patch; `add` replaces what is there. */
+export type PatchOperation = { op: "add"; path: string; value: unknown } | { op: "remove"; path: string };
 
 /** One page of a list. */
 export interface Page {
@@ -121,15 +121,10 @@ export class KubeApi {
     return this.#object(`create ${resource.plural}`, "POST", path, object);
   }
 
-  /** Replaces the object; `metadata.resourceVersion` says which state of it. */
-  replace(resource: Resource, object: ApiObject): Promise<StoredObject> {
-    const { name, namespace = "" } = object.metadata;
-    return this.#object(
-      `update ${resource.plural}`,
-      "PUT",
-      `${collection(resource, namespace)}/${name}?${MANAGED}`,
-      object,
-    );
+  /** Applies a JSON patch (RFC 6902). */
+  patch(resource: Resource, namespace: string, name: string, patch: PatchOperation[]): Promise<StoredObject> {
+    const path = `${collection(resource, namespace)}/${name}?${MANAGED}`;
+    return this.#object(`patch ${resource.plural}`, "PATCH", path, patch, "application/json-patch+json");
   }
 
   /** Replaces `status` and nothing else, through its subresource where there is one. */

@@ -5,12 +5,6 @@
  * A connection that died without a word (half-open) would be used for ever; whoever notices silence calls `renew`, and
  * what comes next goes over a new connection. Credentials are looked at again every `CREDENTIALS_MS`, and at once after a 401.
  */
-import {
-  type HttpLibrary,
-  type RequestContext,
-  ResponseContext,
-  wrapHttpLibrary,
-} from "@kubernetes/client-node";
 import type { Access, Credentials } from "./kubernetes_access.ts";
 
 /** How long credentials are used before the files are looked at again. */

@@ -10,7 +10,7 @@ import pLimit from "p-limit";
 import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
 import { type Key, keyOfObject, parseKey } from "../resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../replication/backoff.ts";
-import { ApiFailure, type KubeApi, type Resource } from "./kubernetes_api.ts";
+import { ApiFailure, type KubeApi, type PatchOperation, type Resource } from "./kubernetes_api.ts";
 import type { KubeCache } from "./kubernetes_cache.ts";
 import { StoreError, type StoreErrorCode, type Write, type Written } from "./port.ts";
 
@@ -156,17 +156,20 @@ export class KubeWriter {
     await this.#retried(() => this.api.createNamespace(namespace, createNamespaces.labels));
   }
 
-  /** Brings an existing object to the state wanted with the smallest write: none, its status, or all of it. */
+  /** Brings an existing object to the state wanted: only the fields that differ are sent, and nothing where none does. */
   async #update(resource: Resource, current: StoredObject, object: ApiObject): Promise<Written> {
-    const sameStatus = isDeepStrictEqual(current["status"] ?? null, object["status"] ?? null);
+    const { namespace, name } = current.metadata;
+    const patch = differences(current, object, resource.statusSubresource);
     let written = current;
-    if (!sameButStatus(current, object)) {
-      const { resourceVersion, uid } = current.metadata;
-      const body = { ...object, metadata: { ...withoutServerOwned(object).metadata, resourceVersion, uid } };
-      written = await this.#retried(() => this.api.replace(resource, body));
-      if (!resource.statusSubresource) return this.#written(current, written);
+    if (patch.length > 0) {
+      written = await this.#retried(() =>
+        this.api.patch(resource, namespace, name, [...at(current), ...patch])
+      );
     }
-    if (!sameStatus) written = await this.#writeStatus(resource, written, object["status"]);
+    const sameStatus = isDeepStrictEqual(current["status"] ?? null, object["status"] ?? null);
+    if (resource.statusSubresource && !sameStatus) {
+      written = await this.#writeStatus(resource, written, object["status"]);
+    }
     return this.#written(current, written);
   }
 
@@ -210,8 +213,8 @@ export class KubeWriter {
     let version = resourceVersion;
     try {
       if (finalizers.length > 0) {
-        const { finalizers: _, ...metadata } = current.metadata;
-        const freed = await this.#retried(() => this.api.replace(resource, { ...current, metadata }));
+        const patch = [...at(current), { op: "remove", path: "/metadata/finalizers" } as const];
+        const freed = await this.#retried(() => this.api.patch(resource, namespace, name, patch));
         version = freed.metadata.resourceVersion;
       }
       const propagation = resource.kind === "ApplicationSet" ? "Orphan" : "Background";
@@ -272,13 +275,39 @@ function withoutServerOwned(object: ApiObject): ApiObject {
   return { ...object, metadata };
 }
 
-function sameButStatus(a: ApiObject, b: ApiObject): boolean {
-  const comparable = (object: ApiObject) => {
-    const { status: _, ...rest } = withoutServerOwned(object);
-    const metadata = Object.fromEntries(Object.entries(rest.metadata).filter(([, value]) => !isEmpty(value)));
-    return { ...rest, metadata };
-  };
-  return isDeepStrictEqual(comparable(a), comparable(b));
+/** Makes a patch one of exactly this state: the API server answers 409 when there is another by now. */
+function at({ metadata }: StoredObject): PatchOperation[] {
+  return [{ op: "add", path: "/metadata/resourceVersion", value: metadata.resourceVersion }];
+}
+
+/** What turns `from` into `to`, by whole fields of the object and of its metadata. */
+function differences(from: ApiObject, to: ApiObject, exceptStatus: boolean): PatchOperation[] {
+  const { metadata: before, ...old } = withoutServerOwned(from);
+  const { metadata: after, ...wanted } = withoutServerOwned(to);
+  if (exceptStatus) {
+    delete old["status"];
+    delete wanted["status"];
+  }
+  return [...fieldDifferences("", old, wanted), ...fieldDifferences("/metadata", before, after)];
+}
+
+function fieldDifferences(
+  path: string,
+  from: Record<string, unknown>,
+  to: Record<string, unknown>,
+): PatchOperation[] {
+  const patch: PatchOperation[] = [];
+  for (const field of new Set([...Object.keys(from), ...Object.keys(to)])) {
+    const [old, wanted] = [from[field], to[field]];
+    if (isDeepStrictEqual(old, wanted) || (isEmpty(old) && isEmpty(wanted))) continue;
+    const at = `${path}/${field.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+    patch.push(
+      wanted === undefined || wanted === null
+        ? { op: "remove", path: at }
+        : { op: "add", path: at, value: wanted },
+    );
+  }
+  return patch;
 }
 
 function isEmpty(value: unknown): boolean {

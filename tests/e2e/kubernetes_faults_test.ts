@@ -164,7 +164,7 @@ story("rights are taken away from the replica and given back", {
   );
   assertStringIncludes(
     shown,
-    'the API server answers 403: applications.argoproj.io "app-0" is forbidden: User "ha" cannot update',
+    'the API server answers 403: applications.argoproj.io "app-0" is forbidden: User "ha" cannot patch',
   );
   await replica.request("POST", bindings, BINDING);
   await pair.untilEqual(60_000, COUNT);
