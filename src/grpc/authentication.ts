@@ -8,6 +8,7 @@ import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import * as jose from "jose";
 import type { authapi } from "../../proto/gen.d.ts";
+import { AgentRegistry } from "../runtime/agents.ts";
 import type { Context } from "../runtime/context.ts";
 import { identityOf, type ReplicationPolicy } from "./auth.ts";
 import { REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
@@ -62,6 +63,7 @@ export function authenticationHandlers(
   ctx: Context,
   policy: ReplicationPolicy,
   tokens: Tokens | undefined,
+  agents: AgentRegistry = new AgentRegistry(ctx),
 ): grpc.UntypedServiceImplementation {
   const usable = (): Tokens => {
     if (tokens) return tokens;
@@ -92,6 +94,7 @@ export function authenticationHandlers(
       if (!request.version) throw new Status(grpc.status.INVALID_ARGUMENT, "agent version is required");
       const subject = JSON.stringify({ clientID: found.identity, mode });
       const signer = usable();
+      agents.authenticated(found.identity, mode);
       return {
         accessToken: await signer.access(subject),
         refreshToken: await signer.refresh(subject),

@@ -12,6 +12,7 @@ import type { ChangeIndex, Entry } from "../changes/index.ts";
 import { Marks } from "../changes/marks.ts";
 import { type PlainChange, sourceUid, toReplicatedEvent, withSourceUid } from "../events/replicated.ts";
 import type { replicationapi } from "../../proto/gen.d.ts";
+import { agentsKey, readAgents } from "../resources/agents.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { parseKey } from "../resources/keys.ts";
 import { type Kind, kindOf, KINDS } from "../resources/kinds.ts";
@@ -123,11 +124,13 @@ export function snapshotOf(
       resources.push(resource);
     }
   }
-  const states = [...agents].map(([name, resources]) => ({
+  const known = index.get(agentsKey(scope.namespace));
+  const registered = readAgents(known && !known.deleted ? JSON.parse(known.payload) : undefined);
+  const states = [...new Set([...agents.keys(), ...registered.keys()])].map((name) => ({
     name,
-    mode: "unknown",
-    connected: false,
-    resources,
+    mode: registered.get(name)?.mode ?? "unknown",
+    connected: registered.get(name)?.connected ?? false,
+    resources: agents.get(name) ?? [],
   }));
   return { snapshot: { agents: states, principal_resources: principalResources }, omitted };
 }

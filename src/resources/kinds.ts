@@ -4,6 +4,7 @@
  */
 import type { ApiObject } from "./object.ts";
 import type { KeyParts } from "./keys.ts";
+import { AGENTS_NAME } from "./agents.ts";
 import { admits, agentOf, type Scope } from "./scope.ts";
 
 const SECRET_TYPE = "argocd.argoproj.io/secret-type";
@@ -48,6 +49,7 @@ export const KINDS: readonly Kind[] = [
       (clusterSecrets === "all" || label(object, SELF_REGISTERED) === "true"),
   }),
   core("GPGKey", "ConfigMap", 2, { matches: (object) => object.metadata.name === "argocd-gpg-keys-cm" }),
+  core("Agents", "ConfigMap", 2, { matches: (object) => object.metadata.name === AGENTS_NAME }),
   core("Blocklist", "ConfigMap", 2, {
     matches: (object) => object.metadata.name === "argocd-agent-tls-blocklist",
   }),

@@ -5,7 +5,8 @@ import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
 import { localize, owners, replicatedForm } from "./transform.ts";
 import { acceptDelete, acceptObject } from "./validate.ts";
-import { wholeScope } from "./scope.ts";
+import { agentsKey, readAgents, writeAgents } from "./agents.ts";
+import { agentOf, wholeScope } from "./scope.ts";
 
 const SCOPE = wholeScope("argocd");
 
@@ -47,6 +48,7 @@ Deno.test("kindOf() tells what is replicated from what is not", () => {
     [secret({ "argocd.argoproj.io/secret-type": "repository" }, "kube-system"), undefined],
     [map("argocd-gpg-keys-cm"), "GPGKey"],
     [map("argocd-agent-tls-blocklist"), "Blocklist"],
+    [map("argocd-agent-ha-agents"), "Agents"],
     [map("argocd-agent-ha-state"), undefined],
     [map("argocd-agent-principal-identity"), undefined],
     [{ apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "argocd" } }, undefined],
@@ -178,4 +180,39 @@ Deno.test("a replica refuses what replication has no business writing", () => {
     assertEquals(verdict.ok ? undefined : verdict.reason, reason, key);
   }
   assertEquals(acceptDelete("Secret/kube-system/s", SCOPE).ok, false);
+});
+
+Deno.test("kindOf() follows the scope: allowed namespaces, all cluster secrets, destinations that are agents", () => {
+  const manual = secret({ "argocd.argoproj.io/secret-type": "cluster" });
+  assertEquals(kindOf(manual, { ...SCOPE, clusterSecrets: "all" })?.name, "ClusterSecret");
+  const edge = { ...SCOPE, allowedNamespaces: [/^edge-2$/] };
+  assertEquals(kindOf(application(), edge), undefined);
+  assertEquals(kindOf(application({ namespace: "edge-2" }), edge)?.name, "Application");
+  assertEquals(kindOf(application({ namespace: "argocd" }), edge)?.name, "Application");
+  assertEquals(mayReplicate({ kind: "Application", namespace: "edge-1", name: "a" }, edge), false);
+  const mapped = { ...SCOPE, destinationMapping: true };
+  const to = (name?: string) => ({ ...application(), spec: { destination: { name } } });
+  const cases: [ApiObject, string][] = [[to("edge-7"), "edge-7"], [to("in-cluster"), ""], [to(), ""]];
+  for (const [object, agent] of cases) {
+    assertEquals(agentOf(object, mapped), agent);
+    assertEquals(kindOf(object, mapped)?.name, agent ? "Application" : undefined);
+  }
+  assertEquals(agentOf(application(), SCOPE), "edge-1");
+});
+
+Deno.test("readAgents() and writeAgents() keep modes, and leave out what cannot be understood", () => {
+  const agents = new Map(
+    [["edge-1", { mode: "managed", connected: true }], ["edge-2", {
+      mode: "autonomous",
+      connected: false,
+    }]] as const,
+  );
+  const object = writeAgents("argocd", agents);
+  assertEquals(keyOfObject(object), agentsKey("argocd"));
+  assertEquals(readAgents(object), new Map(agents));
+  assertEquals(
+    readAgents({ ...object, data: { a: "{", b: "7", c: '{"mode":"root"}', d: '{"mode":"managed"}' } }).size,
+    1,
+  );
+  assertEquals(readAgents(undefined).size, 0);
 });

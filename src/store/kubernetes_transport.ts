@@ -23,6 +23,7 @@ export class Transport {
   #client: Deno.HttpClient | undefined;
   #credentials: Credentials | undefined;
   #readAtMs = 0;
+  #first: Promise<void> | undefined;
 
   constructor(private readonly access: Access, private readonly requestMs = REQUEST_MS) {}
 
@@ -33,14 +34,19 @@ export class Transport {
   /** Sends one request. The answer's body is not read yet. */
   async fetch(path: string, init: RequestInit): Promise<Response> {
     const { headers } = await this.#current();
-    const client = this.#client as Deno.HttpClient;
-    const response = await fetch(this.access.server + path, {
-      ...init,
-      client,
-      headers: { ...headers, ...init.headers },
-    });
-    if (response.status === 401) this.#readAtMs = 0;
-    return response;
+    // Until the first answer it is not known that HTTP/2 is spoken, and each request would open a connection of its own.
+    const first = this.#first ? undefined : Promise.withResolvers<void>();
+    if (first) this.#first = first.promise;
+    else await this.#first;
+    try {
+      const client = this.#client as Deno.HttpClient;
+      const url = this.access.server + path;
+      const response = await fetch(url, { ...init, client, headers: { ...headers, ...init.headers } });
+      if (response.status === 401) this.#readAtMs = 0;
+      return response;
+    } finally {
+      first?.resolve();
+    }
   }
 
   /** Sends one request and reads its answer. @throws DOMException TimeoutError after `requestMs`; it may have been carried out */
@@ -72,6 +78,7 @@ export class Transport {
 
   /** Requests from now on use a new connection. */
   renew(): void {
+    this.#first = undefined;
     this.#client?.close();
     this.#client = undefined;
   }

@@ -1,21 +1,30 @@
+import { assert, assertEquals } from "@std/assert";
+import type { StoreEvent } from "../../src/store/port.ts";
+import { until } from "../../src/cli/processes.ts";
 import { Cluster, clusterMissing } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
-import { storeContract } from "./store_contract.ts";
+import { Proxy } from "../support/principals.ts";
+import { application, expectStoreError, storeContract } from "./store_contract.ts";
 
+const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
+const clusters = new Map<string, Promise<Cluster>>();
 let namespaces = 0;
 
+function clusterOf(name: string, definitions: Record<string, unknown>[]): Promise<Cluster> {
+  const found = clusters.get(name) ?? Cluster.start(definitions);
+  clusters.set(name, found);
+  return found;
+}
+
+Deno.test.afterAll(async () => {
+  for (const cluster of clusters.values()) await (await cluster).stop();
+});
+
 for (const [name, definitions] of definitionSets()) {
-  let cluster: Cluster | undefined;
-  const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
-  Deno.test.afterAll(async () => {
-    await cluster?.stop();
-    cluster = undefined;
-  });
   storeContract(`kubernetes with ${name}`, async () => {
-    cluster ??= await Cluster.start(definitions);
+    const cluster = await clusterOf(name, definitions);
     const namespace = await cluster.namespace(`contract-${++namespaces}`);
-    const open = () => cluster!.store(namespace);
-    const [store, other] = [await open(), await open()];
+    const [store, other] = [await cluster.store(namespace), await cluster.store(namespace)];
     return {
       store,
       other,
@@ -27,3 +36,81 @@ for (const [name, definitions] of definitionSets()) {
     };
   }, options);
 }
+
+const [ours, definitions] = definitionSets()[0]!;
+
+Deno.test({
+  ...options,
+  name:
+    "kubernetes: one connection for everything; a watch that has gone silent is noticed, and nothing is missed",
+  fn: async () => {
+    const cluster = await clusterOf(ours, definitions);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const proxy = new Proxy(Number(new URL(cluster.server).port));
+    const kubeconfig = await cluster.kubeconfigFile("admin", proxy.port);
+    const store = await cluster.store(namespace, { kubeconfig, informers: { silenceMs: 500 } });
+    const stop = new AbortController();
+    const seen = new Map<string, StoreEvent["type"]>();
+    const reading = (async () => {
+      for await (const events of store.watch(stop.signal)) {
+        for (const event of events) if (event.type === "put") seen.set(event.object.metadata.name, "put");
+      }
+    })();
+    try {
+      const names = Array.from({ length: 100 }, (_, n) => `app-${n}`);
+      const first = application("first", { project: "p" }, namespace);
+      await until(() => store.status().lists === 5, 10_000, () => `not listed: ${store.status().problem}`);
+      await Promise.all(
+        names.map((name) => store.write({ op: "put", object: application(name, {}, namespace) })),
+      );
+      assertEquals(proxy.accepted, 1);
+      proxy.freeze();
+      const path = `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/applications`;
+      assertEquals((await cluster.request("POST", path, first)).code, 201);
+      await until(() => seen.has("first"), 10_000, () => "the silent watch is not noticed");
+      assert(proxy.accepted > 1);
+      assertEquals(store.status().lists, 5, "a watch goes on where it stopped");
+    } finally {
+      stop.abort();
+      await reading;
+      await store.close();
+      proxy.close();
+    }
+  },
+});
+
+Deno.test({
+  ...options,
+  name: "kubernetes: only what differs is sent; what the API server refuses says so in its words",
+  fn: async () => {
+    const cluster = await clusterOf(ours, definitions);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const store = await cluster.store(namespace);
+    try {
+      const object = application("a", { project: "p" }, namespace);
+      const { object: first } = await store.write({ op: "put", object });
+      await cluster.request("PATCH", `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/applications/a`, {
+        metadata: { labels: { theirs: "kept" } },
+      }, { contentType: "application/merge-patch+json" });
+      const { object: second } = await store.write({
+        op: "put",
+        object: {
+          ...object,
+          metadata: { ...object.metadata, labels: { theirs: "kept" } },
+          status: { health: { status: "Healthy" } },
+        },
+      });
+      assertEquals(second?.metadata.labels, { theirs: "kept" });
+      assertEquals(second?.metadata.uid, first?.metadata.uid);
+      assertEquals((await store.write({ op: "put", object: second! })).changed, false);
+      const nowhere = application("b", {}, "not-there");
+      const missing = await expectStoreError(store.write({ op: "put", object: nowhere }), "notFound");
+      assert(missing.message.includes('namespaces "not-there" not found'), missing.message);
+      const huge = application("c", { info: "x".repeat(4_000_000) }, namespace);
+      const refused = await expectStoreError(store.write({ op: "put", object: huge }), "invalid");
+      assert(refused.message.includes("the API server answers 413"), refused.message);
+    } finally {
+      await store.close();
+    }
+  },
+});

@@ -108,6 +108,7 @@ export function untilEqual(a: Running, b: Running, timeoutMs = 15_000): Promise<
 export class Proxy {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Deno.Conn>();
+  readonly #frozen = new Set<Deno.Conn>();
   mode: "pass" | "swallow" | "refuse" = "pass";
   accepted = 0;
   /** What passed, both ways together. */
@@ -119,6 +120,11 @@ export class Proxy {
 
   get port(): number {
     return (this.#listener.addr as Deno.NetAddr).port;
+  }
+
+  /** What is connected now stays connected and says nothing more; new connections pass. */
+  freeze(): void {
+    for (const connection of this.#connections) this.#frozen.add(connection);
   }
 
   /** Closes every connection. */
@@ -155,7 +161,7 @@ export class Proxy {
     const pump = async (from: Deno.Conn, to: Deno.Conn) => {
       const buffer = new Uint8Array(65_536);
       for (let n = await from.read(buffer); n !== null; n = await from.read(buffer)) {
-        if (this.mode === "swallow") continue;
+        if (this.mode === "swallow" || this.#frozen.has(from)) continue;
         this.bytes += n;
         for (let at = 0; at < n;) at += await to.write(buffer.subarray(at, n));
       }
@@ -163,6 +169,7 @@ export class Proxy {
     await Promise.race([pump(client, server), pump(server, client)]).catch(() => {});
     for (const one of [client, server]) {
       this.#connections.delete(one);
+      this.#frozen.delete(one);
       try {
         one.close();
       } catch {

@@ -6,6 +6,8 @@ import { delay } from "@std/async/delay";
 import { call, dialPeer, openStream } from "../../src/grpc/dial.ts";
 import * as services from "../../src/grpc/services.ts";
 import { codeOf } from "../../src/grpc/status.ts";
+import { snapshotOf } from "../../src/replication/plain_leader.ts";
+import { agentsKey, readAgents } from "../../src/resources/agents.ts";
 import { readTls, type TlsMaterial } from "../../src/tls/files.ts";
 import { Authority, type LeafOptions } from "../../src/tls/pki.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
@@ -276,6 +278,12 @@ Deno.test({
         "argocd-agent-server-access",
       ], 300]);
       assertEquals(JSON.parse(claims.sub), { clientID: "agent-1", mode: "managed" });
+      const remembered = () => primary.ctx.store.get(agentsKey("argocd")).then(readAgents);
+      await until(async () => (await remembered()).size === 1, 5_000, () =>
+        "the agent's mode is not remembered");
+      assertEquals((await remembered()).get("agent-1"), { mode: "managed", connected: false });
+      const { agents = [] } = snapshotOf(primary.ctx.index, primary.ctx.settings.scope).snapshot;
+      assertEquals(agents.map(({ name, mode }) => [name, mode]), [["agent-1", "managed"]]);
       const refreshed = await call(client, RefreshToken, { refreshToken: answer.refreshToken ?? "" }, 5_000);
       assertEquals([refreshed.refreshToken, (refreshed.accessToken ?? "") !== ""], ["", true]);
       const cases: [object, number, string][] = [
@@ -292,7 +300,9 @@ Deno.test({
       );
       const stream = openStream(client, services.eventStreamService.Subscribe);
       const since = Date.now();
-      const error = await new Promise((resolve) => stream.on("error", resolve));
+      const error = await new Promise((resolve) =>
+        stream.on("error", resolve)
+      );
       assertEquals(codeOf(error), grpc.status.UNAVAILABLE);
       assert(Date.now() - since > 800, "the refusal is not paced");
       const { version } = await call(client, services.versionService.Version, {}, 5_000);

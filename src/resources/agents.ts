@@ -1,0 +1,51 @@
+/**
+ * What is known of agents beside their resources: one ConfigMap in the principal's namespace, a key an agent, replicated like
+ * everything else. So a new active knows every agent's mode before the agent has come to it.
+ */
+import { type ApiObject, isRecord } from "./object.ts";
+import { type Key, keyOf } from "./keys.ts";
+
+export const AGENTS_NAME = "argocd-agent-ha-agents";
+
+export type Mode = "managed" | "autonomous";
+
+/** One agent. */
+export interface Agent {
+  mode: Mode;
+  /** Whether it had an open stream to the active when this was written. */
+  connected: boolean;
+}
+
+/** Where the agents of a principal of this namespace are kept. */
+export function agentsKey(namespace: string): Key {
+  return keyOf("ConfigMap", namespace, AGENTS_NAME);
+}
+
+/** The agents that a ConfigMap names; entries that cannot be understood are left out. */
+export function readAgents(object: ApiObject | undefined): Map<string, Agent> {
+  const agents = new Map<string, Agent>();
+  const data = object && isRecord(object["data"]) ? object["data"] : {};
+  for (const [name, text] of Object.entries(data)) {
+    const agent = parse(String(text));
+    if (agent) agents.set(name, agent);
+  }
+  return agents;
+}
+
+/** The ConfigMap of these agents. */
+export function writeAgents(namespace: string, agents: ReadonlyMap<string, Agent>): ApiObject {
+  const data = Object.fromEntries([...agents].map(([name, agent]) => [name, JSON.stringify(agent)]));
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: AGENTS_NAME, namespace }, data };
+}
+
+function parse(text: string): Agent | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value)) return undefined;
+  const { mode, connected } = value;
+  return mode === "managed" || mode === "autonomous" ? { mode, connected: connected === true } : undefined;
+}
