@@ -11,6 +11,7 @@ import { keyOfObject } from "../src/resources/keys.ts";
 import type { StoredObject } from "../src/resources/object.ts";
 import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
 import { Proxy } from "../tests/support/principals.ts";
+import { buildKube } from "./kube_build.ts";
 
 const WAIT_MS = 300_000;
 /** Resources that change while the link is broken. */
@@ -180,7 +181,34 @@ async function status(): Promise<{ wallMs: number; denoMs: number; memory: numbe
   }
 }
 
+/** On real API servers, in a process that may run them: one line of figures for the transports, and one a size. */
+async function kubernetes(sizes: number[]): Promise<Record<string, number>[]> {
+  const binary = await buildKube();
+  const permissions = [
+    "--allow-net=127.0.0.1,localhost",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env",
+    "--allow-sys",
+  ];
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      ...permissions,
+      `--allow-run=${Deno.execPath()},${binary}`,
+      new URL("bench_kube.ts", import.meta.url).pathname,
+      ...sizes.map(String),
+    ],
+    env: { KUBE_BINARY: binary },
+    stdout: "piped",
+    stderr: "inherit",
+  }).output();
+  if (code !== 0) throw new Error("the benchmark on real API servers failed; see above");
+  return new TextDecoder().decode(stdout).trim().split("\n").map((line) => JSON.parse(line));
+}
+
 const sizes = Deno.args.length > 0 ? Deno.args.map(Number) : [5_000, 50_000];
+const KUBE_SIZES = [2_000, 10_000, 20_000];
 const results: Record<string, number>[] = [];
 for (const size of sizes) results.push(await atSize(size));
 const of = (name: string) => results.map((result) => result[name] ?? 0);
@@ -224,11 +252,45 @@ section("`ha status`", ["", "figure"], [
   ["resident memory at its end", mb(cli.memory)],
 ]);
 
+const [transport = {}, ...kube] = await kubernetes(KUBE_SIZES);
+const kubeHead = ["", ...KUBE_SIZES.map((size) => `${size.toLocaleString("en-US")} Applications`)];
+const kubeRow = (
+  title: string,
+  show: (figures: Record<string, number>) => string,
+) => [title, ...kube.map(show)];
+const figure = (name: string) => (figures: Record<string, number>) => ms(figures[name] ?? NaN) + " ms";
+const against = (a: string, b: string) => (figures: Record<string, number>) =>
+  ((figures[a] ?? NaN) / (figures[b] ?? NaN)).toFixed(2);
+section("Kubernetes: two principals, two real API servers", kubeHead, [
+  kubeRow("raw parallel creation on one idle API server", figure("rawMs")),
+  kubeRow("empty replica to REPLICATING, from its process's start", figure("coldMs")),
+  kubeRow("… against raw creation", against("coldMs", "rawMs")),
+  kubeRow("in sync already: to REPLICATING", figure("inSyncMs")),
+  kubeRow("… write requests", (f) => String(f["inSyncWrites"])),
+  ...[500, 2_000].flatMap((burst) => [
+    kubeRow(`${burst.toLocaleString("en-US")} updated at once: all on the replica`, figure(`burst${burst}`)),
+    kubeRow("… against raw updates of one idle API server", against(`burst${burst}`, `rawBurst${burst}`)),
+  ]),
+  kubeRow("lag at a quarter of the raw rate, p50", figure("lagP50")),
+  kubeRow("… p99", figure("lagP99")),
+  kubeRow("link broken for 30 s, 1 % changed: changes", (f) => String(f["reconnectChanged"])),
+  kubeRow("… write requests", (f) => String(f["reconnectWrites"])),
+  kubeRow("… bytes on the link", (f) => (f["reconnectBytes"] ?? 0).toLocaleString("en-US")),
+  kubeRow("… until the last change is on the replica, backoff included", figure("reconnectMs")),
+  kubeRow("memory of the active (resident)", (f) => mb(f["activeBytes"] ?? 0)),
+  kubeRow("memory of the replica", (f) => mb(f["replicaBytes"] ?? 0)),
+]);
+section("Kubernetes: client-node's own API and transport", ["", "figure"], [
+  ["500 creations, client-node's API and transport", figure("theirs")(transport)],
+  ["500 creations, our API on HTTP/2", figure("ours")(transport)],
+  ["resident memory of loading client-node's index", mb(transport["indexBytes"] ?? 0)],
+]);
+
 const today = new Date().toISOString().slice(0, 10);
 const { cpuCount } = { cpuCount: navigator.hardwareConcurrency };
 Deno.writeTextFileSync(
   new URL("../docs/benchmarks.md", import.meta.url),
-  `# Benchmarks\n\n${today}, Deno ${Deno.version.deno}, ${cpuCount} cores, both principals and the load on one machine: read the ratios, ` +
+  `# Benchmarks\n\n${today}, Deno ${Deno.version.deno}, ${cpuCount} cores, both principals, their API servers and the load on one machine: read the ratios, ` +
     `not the absolute figures. Made by \`deno task bench\`; Applications of about 1.4 kB.\n\n${
       lines.join("\n")
     }`,

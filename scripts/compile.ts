@@ -2,6 +2,8 @@
  * `deno task compile`: one executable, dist/argocd-agent-ha. Deno puts it on a runtime base (denort), which it
  * downloads, or takes from DENORT_BIN; where neither can be had this says so and writes nothing.
  */
+import { LEAN } from "../src/cli/processes.ts";
+
 const root = new URL("../", import.meta.url).pathname;
 const out = `${root}dist/argocd-agent-ha`;
 
@@ -15,7 +17,7 @@ const permissions = [
 ];
 Deno.mkdirSync(`${root}dist`, { recursive: true });
 const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-  args: ["compile", "--quiet", ...permissions, "--output", out, "main.ts"],
+  args: ["compile", "--quiet", LEAN, ...permissions, "--output", out, "main.ts"],
   cwd: root,
   stdin: "null",
   stdout: "null",

@@ -3,7 +3,8 @@
  *
  * Of client-node only the parts that do this are loaded, by their own modules: the kubeconfig's types and the authenticators
  * (rotating token file, exec plugin). Its index would bring every generated model of the Kubernetes API into memory: 85 MB and
- * half of the time in garbage collection (docs/benchmarks.md). Legacy `auth-provider` plugins (OIDC, gcp, azure) still load it.
+ * half of the time in garbage collection (docs/benchmarks.md). Its legacy `auth-provider` plugins are not supported: kubectl has
+ * dropped most of them for exec plugins.
  */
 import {
   type Cluster,
@@ -40,57 +41,50 @@ export interface Credentials {
 
 const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/** What a configuration names. */
+interface Named {
+  cluster: Cluster;
+  user: User;
+  /** The kubeconfig's name for the two. */
+  context: string;
+}
+
 /** One cluster, as one user. */
 export class Access {
   readonly #authenticators = [new ExecAuth(), new FileAuth()];
 
-  private constructor(
-    private readonly cluster: Cluster,
-    private readonly user: User,
-    /** The kubeconfig's name for this cluster and user. */
-    readonly context: string,
-    private readonly source: AccessOptions,
-  ) {}
+  private constructor(private readonly named: Named) {}
+
+  /** The kubeconfig's name for this cluster and user. */
+  get context(): string {
+    return this.named.context;
+  }
 
   /** `https://host:port`, without a slash at the end. */
   get server(): string {
-    return this.cluster.server.replace(/\/+$/, "");
+    return this.named.cluster.server.replace(/\/+$/, "");
   }
 
   /** A forward proxy that the kubeconfig names; empty: none. */
   get proxyUrl(): string {
-    return this.cluster.proxyUrl ?? "";
+    return this.named.cluster.proxyUrl ?? "";
   }
 
   /** Reads the configuration. @throws StoreError that names the file, the context and what is wrong */
   static load(options: AccessOptions): Access {
-    return options.kubeconfig === "" ? fromPod(options, Access.#of) : fromFile(options, Access.#of);
-  }
-
-  static #of(cluster: Cluster, user: User, context: string, source: AccessOptions): Access {
-    const unsupported = [["tls-server-name", cluster.tlsServerName], [
-      "insecure-skip-tls-verify",
-      cluster.skipTLSVerify,
-    ]];
-    for (const [field, given] of unsupported) {
-      if (!given) continue;
-      throw new StoreError(
-        "invalid",
-        `kubeconfig "${source.kubeconfig}": ${field} is not supported; use an address that the API server's certificate ` +
-          "names, and certificate-authority for a CA of your own",
-      );
-    }
-    return new Access(cluster, user, context, source);
+    const named = options.kubeconfig === "" ? fromPod(options) : fromFile(options);
+    const problem = unsupported(named);
+    if (problem) throw new StoreError("invalid", `kubeconfig "${options.kubeconfig}": ${problem}`);
+    return new Access(named);
   }
 
   /** What to connect with now; token files are read again and exec plugins run when what they gave expires. */
   async credentials(): Promise<Credentials> {
-    const { cluster, user } = this;
+    const { cluster, user } = this.named;
     const options: { headers: Record<string, string>; cert?: unknown; key?: unknown } = { headers: {} };
     try {
       const authenticator = this.#authenticators.find((candidate) => candidate.isAuthProvider(user));
       if (authenticator) await authenticator.applyAuthentication(user, options as never);
-      else if (user.authProvider) await this.#legacy(options);
       if (user.token) options.headers["Authorization"] = `Bearer ${user.token}`;
       if (user.username) {
         options.headers["Authorization"] = `Basic ${btoa(`${user.username}:${user.password ?? ""}`)}`;
@@ -108,28 +102,26 @@ export class Access {
       throw new StoreError("unavailable", `cannot get credentials for ${this.server}: ${reasonOf(error)}`);
     }
   }
-
-  /** client-node's own view of the same context, for what needs all of it: legacy plugins, port forwarding. */
-  async kubeConfig() {
-    const { KubeConfig } = await import("@kubernetes/client-node");
-    const config = new KubeConfig();
-    config.loadFromOptions({
-      clusters: [this.cluster],
-      users: [this.user],
-      contexts: [{ name: "this", cluster: this.cluster.name, user: this.user.name }],
-      currentContext: "this",
-    });
-    return config;
-  }
-
-  async #legacy(options: { headers: Record<string, string> }): Promise<void> {
-    await (await this.kubeConfig()).applyToHTTPSOptions(options as never);
-  }
 }
 
-type Make = (cluster: Cluster, user: User, context: string, source: AccessOptions) => Access;
+/** What of a kubeconfig cannot be done here, and what to do instead. */
+function unsupported({ cluster, user }: Named): string | undefined {
+  const provider = user.authProvider as { name?: string; config?: { tokenFile?: string } } | undefined;
+  if (provider?.name && !provider.config?.tokenFile) {
+    return `auth-provider "${provider.name}" is not supported; use its exec plugin (kubelogin, gke-gcloud-auth-plugin, …) ` +
+      "or a token";
+  }
+  const field = cluster.tlsServerName
+    ? "tls-server-name"
+    : cluster.skipTLSVerify
+    ? "insecure-skip-tls-verify"
+    : "";
+  if (field === "") return undefined;
+  return `${field} is not supported; use an address that the API server's certificate names, and certificate-authority ` +
+    "for a CA of your own";
+}
 
-function fromPod(options: AccessOptions, make: Make): Access {
+function fromPod(options: AccessOptions): Named {
   const host = Deno.env.get("KUBERNETES_SERVICE_HOST") ?? "";
   const port = Deno.env.get("KUBERNETES_SERVICE_PORT") ?? "443";
   if (host === "") {
@@ -138,10 +130,10 @@ function fromPod(options: AccessOptions, make: Make): Access {
   const root = `${options.serviceAccountRoot ?? ""}${SERVICE_ACCOUNT}`;
   const server = `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
   const cluster = { name: "in-cluster", caFile: `${root}/ca.crt`, server, skipTLSVerify: false };
-  return make(cluster, tokenFileUser("service account", `${root}/token`), "in-cluster", options);
+  return { cluster, user: tokenFileUser("service account", `${root}/token`), context: "in-cluster" };
 }
 
-function fromFile(options: AccessOptions, make: Make): Access {
+function fromFile(options: AccessOptions): Named {
   const path = options.kubeconfig;
   let clusters: Cluster[], users: User[], contexts: Context[], current: string;
   try {
@@ -170,12 +162,11 @@ function fromFile(options: AccessOptions, make: Make): Access {
   }
   const folder = path.replace(/[^/]*$/, "");
   const absolute = (file?: string) => file && !file.startsWith("/") ? `${folder}${file}` : file;
-  return make(
-    withFiles(cluster, { caFile: absolute(cluster.caFile) }),
-    withFiles(user, { certFile: absolute(user.certFile), keyFile: absolute(user.keyFile) }),
-    wanted,
-    options,
-  );
+  return {
+    cluster: withFiles(cluster, { caFile: absolute(cluster.caFile) }),
+    user: withFiles(user, { certFile: absolute(user.certFile), keyFile: absolute(user.keyFile) }),
+    context: wanted,
+  };
 }
 
 /** client-node reads a user's `tokenFile` once; as an authenticator it is read again every minute, as client-go does. */

@@ -3,15 +3,19 @@
  * that is bound to loopback, and to nothing else, in another region.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { PassThrough } from "node:stream";
+import { WebSocketHandler } from "@kubernetes/client-node/dist/web-socket-handler.js";
 import type { ApiObject } from "../resources/object.ts";
 import { isRecord } from "../resources/object.ts";
+import { reasonOf } from "../runtime/reason.ts";
 import { Access, type AccessOptions } from "./kubernetes_access.ts";
 import { ApiFailure, KubeApi } from "./kubernetes_api.ts";
 import { Transport } from "./kubernetes_transport.ts";
 
 /** The peer's label of a principal's pod. */
 export const PRINCIPAL_LABEL = "app.kubernetes.io/name=argocd-agent-principal";
+
+const DATA = 0;
+const ERROR = 1;
 
 /** A forwarded port. */
 export interface Forward {
@@ -31,25 +35,14 @@ export async function forwardToPrincipal(
   const access = Access.load(options);
   const context = `context "${access.context}"`;
   const pod = await principalPod(access, options.namespace, context);
-  const { PortForward } = await import("@kubernetes/client-node");
-  const forward = new PortForward(await access.kubeConfig());
+  const path = `/api/v1/namespaces/${options.namespace}/pods/${pod}/portforward?ports=${options.port}`;
   let problem = "";
   const server = createServer((socket: Socket) => {
-    const errors = new PassThrough();
-    errors.on("data", (chunk: Uint8Array) => problem = new TextDecoder().decode(chunk).trim());
     socket.on("error", () => {});
-    forward.portForward(options.namespace, pod, [options.port], socket, errors, socket).then(
-      (connection) => {
-        // Without retries it is the WebSocket itself.
-        const channel = connection as unknown as Pick<WebSocket, "close" | "addEventListener">;
-        socket.on("close", () => channel.close());
-        channel.addEventListener("close", () => socket.destroy());
-      },
-      (error) => {
-        problem = (error as { message?: string }).message ?? String(error);
-        socket.destroy();
-      },
-    );
+    connect(access, path, socket, (text) => problem = text).catch((error) => {
+      problem = reasonOf(error);
+      socket.destroy();
+    });
   });
   const address = await listening(server);
   return {
@@ -57,6 +50,40 @@ export async function forwardToPrincipal(
     target: `pod ${options.namespace}/${pod} of ${context}`,
     problem: () => problem,
     close: () => server.close(),
+  };
+}
+
+/**
+ * One connection as one WebSocket: channel 0 carries its data, channel 1 what went wrong; the first message of each is the port's
+ * number (Kubernetes' v4.channel.k8s.io port forwarding).
+ */
+async function connect(
+  access: Access,
+  path: string,
+  socket: Socket,
+  failed: (text: string) => void,
+): Promise<void> {
+  const opened = new Set<number>();
+  const handler = new WebSocketHandler(clusterOf(access) as never);
+  const channel = await handler.connect(path, null, (stream, data) => {
+    if (!opened.has(stream)) opened.add(stream);
+    else if (stream === DATA) socket.write(data);
+    else if (stream === ERROR) failed(data.toString("utf8").trim());
+    return true;
+  }) as unknown as Pick<WebSocket, "close" | "addEventListener">;
+  WebSocketHandler.handleStandardInput(channel as never, socket, DATA);
+  socket.on("close", () => channel.close());
+  channel.addEventListener("close", () => socket.destroy());
+}
+
+/** What client-node's WebSocketHandler asks of a kubeconfig. */
+function clusterOf(access: Access) {
+  return {
+    getCurrentCluster: () => ({ server: access.server }),
+    applyToHTTPSOptions: async (options: Record<string, unknown>) => {
+      const { ca, cert, key, headers } = await access.credentials();
+      Object.assign(options, { headers, ...(ca ? { ca } : {}), ...(cert ? { cert, key } : {}) });
+    },
   };
 }
 

@@ -138,6 +138,7 @@ Deno.test("Access.load() says what is wrong with a kubeconfig, and which context
     ...good,
     clusters: [{ name: "c", cluster: { server: "https://x", "insecure-skip-tls-verify": true } }],
   });
+  write("oidc", { ...good, users: [{ name: "u", user: { "auth-provider": { name: "oidc", config: {} } } }] });
   Deno.writeTextFileSync(`${dir}/broken`, "clusters: [");
   const cases: [string, string, string][] = [
     ["none", "", `kubeconfig "${dir}/none" cannot be read: No such file`],
@@ -145,6 +146,7 @@ Deno.test("Access.load() says what is wrong with a kubeconfig, and which context
     ["good", "asia", `--kubecontext "asia" is not in "${dir}/good"; it has: eu, us`],
     ["good", "us", `context "us" names cluster "gone", which is not in the file`],
     ["insecure", "", "insecure-skip-tls-verify is not supported"],
+    ["oidc", "", 'auth-provider "oidc" is not supported; use its exec plugin'],
   ];
   try {
     for (const [name, context, words] of cases) {
