@@ -14,51 +14,53 @@ type Wanted = Pick<
   "tls" | "tlsSecretName" | "caSecretName" | "jwtKey" | "jwtSecretName" | "namespace"
 >;
 
-/** One entry of a Secret; the first of `fields` that it has. @throws Error that says how to make it */
-async function secretPem(
-  store: Store,
-  { namespace }: Wanted,
-  name: string,
-  fields: string[],
-  flag: string,
-): Promise<Pem> {
-  const found = await store.get(keyOf("Secret", namespace, name));
-  const data = found && isRecord(found["data"]) ? found["data"] : {};
-  const field = fields.find((candidate) => typeof data[candidate] === "string");
-  const from = `Secret ${namespace}/${name} (${field ?? fields.join(" or ")})`;
-  if (!field) {
-    throw new Error(
-      `${from} ${found ? "is not in it" : "does not exist"}; create it (argocd-agentctl), or give ${flag}`,
-    );
+/** A Secret, read once: what belongs together in it is of one state. */
+class Secret {
+  private constructor(
+    private readonly title: string,
+    private readonly data: Record<string, unknown> | undefined,
+  ) {}
+
+  static async read(store: Store, namespace: string, name: string): Promise<Secret> {
+    const found = await store.get(keyOf("Secret", namespace, name));
+    return new Secret(`Secret ${namespace}/${name}`, found && (isRecord(found["data"]) ? found["data"] : {}));
   }
-  return { text: Buffer.from(String(data[field]), "base64"), from };
+
+  /** The first of `fields` that it has. @throws Error that says how to make it, or which flag does without it */
+  pem(fields: string[], flag: string): Pem {
+    const field = fields.find((candidate) => typeof this.data?.[candidate] === "string");
+    const from = `${this.title} (${field ?? fields.join(" or ")})`;
+    if (!field) {
+      const problem = this.data ? "is not in it" : "does not exist";
+      throw new Error(`${from} ${problem}; create it (argocd-agentctl), or give ${flag}`);
+    }
+    return { text: Buffer.from(String(this.data?.[field]), "base64"), from };
+  }
 }
 
 /** Where certificate, key and CA come from. */
 export function tlsSource(wanted: Wanted, store: Store): TlsSource {
-  const { tls, tlsSecretName, caSecretName } = wanted;
-  const files = tls.cert !== "";
-  return async () => ({
-    cert: files
-      ? readPem("--tls-cert", tls.cert)
-      : await secretPem(store, wanted, tlsSecretName, ["tls.crt"], "--tls-cert and --tls-key"),
-    key: files
-      ? readPem("--tls-key", tls.key)
-      : await secretPem(store, wanted, tlsSecretName, ["tls.key"], "--tls-cert and --tls-key"),
-    ca: tls.ca !== ""
-      ? readPem("--root-ca-path", tls.ca)
-      : await secretPem(store, wanted, caSecretName, ["tls.crt", "ca.crt"], "--root-ca-path"),
-  });
+  const { tls, namespace, tlsSecretName, caSecretName } = wanted;
+  return async () => {
+    const flags = "--tls-cert and --tls-key";
+    const own = tls.cert === "" ? await Secret.read(store, namespace, tlsSecretName) : undefined;
+    const authority = tls.ca === "" ? await Secret.read(store, namespace, caSecretName) : undefined;
+    return {
+      cert: own?.pem(["tls.crt"], flags) ?? readPem("--tls-cert", tls.cert),
+      key: own?.pem(["tls.key"], flags) ?? readPem("--tls-key", tls.key),
+      ca: authority?.pem(["tls.crt", "ca.crt"], "--root-ca-path") ?? readPem("--root-ca-path", tls.ca),
+    };
+  };
+}
+
+/** How often the source is looked at again, in ms: a Secret costs the API server a request. */
+export function tlsEveryMs({ tls }: Wanted): number {
+  return tls.cert === "" || tls.ca === "" ? 30_000 : 2_000;
 }
 
 /** The RSA key that signs agents' tokens, as PEM. @throws Error */
 export async function jwtPem(wanted: Wanted, store: Store): Promise<Pem> {
   if (wanted.jwtKey !== "") return readPem("--jwt-key", wanted.jwtKey);
-  return await secretPem(
-    store,
-    wanted,
-    wanted.jwtSecretName,
-    ["jwt.key"],
-    "--jwt-key or --insecure-jwt-generate",
-  );
+  const secret = await Secret.read(store, wanted.namespace, wanted.jwtSecretName);
+  return secret.pem(["jwt.key"], "--jwt-key or --insecure-jwt-generate");
 }

@@ -29,7 +29,7 @@ import type { Log } from "./log.ts";
 import { LossManifest } from "./loss.ts";
 import { principalUid, readMemory } from "./memory.ts";
 import { reasonOf } from "./reason.ts";
-import { jwtPem, tlsSource } from "./secrets.ts";
+import { jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
 
@@ -80,7 +80,11 @@ async function start(
     undo,
   );
   const tls = await monitor.patiently(() =>
-    TlsWatch.open(tlsSource(settings, store), (level, message) => log[level](message))
+    TlsWatch.open(
+      tlsSource(settings, store),
+      (level, message) => log[level](message),
+      tlsEveryMs(settings),
+    )
   );
   undo.push(() => tls.close());
   const tokens = await monitor.patiently(() => loadTokens(settings, store));
