@@ -200,18 +200,16 @@ async function paced(
 ): Promise<void> {
   const everyMs = rawBurst2000 / 2_000 * 4;
   const committed = new Map<string, number>();
+  const one = async (app: number, tag: string) => {
+    await update(clusters.primary, app, tag);
+    committed.set(`app-${app} ${tag}`, performance.now());
+  };
   const startedAt = performance.now();
   const writes: Promise<void>[] = [];
   for (let n = 0; performance.now() - startedAt < PACED_MS; n++) {
     const wait = startedAt + n * everyMs - performance.now();
     if (wait > 0) await delay(wait);
-    const app = n % 2_000;
-    const tag = `paced-${n}`;
-    writes.push(
-      update(clusters.primary, app, tag).then(() => {
-        committed.set(`app-${app} ${tag}`, performance.now());
-      }),
-    );
+    writes.push(one(n % 2_000, `paced-${n}`));
   }
   await Promise.all(writes);
   await until(
