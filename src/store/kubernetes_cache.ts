@@ -2,7 +2,7 @@
  * The informers' copy of the cluster: per key the newest state seen, as text, and per watcher the set of keys that changed since
  * it last looked. A key that changes ten times meanwhile is told once, so a slow watcher costs a set of keys and nothing more.
  *
- * Invariant: a key's state never goes back. Resource versions are compared as numbers, which Kubernetes allows since 1.35
+ * Invariant: a key's state never goes back while the cluster's history goes on; an etcd restored from a backup is another history. Resource versions are compared as numbers, which Kubernetes allows since 1.35
  * (KEP-5504) and etcd has always made true.
  */
 import type { ApiObject, StoredObject } from "../resources/object.ts";
@@ -33,21 +33,21 @@ export class KubeCache {
   readonly #watchers = new Set<Watcher>();
   readonly #waiting = new Map<Key, Set<() => void>>();
 
-  /** Takes a state; an older one than the copy is ignored. */
-  put(object: ApiObject): void {
+  /** Takes a state; an older one than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
+  put(object: ApiObject, rewound = false): void {
     const key = keyOfObject(object);
     const version = object.metadata.resourceVersion ?? "";
     const before = this.#objects.get(key);
-    if (before && !isNewer(version, before.version)) return;
+    if (before && (rewound ? version === before.version : !isNewer(version, before.version))) return;
     const { managedFields: _, ...metadata } = object.metadata;
     this.#objects.set(key, { version, text: JSON.stringify({ ...object, metadata }) });
     this.#changed(key, "");
   }
 
-  /** Takes a deletion; one that is older than the copy is ignored. */
-  remove(key: Key, version: string): void {
+  /** Takes a deletion; one that is older than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
+  remove(key: Key, version: string, rewound = false): void {
     const before = this.#objects.get(key);
-    if (!before || isNewer(before.version, version)) return;
+    if (!before || (!rewound && isNewer(before.version, version))) return;
     this.#objects.delete(key);
     this.#changed(key, version);
     for (const resolve of this.#waiting.get(key) ?? []) resolve();

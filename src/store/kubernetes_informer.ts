@@ -35,6 +35,8 @@ export interface InformerLimits {
 export class Informer {
   readonly #synced = Promise.withResolvers<void>();
   #version = "";
+  /** The newest version ever heard of: a list that is older comes from an etcd that was restored. */
+  #newest = "";
   #problem = "";
   #lists = 0;
 
@@ -74,6 +76,7 @@ export class Informer {
     while (!signal.aborted) {
       const startedAt = performance.now();
       try {
+        if (failures > 0 && this.#version !== "") await this.#checkHistory();
         if (this.#version === "") await this.#list(signal);
         this.#problem = "";
         this.#synced.resolve();
@@ -100,26 +103,39 @@ export class Informer {
     this.#problem = error instanceof Error ? error.message : String(error);
   }
 
+  /**
+   * An etcd that was restored from a backup is behind what this informer has seen, and its API server takes a watch from there without
+   * a word: after each failure the present version is asked for.
+   */
+  async #checkHistory(): Promise<void> {
+    const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
+    const { resourceVersion } = await this.api.list(resource, this.what, 1, "");
+    if (isNewer(this.#newest, resourceVersion)) this.#version = "";
+  }
+
   async #list(signal: AbortSignal): Promise<void> {
     const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
     const seen = new Set<string>();
     let next = "";
     let version = "";
+    let rewound = false;
     do {
       const page = await this.api.list(resource, this.what, this.limits.page ?? PAGE, next);
       signal.throwIfAborted();
+      rewound = this.#newest !== "" && isNewer(this.#newest, page.resourceVersion);
       for (const object of page.items) {
         if (!this.admits(object.metadata.namespace ?? "")) continue;
         seen.add(keyOfObject(object));
-        this.cache.put(object);
+        this.cache.put(object, rewound);
       }
       next = page.next;
       version = page.resourceVersion;
     } while (next !== "");
     for (const [key, cached] of [...this.cache.versions(this.what.kind)]) {
-      if (!seen.has(key) && !isNewer(cached, version)) this.cache.remove(key, version);
+      if (!seen.has(key) && (rewound || !isNewer(cached, version))) this.cache.remove(key, version, rewound);
     }
     this.#version = version;
+    this.#newest = version;
     this.#lists++;
   }
 
@@ -147,7 +163,7 @@ export class Informer {
           if (type === "DELETED") this.cache.remove(keyOfObject(object), version);
           else this.cache.put(object);
         }
-        if (version !== "") this.#version = version;
+        if (version !== "") this.#version = this.#newest = version;
       }
       if (!ending.signal.aborted || signal.aborted) return told;
       this.api.transport.renew();

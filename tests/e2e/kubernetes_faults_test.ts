@@ -139,6 +139,27 @@ Deno.test({
   },
 });
 
+story(
+  "the primary's etcd is restored from a backup: the pair follows the cluster back in time",
+  {},
+  async (pair) => {
+    const { primary } = pair.clusters;
+    const first = applications(COUNT, "first");
+    await applyAll(primary, first.slice(0, 100));
+    await primary.backup();
+    await pair.start();
+    await applyAll(primary, first.slice(100));
+    await applyAll(primary, applications(100, "second"));
+    await pair.untilEqual(30_000, COUNT);
+    await primary.restore();
+    const content = await pair.untilEqual(60_000, 100);
+    assert(
+      [...content.values()].every((text) => text.includes('"tag":"first"')),
+      "a state from before the restore is left",
+    );
+  },
+);
+
 story("rights are taken away from the replica and given back", {
   prepare: async (side, cluster, dir) => {
     await cluster.request("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", BINDING);
