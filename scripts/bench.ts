@@ -185,7 +185,7 @@ async function status(): Promise<{ wallMs: number; denoMs: number; memory: numbe
 async function kubernetes(sizes: number[]): Promise<Record<string, number>[]> {
   const binary = await buildKube();
   const permissions = [
-    "--allow-net=127.0.0.1,localhost",
+    "--allow-net=127.0.0.1,127.0.0.2,localhost",
     "--allow-read",
     "--allow-write",
     "--allow-env",

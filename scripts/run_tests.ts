@@ -12,7 +12,7 @@ const assets = Deno.env.get("KUBEBUILDER_ASSETS");
 const COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager"];
 const kube: Kube = assets ? { binaries: COMPONENTS.map((name) => `${assets}/${name}`) } : await built();
 const permissions = [
-  "--allow-net=127.0.0.1,localhost",
+  "--allow-net=127.0.0.1,127.0.0.2,localhost",
   "--allow-read",
   "--allow-write",
   "--allow-env",

@@ -62,12 +62,32 @@ function listenBelow(): Deno.Listener {
   for (let attempt = 0; attempt < 1_000; attempt++) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     try {
-      return Deno.listen({ hostname: "127.0.0.1", port });
+      const listener = Deno.listen({ hostname: "127.0.0.1", port });
+      if (lease(port)) return listener;
+      listener.close();
     } catch (error) {
       if (!(error instanceof Deno.errors.AddrInUse)) throw error;
     }
   }
   throw new CommandError("no free port between 20000 and 32000 on 127.0.0.1");
+}
+
+/** Leases live as long as this program. */
+const leases: Deno.Listener[] = [];
+
+/**
+ * A port that was free a moment ago is used only later, by another process: until then it is kept from others who look for one by
+ * listening on it at the next loopback address. Where there is none (not on Linux), it is not kept.
+ */
+function lease(port: number): boolean {
+  try {
+    const listener = Deno.listen({ hostname: "127.0.0.2", port });
+    listener.unref();
+    leases.push(listener);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.AddrInUse);
+  }
 }
 
 /**

@@ -165,12 +165,12 @@ export class Informer {
         }
         if (version !== "") this.#version = this.#newest = version;
       }
-      if (!ending.signal.aborted || signal.aborted) return told;
-      this.api.transport.renew();
-      throw ending.signal.reason;
+      if (ending.signal.aborted && !signal.aborted) throw ending.signal.reason;
+      return told;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);
+      if (ending.signal.aborted && !signal.aborted) this.api.transport.renew();
     }
   }
 }

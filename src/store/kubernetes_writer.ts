@@ -39,6 +39,12 @@ export interface WriterOptions {
   covers(kind: string, namespace: string): boolean;
 }
 
+/** What a write came to; after a deletion, also when the object is gone. */
+interface Outcome {
+  written: Written;
+  gone?: () => Promise<void>;
+}
+
 /** The metadata that the API server keeps, whatever a write says. */
 const SERVER_OWNED = [
   "uid",
@@ -77,7 +83,9 @@ export class KubeWriter {
       );
     }
     const before = this.#tails.get(key) ?? Promise.resolve();
-    const done = before.then(() => this.#limit(() => this.#carryOut(key, write)));
+    const done = before.then(() => this.#whole(key, write)).catch((error) => {
+      throw error instanceof ApiFailure ? storeError(key, error) : error;
+    });
     const tail = done.catch(() => {}).then(() => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
     });
@@ -85,14 +93,17 @@ export class KubeWriter {
     return done;
   }
 
-  async #carryOut(key: Key, write: Write): Promise<Written> {
-    try {
-      if (write.op === "put") return await this.#put(key, write.object, write.expect);
-      if (write.op === "patchStatus") return await this.#patchStatus(key, write.status);
-      return await this.#delete(key, write.expect);
-    } catch (error) {
-      throw error instanceof ApiFailure ? storeError(key, error) : error;
-    }
+  /** Only requests count against the limit; waiting for an object to go does not. */
+  async #whole(key: Key, write: Write): Promise<Written> {
+    const { written, gone } = await this.#limit(() => this.#carryOut(key, write));
+    await gone?.();
+    return written;
+  }
+
+  async #carryOut(key: Key, write: Write): Promise<Outcome> {
+    if (write.op === "put") return { written: await this.#put(key, write.object, write.expect) };
+    if (write.op === "patchStatus") return { written: await this.#patchStatus(key, write.status) };
+    return await this.#delete(key, write.expect);
   }
 
   async #put(key: Key, object: ApiObject, expect: string | undefined): Promise<Written> {
@@ -110,8 +121,10 @@ export class KubeWriter {
         if (!current) return await this.#create(resource, object);
         if (current.metadata.deletionTimestamp) {
           await this.#end(resource, key, current);
-          current = undefined;
-          continue;
+          throw new StoreError(
+            "unavailable",
+            `${key} is still being deleted in this cluster; it is written when it is gone`,
+          );
         }
         return await this.#update(resource, current, object);
       } catch (error) {
@@ -195,18 +208,20 @@ export class KubeWriter {
     return this.#written(current, await this.#writeStatus(resource, current, status));
   }
 
-  async #delete(key: Key, expect: string | undefined): Promise<Written> {
+  async #delete(key: Key, expect: string | undefined): Promise<Outcome> {
     const { resource, namespace, name } = await this.#named(key);
     const current = await this.#get(resource, namespace, name);
     if (expect !== undefined) checkExpected(key, current, expect);
     if (current) await this.#end(resource, key, current);
-    else if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
-    return { changed: current !== undefined };
+    return {
+      written: { changed: current !== undefined },
+      gone: () => this.#gone(resource, key, current?.metadata.uid),
+    };
   }
 
   /**
-   * Finalizers are taken off and the object is deleted; resolves when it is gone here and from the copy. Its dependants stay
-   * (propagation Orphan where it may have any): what the active deleted with it comes as deletions of their own (I5).
+   * Finalizers are taken off and the object is deleted; it may stay a while. Its dependants stay for good (propagation Orphan where
+   * it may have any): what the active deleted with it comes as deletions of their own (I5).
    */
   async #end(resource: Resource, key: Key, current: StoredObject): Promise<void> {
     const { namespace, name, finalizers = [], resourceVersion } = current.metadata;
@@ -222,12 +237,17 @@ export class KubeWriter {
     } catch (error) {
       if (!(error instanceof ApiFailure) || error.status !== 404) throw error;
     }
+  }
+
+  /** Resolves when an object that was deleted is gone from the copy and the cluster. Other keys are written meanwhile. */
+  async #gone(resource: Resource, key: Key, uid: string | undefined): Promise<void> {
     const limit = performance.now() + GONE_MS;
     if (this.cache.has(key)) {
       if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
       return;
     }
-    while ((await this.#get(resource, namespace, name))?.metadata.uid === current.metadata.uid) {
+    const { namespace, name } = parseKey(key) as { namespace: string; name: string };
+    while (uid !== undefined && (await this.#get(resource, namespace, name))?.metadata.uid === uid) {
       if (performance.now() > limit) throw stillThere(key);
       await delay(GONE_LOOK_MS);
     }

@@ -114,3 +114,31 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  ...options,
+  name: "kubernetes: deletions that wait for the garbage collector hold nothing else up",
+  fn: async () => {
+    const cluster = await clusterOf(ours, definitions);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const store = await cluster.store(namespace, { writeConcurrency: 2 });
+    const set = (n: number) => ({ ...application(`set-${n}`, {}, namespace), kind: "ApplicationSet" });
+    try {
+      await Promise.all(Array.from({ length: 6 }, (_, n) => store.write({ op: "put", object: set(n) })));
+      await cluster.kill("kube-controller-manager");
+      let deleted = 0;
+      const deletions = Array.from({ length: 6 }, async (_, n) => {
+        await store.write({ op: "delete", key: `ApplicationSet/${namespace}/set-${n}` });
+        deleted++;
+      });
+      const ended = Promise.all(deletions);
+      await store.write({ op: "put", object: application("other", {}, namespace) });
+      assertEquals(deleted, 0);
+      await cluster.restart("kube-controller-manager");
+      await ended;
+      assertEquals(await store.list("ApplicationSet"), []);
+    } finally {
+      await store.close();
+    }
+  },
+});
