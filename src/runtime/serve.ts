@@ -101,6 +101,7 @@ async function start(
     feeding.abort();
     await feedEnded;
   });
+  monitor.follow();
   await feed.synced;
 
   const { ctx, driver, effects } = wire({ settings, log, store, index, uid, tls, history, monitor });

@@ -27,14 +27,17 @@ export async function openStore({ store, scope, dataDir }: Settings): Promise<St
 /** Says in the log, and to whoever asks, what a store lacks: once when that changes. */
 export class StoreMonitor {
   #problem = "";
-  readonly #timer: ReturnType<typeof setInterval>;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
     private readonly store: Store,
     private readonly log: Log,
     private readonly changed: (text: string) => void,
-  ) {
-    this.#timer = setInterval(() => this.note(this.store.status().problem), LOOK_MS);
+  ) {}
+
+  /** From now on the store is watched, and says itself what it lacks. */
+  follow(): void {
+    this.#timer = setInterval(() => this.#note(this.store.status().problem), LOOK_MS);
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 
@@ -43,7 +46,7 @@ export class StoreMonitor {
     return this.#problem;
   }
 
-  note(problem: string): void {
+  #note(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
     if (problem === "") this.log.info("the store is current again");
@@ -56,11 +59,11 @@ export class StoreMonitor {
     for (;;) {
       try {
         const result = await what();
-        this.note(this.store.status().problem);
+        this.#note("");
         return result;
       } catch (error) {
         if (!(error instanceof StoreError) || !PASSING.includes(error.code)) throw error;
-        this.note(error.message);
+        this.#note(error.message);
         await delay(LOOK_MS);
       }
     }

@@ -181,7 +181,7 @@ export class KubeApi {
       })
     }`;
     const response = await this.transport.fetch(path, { signal }).catch((error) => {
-      throw failureOf(`watch ${plural}`, error);
+      throw this.#unanswered(error);
     });
     if (!response.ok) {
       throw failure(`watch ${plural}`, response.status, await response.text(), response.headers);
@@ -201,7 +201,7 @@ export class KubeApi {
         yield { type: event.type, object: event.object };
       }
     } catch (error) {
-      throw error instanceof ApiFailure ? error : failureOf(`watch ${plural}`, error);
+      throw this.#unanswered(error);
     } finally {
       signal.removeEventListener("abort", cancel);
       cancel();
@@ -248,10 +248,19 @@ export class KubeApi {
     contentType?: string,
   ): Promise<T> {
     const answer = await this.transport.send(method, path, body, contentType).catch((error) => {
-      throw failureOf(action, error);
+      throw this.#unanswered(error);
     });
     if (answer.status >= 300) throw failure(action, answer.status, answer.text, answer.headers);
     return JSON.parse(answer.text);
+  }
+
+  /** What became of a request that got no answer: the same words whatever was asked, since it is one thing that is wrong. */
+  #unanswered(error: unknown): ApiFailure {
+    if (error instanceof ApiFailure) return error;
+    if (error instanceof StoreError) return new ApiFailure(0, error.message);
+    const { name, message, cause } = error as Error;
+    const words = name === "TimeoutError" ? message : cause instanceof Error ? cause.message : message;
+    return new ApiFailure(0, `no answer from the API server at ${this.transport.server}: ${words}`);
   }
 }
 
@@ -298,15 +307,4 @@ function failure(action: string, code: number, body: string, headers?: Headers):
     status.details?.kind ?? "",
     Number.isFinite(seconds) ? seconds * 1_000 : 0,
   );
-}
-
-/** A request that got no answer. */
-function failureOf(action: string, error: unknown): ApiFailure {
-  if (error instanceof ApiFailure) return error;
-  if (error instanceof StoreError) return new ApiFailure(0, `cannot ${action}: ${error.message}`);
-  const { name, message, cause } = error as Error;
-  const words = name === "TimeoutError"
-    ? "the API server did not answer in time"
-    : `no answer from the API server: ${cause instanceof Error ? cause.message : message}`;
-  return new ApiFailure(0, `cannot ${action}: ${words}`);
 }

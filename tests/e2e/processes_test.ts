@@ -1,7 +1,7 @@
 /** Real processes, killed for real. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { principalArgs, type PrincipalProcess } from "../../src/cli/processes.ts";
+import { principalArgs, type PrincipalProcess, until } from "../../src/cli/processes.ts";
 import { Authority } from "../../src/tls/pki.ts";
 import { runCli, withPair } from "../support/processes.ts";
 import { seeded } from "../support/random.ts";
@@ -262,5 +262,41 @@ Deno.test({
         `--store=sqlite:${dir}/primary.db`,
       ]);
       assertEquals(gone.stdout, 'application "shop" deleted\n');
+    }),
+});
+
+Deno.test({
+  name:
+    "an API server that does not answer at start is said once, with its address, and the process is alive meanwhile",
+  ...loose,
+  fn: () =>
+    withPair(async ({ primary, dir }) => {
+      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      let tried = 0;
+      const refusing = (async () => {
+        for await (const connection of listener) {
+          tried++;
+          connection.close();
+        }
+      })();
+      const server = `https://127.0.0.1:${(listener.addr as Deno.NetAddr).port}`;
+      const kubeconfig = {
+        apiVersion: "v1",
+        kind: "Config",
+        "current-context": "c",
+        contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+        clusters: [{ name: "c", cluster: { server } }],
+        users: [{ name: "u", user: { token: "t" } }],
+      };
+      Deno.writeTextFileSync(`${dir}/kubeconfig`, JSON.stringify(kubeconfig));
+      primary.start(["--store=kubernetes", `--kubeconfig=${dir}/kubeconfig`, "--insecure-jwt-generate"]);
+      await until(() => tried >= 6, 20_000, () => `tried ${tried} times\n${primary.logEnd()}`);
+      assertEquals((await primary.healthz("/livez")).code, 200);
+      const ready = await primary.healthz("/readyz");
+      assertEquals(ready.code, 503);
+      assertStringIncludes(ready.body, `no answer from the API server at ${server}`);
+      assertEquals(primary.logEnd(50).split("\n").length, 1, primary.logEnd(50));
+      listener.close();
+      await refusing;
     }),
 });
