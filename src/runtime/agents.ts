@@ -1,5 +1,5 @@
 /** Remembers agents in the store while this principal is ACTIVE: replicas learn their modes from there. */
-import { type Agent, agentsKey, type Mode, readAgents, writeAgents } from "../resources/agents.ts";
+import { agentsKey, type Mode, readAgents, writeAgents } from "../resources/agents.ts";
 import { StoreError } from "../store/port.ts";
 import type { Context } from "./context.ts";
 
@@ -7,30 +7,47 @@ import type { Context } from "./context.ts";
 const MAX_AGENTS = 10_000;
 
 export class AgentRegistry {
-  #last: Promise<void> = Promise.resolve();
+  /** What is not written yet: at most one mode an agent, so that agents that come together are written together. */
+  readonly #waiting = new Map<string, Mode>();
+  #writing = false;
 
   constructor(private readonly ctx: Pick<Context, "store" | "settings" | "log" | "activeScope">) {}
 
   /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */
   authenticated(name: string, mode: Mode): void {
-    this.#last = this.#last.then(() =>
-      this.#write(name, (before) => ({ mode, connected: before?.connected ?? false }))
-    )
-      .catch((error) =>
-        this.ctx.log.warn("an agent's mode could not be remembered", { agent: name, reason: String(error) })
-      );
+    if (this.#waiting.size >= MAX_AGENTS) return;
+    this.#waiting.set(name, mode);
+    if (!this.#writing) this.#run();
   }
 
-  async #write(name: string, next: (before: Agent | undefined) => Agent): Promise<void> {
+  async #run(): Promise<void> {
+    this.#writing = true;
+    while (this.#waiting.size > 0) {
+      const modes = new Map(this.#waiting);
+      this.#waiting.clear();
+      await this.#write(modes).catch((error) =>
+        this.ctx.log.warn("agents' modes could not be remembered", {
+          agents: modes.size,
+          reason: String(error),
+        })
+      );
+    }
+    this.#writing = false;
+  }
+
+  async #write(modes: ReadonlyMap<string, Mode>): Promise<void> {
     const { store, settings, activeScope } = this.ctx;
     while (activeScope()) {
       const object = await store.get(agentsKey(settings.namespace));
       const agents = readAgents(object);
-      const before = agents.get(name);
-      const agent = next(before);
-      const known = before?.mode === agent.mode && before.connected === agent.connected;
-      if (known || (!before && agents.size >= MAX_AGENTS)) return;
-      agents.set(name, agent);
+      let changed = false;
+      for (const [name, mode] of modes) {
+        const before = agents.get(name);
+        if (before?.mode === mode || (!before && agents.size >= MAX_AGENTS)) continue;
+        agents.set(name, { mode, connected: before?.connected ?? false });
+        changed = true;
+      }
+      if (!changed) return;
       try {
         const expect = object?.metadata.resourceVersion ?? "absent";
         await store.write({ op: "put", object: writeAgents(settings.namespace, agents), expect });
