@@ -22,6 +22,7 @@ export interface Answer {
 export class Transport {
   #client: Deno.HttpClient | undefined;
   #credentials: Credentials | undefined;
+  #reading: Promise<Credentials> | undefined;
   #readAtMs = 0;
   #first: Promise<void> | undefined;
 
@@ -33,16 +34,16 @@ export class Transport {
 
   /** Sends one request. The answer's body is not read yet. */
   async fetch(path: string, init: RequestInit): Promise<Response> {
-    const { headers } = await this.#current();
+    const credentials = await this.#current();
     // Until the first answer it is not known that HTTP/2 is spoken, and each request would open a connection of its own.
     const first = this.#first ? undefined : Promise.withResolvers<void>();
     if (first) this.#first = first.promise;
     else await this.#first;
     try {
-      const client = this.#client as Deno.HttpClient;
-      const url = this.access.server + path;
-      const response = await fetch(url, { ...init, client, headers: { ...headers, ...init.headers } });
-      if (response.status === 401) this.#readAtMs = 0;
+      const client = this.#client ??= this.#open(credentials);
+      const headers = { ...credentials.headers, ...init.headers };
+      const response = await fetch(this.access.server + path, { ...init, client, headers });
+      if (response.status === 401) this.#reading = undefined;
       return response;
     } finally {
       first?.resolve();
@@ -92,17 +93,24 @@ export class Transport {
     return { status: response.status, headers: response.headers, text: await response.text() };
   }
 
-  async #current(): Promise<Credentials> {
-    const now = performance.now();
-    if (!this.#credentials || now - this.#readAtMs > CREDENTIALS_MS || this.#readAtMs === 0) {
-      const next = await this.access.credentials();
-      const same = (["ca", "cert", "key"] as const).every((part) => next[part] === this.#credentials?.[part]);
-      this.#credentials = next;
-      this.#readAtMs = now;
-      if (!same) this.renew();
+  /** The credentials of now, read once for all that wait for them: an exec plugin is a process. */
+  #current(): Promise<Credentials> {
+    if (!this.#reading || performance.now() - this.#readAtMs > CREDENTIALS_MS) {
+      this.#readAtMs = performance.now();
+      this.#reading = this.#read().catch((error) => {
+        this.#reading = undefined;
+        throw error;
+      });
     }
-    this.#client ??= this.#open(this.#credentials);
-    return this.#credentials;
+    return this.#reading;
+  }
+
+  async #read(): Promise<Credentials> {
+    const next = await this.access.credentials();
+    const same = (["ca", "cert", "key"] as const).every((part) => next[part] === this.#credentials?.[part]);
+    this.#credentials = next;
+    if (!same) this.renew();
+    return next;
   }
 
   #open({ ca, cert, key }: Credentials): Deno.HttpClient {
