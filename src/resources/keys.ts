@@ -24,6 +24,11 @@ export function keyOfObject(object: ApiObject, fallbackNamespace = ""): Key {
   return keyOf(object.kind, object.metadata.namespace ?? fallbackNamespace, object.metadata.name);
 }
 
+/** The order of listings: by kind, namespace and name. */
+export function byKey(a: ApiObject, b: ApiObject): number {
+  return keyOfObject(a) < keyOfObject(b) ? -1 : 1;
+}
+
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 

@@ -42,6 +42,18 @@ export type StoredObject = ApiObject & {
 /** The UID of the object at its source, kept over any number of failovers (peer contract). */
 export const SOURCE_UID = "argocd.argoproj.io/source-uid";
 
+/** The metadata that an API server keeps, whatever a write says. */
+export const SERVER_OWNED: readonly string[] = [
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "selfLink",
+  "managedFields",
+];
+
 /** Whether a value is a JSON object (not null, not an array). */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);

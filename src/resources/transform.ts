@@ -7,20 +7,10 @@
  * The source UID travels as the peer's `source-uid` annotation: the first source's UID, kept over any number of
  * failovers, so agents see the same identity whoever is ACTIVE.
  */
-import { type ApiObject, type OwnerReference, SOURCE_UID } from "./object.ts";
+import { type ApiObject, type OwnerReference, SERVER_OWNED, SOURCE_UID } from "./object.ts";
 import type { Kind } from "./kinds.ts";
 
-const SERVER_OWNED = [
-  "uid",
-  "resourceVersion",
-  "generation",
-  "creationTimestamp",
-  "deletionTimestamp",
-  "deletionGracePeriodSeconds",
-  "selfLink",
-  "managedFields",
-  "generateName",
-];
+const NOT_REPLICATED = [...SERVER_OWNED, "generateName"];
 
 const NOT_REPLICATED_ANNOTATIONS = [
   "kubectl.kubernetes.io/last-applied-configuration",
@@ -30,7 +20,7 @@ const NOT_REPLICATED_ANNOTATIONS = [
 /** The replicated form of an object of this kind. Pure: the input is not changed. */
 export function replicatedForm(object: ApiObject, kind: Kind): ApiObject {
   const metadata = { ...object.metadata };
-  for (const field of SERVER_OWNED) delete metadata[field];
+  for (const field of NOT_REPLICATED) delete metadata[field];
   const annotations = { ...metadata.annotations };
   for (const name of NOT_REPLICATED_ANNOTATIONS) delete annotations[name];
   if (kind.stampsSourceUid && !annotations[SOURCE_UID] && object.metadata.uid) {

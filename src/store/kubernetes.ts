@@ -3,9 +3,9 @@
  * is read and watched; writes go to the API server. Loaded only where it is used.
  */
 import type { StoredObject } from "../resources/object.ts";
-import { type Key, parseKey } from "../resources/keys.ts";
+import { byKey, type Key, parseKey } from "../resources/keys.ts";
 import { Access, type AccessOptions } from "./kubernetes_access.ts";
-import { ApiFailure, KubeApi } from "./kubernetes_api.ts";
+import { ApiFailure, KubeApi, storeError } from "./kubernetes_api.ts";
 import { KubeCache } from "./kubernetes_cache.ts";
 import { Informer, type InformerLimits } from "./kubernetes_informer.ts";
 import { Transport } from "./kubernetes_transport.ts";
@@ -29,7 +29,6 @@ export interface KubernetesOptions extends AccessOptions {
   writeConcurrency: number;
   createNamespaces: NamespaceCreation | undefined;
   informers?: InformerLimits;
-  requestMs?: number;
 }
 
 /** Secrets of other types are never looked at. */
@@ -51,7 +50,7 @@ export class KubernetesStore implements Store {
   #running: Promise<unknown> | undefined;
 
   constructor(access: Access, options: KubernetesOptions) {
-    this.#transport = new Transport(access, options.requestMs);
+    this.#transport = new Transport(access);
     this.#api = new KubeApi(this.#transport);
     this.#writer = new KubeWriter(this.#api, this.#cache, {
       concurrency: options.writeConcurrency,
@@ -101,19 +100,15 @@ export class KubernetesStore implements Store {
       const all: StoredObject[] = [];
       for (const { what } of wanted) {
         const resource = await this.#api.resource(what.apiVersion, what.kind);
-        let next = "";
-        do {
-          const page = await this.#api.list(resource, what, 500, next);
+        for await (const { items } of this.#api.pages(resource, what)) {
           all.push(
-            ...page.items.filter(({ metadata }) => this.#admits(metadata.namespace ?? "")) as StoredObject[],
+            ...items.filter(({ metadata }) => this.#admits(metadata.namespace ?? "")) as StoredObject[],
           );
-          next = page.next;
-        } while (next !== "");
+        }
       }
       return all;
     });
-    const order = (o: StoredObject) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
-    return found.sort((a, b) => order(a) < order(b) ? -1 : 1);
+    return found.sort(byKey);
   }
 
   write(write: Write): Promise<Written> {
@@ -146,10 +141,7 @@ export class KubernetesStore implements Store {
     try {
       return await ask();
     } catch (error) {
-      if (!(error instanceof ApiFailure)) throw error;
-      throw new StoreError(error.status === 403 ? "forbidden" : "unavailable", error.message, {
-        cause: error,
-      });
+      throw error instanceof ApiFailure ? storeError(error) : error;
     }
   }
 }

@@ -8,7 +8,7 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { ApiObject, StoredObject } from "../resources/object.ts";
-import { StoreError } from "./port.ts";
+import { StoreError, type StoreErrorCode } from "./port.ts";
 import type { Transport } from "./kubernetes_transport.ts";
 
 /** A kind of resource as this API server serves it. */
@@ -63,6 +63,8 @@ export class ApiFailure extends Error {
   }
 }
 
+/** Objects that a page has at most. */
+const PAGE = 500;
 const MANAGED = "fieldManager=argocd-agent-ha";
 
 export class KubeApi {
@@ -88,7 +90,8 @@ export class KubeApi {
     this.#resources.clear();
   }
 
-  async list(resource: Resource, selection: Selection, limit: number, next: string): Promise<Page> {
+  /** One page of a list, from `next` on. */
+  async list(resource: Resource, selection: Selection, limit: number, next = ""): Promise<Page> {
     const path = `${collection(resource, selection.namespace)}?${
       query({ limit: String(limit), labelSelector: selection.labelSelector, continue: next })
     }`;
@@ -100,6 +103,16 @@ export class KubeApi {
       resourceVersion: metadata.resourceVersion,
       next: metadata.continue ?? "",
     };
+  }
+
+  /** All pages of a list, one after the other. */
+  async *pages(resource: Resource, selection: Selection, limit = PAGE): AsyncGenerator<Page> {
+    let next = "";
+    do {
+      const page = await this.list(resource, selection, limit, next);
+      yield page;
+      next = page.next;
+    } while (next !== "");
   }
 
   /** The object, or undefined. */
@@ -307,4 +320,16 @@ function failure(action: string, code: number, body: string, headers?: Headers):
     status.details?.kind ?? "",
     Number.isFinite(seconds) ? seconds * 1_000 : 0,
   );
+}
+
+/** What a caller of the store can do about a failure; `subject` goes before its words. */
+export function storeError(failure: ApiFailure, subject = ""): StoreError {
+  return new StoreError(codeOf(failure), subject + failure.message, { cause: failure });
+}
+
+function codeOf({ status, passing }: ApiFailure): StoreErrorCode {
+  if (passing) return "unavailable";
+  if (status === 404) return "notFound";
+  if (status === 409) return "conflict";
+  return status === 403 ? "forbidden" : "invalid";
 }

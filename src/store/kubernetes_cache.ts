@@ -2,8 +2,8 @@
  * The informers' copy of the cluster: per key the newest state seen, as text, and per watcher the set of keys that changed since
  * it last looked. A key that changes ten times meanwhile is told once, so a slow watcher costs a set of keys and nothing more.
  *
- * Invariant: a key's state never goes back while the cluster's history goes on; an etcd restored from a backup is another history. Resource versions are compared as numbers, which Kubernetes allows since 1.35
- * (KEP-5504) and etcd has always made true.
+ * Invariant: a key's state never goes back while the cluster's history goes on (an etcd restored from a backup is another history).
+ * Resource versions are compared as numbers, which Kubernetes allows since 1.35 (KEP-5504) and etcd has always made true.
  */
 import type { ApiObject, StoredObject } from "../resources/object.ts";
 import { type Key, keyOfObject } from "../resources/keys.ts";
@@ -76,6 +76,7 @@ export class KubeCache {
       this.#waiting.set(key, waiting);
       const timer = setTimeout(() => {
         waiting.delete(done);
+        if (waiting.size === 0) this.#waiting.delete(key);
         resolve(false);
       }, timeoutMs);
       const done = () => {

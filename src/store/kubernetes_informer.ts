@@ -13,7 +13,6 @@ import { isNewer, type KubeCache } from "./kubernetes_cache.ts";
 
 /** After an error: soon, then less often; what does not heal by itself is asked every 10 to 20 s. */
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 20_000, factor: 2 };
-const PAGE = 500;
 /** The server is asked to end a watch after this long, with up to as much again added so that not all end together. */
 const WATCH_SECONDS = 300;
 /** The API server sends a bookmark about every minute: a watch silent for longer is dead. */
@@ -29,7 +28,6 @@ export interface Informed extends Selection {
 
 export interface InformerLimits {
   silenceMs?: number;
-  page?: number;
 }
 
 export class Informer {
@@ -109,28 +107,25 @@ export class Informer {
    */
   async #checkHistory(): Promise<void> {
     const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
-    const { resourceVersion } = await this.api.list(resource, this.what, 1, "");
+    const { resourceVersion } = await this.api.list(resource, this.what, 1);
     if (isNewer(this.#newest, resourceVersion)) this.#version = "";
   }
 
   async #list(signal: AbortSignal): Promise<void> {
     const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
     const seen = new Set<string>();
-    let next = "";
     let version = "";
     let rewound = false;
-    do {
-      const page = await this.api.list(resource, this.what, this.limits.page ?? PAGE, next);
+    for await (const page of this.api.pages(resource, this.what)) {
       signal.throwIfAborted();
-      rewound = this.#newest !== "" && isNewer(this.#newest, page.resourceVersion);
+      version = page.resourceVersion;
+      rewound = this.#newest !== "" && isNewer(this.#newest, version);
       for (const object of page.items) {
         if (!this.admits(object.metadata.namespace ?? "")) continue;
         seen.add(keyOfObject(object));
         this.cache.put(object, rewound);
       }
-      next = page.next;
-      version = page.resourceVersion;
-    } while (next !== "");
+    }
     for (const [key, cached] of [...this.cache.versions(this.what.kind)]) {
       if (!seen.has(key) && (rewound || !isNewer(cached, version))) this.cache.remove(key, version, rewound);
     }

@@ -7,12 +7,18 @@
 import { isDeepStrictEqual } from "node:util";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
-import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
-import { type Key, keyOfObject, parseKey } from "../resources/keys.ts";
+import { type ApiObject, objectProblem, SERVER_OWNED, type StoredObject } from "../resources/object.ts";
+import { type Key, keyOfObject, type KeyParts, parseKey } from "../resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../replication/backoff.ts";
-import { ApiFailure, type KubeApi, type PatchOperation, type Resource } from "./kubernetes_api.ts";
+import {
+  ApiFailure,
+  type KubeApi,
+  type PatchOperation,
+  type Resource,
+  storeError,
+} from "./kubernetes_api.ts";
 import type { KubeCache } from "./kubernetes_cache.ts";
-import { StoreError, type StoreErrorCode, type Write, type Written } from "./port.ts";
+import { StoreError, type Write, type Written } from "./port.ts";
 
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 5_000, factor: 2 };
 /** Then the write is given back as `unavailable`; whoever asked for it decides when to ask again. */
@@ -39,23 +45,19 @@ export interface WriterOptions {
   covers(kind: string, namespace: string): boolean;
 }
 
+/** What a write is about. */
+interface Target {
+  key: Key;
+  resource: Resource;
+  namespace: string;
+  name: string;
+}
+
 /** What a write came to; after a deletion, also when the object is gone. */
 interface Outcome {
   written: Written;
   gone?: () => Promise<void>;
 }
-
-/** The metadata that the API server keeps, whatever a write says. */
-const SERVER_OWNED = [
-  "uid",
-  "resourceVersion",
-  "generation",
-  "creationTimestamp",
-  "deletionTimestamp",
-  "deletionGracePeriodSeconds",
-  "selfLink",
-  "managedFields",
-];
 
 export class KubeWriter {
   readonly #limit: ReturnType<typeof pLimit>;
@@ -77,14 +79,15 @@ export class KubeWriter {
     const problem = write.op === "put" ? objectProblem(write.object) : undefined;
     if (problem) return Promise.reject(new StoreError("invalid", `cannot store this object: ${problem}`));
     const key = write.op === "put" ? keyOfObject(write.object) : write.key;
-    if (!parseKey(key)) {
+    const parts = parseKey(key);
+    if (!parts) {
       return Promise.reject(
         new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`),
       );
     }
     const before = this.#tails.get(key) ?? Promise.resolve();
-    const done = before.then(() => this.#whole(key, write)).catch((error) => {
-      throw error instanceof ApiFailure ? storeError(key, error) : error;
+    const done = before.then(() => this.#whole(key, parts, write)).catch((error) => {
+      throw error instanceof ApiFailure ? storeError(error, `${key}: `) : error;
     });
     const tail = done.catch(() => {}).then(() => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
@@ -94,33 +97,35 @@ export class KubeWriter {
   }
 
   /** Only requests count against the limit; waiting for an object to go does not. */
-  async #whole(key: Key, write: Write): Promise<Written> {
-    const { written, gone } = await this.#limit(() => this.#carryOut(key, write));
+  async #whole(key: Key, parts: KeyParts, write: Write): Promise<Written> {
+    const { written, gone } = await this.#limit(() => this.#carryOut(key, parts, write));
     await gone?.();
     return written;
   }
 
-  async #carryOut(key: Key, write: Write): Promise<Outcome> {
-    if (write.op === "put") return { written: await this.#put(key, write.object, write.expect) };
-    if (write.op === "patchStatus") return { written: await this.#patchStatus(key, write.status) };
-    return await this.#delete(key, write.expect);
+  async #carryOut(key: Key, { kind, namespace, name }: KeyParts, write: Write): Promise<Outcome> {
+    const apiVersion = write.op === "put" ? write.object.apiVersion : apiVersionOf(kind);
+    const resource = await this.#retried(() => this.api.resource(apiVersion, kind), false);
+    const target = { key, resource, namespace, name };
+    if (write.op === "put") return { written: await this.#put(target, write.object, write.expect) };
+    if (write.op === "patchStatus") return { written: await this.#patchStatus(target, write.status) };
+    return await this.#delete(target, write.expect);
   }
 
-  async #put(key: Key, object: ApiObject, expect: string | undefined): Promise<Written> {
-    const resource = await this.#resource(object.apiVersion, object.kind);
-    const { namespace = "", name } = object.metadata;
+  async #put(target: Target, object: ApiObject, expect: string | undefined): Promise<Written> {
+    const { key, resource } = target;
     let current = this.cache.get(key);
     let live = false;
     for (let conflicts = 0; conflicts < MAX_CONFLICTS; conflicts++) {
       if (expect !== undefined && expect !== (current?.metadata.resourceVersion ?? "absent") && !live) {
-        current = await this.#get(resource, namespace, name);
+        current = await this.#get(target);
         live = true;
       }
       checkExpected(key, current, expect);
       try {
         if (!current) return await this.#create(resource, object);
         if (current.metadata.deletionTimestamp) {
-          await this.#end(resource, key, current);
+          await this.#end(target, current);
           throw new StoreError(
             "unavailable",
             `${key} is still being deleted in this cluster; it is written when it is gone`,
@@ -131,7 +136,7 @@ export class KubeWriter {
         if (!(error instanceof ApiFailure)) throw error;
         const vanished = current !== undefined && error.status === 404;
         if (error.status !== 409 && !vanished) throw error;
-        current = await this.#get(resource, namespace, name);
+        current = await this.#get(target);
         live = true;
       }
     }
@@ -198,9 +203,9 @@ export class KubeWriter {
     return { object: after, changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion };
   }
 
-  async #patchStatus(key: Key, status: unknown): Promise<Written> {
-    const { resource, namespace, name } = await this.#named(key);
-    const current = this.cache.get(key) ?? await this.#get(resource, namespace, name);
+  async #patchStatus(target: Target, status: unknown): Promise<Written> {
+    const { key, resource } = target;
+    const current = this.cache.get(key) ?? await this.#get(target);
     if (!current) throw new StoreError("notFound", `cannot patch the status of ${key}: it does not exist`);
     if (isDeepStrictEqual(current["status"] ?? null, status ?? null)) {
       return { object: current, changed: false };
@@ -208,14 +213,13 @@ export class KubeWriter {
     return this.#written(current, await this.#writeStatus(resource, current, status));
   }
 
-  async #delete(key: Key, expect: string | undefined): Promise<Outcome> {
-    const { resource, namespace, name } = await this.#named(key);
-    const current = await this.#get(resource, namespace, name);
-    if (expect !== undefined) checkExpected(key, current, expect);
-    if (current) await this.#end(resource, key, current);
+  async #delete(target: Target, expect: string | undefined): Promise<Outcome> {
+    const current = await this.#get(target);
+    checkExpected(target.key, current, expect);
+    if (current) await this.#end(target, current);
     return {
       written: { changed: current !== undefined },
-      gone: () => this.#gone(resource, key, current?.metadata.uid),
+      gone: () => this.#gone(target, current?.metadata.uid),
     };
   }
 
@@ -223,8 +227,8 @@ export class KubeWriter {
    * Finalizers are taken off and the object is deleted; it may stay a while. Its dependants stay for good (propagation Orphan where
    * it may have any): what the active deleted with it comes as deletions of their own (I5).
    */
-  async #end(resource: Resource, key: Key, current: StoredObject): Promise<void> {
-    const { namespace, name, finalizers = [], resourceVersion } = current.metadata;
+  async #end({ resource, namespace, name }: Target, current: StoredObject): Promise<void> {
+    const { finalizers = [], resourceVersion } = current.metadata;
     let version = resourceVersion;
     try {
       if (finalizers.length > 0) {
@@ -240,29 +244,20 @@ export class KubeWriter {
   }
 
   /** Resolves when an object that was deleted is gone from the copy and the cluster. Other keys are written meanwhile. */
-  async #gone(resource: Resource, key: Key, uid: string | undefined): Promise<void> {
+  async #gone(target: Target, uid: string | undefined): Promise<void> {
+    const { key } = target;
     const limit = performance.now() + GONE_MS;
     if (this.cache.has(key)) {
       if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
       return;
     }
-    const { namespace, name } = parseKey(key) as { namespace: string; name: string };
-    while (uid !== undefined && (await this.#get(resource, namespace, name))?.metadata.uid === uid) {
+    while (uid !== undefined && (await this.#get(target))?.metadata.uid === uid) {
       if (performance.now() > limit) throw stillThere(key);
       await delay(GONE_LOOK_MS);
     }
   }
 
-  async #named(key: Key): Promise<{ resource: Resource; namespace: string; name: string }> {
-    const { kind, namespace, name } = parseKey(key) as { kind: string; namespace: string; name: string };
-    return { resource: await this.#resource(apiVersionOf(kind), kind), namespace, name };
-  }
-
-  #resource(apiVersion: string, kind: string): Promise<Resource> {
-    return this.#retried(() => this.api.resource(apiVersion, kind), false);
-  }
-
-  #get(resource: Resource, namespace: string, name: string): Promise<StoredObject | undefined> {
+  #get({ resource, namespace, name }: Target): Promise<StoredObject | undefined> {
     return this.#retried(() => this.api.get(resource, namespace, name), false);
   }
 
@@ -352,16 +347,4 @@ function stillThere(key: Key): StoreError {
     } s: is the garbage collector (kube-controller-manager) ` +
       "running, and does another controller keep a finalizer on it?",
   );
-}
-
-/** What a caller can do about it. */
-function codeOf({ status, passing }: ApiFailure): StoreErrorCode {
-  if (passing) return "unavailable";
-  if (status === 404) return "notFound";
-  if (status === 409) return "conflict";
-  return status === 403 ? "forbidden" : "invalid";
-}
-
-function storeError(key: Key, failure: ApiFailure): StoreError {
-  return new StoreError(codeOf(failure), `${key}: ${failure.message}`, { cause: failure });
 }

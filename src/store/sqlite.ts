@@ -12,7 +12,7 @@ import { hash, randomUUID } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { canonicalize } from "@std/json/canonicalize";
 import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
-import { isDnsSubdomain, type Key, keyOf, parseKey } from "../resources/keys.ts";
+import { byKey, isDnsSubdomain, type Key, keyOf, parseKey } from "../resources/keys.ts";
 import {
   type Store,
   StoreError,
@@ -97,8 +97,7 @@ export class SqliteStore implements Store {
     return this.#attempt("list", () => {
       const found: StoredObject[] = [];
       this.#readAll((object) => (kind === undefined || object.kind === kind) && found.push(object));
-      const order = (o: StoredObject) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}`;
-      return found.sort((a, b) => order(a) < order(b) ? -1 : 1);
+      return found.sort(byKey);
     });
   }
 
