@@ -1,7 +1,8 @@
 /** `principal`: runs until SIGTERM or SIGINT. */
 import { createLog } from "../runtime/log.ts";
 import { envOf, FLAGS } from "../runtime/flags.ts";
-import { parseSettings, UsageError } from "../runtime/settings.ts";
+import { parseSettings } from "../runtime/settings.ts";
+import { UsageError } from "../runtime/usage.ts";
 import { startPrincipal } from "../runtime/serve.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 

@@ -6,7 +6,7 @@ import type { Scope } from "../resources/scope.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
-import { UsageError, type Value } from "./usage.ts";
+import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
 /** Everything that a principal is configured with. */
 export interface Settings {
@@ -43,8 +43,6 @@ export interface Settings {
   peerCheckTimeoutMs: number;
   plainContract: boolean;
 }
-
-export { UsageError };
 
 /**
  * Parses the arguments after `principal`. Malformed environment values fall back to the default with a warning,
@@ -148,8 +146,7 @@ export function parseDuration(text: string): number | undefined {
 }
 
 function settingsOf(value: Value, inCluster: boolean): Settings {
-  const bool = (name: string) => /^(true|1|t)$/i.test(value(name));
-  const list = (name: string) => value(name).split(",").map((part) => part.trim()).filter(Boolean);
+  const bool = (name: string) => boolOf(value, name);
   const namespace = namespaceOf(value);
   const store = storeOf(value, inCluster);
   const settings: Settings = {
@@ -177,7 +174,7 @@ function settingsOf(value: Value, inCluster: boolean): Settings {
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
     peerAddress: value("ha-peer-address"),
     adminPort: port(value, "ha-admin-port", 65_535) || 8405,
-    allowedReplicationClients: list("ha-allowed-replication-clients"),
+    allowedReplicationClients: listOf(value, "ha-allowed-replication-clients"),
     allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
     initialAckTimeoutMs: parseDuration(value("ha-replication-initial-ack-timeout")) || 300_000,
     peerCheckTimeoutMs: parseDuration(value("ha-peer-check-timeout")) || 3_000,

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { admits } from "../resources/scope.ts";
 import { FLAGS } from "./flags.ts";
-import { parseDuration, parseSettings, UsageError } from "./settings.ts";
+import { parseDuration, parseSettings } from "./settings.ts";
+import { UsageError } from "./usage.ts";
 
 const GOOD = [
   "-n",

@@ -2,7 +2,7 @@
 import { globToRegExp } from "@std/path/glob-to-regexp";
 import { isDnsLabel } from "../resources/keys.ts";
 import type { Scope } from "../resources/scope.ts";
-import { UsageError, type Value } from "./usage.ts";
+import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
 /** How the store is opened. */
 export type StoreSettings =
@@ -54,7 +54,7 @@ export function storeOf(value: Value, inCluster: boolean): StoreSettings {
 }
 
 function namespaceCreation(value: Value) {
-  if (!/^(true|1|t)$/i.test(value("namespace-create-enable"))) return undefined;
+  if (!boolOf(value, "namespace-create-enable")) return undefined;
   const labels: Record<string, string> = {};
   for (const part of listOf(value, "namespace-create-labels")) {
     const [, name, text] = /^([^=]+)=(.+)$/.exec(part) ?? [];
@@ -76,7 +76,7 @@ export function scopeOf(value: Value, namespace: string): Scope {
   return {
     namespace,
     allowedNamespaces: listOf(value, "allowed-namespaces").map(namespacePattern),
-    destinationMapping: /^(true|1|t)$/i.test(value("destination-based-mapping")),
+    destinationMapping: boolOf(value, "destination-based-mapping"),
     clusterSecrets,
   };
 }
@@ -99,9 +99,4 @@ function regex(flag: string, source: string): RegExp {
   } catch (error) {
     throw new UsageError(`--${flag} "${source}": ${(error as Error).message}`);
   }
-}
-
-/** The parts of a comma-separated value; commas within braces belong to a glob. */
-function listOf(value: Value, name: string): string[] {
-  return value(name).split(/,(?![^{]*\})/).map((part) => part.trim()).filter(Boolean);
 }
