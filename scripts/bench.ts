@@ -4,36 +4,23 @@
  */
 import { generatedApplication } from "../src/cli/examples.ts";
 import { initPki } from "../src/cli/pki.ts";
-import { principalPair, type PrincipalProcess, selfCommand } from "../src/cli/processes.ts";
+import { selfCommand } from "../src/cli/processes.ts";
 import { call, dialAdmin } from "../src/grpc/dial.ts";
 import { operatorService } from "../src/grpc/services.ts";
 import { keyOfObject } from "../src/resources/keys.ts";
 import type { StoredObject } from "../src/resources/object.ts";
 import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
-import { Proxy } from "../tests/support/principals.ts";
+import { LinkedSides } from "../tests/support/processes.ts";
 import { buildKube } from "./kube_build.ts";
+import { median, timed } from "./measure.ts";
 
 const WAIT_MS = 300_000;
 /** Resources that change while the link is broken. */
 const CHANGED = [10, 100, 1_000];
 
-class Bench {
-  readonly dir = Deno.makeTempDirSync({ prefix: "aaha-bench-" });
-  readonly primary: PrincipalProcess;
-  readonly replica: PrincipalProcess;
-  /** Stands between the replica and the primary, so that the link can be broken. */
-  readonly link: Proxy;
-
+class Bench extends LinkedSides {
   constructor() {
-    const link = new Proxy(0);
-    const { primary, replica } = principalPair(this.dir, (side, port) => {
-      if (side === "replica") return port;
-      link.targetPort = port;
-      return link.port;
-    });
-    this.link = link;
-    this.primary = primary;
-    this.replica = replica;
+    super(Deno.makeTempDirSync({ prefix: "aaha-bench-" }));
   }
 
   store(): SqliteStore {
@@ -64,28 +51,12 @@ class Bench {
     client.close();
   }
 
-  async start(): Promise<void> {
+  /** Starts the primary alone. */
+  override async start(): Promise<void> {
     await initPki(`${this.dir}/pki`, { sans: [], agents: 0, days: 1 });
     this.primary.start();
     await this.primary.untilState("active");
   }
-
-  async close(): Promise<void> {
-    await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
-    this.link.close();
-    Deno.removeSync(this.dir, { recursive: true });
-  }
-}
-
-async function metric(process: PrincipalProcess, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${process.side.ports.metrics}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
-}
-
-async function timed(run: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await run();
-  return performance.now() - startedAt;
 }
 
 const ms = (value: number) => value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en-US");
@@ -113,10 +84,10 @@ async function atSize(total: number): Promise<Record<string, number>> {
       latencies.push(one.ms + await timed(() => bench.acknowledged(one.stored)));
     }
     latencies.sort((a, b) => a - b);
-    const memory = await metric(bench.primary, "process_resident_memory_bytes");
-    const replicaMemory = await metric(bench.replica, "process_resident_memory_bytes");
+    const memory = await bench.primary.metric("process_resident_memory_bytes");
+    const replicaMemory = await bench.replica.metric("process_resident_memory_bytes");
     const catchUp: Record<string, number> = {};
-    const received = () => metric(bench.replica, "argocd_agent_replication_client_events_received_total");
+    const received = () => bench.replica.metric("argocd_agent_replication_client_events_received_total");
     for (const changed of CHANGED) {
       bench.link.mode = "refuse";
       bench.link.cut();
@@ -164,7 +135,6 @@ async function status(): Promise<{ wallMs: number; denoMs: number; memory: numbe
       times.status.push(await timed(() => run(args)));
       times.empty.push(await timed(() => run(empty)));
     }
-    const median = (values: number[]) => values.sort((a, b) => a - b)[7] ?? 0;
     const entry = new URL("../src/cli/run.ts", import.meta.url).href;
     const code =
       `import { run } from "${entry}"; await run(["ha", "status", "-a", "${bench.primary.admin}"]);` +

@@ -6,7 +6,6 @@ import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
 import { generatedApplication } from "../src/cli/examples.ts";
 import { until } from "../src/cli/processes.ts";
-import type { PrincipalProcess } from "../src/cli/processes.ts";
 import type { ApiObject } from "../src/resources/object.ts";
 import { Access } from "../src/store/kubernetes_access.ts";
 import { KubeApi } from "../src/store/kubernetes_api.ts";
@@ -14,6 +13,7 @@ import { Transport } from "../src/store/kubernetes_transport.ts";
 import { Cluster } from "../tests/kube/cluster.ts";
 import { definitionSets } from "../tests/kube/crds.ts";
 import { KubePair } from "../tests/support/kube_pair.ts";
+import { median, timed } from "./measure.ts";
 
 const WAIT_MS = 300_000;
 const AGENTS = 50;
@@ -65,22 +65,7 @@ function update(cluster: Cluster, n: number, tag: string) {
   );
 }
 
-async function metric(process: PrincipalProcess, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${process.side.ports.metrics}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
-}
-
 const WRITES = "argocd_agent_ha_store_writes_total";
-
-async function timed(run: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await run();
-  return performance.now() - startedAt;
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
 
 /** Watches the replica's API server and tells when each Application shows each tag first. */
 class Arrivals {
@@ -156,20 +141,20 @@ export async function figures(total: number, say: (text: string) => void): Promi
     await primary.untilState("active", WAIT_MS);
     replica.start();
     note("coldMs", await timed(() => replica.untilState("replicating", WAIT_MS)));
-    note("coldWrites", await metric(replica, WRITES));
+    note("coldWrites", await replica.metric(WRITES));
     await replica.kill("SIGKILL");
     replica.start();
     note("inSyncMs", await timed(() => replica.untilState("replicating", WAIT_MS)));
-    note("inSyncWrites", await metric(replica, WRITES));
+    note("inSyncWrites", await replica.metric(WRITES));
     const arrivals = new Arrivals(clusters.replica);
     await arrivals.start();
     await bursts(pair, arrivals, note);
     await paced(pair, arrivals, result, note);
     await broken(pair, arrivals, total, note);
     await arrivals.stop();
-    note("activeBytes", await metric(primary, "process_resident_memory_bytes"));
-    note("lists", await metric(replica, "argocd_agent_ha_store_lists_total"));
-    note("replicaBytes", await metric(replica, "process_resident_memory_bytes"));
+    note("activeBytes", await primary.metric("process_resident_memory_bytes"));
+    note("lists", await replica.metric("argocd_agent_ha_store_lists_total"));
+    note("replicaBytes", await replica.metric("process_resident_memory_bytes"));
     return result;
   } finally {
     await pair.close();
@@ -188,7 +173,7 @@ async function bursts({ clusters, replica }: KubePair, arrivals: Arrivals, note:
     }
     note(`burst${burst}`, median(times));
   }
-  note("held", await metric(replica, "argocd_agent_ha_held_keys"));
+  note("held", await replica.metric("argocd_agent_ha_held_keys"));
 }
 
 /** Lag of single changes while the source writes at a quarter of the raw rate. */
@@ -233,7 +218,7 @@ async function broken(
   note: Note,
 ): Promise<void> {
   const changed = Math.ceil(total / 100);
-  const writesBefore = await metric(replica, WRITES);
+  const writesBefore = await replica.metric(WRITES);
   link.mode = "refuse";
   link.cut();
   await replica.untilState("disconnected", WAIT_MS);
@@ -244,7 +229,7 @@ async function broken(
   const startedAt = performance.now();
   note("reconnectMs", await arrivals.all(changed, "broken") - startedAt);
   note("reconnectBytes", link.bytes - bytesBefore);
-  note("reconnectWrites", await metric(replica, WRITES) - writesBefore);
+  note("reconnectWrites", await replica.metric(WRITES) - writesBefore);
   note("reconnectChanged", changed);
 }
 

@@ -1,12 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import type { StoreEvent } from "../../src/store/port.ts";
 import { until } from "../../src/cli/processes.ts";
-import { Cluster, clusterMissing } from "../kube/cluster.ts";
+import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { Proxy } from "../support/principals.ts";
 import { application, expectStoreError, storeContract } from "./store_contract.ts";
 
-const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
 const clusters = new Map<string, Promise<Cluster>>();
 let namespaces = 0;
 
@@ -34,13 +33,13 @@ for (const [name, definitions] of definitionSets()) {
         await other.close();
       },
     };
-  }, options);
+  }, ON_CLUSTER);
 }
 
 const [ours, definitions] = definitionSets()[0]!;
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name:
     "kubernetes: one connection for everything; a watch that has gone silent is noticed, and nothing is missed",
   fn: async () => {
@@ -80,7 +79,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name: "kubernetes: only what differs is sent; what the API server refuses says so in its words",
   fn: async () => {
     const cluster = await clusterOf(ours, definitions);
@@ -116,7 +115,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name: "kubernetes: deletions that wait for the garbage collector hold nothing else up",
   fn: async () => {
     const cluster = await clusterOf(ours, definitions);

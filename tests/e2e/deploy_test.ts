@@ -7,7 +7,8 @@ import { assert, assertEquals } from "@std/assert";
 import { exampleObjects } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
 import { type ApiObject, isRecord } from "../../src/resources/object.ts";
-import { type Cluster, clusterMissing, kustomize } from "../kube/cluster.ts";
+import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
+import { kustomize } from "../kube/kustomize.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { applyAll, KubePair, removeAll, type SideName, SIDES } from "../support/kube_pair.ts";
 
@@ -168,9 +169,7 @@ async function everything(pair: KubePair): Promise<void> {
 
 Deno.test({
   name: "deploy/: the overlays apply, and the pair runs under exactly the rights that they grant",
-  ignore: clusterMissing() !== undefined,
-  sanitizeOps: false,
-  sanitizeResources: false,
+  ...ON_CLUSTER,
   fn: async () => {
     const built = {
       primary: await kustomize(`${root}overlays/primary`),

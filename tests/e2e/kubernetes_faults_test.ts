@@ -6,14 +6,13 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
 import type { ApiObject } from "../../src/resources/object.ts";
-import { clusterMissing } from "../kube/cluster.ts";
+import { ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { ApiProxy } from "../support/api_proxy.ts";
 import { applyAll, KubePair, type KubePairOptions, removeAll, withKubePair } from "../support/kube_pair.ts";
 import { Proxy } from "../support/principals.ts";
 import { runCli } from "../support/processes.ts";
 
-const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
 const [, definitions] = definitionSets()[0]!;
 const COUNT = 150;
 
@@ -29,7 +28,7 @@ function applications(count: number, tag: string): ApiObject[] {
 
 function story(name: string, pairOptions: KubePairOptions, run: (pair: KubePair) => Promise<void>): void {
   Deno.test({
-    ...options,
+    ...ON_CLUSTER,
     name: `kubernetes faults: ${name}`,
     fn: () => withKubePair(definitions, pairOptions, run),
   });
@@ -102,7 +101,7 @@ story(
 );
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name: "kubernetes faults: etcd is compacted under a watch (410), and deletions during the gap are found",
   fn: async () => {
     const links: Proxy[] = [];
@@ -129,8 +128,7 @@ Deno.test({
       await primary.restart("kube-apiserver");
       link.mode = "pass";
       await pair.untilEqual(60_000, COUNT - 20);
-      const text = await (await fetch(`http://127.0.0.1:${pair.primary.side.ports.metrics}/metrics`)).text();
-      const lists = Number(/^argocd_agent_ha_store_lists_total (\d+)$/m.exec(text)?.[1]);
+      const lists = await pair.primary.metric("argocd_agent_ha_store_lists_total");
       assert(lists > 5, `the watch went on without a new list: ${lists}`);
     } finally {
       await pair.close();
@@ -233,7 +231,7 @@ story("a CRD is missing at start, and a namespace is deleted under the replica",
 });
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name: "kubernetes faults: a storm of 429, 500 and lost answers, on a cluster whose clock is an hour off",
   fn: async () => {
     let proxy: ApiProxy | undefined;

@@ -3,12 +3,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
 import { type ApiObject, SOURCE_UID, type StoredObject } from "../../src/resources/object.ts";
-import { type Cluster, clusterMissing } from "../kube/cluster.ts";
+import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
-import { applyAll, KubePair, removeAll, type SideName, withKubePair } from "../support/kube_pair.ts";
+import { applyAll, KubePair, removeAll, withKubePair } from "../support/kube_pair.ts";
 import { runCli } from "../support/processes.ts";
-
-const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
 
 const argo = (namespace: string, plural: string, name: string) =>
   `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/${plural}/${name}`;
@@ -16,11 +14,6 @@ const argo = (namespace: string, plural: string, name: string) =>
 async function get(cluster: Cluster, path: string): Promise<StoredObject | undefined> {
   const { code, body } = await cluster.request("GET", path);
   return code === 200 ? body as StoredObject : undefined;
-}
-
-async function metric(pair: KubePair, side: SideName, name: string): Promise<number> {
-  const text = await (await fetch(`http://127.0.0.1:${pair[side].side.ports.metrics}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
 }
 
 function secret(name: string, labels: Record<string, string>): ApiObject {
@@ -42,7 +35,7 @@ const settings = (name: string): ApiObject => ({
 
 for (const [name, definitions] of definitionSets()) {
   Deno.test({
-    ...options,
+    ...ON_CLUSTER,
     name: `kubernetes with ${name}: what is replicated, and how; a resync of what agrees writes nothing`,
     fn: () =>
       withKubePair(definitions, { flags: ["--ha-replicate-cluster-secrets=all"] }, async (pair) => {
@@ -70,12 +63,12 @@ for (const [name, definitions] of definitionSets()) {
         assertEquals(await get(replica, "/api/v1/namespaces/argocd/configmaps/argocd-cm"), undefined);
         await owners(pair);
         await statusAlone(pair);
-        const before = await metric(pair, "replica", "argocd_agent_ha_store_writes_total");
+        const before = await pair.replica.metric("argocd_agent_ha_store_writes_total");
         assert(before > objects.length);
         await pair.replica.kill("SIGKILL");
         pair.replica.start();
         await pair.replica.untilState("replicating");
-        assertEquals(await metric(pair, "replica", "argocd_agent_ha_store_writes_total"), 0);
+        assertEquals(await pair.replica.metric("argocd_agent_ha_store_writes_total"), 0);
         await failover(pair);
       }),
   });
@@ -166,7 +159,7 @@ async function failover(pair: KubePair): Promise<void> {
 }
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name:
     "kubernetes: a namespace that is missing holds its keys and no others, says so, and is created where that is enabled",
   fn: () =>
@@ -194,7 +187,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name: "kubernetes: an object near 1 MiB replicates, and a scope keeps other namespaces out on both sides",
   fn: () =>
     withKubePair(definitionSets()[0]![1], { flags: ["--allowed-namespaces=edge-[12]"] }, async (pair) => {

@@ -2,13 +2,13 @@
  * A real API server for tests: etcd, kube-apiserver with RBAC and its own CA, and the controllers that deletion needs, on
  * free loopback ports in a temporary folder. One cluster serves the tests of a file; namespaces separate them.
  */
-import { parseAllDocuments, stringify } from "yaml";
+import { stringify } from "yaml";
 import { freePorts, until } from "../../src/cli/processes.ts";
 import { type KubernetesOptions, type KubernetesStore, openKubernetes } from "../../src/store/kubernetes.ts";
 import { Authority, type Issued } from "../../src/tls/pki.ts";
 
 /** Where the binaries are: set by scripts/run_tests.ts, or an envtest folder. */
-function command(component: string): { path: string; args: string[] } {
+export function command(component: string): { path: string; args: string[] } {
   const assets = Deno.env.get("KUBEBUILDER_ASSETS");
   if (assets) return { path: `${assets}/${component}`, args: [] };
   return { path: Deno.env.get("KUBE_BINARY") ?? "", args: [component] };
@@ -19,6 +19,13 @@ export function clusterMissing(): string | undefined {
   if (Deno.env.get("KUBEBUILDER_ASSETS") || Deno.env.get("KUBE_BINARY")) return undefined;
   return "no API server: install Go 1.26, or set KUBEBUILDER_ASSETS";
 }
+
+/** Options of tests that need a cluster; libraries leave timers behind for a moment. */
+export const ON_CLUSTER = {
+  ignore: clusterMissing() !== undefined,
+  sanitizeOps: false,
+  sanitizeResources: false,
+};
 
 /** What of a CRD's spec the harness reads. */
 interface Definition {
@@ -51,20 +58,11 @@ export interface Audited {
   responseStatus?: { code: number };
 }
 
-/** Builds a kustomization. @throws Error with its words */
-export async function kustomize(folder: string): Promise<Record<string, unknown>[]> {
-  const { path, args } = command(Deno.env.get("KUBEBUILDER_ASSETS") ? "kubectl" : "kustomize");
-  const build = Deno.env.get("KUBEBUILDER_ASSETS") ? ["kustomize", folder] : [...args, folder];
-  const { success, stdout, stderr } = await new Deno.Command(path, { args: build }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (!success) throw new Error(`kustomize ${folder}: ${text(stderr)}`);
-  return parseAllDocuments(text(stdout)).map((document) => document.toJS());
-}
-
 export class Cluster {
   readonly #children = new Map<string, { child: Deno.ChildProcess; flags: string[] }>();
   #etcd = 0;
   #client: Deno.HttpClient | undefined;
+  #whole: Promise<KubernetesStore> | undefined;
 
   private constructor(
     readonly dir: string,
@@ -123,12 +121,12 @@ export class Cluster {
       sans: ["127.0.0.1"],
       server: true,
     });
-    const client = Deno.createHttpClient({
-      caCerts: [this.authority.pem.cert],
-      cert: this.admin.cert,
-      key: this.admin.key,
-    });
-    return { server: { cert, key }, client };
+    return { server: { cert, key }, client: this.#adminClient() };
+  }
+
+  #adminClient(): Deno.HttpClient {
+    const { cert, key } = this.admin;
+    return Deno.createHttpClient({ caCerts: [this.authority.pem.cert], cert, key });
   }
 
   async #credentials(user: User): Promise<Record<string, unknown>> {
@@ -150,11 +148,7 @@ export class Cluster {
     body?: unknown,
     { contentType = "application/json", accept = "application/json" } = {},
   ): Promise<{ code: number; body: Record<string, unknown> }> {
-    this.#client ??= Deno.createHttpClient({
-      caCerts: [this.authority.pem.cert],
-      cert: this.admin.cert,
-      key: this.admin.key,
-    });
+    this.#client ??= this.#adminClient();
     const response = await fetch(`${this.server}${path}`, {
       method,
       client: this.#client,
@@ -185,6 +179,11 @@ export class Cluster {
       createNamespaces: undefined,
       ...options,
     });
+  }
+
+  /** A store of the whole cluster, for looking at it and writing to it as its owner would; closed with the cluster. */
+  whole(): Promise<KubernetesStore> {
+    return this.#whole ??= this.store("argocd", { admits: () => true });
   }
 
   /** A file with the kubeconfig of the administrator, or of another user; through `port` where something stands in between. */
@@ -264,6 +263,7 @@ export class Cluster {
 
   async stop(): Promise<void> {
     this.#client?.close();
+    await (await this.#whole)?.close();
     for (const component of [...this.#children.keys()].toReversed()) await this.kill(component);
     Deno.removeSync(this.dir, { recursive: true });
   }

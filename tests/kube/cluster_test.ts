@@ -2,15 +2,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
-import { Cluster, clusterMissing } from "./cluster.ts";
+import { Cluster, ON_CLUSTER } from "./cluster.ts";
 import { definitionSets } from "./crds.ts";
 
 for (const [name, definitions] of definitionSets()) {
   Deno.test({
     name: `a real API server with ${name}: status, foreground deletion, namespaces`,
-    ignore: clusterMissing() !== undefined,
-    sanitizeOps: false,
-    sanitizeResources: false,
+    ...ON_CLUSTER,
     fn: async () => {
       const cluster = await Cluster.start(definitions);
       try {

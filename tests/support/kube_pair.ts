@@ -1,6 +1,6 @@
 /** Two principals as processes, each on an API server of its own. */
 import { initPki } from "../../src/cli/pki.ts";
-import { principalPair, type PrincipalProcess, type Side, until } from "../../src/cli/processes.ts";
+import { type Side, until } from "../../src/cli/processes.ts";
 import { canonicalize } from "@std/json/canonicalize";
 import type { ApiObject } from "../../src/resources/object.ts";
 import { keyOfObject } from "../../src/resources/keys.ts";
@@ -8,7 +8,7 @@ import { kindOf } from "../../src/resources/kinds.ts";
 import { wholeScope } from "../../src/resources/scope.ts";
 import { replicatedForm } from "../../src/resources/transform.ts";
 import { Cluster, type ClusterOptions } from "../kube/cluster.ts";
-import { Proxy } from "./principals.ts";
+import { LinkedSides } from "./processes.ts";
 
 export type SideName = "primary" | "replica";
 export const SIDES: readonly SideName[] = ["primary", "replica"];
@@ -26,26 +26,13 @@ export interface KubePairOptions {
   cluster?: ClusterOptions;
 }
 
-export class KubePair {
-  readonly primary: PrincipalProcess;
-  readonly replica: PrincipalProcess;
-  /** Stands between the replica and the primary. */
-  readonly link: Proxy;
-
+export class KubePair extends LinkedSides {
   private constructor(
-    readonly dir: string,
+    dir: string,
     readonly clusters: Record<SideName, Cluster>,
     own: Record<SideName, Partial<Side>>,
   ) {
-    const link = new Proxy(0);
-    const { primary, replica } = principalPair(dir, (side, port) => {
-      if (side === "replica") return port;
-      link.targetPort = port;
-      return link.port;
-    }, own);
-    this.link = link;
-    this.primary = primary;
-    this.replica = replica;
+    super(dir, own);
   }
 
   /** Starts both clusters; the principals are not started yet. */
@@ -76,35 +63,21 @@ export class KubePair {
     return new KubePair(dir, clusters, own);
   }
 
-  /** Starts both: the primary is ACTIVE, the replica REPLICATING. */
-  async start(): Promise<void> {
-    this.primary.start();
-    await this.primary.untilState("active");
-    this.replica.start();
-    await this.replica.untilState("replicating");
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
-    this.link.close();
+  override async close(): Promise<void> {
+    await super.close();
     await Promise.all(SIDES.map((side) => this.clusters[side].stop()));
-    Deno.removeSync(this.dir, { recursive: true });
   }
 
   /** Everything replicated on a side, by key, in the form on which both sides must agree. */
   async content(side: SideName): Promise<Map<string, string>> {
-    const store = await this.clusters[side].store("argocd", { admits: () => true });
-    try {
-      const scope = { ...wholeScope("argocd"), clusterSecrets: "all" as const };
-      const found = new Map<string, string>();
-      for (const object of await store.list()) {
-        const kind = kindOf(object, scope);
-        if (kind) found.set(keyOfObject(object), canonicalize(replicatedForm(object, kind)));
-      }
-      return found;
-    } finally {
-      await store.close();
+    const store = await this.clusters[side].whole();
+    const scope = { ...wholeScope("argocd"), clusterSecrets: "all" as const };
+    const found = new Map<string, string>();
+    for (const object of await store.list()) {
+      const kind = kindOf(object, scope);
+      if (kind) found.set(keyOfObject(object), canonicalize(replicatedForm(object, kind)));
     }
+    return found;
   }
 
   /** Waits until both clusters hold the same, and `expected` of it where given. */
@@ -139,22 +112,14 @@ function difference(a: Map<string, string>, b: Map<string, string>): string {
 
 /** Writes objects to a cluster as their owner would, a few at a time. @throws Error when one is refused */
 export async function applyAll(cluster: Cluster, objects: ApiObject[]): Promise<void> {
-  const store = await cluster.store("argocd", { admits: () => true });
-  try {
-    await Promise.all(objects.map((object) => store.write({ op: "put", object })));
-  } finally {
-    await store.close();
-  }
+  const store = await cluster.whole();
+  await Promise.all(objects.map((object) => store.write({ op: "put", object })));
 }
 
-/** Deletes objects from a cluster and takes their finalizers off. */
+/** Deletes objects from a cluster as their owner would, and takes their finalizers off. */
 export async function removeAll(cluster: Cluster, objects: ApiObject[]): Promise<void> {
-  const store = await cluster.store("argocd", { admits: () => true });
-  try {
-    await Promise.all(objects.map((object) => store.write({ op: "delete", key: keyOfObject(object) })));
-  } finally {
-    await store.close();
-  }
+  const store = await cluster.whole();
+  await Promise.all(objects.map((object) => store.write({ op: "delete", key: keyOfObject(object) })));
 }
 
 export async function withKubePair(

@@ -1,23 +1,24 @@
 /** A pair of real processes in a temporary folder. */
 import { initPki } from "../../src/cli/pki.ts";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { principalPair, type PrincipalProcess, selfCommand, until } from "../../src/cli/processes.ts";
+import {
+  principalPair,
+  type PrincipalProcess,
+  selfCommand,
+  type Side,
+  until,
+} from "../../src/cli/processes.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
+import { Proxy } from "./principals.ts";
 
-export class Pair {
+/** A primary and a replica in one folder. */
+export class Sides {
   readonly primary: PrincipalProcess;
   readonly replica: PrincipalProcess;
 
-  private constructor(readonly dir: string) {
-    const { primary, replica } = principalPair(dir);
+  constructor(readonly dir: string, { primary, replica }: Record<Side["name"], PrincipalProcess>) {
     this.primary = primary;
     this.replica = replica;
-  }
-
-  static async open(): Promise<Pair> {
-    const dir = Deno.makeTempDirSync({ prefix: "aaha-e2e-" });
-    await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
-    return new Pair(dir);
   }
 
   /** Starts both: the primary is ACTIVE, the replica REPLICATING. */
@@ -31,6 +32,36 @@ export class Pair {
   async close(): Promise<void> {
     await Promise.all([this.primary.kill("SIGKILL"), this.replica.kill("SIGKILL")]);
     Deno.removeSync(this.dir, { recursive: true });
+  }
+}
+
+/** A pair whose replica reaches the primary through a proxy, so that the link can be broken. */
+export class LinkedSides extends Sides {
+  readonly link: Proxy;
+
+  constructor(dir: string, own?: Partial<Record<Side["name"], Partial<Side>>>) {
+    const link = new Proxy(0);
+    const through = (side: Side["name"], port: number) => {
+      if (side === "replica") return port;
+      link.targetPort = port;
+      return link.port;
+    };
+    super(dir, principalPair(dir, through, own));
+    this.link = link;
+  }
+
+  override async close(): Promise<void> {
+    this.link.close();
+    await super.close();
+  }
+}
+
+/** A pair on the embedded store. */
+export class Pair extends Sides {
+  static async open(): Promise<Pair> {
+    const dir = Deno.makeTempDirSync({ prefix: "aaha-e2e-" });
+    await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
+    return new Pair(dir, principalPair(dir));
   }
 
   /** Writes `count` Applications into a side's store, as another process would. */

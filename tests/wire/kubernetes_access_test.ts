@@ -6,13 +6,12 @@ import { Access } from "../../src/store/kubernetes_access.ts";
 import { KubeApi } from "../../src/store/kubernetes_api.ts";
 import { Transport } from "../../src/store/kubernetes_transport.ts";
 import { StoreError } from "../../src/store/port.ts";
-import { Cluster, clusterMissing, type User } from "../kube/cluster.ts";
+import { Cluster, ON_CLUSTER, type User } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { FakeKubelet } from "../support/kubelet.ts";
 import { inWorkshop } from "../support/principals.ts";
 import { runCli } from "../support/processes.ts";
 
-const options = { ignore: clusterMissing() !== undefined, sanitizeOps: false, sanitizeResources: false };
 let shared: Promise<Cluster> | undefined;
 const cluster = () => shared ??= Cluster.start(definitionSets()[0]![1]);
 
@@ -66,7 +65,7 @@ async function withUser(user: User): Promise<Access> {
 }
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name:
     "Access: client certificate, token, rotating token file, exec plugin and service account reach a real API server",
   fn: async () => {
@@ -95,7 +94,7 @@ Deno.test({
 });
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name: "Access: in a pod the service account's files are used, and a token that rotates is read again",
   fn: async () => {
     const at = await cluster();
@@ -165,7 +164,7 @@ Deno.test("Access.load() says what is wrong with a kubeconfig, and which context
 });
 
 Deno.test({
-  ...options,
+  ...ON_CLUSTER,
   name:
     "ha without -a finds the principal's pod and forwards a port through the API server; what is in the way is said in one line",
   fn: () =>
