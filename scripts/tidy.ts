@@ -6,8 +6,8 @@
  * - nobody prints except the log and the command line's output.
  */
 
-const PURE = ["src/ha", "src/changes", "src/replication", "src/resources", "src/events"];
-const PURE_PACKAGES = ["cloudevents"];
+const PURE = ["src/ha", "src/changes", "src/replication", "src/resources", "src/events", "src/agents"];
+const PURE_PACKAGES = ["@std/json/canonicalize", "@std/path/glob-to-regexp"];
 /** Types of the generated messages carry no code. */
 const PURE_TYPES = /proto\/gen\.d\.ts$/;
 const IMPURE =

@@ -18,11 +18,22 @@ export interface Entry {
   /** The replicated form as canonical JSON; empty for a tombstone. */
   readonly payload: string;
   readonly digest: Digest;
+  /** What of this state concerns this principal's agents and no replica, as JSON; empty: nothing. */
+  readonly local: string;
   readonly deleted: boolean;
   /** The store's resourceVersion of this state. */
   version: string;
   /** When this index saw the change, in unix ms. */
   readonly changedAt: number;
+}
+
+/** A state to record, seen at `now` (unix ms). */
+export interface Written {
+  payload: string;
+  digest: Digest;
+  version: string;
+  now: number;
+  local?: string;
 }
 
 /** How an index is bounded. */
@@ -82,10 +93,10 @@ export class ChangeIndex {
   }
 
   /** Records a key's state. False, and no new revision, when its content is what the index has already. */
-  put(key: string, state: { payload: string; digest: Digest; version: string; now: number }): boolean {
+  put(key: string, state: Written): boolean {
     const before = this.#entries.get(key);
     if (before && !before.deleted) {
-      if (before.digest === state.digest) {
+      if (before.digest === state.digest && before.local === (state.local ?? "")) {
         before.version = state.version;
         return false;
       }
@@ -95,8 +106,9 @@ export class ChangeIndex {
       this.#tombstones.delete(key);
     }
     this.digests.toggle(key, state.digest);
-    const { payload, digest, version, now } = state;
-    this.#append({ key, revision: this.#head + 1, payload, digest, version, deleted: false, changedAt: now });
+    const { payload, digest, version, now, local = "" } = state;
+    const revision = this.#head + 1;
+    this.#append({ key, revision, payload, digest, local, version, deleted: false, changedAt: now });
     return true;
   }
 
@@ -108,7 +120,16 @@ export class ChangeIndex {
     this.#live--;
     this.#tombstones.add(key);
     const revision = this.#head + 1;
-    this.#append({ key, revision, payload: "", digest: "", version, deleted: true, changedAt: now });
+    this.#append({
+      key,
+      revision,
+      payload: "",
+      digest: "",
+      local: "",
+      version,
+      deleted: true,
+      changedAt: now,
+    });
     this.#forgetTombstones();
     return true;
   }

@@ -1,69 +1,34 @@
-/**
- * `authapi.Authentication` with method mtls, and `versionapi.Version`. Agents themselves are served in a later
- * release: `EventStream/Subscribe` answers UNAVAILABLE, on which an agent reconnects without harm.
- *
- * Tokens are the peer's: RS512, an access token of 5 minutes and a refresh token of 24 hours, audience by use.
- */
+/** `authapi.Authentication` and `versionapi.Version`: letting agents in. A refusal is held back for a second: agents retry at once. */
 import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
-import * as jose from "jose";
 import type { authapi } from "../../proto/gen.d.ts";
-import { AgentRegistry } from "../runtime/agents.ts";
 import type { Context } from "../runtime/context.ts";
-import { identityOf, type ReplicationPolicy } from "./auth.ts";
-import { REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
+import { registerCluster } from "../runtime/registration.ts";
+import { reasonOf } from "../runtime/reason.ts";
+import type { Authenticator } from "./methods.ts";
+import { REFUSAL_DELAY_MS, unary } from "./server.ts";
 import { Status } from "./status.ts";
+import type { Tokens } from "./tokens.ts";
 
-const ISSUER = "argocd-agent-server";
-const ACCESS = { audience: `${ISSUER}-access`, lifeS: 300 };
-const REFRESH = { audience: `${ISSUER}-refresh`, lifeS: 86_400 };
 const RENEW_REFRESH_BELOW_S = 600;
 
 const failed = () => new Status(grpc.status.UNAUTHENTICATED, "authentication failed");
 
-/** Issues and checks the tokens of agents. */
-export class Tokens {
-  constructor(private readonly privateKey: jose.CryptoKey, private readonly publicKey: jose.CryptoKey) {}
+/** Which releases of the agent are let in. */
+export type VersionPolicy = "exact" | "minor" | "any";
 
-  static async fromPem(pem: string): Promise<Tokens> {
-    const privateKey = await jose.importPKCS8(pem, "RS512", { extractable: true });
-    const { kty, n, e } = await jose.exportJWK(privateKey);
-    const jwk = { kty, n, e } as jose.JWK;
-    return new Tokens(privateKey, await jose.importJWK(jwk, "RS512") as jose.CryptoKey);
-  }
-
-  static async generate(): Promise<Tokens> {
-    const { privateKey, publicKey } = await jose.generateKeyPair("RS512");
-    return new Tokens(privateKey, publicKey);
-  }
-
-  access(subject: string): Promise<string> {
-    return this.#issue(subject, ACCESS);
-  }
-
-  refresh(subject: string): Promise<string> {
-    return this.#issue(subject, REFRESH);
-  }
-
-  /** The subject of a valid refresh token and its remaining life in seconds. @throws any error */
-  async verifyRefresh(token: string, nowS: number): Promise<{ subject: string; leftS: number }> {
-    const options = { issuer: ISSUER, audience: REFRESH.audience, algorithms: ["RS512"] };
-    const { payload } = await jose.jwtVerify(token, this.publicKey, options);
-    return { subject: payload.sub ?? "", leftS: (payload.exp ?? 0) - nowS };
-  }
-
-  #issue(subject: string, { audience, lifeS }: typeof ACCESS): Promise<string> {
-    return new jose.SignJWT().setProtectedHeader({ alg: "RS512", typ: "JWT" }).setJti(crypto.randomUUID())
-      .setIssuer(ISSUER).setSubject(subject).setAudience([audience]).setIssuedAt().setNotBefore("0s")
-      .setExpirationTime(`${lifeS}s`).sign(this.privateKey);
-  }
+/** Whether an agent of a release may connect to a principal of another. */
+export function versionAccepted(agent: string, principal: string, policy: VersionPolicy): boolean {
+  if (policy === "any") return true;
+  if (policy === "exact") return agent === principal;
+  const minor = (version: string) => /^v?(\d+\.\d+)(\.|$)/.exec(version)?.[1] ?? version;
+  return minor(agent) === minor(principal);
 }
 
 export function authenticationHandlers(
   ctx: Context,
-  policy: ReplicationPolicy,
+  authenticator: Authenticator,
   tokens: Tokens | undefined,
-  agents: AgentRegistry = new AgentRegistry(ctx),
 ): grpc.UntypedServiceImplementation {
   const usable = (): Tokens => {
     if (tokens) return tokens;
@@ -80,21 +45,18 @@ export function authenticationHandlers(
     );
   return {
     Authenticate: paced<authapi.AuthRequest, authapi.AuthResponse>(async (request, call) => {
-      const mode = request.mode ?? "";
-      if (mode !== "managed" && mode !== "autonomous") {
-        const text = `unknown or missing operation mode: '${mode.slice(0, 64)}'`;
-        throw new Status(grpc.status.UNKNOWN, text);
-      }
-      if (request.method !== "mtls" || !policy.rule) throw failed();
-      const found = identityOf(call, policy.rule, policy.blocked);
-      if ("problem" in found) {
-        ctx.log.warn("agent refused", { reason: found.problem });
+      const mode = modeOf(request);
+      if (request.method !== authenticator.method) throw failed();
+      const proof = await authenticator.authenticate(call, request.credentials ?? {});
+      if ("problem" in proof) {
+        ctx.log.warn("agent refused", { reason: proof.problem });
         throw failed();
       }
-      if (!request.version) throw new Status(grpc.status.INVALID_ARGUMENT, "agent version is required");
-      const subject = JSON.stringify({ clientID: found.identity, mode });
+      checkVersion(ctx, request.version ?? "", proof.identity);
       const signer = usable();
-      agents.authenticated(found.identity, mode);
+      await register(ctx, proof.identity, signer);
+      const subject = { clientID: proof.identity, mode };
+      ctx.registry.authenticated(proof.identity, mode, (request.agentNamespace ?? "").slice(0, 63));
       return {
         accessToken: await signer.access(subject),
         refreshToken: await signer.refresh(subject),
@@ -102,11 +64,12 @@ export function authenticationHandlers(
         principalNamespace: ctx.settings.namespace,
       };
     }),
-    RefreshToken: paced<authapi.RefreshTokenRequest, authapi.AuthResponse>(async (request) => {
+    RefreshToken: paced<authapi.RefreshTokenRequest, authapi.AuthResponse>(async (request, call) => {
       const signer = usable();
       const verified = await signer.verifyRefresh(request.refreshToken ?? "", Date.now() / 1000).catch(() => {
         throw failed();
       });
+      if ("problem" in authenticator.stillHolds(call, verified.subject.clientID)) throw failed();
       const renew = verified.leftS < RENEW_REFRESH_BELOW_S;
       return {
         accessToken: await signer.access(verified.subject),
@@ -116,29 +79,28 @@ export function authenticationHandlers(
   };
 }
 
-export function versionHandlers(ctx: Context): grpc.UntypedServiceImplementation {
-  return { Version: unary(() => ({ version: `argocd-agent-${ctx.version}` })) };
+function modeOf({ mode = "" }: authapi.AuthRequest): "managed" | "autonomous" {
+  if (mode === "managed" || mode === "autonomous") return mode;
+  throw new Status(grpc.status.UNKNOWN, `unknown or missing operation mode: '${mode.slice(0, 64)}'`);
 }
 
-/** Answers on which agents neither wedge nor spin, until they are served. */
-export function eventStreamHandlers(ctx: Context): grpc.UntypedServiceImplementation {
-  const refusal = () => {
-    const { state } = ctx.model();
-    const text = state === "active"
-      ? "this release of the principal does not serve agents yet"
-      : `not accepting connections in state ${state}`;
-    ctx.counters.connectionsRejected[state] = (ctx.counters.connectionsRejected[state] ?? 0) + 1;
-    return new Status(grpc.status.UNAVAILABLE, text);
-  };
-  const refuse = async () => {
-    await delay(REFUSAL_DELAY_MS);
-    throw refusal();
-  };
-  return {
-    Subscribe: (call: grpc.ServerDuplexStream<unknown, unknown>) => {
-      refuseStream(call, refusal());
-    },
-    Push: unary(refuse),
-    Ping: unary(refuse),
-  };
+function checkVersion({ settings, version, log }: Context, theirs: string, agent: string): void {
+  if (theirs === "") throw new Status(grpc.status.INVALID_ARGUMENT, "agent version is required");
+  const { agentVersionPolicy: policy } = settings;
+  if (versionAccepted(theirs, version, policy)) return;
+  log.warn("agent refused: its version", { agent, version: theirs.slice(0, 64), ours: version, policy });
+  throw new Status(grpc.status.FAILED_PRECONDITION, "version mismatch");
+}
+
+async function register(ctx: Context, agent: string, signer: Tokens): Promise<void> {
+  try {
+    await registerCluster(ctx, agent, signer);
+  } catch (error) {
+    ctx.log.warn("agent refused: its cluster could not be registered", { agent, reason: reasonOf(error) });
+    throw failed();
+  }
+}
+
+export function versionHandlers(ctx: Context): grpc.UntypedServiceImplementation {
+  return { Version: unary(() => ({ version: `argocd-agent-${ctx.version}` })) };
 }

@@ -41,6 +41,7 @@ export function call<Q, S>(
   method: grpc.MethodDefinition<Q, S>,
   request: Q,
   timeoutMs: number,
+  metadata = new grpc.Metadata(),
 ): Promise<S> {
   return new Promise((resolve, reject) =>
     client.makeUnaryRequest(
@@ -48,6 +49,7 @@ export function call<Q, S>(
       method.requestSerialize,
       method.responseDeserialize,
       request,
+      metadata,
       { deadline: Date.now() + timeoutMs },
       (error, response) => error ? reject(error) : resolve(response as S),
     )

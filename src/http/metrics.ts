@@ -198,9 +198,54 @@ const GENERAL: Series[] = [
     (ctx) => [[{ version: ctx.version, git_revision: "" }, 1]],
     ["version", "git_revision"],
   ),
-  gauge("argocd_principal_connected_agents", "Connected agents", (ctx) => ctx.connectedAgents()),
   gauge("process_resident_memory_bytes", "Resident memory", () => Deno.memoryUsage().rss),
   gauge("process_start_time_seconds", "Start of the process", () => (Date.now() - performance.now()) / 1000),
+];
+
+const AGENTS: Series[] = [
+  gauge("argocd_principal_connected_agents", "Connected agents", (ctx) => ctx.connectedAgents()),
+  counter(
+    "argocd_principal_agent_connections_total",
+    "Streams opened, of agents that are connected",
+    (ctx) =>
+      [...ctx.fleet().hosts.values()].filter(({ stream }) => stream).map(({ id: { name } }) => [
+        { agent_name: name },
+        ctx.counters.agentConnections[name] ?? 0,
+      ]),
+    ["agent_name"],
+  ),
+  counter(
+    "principal_events_received",
+    "Events of agents received",
+    (ctx) => ctx.counters.agentEventsReceived,
+  ),
+  counter("principal_events_sent", "Events sent to agents", (ctx) => ctx.counters.agentEventsSent),
+  counter(
+    "principal_errors",
+    "Events of agents that failed or were refused",
+    (ctx) => labelled(ctx.counters.agentErrors, ["resource_type"]),
+    ["resource_type"],
+  ),
+  gauge(
+    "argocd_agent_ha_agent_pending_keys",
+    "Resources that the agent has not acknowledged, of agents with any",
+    (ctx) =>
+      [...ctx.fleet().hosts.values()].filter(({ session }) => session.pending > 0).map(({ id, session }) => [
+        { agent_name: id.name },
+        session.pending,
+      ]),
+    ["agent_name"],
+  ),
+  counter(
+    "argocd_agent_ha_agent_events_resent_total",
+    "Events sent again because no acknowledgement came",
+    (ctx) => ctx.fleet().resent,
+  ),
+  counter(
+    "argocd_principal_event_writer_events_discarded_total",
+    "Always 0: nothing is discarded",
+    () => 0,
+  ),
 ];
 
 /** Counters kept by `a|b` as rows with these labels. */
@@ -254,14 +299,16 @@ function register(registry: Registry, ctx: Context, series: Series): void {
   }
 }
 
-export function metricsApp(ctx: Context): Hono {
+export function metricsApp(ctx: Context, processing: Registry): Hono {
   const registry = new Registry();
-  const series = ctx.settings.haEnabled ? [...GENERAL, ...HA, ...REPLICATION] : GENERAL;
+  const series = ctx.settings.haEnabled
+    ? [...GENERAL, ...AGENTS, ...HA, ...REPLICATION]
+    : [...GENERAL, ...AGENTS];
   for (const one of series) register(registry, ctx, one);
   const app = new Hono();
   app.get("/metrics", async (c) => {
     c.header("Content-Type", registry.contentType);
-    return c.body(await registry.metrics());
+    return c.body(await Registry.merge([registry, processing]).metrics());
   });
   app.notFound((c) => c.text("not found; this port serves /metrics\n", 404));
   return app;
@@ -270,6 +317,7 @@ export function metricsApp(ctx: Context): Hono {
 /** Every series, for docs/reference.md. */
 export const ALL_SERIES: readonly Pick<Series, "name" | "help" | "type">[] = [
   ...GENERAL,
+  ...AGENTS,
   ...HA,
   ...REPLICATION,
 ];

@@ -48,7 +48,10 @@ export const KINDS: readonly Kind[] = [
       label(object, SECRET_TYPE) === "cluster" &&
       (clusterSecrets === "all" || label(object, SELF_REGISTERED) === "true"),
   }),
-  core("GPGKey", "ConfigMap", 2, { matches: (object) => object.metadata.name === "argocd-gpg-keys-cm" }),
+  core("GPGKey", "ConfigMap", 2, {
+    stampsSourceUid: true,
+    matches: (object) => object.metadata.name === "argocd-gpg-keys-cm",
+  }),
   core("Agents", "ConfigMap", 2, { matches: (object) => object.metadata.name === AGENTS_NAME }),
   core("Blocklist", "ConfigMap", 2, {
     matches: (object) => object.metadata.name === "argocd-agent-tls-blocklist",

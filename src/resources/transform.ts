@@ -10,11 +10,14 @@
 import { type ApiObject, type OwnerReference, SERVER_OWNED, SOURCE_UID } from "./object.ts";
 import type { Kind } from "./kinds.ts";
 
+/** Asks Argo CD to look at an Application's sources and cluster again; removed when it has (peer contract). */
+export const REFRESH = "argocd.argoproj.io/refresh";
+
 const NOT_REPLICATED = [...SERVER_OWNED, "generateName"];
 
 const NOT_REPLICATED_ANNOTATIONS = [
   "kubectl.kubernetes.io/last-applied-configuration",
-  "argocd.argoproj.io/refresh",
+  REFRESH,
 ];
 
 /** The replicated form of an object of this kind. Pure: the input is not changed. */

@@ -1,5 +1,8 @@
-/** Remembers agents in the store while this principal is ACTIVE: replicas learn their modes from there. */
-import { agentsKey, type Mode, readAgents, writeAgents } from "../resources/agents.ts";
+/**
+ * Remembers agents in the store while this principal is ACTIVE: replicas learn from there their modes, and who was connected. Agents
+ * that come together are written together.
+ */
+import { type Agent, agentsKey, type Mode, readAgents, writeAgents } from "../resources/agents.ts";
 import { StoreError } from "../store/port.ts";
 import type { Context } from "./context.ts";
 
@@ -7,27 +10,55 @@ import type { Context } from "./context.ts";
 const MAX_AGENTS = 10_000;
 
 export class AgentRegistry {
-  /** What is not written yet: at most one mode an agent, so that agents that come together are written together. */
-  readonly #waiting = new Map<string, Mode>();
+  /** What is not written yet: at most one entry an agent. */
+  readonly #waiting = new Map<string, Partial<Agent>>();
+  /** The namespace that each agent says it has on its own cluster. */
+  readonly #namespaces = new Map<string, string>();
+  #restart = false;
   #writing = false;
 
   constructor(private readonly ctx: Pick<Context, "store" | "settings" | "log" | "activeScope">) {}
 
   /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */
-  authenticated(name: string, mode: Mode): void {
+  authenticated(name: string, mode: Mode, namespace: string): void {
+    if (this.#namespaces.size < MAX_AGENTS || this.#namespaces.has(name)) {
+      this.#namespaces.set(name, namespace);
+    }
+    this.#note(name, { mode });
+  }
+
+  /** Call when an agent's stream opens and ends. */
+  connected(name: string, mode: Mode, connected: boolean): void {
+    this.#note(name, { mode, connected });
+  }
+
+  /** Call when this principal begins to serve: nobody is connected. */
+  nobody(): void {
+    this.#restart = true;
+    if (!this.#writing) this.#run();
+  }
+
+  /** The namespace of an agent on its own cluster; empty: it has not said. */
+  namespaceOf(name: string): string {
+    return this.#namespaces.get(name) ?? "";
+  }
+
+  #note(name: string, what: Partial<Agent>): void {
     if (this.#waiting.size >= MAX_AGENTS) return;
-    this.#waiting.set(name, mode);
+    this.#waiting.set(name, { ...this.#waiting.get(name), ...what });
     if (!this.#writing) this.#run();
   }
 
   async #run(): Promise<void> {
     this.#writing = true;
-    while (this.#waiting.size > 0) {
-      const modes = new Map(this.#waiting);
+    while (this.#waiting.size > 0 || this.#restart) {
+      const notes = new Map(this.#waiting);
+      const restart = this.#restart;
       this.#waiting.clear();
-      await this.#write(modes).catch((error) =>
-        this.ctx.log.warn("agents' modes could not be remembered", {
-          agents: modes.size,
+      this.#restart = false;
+      await this.#write(notes, restart).catch((error) =>
+        this.ctx.log.warn("what is known of agents could not be remembered", {
+          agents: notes.size,
           reason: String(error),
         })
       );
@@ -35,17 +66,22 @@ export class AgentRegistry {
     this.#writing = false;
   }
 
-  async #write(modes: ReadonlyMap<string, Mode>): Promise<void> {
+  async #write(notes: ReadonlyMap<string, Partial<Agent>>, restart: boolean): Promise<void> {
     const { store, settings, activeScope } = this.ctx;
     while (activeScope()) {
       const object = await store.get(agentsKey(settings.namespace));
       const agents = readAgents(object);
       let changed = false;
-      for (const [name, mode] of modes) {
+      const set = (name: string, agent: Agent) => {
         const before = agents.get(name);
-        if (before?.mode === mode || (!before && agents.size >= MAX_AGENTS)) continue;
-        agents.set(name, { mode, connected: before?.connected ?? false });
+        if (before?.mode === agent.mode && before.connected === agent.connected) return;
+        agents.set(name, agent);
         changed = true;
+      };
+      if (restart) { for (const [name, agent] of agents) set(name, { ...agent, connected: false }); }
+      for (const [name, note] of notes) {
+        const before = agents.get(name) ?? { mode: "managed", connected: false };
+        if (agents.has(name) || agents.size < MAX_AGENTS) set(name, { ...before, ...note });
       }
       if (!changed) return;
       try {

@@ -3,6 +3,10 @@ import type { ChangeIndex } from "../changes/index.ts";
 import type { Input, Model, Standing } from "../ha/state.ts";
 import type { HeldKey } from "../replication/applier.ts";
 import type { Store } from "../store/port.ts";
+import type { AgentRegistry } from "./agents.ts";
+import type { ClusterInfo } from "./cluster_info.ts";
+import type { Clusters } from "./clusters.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Log } from "./log.ts";
 import type { Settings } from "./settings.ts";
 
@@ -56,6 +60,27 @@ export interface Counters {
   transitions: Record<string, number>;
   failovers: number;
   failbacks: number;
+  agentEventsSent: number;
+  agentEventsReceived: number;
+  /** Events that failed or were refused, by target. */
+  agentErrors: Record<string, number>;
+  /** Streams opened, by agent. */
+  agentConnections: Record<string, number>;
+}
+
+/** How the handling of one event of an agent ended. */
+export interface ProcessedEvent {
+  status: "success" | "failure" | "not-allowed";
+  agent: string;
+  target: string;
+  seconds: number;
+}
+
+/** Keeps how long events took, for metrics. */
+export interface Processing {
+  observe(event: ProcessedEvent): void;
+  /** The agent has left. */
+  forget(agent: string): void;
 }
 
 export interface HistoryEntry {
@@ -74,6 +99,11 @@ export interface Context {
   readonly following: Following;
   readonly counters: Counters;
   readonly history: HistoryEntry[];
+  readonly registry: AgentRegistry;
+  readonly clusters: Clusters;
+  readonly clusterInfo: ClusterInfo;
+  fleet(): Fleet;
+  readonly processing: Processing;
   /** What keeps the store from being current, in words; empty: nothing. */
   storeProblem(): string;
   /** The state machine's present model. */
@@ -98,4 +128,44 @@ export function lagMs({ following }: Pick<Context, "following">, nowMs: number):
   if (following.caughtUpAtMs === 0) return undefined;
   if (following.connected && following.behind === 0) return 0;
   return Math.max(0, nowMs - following.caughtUpAtMs);
+}
+
+/** Nothing followed yet. */
+export function newFollowing(): Following {
+  return {
+    contract: "",
+    connected: false,
+    behind: 0,
+    caughtUpAtMs: 0,
+    driftAtMs: 0,
+    lastEventMs: 0,
+    lastSequence: 0,
+    held: [],
+    heldTotal: 0,
+  };
+}
+
+/** All zero. */
+export function newCounters(): Counters {
+  return {
+    eventsForwarded: 0,
+    eventsReceived: 0,
+    eventsApplied: 0,
+    applyErrors: 0,
+    snapshotApplyErrors: 0,
+    snapshotFetchErrors: 0,
+    operationErrors: {},
+    refused: 0,
+    reconnects: 0,
+    snapshots: 0,
+    sequenceGaps: 0,
+    connectionsRejected: {},
+    transitions: {},
+    failovers: 0,
+    failbacks: 0,
+    agentEventsSent: 0,
+    agentEventsReceived: 0,
+    agentErrors: {},
+    agentConnections: {},
+  };
 }

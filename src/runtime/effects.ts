@@ -1,11 +1,13 @@
 /** Effects of the state machine, performed. */
+import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import { Code, Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
-import type { TlsWatch } from "../tls/files.ts";
+import type { TlsSide } from "../tls/files.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
 import type { EffectRunner } from "./driver.ts";
+import type { Fleet } from "./fleet.ts";
 import type { Follower } from "./follow.ts";
 import { writeMemory } from "./memory.ts";
 import { askPeer } from "./peer.ts";
@@ -22,8 +24,9 @@ export class Effects {
 
   constructor(
     private readonly ctx: Context,
-    private readonly tls: TlsWatch,
+    private readonly tls: TlsSide,
     private readonly follower: Follower,
+    private readonly fleet: Fleet,
   ) {}
 
   get scope(): AbortSignal | undefined {
@@ -47,6 +50,7 @@ export class Effects {
         return;
       case "serve":
         this.#scope = new AbortController();
+        this.fleet.open();
         this.#watchPeer(this.#scope.signal);
         return;
       case "stopServing":
@@ -54,8 +58,13 @@ export class Effects {
     }
   };
 
-  /** Lets replicas catch up for a bounded time where `drain`, then ends every stream of the active. */
+  /**
+   * Ends agents' streams at once. Where `drain`, what they were told is done is then on the replicas too, within a bounded time; last,
+   * replicas' streams end.
+   */
   async stopServing(drain: boolean, why: string): Promise<void> {
+    const written = this.fleet.close(why);
+    if (drain) await deadline(written, DRAIN_MS).catch(() => {});
     const until = monotonicMs() + (drain ? DRAIN_MS : 0);
     const behind = () =>
       [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);

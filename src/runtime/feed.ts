@@ -3,10 +3,10 @@ import { hash } from "node:crypto";
 import { canonicalize } from "@std/json/canonicalize";
 import type { Digest } from "../changes/digest.ts";
 import type { ChangeIndex } from "../changes/index.ts";
-import type { ApiObject } from "../resources/object.ts";
-import { keyOfObject } from "../resources/keys.ts";
+import type { ApiObject, StoredObject } from "../resources/object.ts";
+import { type Key, keyOfObject } from "../resources/keys.ts";
 import { type Kind, kindOf } from "../resources/kinds.ts";
-import { replicatedForm } from "../resources/transform.ts";
+import { REFRESH, replicatedForm } from "../resources/transform.ts";
 import type { Scope } from "../resources/scope.ts";
 import type { Store, StoreEvent } from "../store/port.ts";
 
@@ -20,6 +20,21 @@ export function payloadOf(object: ApiObject, kind: Kind): string {
   return canonicalize(replicatedForm(object, kind));
 }
 
+/** What agents are told of an object and replicas are not: a refresh that is asked for, and that it is being deleted. */
+export function localOf({ metadata }: ApiObject): string {
+  const refresh = metadata.annotations?.[REFRESH];
+  const { deletionTimestamp } = metadata;
+  return refresh || deletionTimestamp ? JSON.stringify({ refresh, deletionTimestamp }) : "";
+}
+
+/** Sees every object of the store, replicated or not, before the index does. */
+export interface Observer {
+  /** Everything follows anew. */
+  reset(): void;
+  put(object: StoredObject): void;
+  removed(key: Key): void;
+}
+
 /** Feeds `index` from `store` until the signal aborts. */
 export class Feed {
   readonly #synced = Promise.withResolvers<void>();
@@ -29,6 +44,7 @@ export class Feed {
     private readonly store: Store,
     private readonly index: ChangeIndex,
     private readonly scope: Scope,
+    private readonly observer: Observer | undefined = undefined,
   ) {}
 
   /** Resolves when the index has everything that the store had at the start. */
@@ -51,6 +67,7 @@ export class Feed {
     const now = Date.now();
     switch (event.type) {
       case "reset":
+        this.observer?.reset();
         this.#unseen = new Set([...this.index.live()].map((entry) => entry.key));
         break;
       case "synced":
@@ -59,6 +76,7 @@ export class Feed {
         this.#synced.resolve();
         break;
       case "delete":
+        this.observer?.removed(event.key);
         this.index.remove(event.key, event.resourceVersion, now);
         break;
       case "put": {
@@ -67,12 +85,19 @@ export class Feed {
         const version = object.metadata.resourceVersion;
         const kind = kindOf(object, this.scope);
         this.#unseen?.delete(key);
+        this.observer?.put(object);
         if (!kind) {
           this.index.remove(key, version, now);
           break;
         }
         const payload = payloadOf(object, kind);
-        this.index.put(key, { payload, digest: digestOf(key, payload), version, now });
+        this.index.put(key, {
+          payload,
+          digest: digestOf(key, payload),
+          version,
+          now,
+          local: localOf(object),
+        });
       }
     }
   }

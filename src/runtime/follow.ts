@@ -9,7 +9,7 @@ import { type FollowEnd, followLink } from "../grpc/follow_link.ts";
 import { followPlain } from "../grpc/follow_plain.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { delayMs, REDIAL } from "../replication/backoff.ts";
-import type { TlsWatch } from "../tls/files.ts";
+import type { TlsSide } from "../tls/files.ts";
 import type { ChangeWriter } from "./apply.ts";
 import type { Context } from "./context.ts";
 
@@ -22,7 +22,7 @@ export class Follower {
 
   constructor(
     private readonly ctx: Context,
-    private readonly tls: TlsWatch,
+    private readonly tls: TlsSide,
     private readonly writer: ChangeWriter,
   ) {}
 

@@ -4,7 +4,7 @@ import { linkService } from "../grpc/services.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { standingFromWire, standingToWire } from "../grpc/wire.ts";
 import type { Standing } from "../ha/state.ts";
-import type { TlsWatch } from "../tls/files.ts";
+import type { TlsSide } from "../tls/files.ts";
 import type { Context } from "./context.ts";
 
 export interface PeerAnswer {
@@ -13,7 +13,7 @@ export interface PeerAnswer {
 }
 
 /** Asks once, within `timeoutMs`; a peer of the plain contract has no answer, which is no error. */
-export async function askPeer(ctx: Context, tls: TlsWatch, timeoutMs: number): Promise<PeerAnswer> {
+export async function askPeer(ctx: Context, tls: TlsSide, timeoutMs: number): Promise<PeerAnswer> {
   const { peerAddress, maxMessageBytes, plainContract } = ctx.settings;
   if (peerAddress === "" || plainContract) return { peer: undefined, error: "" };
   const client = dialPeer(peerAddress, tls.current, maxMessageBytes);

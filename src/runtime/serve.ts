@@ -3,12 +3,10 @@ import { VERSION } from "../version.ts";
 import { ChangeIndex } from "../changes/index.ts";
 import type { ReplicationPolicy } from "../grpc/auth.ts";
 import { adminHandlers } from "../grpc/admin.ts";
-import {
-  authenticationHandlers,
-  eventStreamHandlers,
-  Tokens,
-  versionHandlers,
-} from "../grpc/authentication.ts";
+import { eventStreamHandlers } from "../grpc/agents.ts";
+import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
+import { type Authenticator, authenticator } from "../grpc/methods.ts";
+import { Tokens } from "../grpc/tokens.ts";
 import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
 import { replicationHandlers } from "../grpc/replication.ts";
@@ -17,13 +15,18 @@ import * as services from "../grpc/services.ts";
 import { initialModel, type Model } from "../ha/state.ts";
 import { healthApp, startingApp } from "../http/health.ts";
 import { metricsApp } from "../http/metrics.ts";
+import { ProcessingTimes } from "../http/processing.ts";
 import type { Store } from "../store/port.ts";
-import { TlsWatch } from "../tls/files.ts";
+import { type TlsSide, TlsWatch } from "../tls/files.ts";
+import { AgentRegistry } from "./agents.ts";
 import { ChangeWriter } from "./apply.ts";
-import type { Context, Counters, Following, HistoryEntry } from "./context.ts";
+import { type ClusterInfo, NO_CLUSTER_INFO } from "./cluster_info.ts";
+import { Clusters } from "./clusters.ts";
+import { type Context, type HistoryEntry, newCounters, newFollowing } from "./context.ts";
 import { Driver, transitionLabel } from "./driver.ts";
 import { Effects } from "./effects.ts";
 import { Feed } from "./feed.ts";
+import { Fleet } from "./fleet.ts";
 import { Follower } from "./follow.ts";
 import type { Log } from "./log.ts";
 import { LossManifest } from "./loss.ts";
@@ -36,6 +39,13 @@ import { openStore, StoreMonitor } from "./stores.ts";
 const HISTORY_KEPT = 100;
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
+
+/** Without TLS there is no peer to dial. */
+const WITHOUT_TLS: TlsSide = {
+  get current(): never {
+    throw new Error("this principal serves without TLS and has no peer");
+  },
+};
 
 /** A running principal. */
 export interface Running {
@@ -69,6 +79,7 @@ async function start(
 ): Promise<Running> {
   const store = await openStore(settings);
   undo.push(() => store.close());
+  const index = new ChangeIndex(crypto.randomUUID());
   const history: HistoryEntry[] = [];
   const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
   undo.push(() => monitor.stop());
@@ -79,38 +90,67 @@ async function start(
     settings.healthzPort,
     undo,
   );
-  const tls = await monitor.patiently(() =>
+  const agentsAuth = authenticator(
+    settings.auth,
+    (fingerprint) => isBlocked({ index, settings }, fingerprint),
+  );
+  const tls = settings.plaintext ? undefined : await monitor.patiently(() =>
     TlsWatch.open(
       tlsSource(settings, store),
       (level, message) => log[level](message),
       tlsEveryMs(settings),
     )
   );
-  undo.push(() => tls.close());
+  undo.push(() => tls?.close());
   const tokens = await monitor.patiently(() => loadTokens(settings, store));
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
   const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
 
-  const index = new ChangeIndex(crypto.randomUUID());
-  const feed = new Feed(store, index, settings.scope);
-  const feeding = new AbortController();
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {});
-  const feedEnded = feed.run(feeding.signal).catch((error) => failed.reject(error));
-  undo.push(async () => {
-    feeding.abort();
-    await feedEnded;
-  });
+  const clusters = new Clusters();
+  const feed = new Feed(store, index, settings.scope, clusters);
+  const failed = startFeed(feed, undo);
   monitor.follow();
   await feed.synced;
 
-  const { ctx, driver, effects } = wire({ settings, log, store, index, uid, tls, history, monitor });
-  const ports = { healthz, ...await openListeners(ctx, tls, tokens, undo) };
+  const clusterInfo = await openClusterInfo(settings, clusters, log);
+  undo.push(() => clusterInfo.close());
+  const processing = new ProcessingTimes();
+  const parts = {
+    settings,
+    log,
+    store,
+    index,
+    uid,
+    tls,
+    history,
+    monitor,
+    clusters,
+    clusterInfo,
+    processing,
+  };
+  const { ctx, driver, effects } = wire(parts);
+  const ports = {
+    healthz,
+    ...await openListeners(ctx, { tls, tokens, authenticator: agentsAuth, processing }, undo),
+  };
   health = healthApp(ctx);
   undo.push(() => effects.stop());
   driver.input({ type: "start", memory });
   log.info("principal started", { version: VERSION, uid, ...ports });
-  return { ctx, ports, failed: failed.promise, stop };
+  return { ctx, ports, failed, stop };
+}
+
+/** Runs a feed until the principal stops; rejects when the store fails. */
+function startFeed(feed: Feed, undo: (() => Promise<void> | void)[]): Promise<never> {
+  const feeding = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
+  undo.push(async () => {
+    feeding.abort();
+    await ended;
+  });
+  return failed.promise;
 }
 
 interface Parts {
@@ -119,13 +159,17 @@ interface Parts {
   store: Store;
   index: ChangeIndex;
   uid: string;
-  tls: TlsWatch;
+  tls: TlsWatch | undefined;
   history: HistoryEntry[];
   monitor: StoreMonitor;
+  clusters: Clusters;
+  clusterInfo: ClusterInfo;
+  processing: ProcessingTimes;
 }
 
 function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): Promise<void> } } {
-  const { settings, log, store, index, uid, tls, history, monitor } = parts;
+  const { settings, log, store, index, uid, tls, history, monitor, clusters, clusterInfo, processing } =
+    parts;
   const { preferredRole, peerAddress } = settings;
   const driver = new Driver(
     initialModel({ preferredRole, peerAddress, uid }, Date.now()),
@@ -153,8 +197,14 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
       driver.model.state === "active"
         ? driver.model.peer !== undefined
         : driver.model.state === "replicating",
-    connectedAgents: () => 0,
+    connectedAgents: () => fleet.connected,
+    registry: new AgentRegistry({ store, settings, log, activeScope: () => effects.scope }),
+    clusters,
+    clusterInfo,
+    fleet: () => fleet,
+    processing,
   };
+  const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
   const manifest = new LossManifest(ctx);
   const writer = new ChangeWriter(
     store,
@@ -162,8 +212,9 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
     ctx.counters,
     (key, next) => manifest.beforeWrite(key, next),
   );
-  const follower = new Follower(ctx, tls, writer);
-  const effects = new Effects(ctx, tls, follower);
+  const material = tls ?? WITHOUT_TLS;
+  const follower = new Follower(ctx, material, writer);
+  const effects = new Effects(ctx, material, follower, fleet);
   return {
     ctx,
     driver,
@@ -230,16 +281,31 @@ function listenHost(settings: Settings): string {
   return settings.listenHost || "0.0.0.0";
 }
 
+/** What is needed to let anybody in. */
+interface Doors {
+  /** Undefined: without TLS. */
+  tls: TlsWatch | undefined;
+  tokens: Tokens | undefined;
+  authenticator: Authenticator;
+  processing: ProcessingTimes;
+}
+
+/** Argo CD's Redis, where one is configured; its library is loaded only then. */
+async function openClusterInfo(settings: Settings, clusters: Clusters, log: Log): Promise<ClusterInfo> {
+  if (!settings.redis) return NO_CLUSTER_INFO;
+  const { RedisClusterInfo } = await import("./redis.ts");
+  return new RedisClusterInfo(settings.redis, clusters, log);
+}
+
 async function openListeners(
   ctx: Context,
-  tls: TlsWatch,
-  tokens: Tokens | undefined,
+  { tls, tokens, authenticator, processing }: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Running["ports"], "healthz">> {
   const { settings } = ctx;
   const policy: ReplicationPolicy = {
     haEnabled: settings.haEnabled,
-    rule: settings.auth,
+    rule: settings.auth.method === "mtls" ? settings.auth.rule : undefined,
     allowed: new Set(settings.allowedReplicationClients),
     allowAny: settings.allowAnyReplicationClient,
     blocked: (fingerprint) => isBlocked(ctx, fingerprint),
@@ -247,23 +313,26 @@ async function openListeners(
   const host = listenHost(settings);
   const metrics = settings.metricsPort === 0
     ? 0
-    : serveHttp(metricsApp(ctx).fetch, host, settings.metricsPort, undo);
+    : serveHttp(metricsApp(ctx, processing.registry).fetch, host, settings.metricsPort, undo);
   const server = createServer(settings.maxMessageBytes);
   server.addService(services.versionService, versionHandlers(ctx));
-  server.addService(services.authenticationService, authenticationHandlers(ctx, policy, tokens));
-  server.addService(services.eventStreamService, eventStreamHandlers(ctx));
+  server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
+  server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
   server.addService(services.replicationService, replicationHandlers(ctx, policy));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(ctx, policy));
-  const credentials = new RotatingCredentials(
-    tls.current,
-    settings.tlsMinVersion,
-    settings.requireClientCerts,
-  );
-  tls.onRotation((material) => credentials.rotate(material));
   undo.push(() => shutdown(server, GRACE_MS));
-  const grpcPort = await listen(server, `${host}:${settings.listenPort}`, credentials);
+  const address = `${host}:${settings.listenPort}`;
+  const grpcPort = tls
+    ? await listen(server, address, rotating(tls, settings))
+    : await listenPlaintext(server, address);
   const admin = settings.haEnabled ? await openAdmin(ctx, undo) : 0;
   return { grpc: grpcPort, admin, metrics };
+}
+
+function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
+  const credentials = new RotatingCredentials(tls.current, tlsMinVersion, requireClientCerts);
+  tls.onRotation((material) => credentials.rotate(material));
+  return credentials;
 }
 
 async function openAdmin(ctx: Context, undo: (() => Promise<void> | void)[]): Promise<number> {
@@ -290,43 +359,9 @@ function serveHttp(
 }
 
 /** The peer's blocklist: a ConfigMap whose keys are fingerprints. */
-function isBlocked(ctx: Context, fingerprint: string): boolean {
-  const entry = ctx.index.get(`ConfigMap/${ctx.settings.namespace}/argocd-agent-tls-blocklist`);
+function isBlocked({ index, settings }: Pick<Context, "index" | "settings">, fingerprint: string): boolean {
+  const entry = index.get(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
   if (!entry || entry.deleted) return false;
   const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
   return data !== undefined && fingerprint in data;
-}
-
-function newFollowing(): Following {
-  return {
-    contract: "",
-    connected: false,
-    behind: 0,
-    caughtUpAtMs: 0,
-    driftAtMs: 0,
-    lastEventMs: 0,
-    lastSequence: 0,
-    held: [],
-    heldTotal: 0,
-  };
-}
-
-function newCounters(): Counters {
-  return {
-    eventsForwarded: 0,
-    eventsReceived: 0,
-    eventsApplied: 0,
-    applyErrors: 0,
-    snapshotApplyErrors: 0,
-    snapshotFetchErrors: 0,
-    operationErrors: {},
-    refused: 0,
-    reconnects: 0,
-    snapshots: 0,
-    sequenceGaps: 0,
-    connectionsRejected: {},
-    transitions: {},
-    failovers: 0,
-    failbacks: 0,
-  };
 }

@@ -1,8 +1,10 @@
 /** From flags and environment to settings that are known to be usable, or one clear line. */
 import { parseArgs } from "@std/cli/parse-args";
 import { isDnsLabel } from "../resources/keys.ts";
-import { type MtlsRule, parseMtlsRule } from "../tls/identity.ts";
 import type { Scope } from "../resources/scope.ts";
+import type { AuthMethod } from "../grpc/methods.ts";
+import { authOf, redisOf, selfRegistrationOf } from "./agent_settings.ts";
+import type { RedisSettings } from "./cluster_info.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
@@ -17,7 +19,14 @@ export interface Settings {
   store: StoreSettings;
   /** Where files of our own are kept: the embedded store, and loss manifests. */
   dataDir: string;
-  auth: MtlsRule | undefined;
+  auth: AuthMethod;
+  agentVersionPolicy: "exact" | "minor" | "any";
+  /** Without TLS, for a proxy in front that has it. */
+  plaintext: boolean;
+  /** Undefined: cluster Secrets are made by people. */
+  selfRegistration: { secret: string; proxyAddress: string } | undefined;
+  /** Undefined: agents' states are not shown in Argo CD's Redis. */
+  redis: RedisSettings | undefined;
   /** Files; empty: from the Secrets named below. */
   tls: { cert: string; key: string; ca: string };
   tlsSecretName: string;
@@ -157,7 +166,11 @@ function settingsOf(value: Value, inCluster: boolean): Settings {
     store,
     dataDir: store.type === "sqlite" ? store.path.replace(/[^/]*$/, "") || "." : value("data-dir"),
     auth: authOf(value),
-    tls: tlsOf(value, store),
+    agentVersionPolicy: oneOf(value, "agent-version-policy", ["exact", "minor", "any"]),
+    plaintext: bool("insecure-plaintext"),
+    selfRegistration: selfRegistrationOf(value),
+    redis: redisOf(value),
+    tls: tlsOf(value, store, bool("insecure-plaintext")),
     tlsSecretName: value("tls-secret-name"),
     caSecretName: value("tls-ca-secret-name"),
     tlsMinVersion: oneOf(value, "tls-min-version", ["tls1.2", "tls1.3"]) === "tls1.2" ? "TLSv1.2" : "TLSv1.3",
@@ -198,7 +211,7 @@ function checkHa(settings: Settings): void {
         "or give --ha-allow-any-replication-client (then every agent's certificate reads everything)",
     );
   }
-  if (!settings.auth) {
+  if (settings.auth.method !== "mtls") {
     throw new UsageError(
       "--ha-enabled needs --auth mtls:REGEX: replication identifies its clients by certificate",
     );
@@ -214,32 +227,13 @@ function namespaceOf(value: Value): string {
   return namespace;
 }
 
-function authOf(value: Value): MtlsRule | undefined {
-  const auth = value("auth");
-  const [, method, config = ""] = /^([a-z]+):(.*)$/s.exec(auth) ?? [];
-  if (!method) {
-    throw new UsageError(`invalid auth string "${auth}": set --auth, e.g. --auth 'mtls:CN=([^,]+)'`);
-  }
-  if (method === "mtls") {
-    try {
-      return parseMtlsRule(config);
-    } catch (error) {
-      throw new UsageError((error as Error).message);
-    }
-  }
-  if (method === "userpass" || method === "header") {
-    throw new UsageError(`--auth "${method}:" comes in a later release; this one serves mtls:REGEX`);
-  }
-  throw new UsageError(`--auth "${method}:": unknown method; use mtls:REGEX`);
-}
-
 /** Files, all of them; in a cluster the peer's Secrets stand in for those that are not given. */
-function tlsOf(value: Value, store: StoreSettings): Settings["tls"] {
+function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings["tls"] {
   const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
   if ((tls.cert === "") !== (tls.key === "")) {
     throw new UsageError("--tls-cert and --tls-key belong together: give both");
   }
-  if (store.type === "kubernetes") return tls;
+  if (store.type === "kubernetes" || plaintext) return tls;
   for (
     const [flag, path] of [["tls-cert", tls.cert], ["tls-key", tls.key], ["root-ca-path", tls.ca]] as const
   ) {

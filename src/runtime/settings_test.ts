@@ -71,8 +71,8 @@ Deno.test("parseSettings() warns once for each flag of the peer that is not serv
   const { warnings } = parse([
     ...GOOD,
     "--enable-websocket",
-    "--redis-server-address",
-    "r:1",
+    "--pprof-port",
+    "6060",
     "--event-processors=10",
   ]);
   assertEquals(warnings.length, 2);
@@ -102,7 +102,14 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
     [[...HA, "--ha-peer-address", "nowhere"], "must be host:port"],
     [[...GOOD, "--ha-enabled"], "--ha-allowed-replication-clients"],
     [[...HA, "--ha-replication-initial-ack-timeout", "5 minutes"], "must be a duration"],
-    [["-n", "argocd", "--auth", "userpass:/x"], "comes in a later release"],
+    [["-n", "argocd", "--auth", "userpass:"], "name the file of users"],
+    [["-n", "argocd", "--auth", "header:x-agent:(.*)"], "it needs --insecure-plaintext"],
+    [["-n", "argocd", "--auth", "header:x", "--insecure-plaintext"], "must be header:NAME:REGEX"],
+    [["-n", "argocd", "--auth", "mtls:CN=(.*)", "--insecure-plaintext"], "needs TLS"],
+    [[...HA, "--auth", "userpass:/x"], "--ha-enabled needs --auth mtls:REGEX"],
+    [[...GOOD, "--agent-version-policy", "same"], "must be one of exact, minor, any"],
+    [[...GOOD, "--enable-self-cluster-registration"], "--self-registration-client-cert-secret"],
+    [[...GOOD, "--redis-server-address", "r:1", "--redis-compression-type", "zip"], "must be gzip or none"],
     [["-n", "argocd", "--auth", "magic:x"], "unknown method"],
     [["-n", "argocd", "--auth", "mtls:CN=(.*)"], "--tls-cert is required"],
   ];

@@ -1,6 +1,6 @@
 /** Which store a principal has, and which part of it it is responsible for: from flags to settings. */
-import { globToRegExp } from "@std/path/glob-to-regexp";
 import { isDnsLabel } from "../resources/keys.ts";
+import { patternOf } from "../resources/patterns.ts";
 import type { Scope } from "../resources/scope.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
@@ -81,16 +81,17 @@ export function scopeOf(value: Value, namespace: string): Scope {
   };
 }
 
-/** A name, a glob (`*`, `?`, `[ab]`, `{a,b}`), or `/regex/`, as the peer takes them. */
 function namespacePattern(text: string): RegExp {
-  const [, source] = /^\/(.*)\/$/s.exec(text) ?? [];
-  if (source !== undefined) return regex("allowed-namespaces", source);
-  if (!isDnsLabel(text) && !/[*?[{]/.test(text)) {
+  if (!isDnsLabel(text) && !/[*?[{]|^\/.*\/$/s.test(text)) {
     throw new UsageError(
       `--allowed-namespaces "${text}": must be a namespace, a glob such as team-*, or /REGEX/`,
     );
   }
-  return globToRegExp(text, { extended: true, globstar: false });
+  try {
+    return patternOf(text);
+  } catch (error) {
+    throw new UsageError(`--allowed-namespaces "${text.slice(1, -1)}": ${(error as Error).message}`);
+  }
 }
 
 function regex(flag: string, source: string): RegExp {

@@ -1,0 +1,129 @@
+/**
+ * AppProjects between a principal and its agents (the peer's rules): which managed agent gets which project and in which form, and
+ * what an autonomous agent's project is called here.
+ */
+import { type ApiObject, isRecord } from "../resources/object.ts";
+import { matches } from "../resources/patterns.ts";
+
+/** What of a project decides who gets it. */
+export interface ProjectRule {
+  destinations: Destination[];
+  sourceNamespaces: string[];
+}
+
+interface Destination {
+  name: string;
+  server: string;
+}
+
+const IN_CLUSTER = { name: "in-cluster", server: "https://kubernetes.default.svc" };
+/** The longest name of a Kubernetes object. */
+const MAX_NAME = 253;
+
+/** Reads the rule of a project; what is malformed matches nobody. */
+export function projectRule(project: ApiObject): ProjectRule {
+  const spec = isRecord(project["spec"]) ? project["spec"] : {};
+  const { sourceNamespaces } = spec;
+  return {
+    destinations: records(spec["destinations"]).map(({ name, server }) => ({
+      name: text(name),
+      server: text(server),
+    })),
+    sourceNamespaces: Array.isArray(sourceNamespaces) ? sourceNamespaces.map(String) : [],
+  };
+}
+
+/** Whether a project is for an agent: no destination denies it, one allows it, and its namespace is a source of the project. */
+export function projectMatches(rule: ProjectRule, agent: string, destinationMapping: boolean): boolean {
+  const denied = rule.destinations.some(({ name }) => name.startsWith("!") && matches(name.slice(1), agent));
+  if (denied || !rule.destinations.some((destination) => allows(destination, agent))) return false;
+  return destinationMapping || rule.sourceNamespaces.some((pattern) => matches(pattern, agent));
+}
+
+function allows({ name, server }: Destination, agent: string): boolean {
+  if (name !== "") return !name.startsWith("!") && matches(name, agent);
+  if (server === "*") return true;
+  const named = URL.canParse(server) ? new URL(server).searchParams.get("agentName") : undefined;
+  return named ? matches(named, agent) : false;
+}
+
+/** The project as a managed agent gets it: its own destinations, which are in its cluster, and no roles. */
+export function projectFor(project: ApiObject, agent: string, destinationMapping: boolean): ApiObject {
+  const { roles: _, sourceNamespaces, ...spec } = isRecord(project["spec"]) ? project["spec"] : {};
+  const destinations = records(spec["destinations"])
+    .filter(({ name, server }) => allows({ name: text(name), server: text(server) }, agent))
+    .map((destination) => ({ ...destination, ...IN_CLUSTER }));
+  const kept = destinationMapping && sourceNamespaces !== undefined ? { sourceNamespaces } : {};
+  return { ...project, spec: { ...spec, ...kept, destinations } };
+}
+
+/** What an autonomous agent's project is called here. @throws Error when that is no name */
+export function prefixed(agent: string, name: string): string {
+  const full = `${agent}-${name}`;
+  if (full.length > MAX_NAME) {
+    throw new Error(`"${full.slice(0, 64)}…" is longer than ${MAX_NAME} characters`);
+  }
+  return full;
+}
+
+/** An autonomous agent's name for what is called `name` here. */
+export function unprefixed(agent: string, name: string): string {
+  return name.startsWith(`${agent}-`) ? name.slice(agent.length + 1) : name;
+}
+
+/** An autonomous agent's project as it is kept here: for this agent alone. @throws Error when its name is too long */
+export function adoptProject(project: ApiObject, agent: string): ApiObject["spec"] {
+  const spec = isRecord(project["spec"]) ? project["spec"] : {};
+  const { name } = project.metadata;
+  const roles = records(spec["roles"]).map((role) => ({
+    ...role,
+    ...(Array.isArray(role["policies"])
+      ? { policies: role["policies"].map((line) => adoptPolicy(String(line), name, agent)) }
+      : {}),
+  }));
+  return {
+    ...spec,
+    sourceNamespaces: [agent],
+    destinations: records(spec["destinations"]).map((destination) => ({
+      ...destination,
+      name: agent,
+      server: "*",
+    })),
+    ...(spec["roles"] === undefined ? {} : { roles }),
+  };
+}
+
+/** `p, proj:<old>:<role>, <resource>, <action>, <old>/<x>, <effect>` for the project's name here. */
+function adoptPolicy(line: string, name: string, agent: string): string {
+  const parts = line.split(",").map((part) => part.trim());
+  const [p, subject = "", resource = "", action, object = "", effect] = parts;
+  const known = ["applications", "applicationsets", "logs", "exec"].includes(resource);
+  if (parts.length !== 6 || p !== "p" || !known || !subject.startsWith(`proj:${name}:`)) return line;
+  if (!object.startsWith(`${name}/`)) return line;
+  const here = prefixed(agent, name);
+  const role = subject.slice(`proj:${name}:`.length);
+  return [
+    p,
+    `proj:${here}:${role}`,
+    resource,
+    action,
+    `${here}/${agent}/${object.slice(name.length + 1)}`,
+    effect,
+  ].join(", ");
+}
+
+/** Whether a project here is this autonomous agent's, and not another's of a similar name or the principal's own. */
+export function ownsProject(agent: string, project: ApiObject): boolean {
+  const spec = isRecord(project["spec"]) ? project["spec"] : {};
+  const sources = spec["sourceNamespaces"];
+  return project.metadata.name.startsWith(`${agent}-`) && Array.isArray(sources) && sources.length === 1 &&
+    sources[0] === agent;
+}
+
+function records(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

@@ -1,0 +1,159 @@
+/**
+ * What one agent is to have of one resource. A managed agent gets the resources that are routed to it; of an autonomous agent's own
+ * resources the principal keeps copies, and hands it only what is asked of it here: a refresh, an operation.
+ *
+ * `metadata.uid` is the first source's UID, the same whichever principal is ACTIVE: to the agent nothing is another object after a
+ * failover. No resourceVersion travels: numbers of two clusters must not be compared.
+ */
+import { canonicalize } from "@std/json/canonicalize";
+import type { Entry } from "../changes/index.ts";
+import { sourceUid } from "../events/replicated.ts";
+import type { Mode } from "../resources/agents.ts";
+import { parseKey } from "../resources/keys.ts";
+import { kindOf } from "../resources/kinds.ts";
+import { type ApiObject, isRecord } from "../resources/object.ts";
+import { agentOf, type Scope } from "../resources/scope.ts";
+import { REFRESH } from "../resources/transform.ts";
+import { type Sha256, specChecksum } from "./checksum.ts";
+import { ownsProject, projectFor, projectMatches, type ProjectRule, unprefixed } from "./projects.ts";
+
+/** Who is looked at. */
+export interface AgentId {
+  name: string;
+  mode: Mode;
+}
+
+/** What views are made from beside the resource itself. */
+export interface World {
+  scope: Scope;
+  sha256: Sha256;
+  /** The rule of a project of the principal's namespace. */
+  project(name: string): ProjectRule | undefined;
+}
+
+export interface AgentView {
+  /** The `dataschema` of its events. */
+  target: "application" | "appproject" | "repository" | "gpgkey";
+  /** The peer's name of its kind. */
+  kind: string;
+  namespace: string;
+  name: string;
+  uid: string;
+  /** Changes when the agent must be told; empty: there is nothing to tell. */
+  state: string;
+  /** The operation asked for; empty: none. */
+  operation: string;
+  /** Whether the running operation is to be stopped. */
+  terminating: boolean;
+  /** An autonomous agent's own resource: the checksum that it has here. */
+  source: string | undefined;
+  /** The object to send, without and with its operation. */
+  body: ApiObject;
+  withOperation: ApiObject;
+  /** The checksum of the object as sent. */
+  checksum: string;
+}
+
+/** What `agent` is to have of a resource; undefined: nothing. */
+export function viewOf(
+  entry: Entry | undefined,
+  agent: AgentId,
+  world: World,
+): AgentView | undefined {
+  if (!entry || entry.deleted) return undefined;
+  const object = JSON.parse(entry.payload) as ApiObject;
+  const kind = kindOf(object, world.scope);
+  const parts = parseKey(entry.key);
+  if (!kind || !parts) return undefined;
+  const shown = agent.mode === "managed"
+    ? managedForm(object, kind.name, agent.name, world)
+    : ownForm(object, kind.name, agent.name, world);
+  if (!shown) return undefined;
+  const local: { refresh?: string; deletionTimestamp?: string } = entry.local ? JSON.parse(entry.local) : {};
+  const { operation, ...rest } = shown.object;
+  const metadata = { ...rest.metadata, uid: sourceUid(rest as ApiObject) };
+  if (local.refresh) metadata.annotations = { ...metadata.annotations, [REFRESH]: local.refresh };
+  if (local.deletionTimestamp) metadata.deletionTimestamp = local.deletionTimestamp;
+  const body = { ...rest, metadata } as ApiObject;
+  const asked = operation === undefined ? "" : canonicalize(operation);
+  return {
+    target: shown.target,
+    kind: kind.name,
+    namespace: parts.namespace,
+    name: parts.name,
+    uid: metadata.uid,
+    state: agent.mode === "managed" ? world.sha256(relevant(body)) : local.refresh ?? "",
+    operation: asked,
+    terminating: phaseOf(body) === "Terminating",
+    source: agent.mode === "managed" ? undefined : ownChecksum(object, agent.name, world.sha256),
+    body,
+    withOperation: operation === undefined ? body : { ...body, operation },
+    checksum: specChecksum(body, world.sha256),
+  };
+}
+
+interface Shown {
+  target: AgentView["target"];
+  object: ApiObject;
+}
+
+function managedForm(object: ApiObject, kind: string, agent: string, world: World): Shown | undefined {
+  const { scope, project } = world;
+  switch (kind) {
+    case "Application":
+      return agentOf(object, scope) === agent ? { target: "application", object } : undefined;
+    case "AppProject": {
+      const rule = project(object.metadata.name);
+      if (!rule || !projectMatches(rule, agent, scope.destinationMapping)) return undefined;
+      return { target: "appproject", object: projectFor(object, agent, scope.destinationMapping) };
+    }
+    case "Repository": {
+      const rule = project(projectOfRepository(object));
+      const theirs = rule && projectMatches(rule, agent, scope.destinationMapping);
+      return theirs ? { target: "repository", object } : undefined;
+    }
+    case "GPGKey":
+      return { target: "gpgkey", object };
+    default:
+      return undefined;
+  }
+}
+
+function ownForm(object: ApiObject, kind: string, agent: string, { scope }: World): Shown | undefined {
+  const { namespace } = object.metadata;
+  if (kind === "Application" && namespace === agent) return { target: "application", object };
+  if (kind === "AppProject" && namespace === scope.namespace && ownsProject(agent, object)) {
+    return { target: "appproject", object };
+  }
+  return undefined;
+}
+
+/** The project that a repository is for; empty: none, and so no agent gets it. */
+export function projectOfRepository(secret: ApiObject): string {
+  const data = secret["data"];
+  const value = isRecord(data) ? data["project"] : undefined;
+  try {
+    return typeof value === "string" ? atob(value) : "";
+  } catch {
+    return "";
+  }
+}
+
+/** Everything that an agent acts on; its own status comes from it. */
+function relevant({ status: _, ...body }: ApiObject): string {
+  return canonicalize(body);
+}
+
+/** What the autonomous agent's own checksum of a resource is while it agrees with the copy here. */
+function ownChecksum(object: ApiObject, agent: string, sha256: Sha256): string {
+  const spec = isRecord(object["spec"]) ? { ...object["spec"] } : {};
+  if (object.kind === "Application" && typeof spec["project"] === "string") {
+    spec["project"] = unprefixed(agent, spec["project"]);
+  }
+  return specChecksum({ ...object, spec }, sha256);
+}
+
+function phaseOf({ status }: ApiObject): unknown {
+  const state = isRecord(status) ? status["operationState"] : undefined;
+  return isRecord(state) ? state["phase"] : undefined;
+}

@@ -1,0 +1,29 @@
+/** What Argo CD's UI is shown of agents' clusters, and where: a port, whose adapter is loaded only where it is configured. */
+/** Which Redis, and how it is spoken to. */
+export interface RedisSettings {
+  address: string;
+  password: string;
+  compression: "gzip" | "none";
+  tls: { ca: string; insecure: boolean } | undefined;
+}
+
+/** What an agent says of its cluster cache. */
+export interface CacheInfo {
+  applications: number;
+  apis: number;
+  resources: number;
+}
+
+/** Where agents' states are shown. */
+export interface ClusterInfo {
+  connected(agent: string, connected: boolean): void;
+  cacheInfo(agent: string, info: CacheInfo): void;
+  close(): Promise<void>;
+}
+
+/** Nowhere. */
+export const NO_CLUSTER_INFO: ClusterInfo = {
+  connected: () => {},
+  cacheInfo: () => {},
+  close: () => Promise.resolve(),
+};

@@ -1,0 +1,318 @@
+/**
+ * The agents of the ACTIVE principal: their sessions, their streams, and the one reader of the change index that tells the sessions
+ * which keys to look at. It exists while this principal serves; what agents have is found out anew by whoever serves next.
+ */
+import { hash } from "node:crypto";
+import { delay } from "@std/async/delay";
+import { AgentSession } from "../agents/session.ts";
+import { Router } from "../agents/router.ts";
+import { type AgentId, type AgentView, viewOf, type World } from "../agents/view.ts";
+import { Cursor } from "../changes/cursor.ts";
+import type { Entry } from "../changes/index.ts";
+import type { AgentEvent } from "../events/cloudevent.ts";
+import type { Key } from "../resources/keys.ts";
+import { kindOf } from "../resources/kinds.ts";
+import type { StoredObject } from "../resources/object.ts";
+import { keyOfObject } from "../resources/keys.ts";
+import type { Clusters } from "./clusters.ts";
+import { monotonicMs } from "./clock.ts";
+import type { Context } from "./context.ts";
+import { localOf, payloadOf } from "./feed.ts";
+import { Inbox } from "./inbox.ts";
+
+/** Changes routed before other work gets its turn. */
+const BATCH = 200;
+const TICK_MS = 500;
+/** How long a write of an agent may take to come back through the store's watch before it is acknowledged all the same. */
+const INDEXED_MS = 250;
+
+/** An agent that has proved who it is. */
+export interface Caller extends AgentId {
+  /** Of its certificate; empty: it has none. */
+  fingerprint: string;
+}
+
+/** One `EventStream/Subscribe` of an agent, as the fleet uses it. */
+export interface AgentStream {
+  /** Sends; false when it should wait for `drained`. */
+  send(event: AgentEvent): boolean;
+  /** Ends the stream. `revoked`: the agent must prove anew who it is. */
+  end(why: string, revoked: boolean): void;
+  /** Stops and resumes reading. */
+  pause(): void;
+  resume(): void;
+}
+
+/** What a stream tells the fleet. */
+export interface AttachedStream {
+  received(event: AgentEvent): void;
+  drained(): void;
+  closed(): void;
+}
+
+/** One agent and, while it is connected, its stream. */
+export class AgentHost {
+  readonly session: AgentSession;
+  readonly inbox: Inbox;
+  stream: AgentStream | undefined;
+  fingerprint = "";
+  sinceMs = 0;
+  #writable = true;
+  #scheduled = false;
+
+  constructor(readonly id: AgentId, private readonly fleet: Fleet) {
+    this.session = new AgentSession(id, {
+      look: (key) => fleet.view(id, key),
+      id: () => crypto.randomUUID(),
+      principalUid: fleet.ctx.uid,
+      sha256,
+    });
+    this.inbox = new Inbox(this, fleet);
+  }
+
+  connect(stream: AgentStream, fingerprint: string): void {
+    this.stream?.end("another stream of this agent has taken its place", false);
+    this.stream = stream;
+    this.fingerprint = fingerprint;
+    this.sinceMs = Date.now();
+    this.#writable = true;
+    this.session.connected();
+    this.schedule();
+  }
+
+  drained(): void {
+    this.#writable = true;
+    this.schedule();
+  }
+
+  schedule(): void {
+    if (this.#scheduled || !this.stream) return;
+    this.#scheduled = true;
+    setTimeout(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    for (let n = 0; n < BATCH; n++) {
+      if (!this.stream || !this.#writable) return;
+      const event = this.session.next(monotonicMs(), Math.random());
+      if (!event) {
+        this.inbox.kick();
+        return;
+      }
+      if (event.target !== "eventProcessed") event.extensions.sentat = new Date().toISOString();
+      this.fleet.ctx.counters.agentEventsSent++;
+      this.#writable = this.stream.send(event);
+    }
+    this.schedule();
+  }
+}
+
+export class Fleet {
+  readonly #hosts = new Map<string, AgentHost>();
+  readonly #written = new Map<Key, Set<() => void>>();
+  #router: Router | undefined;
+  #cursor: Cursor | undefined;
+  #world: World | undefined;
+  #ready: Promise<void> = Promise.resolve();
+  #dispatching = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #unsubscribe = () => {};
+
+  constructor(
+    readonly ctx: Context,
+    readonly clusters: Clusters,
+    private readonly blocked: (fingerprint: string) => boolean,
+  ) {}
+
+  /** Begins to serve; streams may be attached from now on. */
+  open(): void {
+    const { index, settings: { scope } } = this.ctx;
+    const router = new Router(scope);
+    this.#router = router;
+    this.#cursor = new Cursor(index, 0);
+    this.#world = { scope, sha256, project: (name) => router.project(name) };
+    this.#ready = this.#dispatch();
+    this.#unsubscribe = index.onChange(() => void this.#dispatch());
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.ctx.registry.nobody();
+  }
+
+  /** Ends every stream at once; resolves when no event of an agent is being written any more. */
+  async close(why: string): Promise<void> {
+    clearInterval(this.#timer);
+    this.#unsubscribe();
+    this.#router = undefined;
+    const hosts = [...this.#hosts.values()];
+    this.#hosts.clear();
+    for (const host of hosts) host.stream?.end(why, false);
+    await Promise.all(hosts.map((host) => host.inbox.stop()));
+    for (const waiters of this.#written.values()) for (const done of waiters) done();
+    this.#written.clear();
+  }
+
+  get connected(): number {
+    return [...this.#hosts.values()].filter((host) => host.stream).length;
+  }
+
+  /** Events sent again since this principal began to serve. */
+  get resent(): number {
+    return [...this.#hosts.values()].reduce((sum, { session }) => sum + session.resent, 0);
+  }
+
+  /** The agents that have been here since this principal began to serve. */
+  get hosts(): ReadonlyMap<string, AgentHost> {
+    return this.#hosts;
+  }
+
+  /** A stream of an agent that has been let in. Undefined when this principal has stopped serving meanwhile. */
+  async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream | undefined> {
+    await this.#ready;
+    if (!this.#router) return undefined;
+    const host = this.#hostOf(caller);
+    host.connect(stream, caller.fingerprint);
+    this.ctx.log.info("agent connected", { agent: caller.name, mode: caller.mode });
+    this.#noteConnected(caller, true);
+    return {
+      received: (event) => host.inbox.received(event),
+      drained: () => host.drained(),
+      closed: () => {
+        if (host.stream !== stream) return;
+        host.stream = undefined;
+        this.ctx.log.info("agent disconnected", { agent: caller.name });
+        this.#noteConnected(caller, false);
+      },
+    };
+  }
+
+  /** One event without a stream; whether it was carried out. */
+  async process(caller: Caller, event: AgentEvent): Promise<boolean> {
+    await this.#ready;
+    return this.#router !== undefined && await this.#hostOf(caller).inbox.process(event);
+  }
+
+  view(id: AgentId, key: Key): AgentView | undefined {
+    return this.#world && viewOf(this.ctx.index.get(key), id, this.#world);
+  }
+
+  /** What an agent would see of an object of the store. */
+  viewOfObject(id: AgentId, object: StoredObject): AgentView | undefined {
+    const kind = kindOf(object, this.ctx.settings.scope);
+    if (!kind || !this.#world) return undefined;
+    const entry: Entry = {
+      key: keyOfObject(object),
+      payload: payloadOf(object, kind),
+      local: localOf(object),
+      revision: 0,
+      digest: "",
+      version: "",
+      deleted: false,
+      changedAt: 0,
+    };
+    return viewOf(entry, id, this.#world);
+  }
+
+  /** The keys that may be an agent's. */
+  keysOf({ name, mode }: AgentId): Key[] {
+    return (mode === "managed" ? this.#router?.managedKeys(name) : this.#router?.ownKeys(name)) ?? [];
+  }
+
+  /** Resolves when the index, and so every replica's stream, has what was written to a key. */
+  async indexed(key: Key, version: string | undefined): Promise<void> {
+    const { index } = this.ctx;
+    const there = () => {
+      const entry = index.get(key);
+      return version === undefined ? !entry || entry.deleted : entry?.version === version;
+    };
+    if (there()) return;
+    await new Promise<void>((resolve) => {
+      const waiters = this.#written.get(key) ?? new Set();
+      const done = () => {
+        clearTimeout(timer);
+        waiters.delete(done);
+        if (waiters.size === 0) this.#written.delete(key);
+        resolve();
+      };
+      const timer = setTimeout(done, INDEXED_MS);
+      this.#written.set(key, waiters.add(done));
+    });
+  }
+
+  #noteConnected({ name, mode }: Caller, connected: boolean): void {
+    this.ctx.registry.connected(name, mode, connected);
+    this.ctx.clusterInfo.connected(name, connected);
+    const { agentConnections } = this.ctx.counters;
+    if (connected) agentConnections[name] = (agentConnections[name] ?? 0) + 1;
+    else this.ctx.processing.forget(name);
+  }
+
+  #hostOf(caller: Caller): AgentHost {
+    const before = this.#hosts.get(caller.name);
+    if (before?.id.mode === caller.mode) return before;
+    if (before) {
+      before.stream?.end("the agent came back in another mode", false);
+      void before.inbox.stop();
+    }
+    const host = new AgentHost({ name: caller.name, mode: caller.mode }, this);
+    this.#hosts.set(caller.name, host);
+    const keys = this.keysOf(host.id);
+    for (const key of keys) host.session.touch(key);
+    if (caller.mode === "managed") host.session.say("resync", "request-resource-resync", {});
+    else {
+      const checksum = host.session.checksum(host.session.list(keys)) || null;
+      host.session.say("list", "request-synced-resource-list", { checksum });
+    }
+    return host;
+  }
+
+  async #dispatch(): Promise<void> {
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    try {
+      for (;;) {
+        await delay(0);
+        const router = this.#router;
+        const entries = router && this.#cursor?.read(BATCH);
+        if (!router || !entries || entries.length === 0) return;
+        for (const entry of entries) this.#route(router, entry);
+      }
+    } finally {
+      this.#dispatching = false;
+    }
+  }
+
+  #route(router: Router, entry: Entry): void {
+    for (const done of [...this.#written.get(entry.key) ?? []]) done();
+    for (const { key, agents } of router.take(entry)) {
+      const hosts = agents === "all"
+        ? this.#hosts.values()
+        : [...agents].flatMap((name) => this.#hosts.get(name) ?? []);
+      for (const host of hosts) {
+        host.session.touch(key);
+        host.schedule();
+      }
+    }
+    if (entry.key.endsWith("/argocd-agent-tls-blocklist")) this.#revoke();
+  }
+
+  #revoke(): void {
+    for (const host of this.#hosts.values()) {
+      if (!host.stream || host.fingerprint === "" || !this.blocked(host.fingerprint)) continue;
+      this.ctx.log.warn("agent cut off: its certificate is on the blocklist", { agent: host.id.name });
+      host.stream.end("the certificate is on the blocklist", true);
+    }
+  }
+
+  #tick(): void {
+    const now = monotonicMs();
+    for (const host of this.#hosts.values()) {
+      if (host.stream && host.session.expire(now)) host.schedule();
+    }
+  }
+}
+
+function sha256(text: string): string {
+  return hash("sha256", text, "base64");
+}

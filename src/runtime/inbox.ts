@@ -1,0 +1,380 @@
+/**
+ * What comes from one agent: understood, written to the store, and only then acknowledged. Events about one resource are carried out
+ * in their order, those about others beside them. An event whose write failed is not acknowledged, and the agent sends it again;
+ * one that asks for what it may not is acknowledged, for it would never be allowed.
+ *
+ * Bounds: `MAX_WAITING` events or `MAX_WAITING_BYTES` wait; then the agent's stream is not read until half of that is left.
+ */
+import { canonicalize } from "@std/json/canonicalize";
+import { delay } from "@std/async/delay";
+import { type Intent, interpret, type Named, targetLabel } from "../agents/inbound.ts";
+import { ownsProject } from "../agents/projects.ts";
+import { adopted, withFailure, withStatus } from "../agents/writes.ts";
+import type { AgentEvent } from "../events/cloudevent.ts";
+import type { Key } from "../resources/keys.ts";
+import type { ApiObject, StoredObject } from "../resources/object.ts";
+import { REFRESH } from "../resources/transform.ts";
+import type { AgentView } from "../agents/view.ts";
+import { agentOf } from "../resources/scope.ts";
+import { StoreError } from "../store/port.ts";
+import type { AgentHost, Fleet } from "./fleet.ts";
+import { reasonOf } from "./reason.ts";
+
+const MAX_WAITING = 1_000;
+const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+/** Resources of one agent written at a time. */
+const CONCURRENT = 16;
+const MAX_CONFLICTS = 10;
+const CONFLICT_MS = 20;
+
+interface Waiting {
+  /** What to acknowledge. */
+  event?: AgentEvent;
+  intent: Intent;
+  bytes: number;
+  /** Told instead of the agent's stream. */
+  done?: (carriedOut: boolean) => void;
+}
+
+/** An agent may not do this; it is acknowledged, since it will not be allowed later either. */
+class NotAllowed extends Error {}
+/** There is no room now; the agent's next attempt may find some. */
+class Later extends Error {}
+
+export class Inbox {
+  readonly #queues = new Map<string, Waiting[]>();
+  readonly #running = new Set<string>();
+  /** The agent's resourceVersion of the state that was applied last, by key. */
+  readonly #versions = new Map<Key, { uid: string; version: number }>();
+  /**
+   * Reports without an operation or refresh whose event the agent has not acknowledged yet: only then is it known that the agent had
+   * it, and that it is over.
+   */
+  readonly #open = new Map<Key, Intent>();
+  #waiting = 0;
+  #bytes = 0;
+  #paused = false;
+  #stopped = false;
+  #idle: (() => void) | undefined;
+
+  constructor(private readonly host: AgentHost, private readonly fleet: Fleet) {}
+
+  /** Takes an event from the stream. */
+  received(event: AgentEvent): void {
+    const { counters } = this.fleet.ctx;
+    counters.agentEventsReceived++;
+    if (event.target === "eventProcessed") {
+      const key = this.host.session.acknowledged(event.extensions);
+      this.host.schedule();
+      const open = key && this.#open.get(key);
+      if (open) this.#enqueue({ intent: open, bytes: 0 });
+      return;
+    }
+    this.#take(event);
+  }
+
+  /** Takes an event that came without a stream; whether it was carried out. */
+  process(event: AgentEvent): Promise<boolean> {
+    return new Promise((resolve) => this.#take(event, resolve));
+  }
+
+  #take(event: AgentEvent, done?: (carriedOut: boolean) => void): void {
+    if (this.#stopped) return done?.(false);
+    const { registry } = this.fleet.ctx;
+    const agentNamespace = registry.namespaceOf(this.host.id.name);
+    const { scope } = this.fleet.ctx.settings;
+    const intent = interpret(event, this.host.id, { scope, agentNamespace });
+    const bytes = event.payload?.length ?? 0;
+    delete event.payload;
+    this.#enqueue({ event, intent, bytes, ...(done ? { done } : {}) });
+  }
+
+  #enqueue(waiting: Waiting): void {
+    const lane = laneOf(waiting.intent);
+    const queue = this.#queues.get(lane) ?? [];
+    queue.push(waiting);
+    this.#queues.set(lane, queue);
+    this.#waiting++;
+    this.#bytes += waiting.bytes;
+    if (!this.#paused && (this.#waiting > MAX_WAITING || this.#bytes > MAX_WAITING_BYTES)) {
+      this.#paused = true;
+      this.host.stream?.pause();
+    }
+    this.kick();
+  }
+
+  /** Goes on with what waits, as far as the agent takes its acknowledgements. */
+  kick(): void {
+    for (const lane of this.#queues.keys()) {
+      if (this.#stopped || this.#running.size >= CONCURRENT || this.host.session.congested) return;
+      if (!this.#running.has(lane)) void this.#run(lane);
+    }
+  }
+
+  /** Begins nothing more; resolves when nothing is being written. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const queue of this.#queues.values()) for (const { done } of queue) done?.(false);
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+  }
+
+  async #run(lane: string): Promise<void> {
+    const next = this.#queues.get(lane)?.shift();
+    if (!next) {
+      this.#queues.delete(lane);
+      return;
+    }
+    this.#running.add(lane);
+    await this.#handle(next);
+    this.#running.delete(lane);
+    this.#waiting--;
+    this.#bytes -= next.bytes;
+    if (this.#queues.get(lane)?.length === 0) this.#queues.delete(lane);
+    if (this.#paused && this.#waiting <= MAX_WAITING / 2 && this.#bytes <= MAX_WAITING_BYTES / 2) {
+      this.#paused = false;
+      this.host.stream?.resume();
+    }
+    if (this.#stopped && this.#running.size === 0) this.#idle?.();
+    this.kick();
+  }
+
+  async #handle({ event, intent, done }: Waiting): Promise<void> {
+    const { counters, log } = this.fleet.ctx;
+    const { type = intent.do, target = "application" } = event ?? {};
+    const facts = { agent: this.host.id.name, type: type.slice(0, 64), target: targetLabel(target) };
+    const startedAt = performance.now();
+    let status: "success" | "failure" | "not-allowed" = "success";
+    try {
+      await this.#perform(intent);
+    } catch (error) {
+      status = error instanceof NotAllowed ? "not-allowed" : "failure";
+      counters.agentErrors[facts.target] = (counters.agentErrors[facts.target] ?? 0) + 1;
+      log.warn(`event of an agent ${status === "failure" ? "failed; it will come again" : "refused"}`, {
+        ...facts,
+        reason: reasonOf(error).slice(0, 500),
+      });
+    }
+    const seconds = (performance.now() - startedAt) / 1_000;
+    this.fleet.ctx.processing.observe({ status, agent: facts.agent, target: facts.target, seconds });
+    if (done) return done(status === "success");
+    if (status === "failure") return;
+    if (event) this.host.session.acknowledge(event);
+    this.host.schedule();
+  }
+
+  async #perform(intent: Intent): Promise<void> {
+    const { session } = this.host;
+    switch (intent.do) {
+      case "nothing":
+        if (intent.refused) throw new NotAllowed(intent.why);
+        return;
+      case "status":
+        return await this.#status(intent);
+      case "adopt":
+        return await this.#adopt(intent);
+      case "deleted":
+        return await this.#deleted(intent.key);
+      case "failed":
+        return await this.#failed(intent);
+      case "list":
+        return this.#list(intent.checksum);
+      case "compare":
+        return this.#compare(intent.resource, intent.checksum);
+      case "askAll":
+        for (const item of session.list(this.fleet.keysOf(this.host.id))) {
+          this.#doubt({ ...item, target: item.kind === "AppProject" ? "appproject" : "application" });
+        }
+        return;
+      case "ask":
+        return this.#doubt(intent.resource);
+      case "cacheInfo":
+        this.fleet.ctx.clusterInfo.cacheInfo(this.host.id.name, intent);
+        return;
+    }
+  }
+
+  async #status(intent: Extract<Intent, { do: "status" }>): Promise<void> {
+    const { key, object: incoming } = intent;
+    if (this.#isOlder(key, incoming)) return;
+    await this.#change(intent, (existing, reached) => {
+      if (!existing) return undefined;
+      this.#mustOwn(existing);
+      return withStatus(existing, incoming, reached);
+    }, incoming);
+  }
+
+  async #adopt(intent: Extract<Intent, { do: "adopt" }>): Promise<void> {
+    const { key, object: incoming } = intent;
+    if (this.#isOlder(key, incoming)) return;
+    const { name: agent } = this.host.id;
+    const { settings } = this.fleet.ctx;
+    const cluster = this.fleet.clusters.of(agent)?.name ?? agent;
+    const home = { agent, cluster, principalNamespace: settings.namespace, now: new Date().toISOString() };
+    await this.#change(intent, (existing, reached) => {
+      if (existing) this.#mustOwn(existing);
+      return adopted(incoming, existing, home, reached);
+    }, incoming);
+  }
+
+  async #failed(intent: Extract<Intent, { do: "failed" }>): Promise<void> {
+    const { name } = this.host.id;
+    await this.#change(intent, (existing) => {
+      if (!existing) return undefined;
+      this.#mustOwn(existing);
+      return withFailure(existing, name, intent.message, new Date().toISOString());
+    });
+  }
+
+  async #deleted(key: Key): Promise<void> {
+    const { store } = this.fleet.ctx;
+    const { session, id } = this.host;
+    const existing = await store.get(key);
+    if (existing) this.#mustOwn(existing);
+    this.#versions.delete(key);
+    this.#open.delete(key);
+    if (existing && id.mode === "managed" && !existing.metadata.deletionTimestamp) {
+      session.lost(key);
+      this.host.schedule();
+      return;
+    }
+    session.gone(key);
+    if (!existing) return;
+    await store.write({ op: "delete", key });
+    await this.fleet.indexed(key, undefined);
+  }
+
+  /** Reads, changes and writes a resource, again where somebody else was faster; then what the agent has is known. */
+  async #change(
+    intent: Extract<Intent, { key: Key }>,
+    change: (existing: StoredObject | undefined, reached: { operation: boolean; refresh: boolean }) =>
+      | ApiObject
+      | undefined,
+    incoming?: ApiObject,
+  ): Promise<void> {
+    const { key } = intent;
+    const { store } = this.fleet.ctx;
+    const { session } = this.host;
+    session.hold(key);
+    let has = {};
+    try {
+      for (let conflicts = 0;;) {
+        const existing = await store.get(key);
+        const before = existing && this.fleet.viewOfObject(this.host.id, existing);
+        const reached = {
+          operation: session.delivered(key, "operation", before?.operation ?? ""),
+          refresh: session.delivered(key, "state", before?.state ?? ""),
+        };
+        const next = change(existing, reached);
+        if (!next) return;
+        if (before && incoming && isOpen(before, incoming, reached) && session.underway(key)) {
+          this.#open.set(key, intent);
+        } else this.#open.delete(key);
+        try {
+          const expect = existing?.metadata.resourceVersion ?? "absent";
+          const { object, changed } = await store.write({ op: "put", object: next, expect });
+          if (changed) await this.fleet.indexed(key, object?.metadata.resourceVersion);
+          if (object && incoming) has = this.#known(object, incoming, reached);
+          return;
+        } catch (error) {
+          const again = error instanceof StoreError && error.code === "conflict";
+          if (!again || ++conflicts > MAX_CONFLICTS) throw error;
+          await delay(CONFLICT_MS * conflicts);
+        }
+      }
+    } finally {
+      session.release(key, has);
+      this.host.schedule();
+    }
+  }
+
+  /** What the agent has, now that its own state is written here. */
+  #known(written: StoredObject, incoming: ApiObject, reached: { operation: boolean; refresh: boolean }) {
+    const view = this.fleet.viewOfObject(this.host.id, written);
+    if (!view) return {};
+    const { namespace, name, kind, target, uid } = view;
+    const operation = incoming["operation"];
+    const own = this.host.id.mode === "autonomous";
+    return {
+      ...(own ? { namespace, name, kind, target, uid, source: view.source, known: true } : {}),
+      ...(operation !== undefined ? { operation: canonicalize(operation) } : {}),
+      ...(reached.refresh || (own && view.state !== "" && refreshed(incoming)) ? { state: view.state } : {}),
+    };
+  }
+
+  #list(checksum: string): void {
+    const { session } = this.host;
+    const list = session.list(this.fleet.keysOf(this.host.id));
+    if (session.checksum(list) === checksum) return;
+    for (const { key, name, namespace, uid, kind } of list) {
+      if (!session.say(`announce ${key}`, "response-synced-resource", { name, namespace, uid, kind })) {
+        throw new Later("too many resync messages wait for this agent");
+      }
+    }
+    this.host.schedule();
+  }
+
+  #compare(resource: Named, checksum: string): void {
+    const { session, id } = this.host;
+    if (session.underway(resource.key)) return;
+    const view = this.fleet.view(id, resource.key);
+    if (view && view.checksum === checksum) return;
+    this.#doubt(view ? { ...resource, ...identityOf(view) } : resource);
+  }
+
+  #doubt(resource: Named): void {
+    const { key, ...what } = resource;
+    if (!this.host.session.doubt(key, what)) {
+      throw new Later("too many unknown resources are being asked for");
+    }
+    this.host.schedule();
+  }
+
+  /** @throws NotAllowed when a resource is not this agent's, whatever its event claims */
+  #mustOwn(existing: StoredObject): void {
+    const { name, mode } = this.host.id;
+    const { scope } = this.fleet.ctx.settings;
+    const theirs = existing.kind === "AppProject"
+      ? ownsProject(name, existing)
+      : mode === "autonomous"
+      ? existing.metadata.namespace === name
+      : agentOf(existing, scope) === name;
+    if (!theirs) throw new NotAllowed(`${existing.kind} "${existing.metadata.name}" is not this agent's`);
+  }
+
+  /** Whether a later state of the same object of the agent's was applied already: resent events must not bring it back. */
+  #isOlder(key: Key, { metadata }: ApiObject): boolean {
+    const version = Number(metadata.resourceVersion);
+    const uid = metadata.uid ?? "";
+    if (!Number.isSafeInteger(version) || uid === "") return false;
+    const before = this.#versions.get(key);
+    if (before?.uid === uid && before.version > version) return true;
+    this.#versions.set(key, { uid, version });
+    return false;
+  }
+}
+
+/** Events of one lane are carried out in their order. */
+function laneOf(intent: Intent): string {
+  if ("key" in intent) return intent.key;
+  if ("resource" in intent) return intent.resource.key;
+  return intent.do;
+}
+
+function identityOf({ namespace, name, kind, target, uid }: Omit<Named, "key">) {
+  return { namespace, name, kind, target, uid };
+}
+
+/** Whether a report lacks what is asked for here, and it is not known whether the agent had it. */
+function isOpen(
+  before: AgentView,
+  incoming: ApiObject,
+  reached: { operation: boolean; refresh: boolean },
+): boolean {
+  const operation = before.operation !== "" && !reached.operation && incoming["operation"] === undefined;
+  const refresh = before.body.metadata.annotations?.[REFRESH] !== undefined && !reached.refresh;
+  return operation || (refresh && !refreshed(incoming));
+}
+
+function refreshed({ metadata }: ApiObject): boolean {
+  return metadata.annotations?.[REFRESH] !== undefined;
+}

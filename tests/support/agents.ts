@@ -1,0 +1,91 @@
+/** Simulated agents with certificates of a workshop's CA. */
+import { Buffer } from "node:buffer";
+import type { ApiObject } from "../../src/resources/object.ts";
+import type { Running } from "../../src/runtime/serve.ts";
+import { SimAgent, type SimOptions } from "../../src/sim/agent.ts";
+import type { TlsMaterial } from "../../src/tls/files.ts";
+import { Authority } from "../../src/tls/pki.ts";
+import { until } from "../../src/cli/processes.ts";
+
+const text = (path: string) => Deno.readTextFileSync(path);
+
+/** A certificate of this name by the CA of a folder of `pki init`. */
+export async function certificateFor(pki: string, commonName: string): Promise<TlsMaterial> {
+  const ca = { cert: text(`${pki}/ca.crt`), key: text(`${pki}/ca.key`) };
+  const authority = await Authority.load(ca, 1);
+  const { cert, key } = await authority.issue({ commonName, sans: [], server: false });
+  return { ca: Buffer.from(ca.cert), cert: Buffer.from(cert), key: Buffer.from(key) } as TlsMaterial;
+}
+
+/** Starts an agent; it is stopped at the workshop's end. */
+export async function startAgent(
+  workshop: { dir: string; onClose(cleanup: () => Promise<void>): void },
+  to: Running | (() => string),
+  options: Partial<SimOptions> & { name: string },
+): Promise<SimAgent> {
+  const agent = new SimAgent({
+    mode: "managed",
+    address: typeof to === "function" ? to : () => `127.0.0.1:${to.ports.grpc}`,
+    material: await certificateFor(`${workshop.dir}/pki`, options.name),
+    ...options,
+  });
+  workshop.onClose(() => agent.stop());
+  agent.start();
+  return agent;
+}
+
+/** Waits until an agent holds exactly these names of a kind. */
+export function untilHolds(
+  agent: SimAgent,
+  kind: string,
+  names: string[],
+  timeoutMs = 10_000,
+): Promise<void> {
+  const has = () => agent.cluster.list(kind).map(({ metadata }) => metadata.name).sort().join();
+  return until(
+    () => has() === [...names].sort().join(),
+    timeoutMs,
+    () => `agent ${agent.name} has ${kind} "${has()}", not "${names}"; ${JSON.stringify(agent.seen)}`,
+    5,
+  );
+}
+
+/** An Application of an agent. */
+export function application(agent: string, name: string, rest: Record<string, unknown> = {}): ApiObject {
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Application",
+    metadata: { name, namespace: agent },
+    spec: {
+      project: "default",
+      source: { repoURL: "https://git.example.com/a.git", path: name, targetRevision: "main" },
+      destination: { name: agent, namespace: "default" },
+    },
+    ...rest,
+  };
+}
+
+/** A project that every agent of a pattern may use. */
+export function project(name: string, agents: string): ApiObject {
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AppProject",
+    metadata: { name, namespace: "argocd" },
+    spec: {
+      sourceRepos: ["*"],
+      destinations: [{ name: agents, namespace: "*", server: "*" }],
+      sourceNamespaces: [agents],
+      roles: [{ name: "admin", policies: [`p, proj:${name}:admin, applications, *, ${name}/*, allow`] }],
+    },
+  };
+}
+
+/** A Secret or ConfigMap of the principal's namespace. */
+export function repository(name: string, ofProject: string): ApiObject {
+  return {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, namespace: "argocd", labels: { "argocd.argoproj.io/secret-type": "repository" } },
+    data: { project: btoa(ofProject), url: btoa(`https://git.example.com/${name}.git`) },
+  };
+}

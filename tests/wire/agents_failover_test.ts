@@ -1,0 +1,123 @@
+/** Agents over a failover and a planned switchover: two principals, one address, agents that never learn that there are two. */
+import { assert, assertEquals } from "@std/assert";
+import type { ApiObject } from "../../src/resources/object.ts";
+import type { Running } from "../../src/runtime/serve.ts";
+import { PRINCIPAL_UID } from "../../src/sim/managed.ts";
+import { application, project, repository, startAgent, untilHolds } from "../support/agents.ts";
+import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";
+
+const KEYS = ["--insecure-jwt-generate"];
+const GPG = {
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name: "argocd-gpg-keys-cm", namespace: "argocd" },
+  data: { KEY: "armored" },
+};
+
+const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
+
+/** A pair, and where agents are sent. */
+async function pair(workshop: Workshop, flags: string[] = []) {
+  const primary = await workshop.start(workshop.settings("primary", 1, [...KEYS, ...flags]));
+  await untilState(primary, "active");
+  const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc, [...KEYS, ...flags]));
+  await untilState(replica, "replicating");
+  const front = { to: primary };
+  return { primary, replica, address: () => `127.0.0.1:${front.to.ports.grpc}`, front };
+}
+
+Deno.test(
+  "after a failover every agent converges, and nothing is made anew because UIDs differ (#831, #660, #813, #960)",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica, address, front } = await pair(workshop);
+      for (const object of [project("shop", "edge-*"), repository("repo", "shop"), GPG]) {
+        await put(primary, object);
+      }
+      for (const name of ["a", "b", "gone"]) {
+        await put(primary, application("edge-1", name));
+      }
+      const agent = await startAgent(workshop, address, { name: "edge-1" });
+      const auto = await startAgent(workshop, address, {
+        name: "auto-1",
+        mode: "autonomous",
+        firstVersion: 5_000,
+      });
+      auto.apply("AppProject", project("own", "*"));
+      auto.apply("Application", application("x", "own-app"));
+      await untilHolds(agent, "Application", ["a", "b", "gone"]);
+      await until(
+        async () => !!await primary.ctx.store.get("Application/auto-1/own-app"),
+        5_000,
+        () => "the autonomous Application is not here",
+        5,
+      );
+      await untilEqual(primary, replica);
+      await agent.stop();
+
+      // What it never heard of, and what it never heard the end of.
+      await put(primary, application("edge-1", "never-heard-of"));
+      await primary.ctx.store.write({ op: "delete", key: "Application/edge-1/gone" });
+      await untilEqual(primary, replica);
+      auto.apply("Application", application("x", "made-while-dying"));
+      await primary.stop();
+      await untilState(replica, "disconnected");
+      front.to = replica;
+      await replica.ctx.command("promote", false);
+      agent.start();
+      await untilHolds(agent, "Application", ["a", "b", "never-heard-of"], 15_000);
+      await until(
+        async () => !!await replica.ctx.store.get("Application/auto-1/made-while-dying"),
+        15_000,
+        () => `not adopted by the new active: ${JSON.stringify(auto.seen)}`,
+        5,
+      );
+      const stamped = () => agent.cluster.get("Application", "a")?.metadata.annotations?.[PRINCIPAL_UID];
+      await until(() => stamped() === replica.ctx.uid, 5_000, () => `stamped by ${stamped()}`, 5);
+      await untilHolds(agent, "AppProject", ["shop"]);
+      await untilHolds(agent, "Repository", ["repo"]);
+      await untilHolds(agent, "GPGKey", ["argocd-gpg-keys-cm"]);
+      assertEquals(
+        [agent.cluster.recreated, agent.cluster.deleted],
+        [0, 1],
+        "only what was deleted is deleted",
+      );
+      assertEquals([auto.cluster.recreated, auto.cluster.deleted], [0, 0]);
+      assert(!!await replica.ctx.store.get("AppProject/argocd/auto-1-own"));
+    }),
+);
+
+Deno.test(
+  "I2: at a planned demotion, what agents were told is done is on the replica",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica, address, front } = await pair(workshop);
+      const agent = await startAgent(workshop, address, { name: "auto-1", mode: "autonomous" });
+      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      let n = 0;
+      const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 2);
+      await until(() => primary.ctx.index.size > 50, 5_000, () => "nothing is adopted", 5);
+      await primary.ctx.command("demote", false);
+      const acknowledged = n - agent.outbox.pending;
+      clearInterval(writing);
+      front.to = replica;
+      await until(
+        () => replica.ctx.model().state !== "replicating",
+        10_000,
+        () => `the replica is ${replica.ctx.model().state}`,
+        5,
+      ).catch(() => {});
+      const there = (await replica.ctx.store.list("Application")).length;
+      assert(there >= acknowledged, `${acknowledged} acknowledged, ${there} on the replica`);
+      await replica.ctx.command("promote", true);
+      await until(
+        async () => (await replica.ctx.store.list("Application")).length === n,
+        15_000,
+        () => "the new active does not get the rest",
+        20,
+      );
+      assertEquals(agent.cluster.deleted, 0);
+    }),
+);

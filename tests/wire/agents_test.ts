@@ -1,0 +1,212 @@
+/** Agents on a principal, over real mTLS. The agents are simulated (src/sim), written from the peer's contract. */
+import { assert, assertEquals } from "@std/assert";
+import type { ApiObject } from "../../src/resources/object.ts";
+import type { Running } from "../../src/runtime/serve.ts";
+import type { SimAgent } from "../../src/sim/agent.ts";
+import { application, project, repository, startAgent, untilHolds } from "../support/agents.ts";
+import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
+
+const ALONE = ["--insecure-jwt-generate"];
+
+async function principal(workshop: Workshop, flags: string[] = []): Promise<Running> {
+  const running = await workshop.start(workshop.settings("primary", 0, [...ALONE, ...flags]));
+  await untilState(running, "active");
+  return running;
+}
+
+const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
+const get = (running: Running, key: string) => running.ctx.store.get(key);
+const drop = (running: Running, key: string) => running.ctx.store.write({ op: "delete", key });
+
+function untilStatus(running: Running, key: string, wanted: string): Promise<void> {
+  let last = "";
+  return until(
+    async () => {
+      const found = await get(running, key);
+      last = JSON.stringify(found?.["status"] ?? null);
+      return last.includes(wanted);
+    },
+    10_000,
+    () => `the status of ${key} is ${last}`,
+    5,
+  );
+}
+
+/** Waits until nothing is on the way in either direction. */
+function quiet(running: Running, agent: SimAgent): Promise<void> {
+  return until(
+    () => agent.outbox.pending === 0 && (running.ctx.fleet().hosts.get(agent.name)?.session.idle ?? false),
+    10_000,
+    () => `something is still on the way: ${agent.outbox.pending} of the agent's`,
+    5,
+  );
+}
+
+Deno.test(
+  "a managed agent gets what is its own, reports its status, and gets changes and deletions",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop);
+      await put(running, project("shop", "edge-*"));
+      await put(running, project("other", "elsewhere"));
+      await put(running, repository("repo-shop", "shop"));
+      await put(running, repository("repo-other", "other"));
+      for (const name of ["a", "b"]) await put(running, application("edge-1", name));
+      await put(running, application("edge-2", "not-mine"));
+      const agent = await startAgent(workshop, running, { name: "edge-1" });
+      await untilHolds(agent, "Application", ["a", "b"]);
+      await untilHolds(agent, "AppProject", ["shop"]);
+      await untilHolds(agent, "Repository", ["repo-shop"]);
+      await untilStatus(running, "Application/edge-1/a", "Healthy");
+      const given = agent.cluster.get("AppProject", "shop") as ApiObject & { spec: Record<string, unknown> };
+      assertEquals(given.spec["destinations"], [{
+        name: "in-cluster",
+        server: "https://kubernetes.default.svc",
+        namespace: "*",
+      }]);
+      assertEquals([given.spec["roles"], given.spec["sourceNamespaces"]], [undefined, undefined]);
+      await quiet(running, agent);
+
+      const before = agent.seen.events;
+      await put(running, application("edge-1", "c"));
+      await untilHolds(agent, "Application", ["a", "b", "c"]);
+      await drop(running, "Application/edge-1/a");
+      await untilHolds(agent, "Application", ["b", "c"]);
+      await quiet(running, agent);
+      assertEquals(
+        agent.seen.events - before,
+        2,
+        "one event for each change, and none for the agent's own status",
+      );
+      assertEquals(running.ctx.connectedAgents(), 1);
+      assertEquals(agent.seen.errors, []);
+
+      await put(running, project("shop", "nobody"));
+      await untilHolds(agent, "AppProject", []);
+      await untilHolds(agent, "Repository", []);
+      assertEquals(agent.cluster.recreated, 0);
+    }),
+);
+
+Deno.test(
+  "operations reach a managed agent once, and end when it has carried them out",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop);
+      await put(running, application("edge-1", "a"));
+      const agent = await startAgent(workshop, running, { name: "edge-1" });
+      await untilStatus(running, "Application/edge-1/a", "Healthy");
+      const existing = await get(running, "Application/edge-1/a") as ApiObject;
+      await put(running, { ...existing, operation: { sync: { revision: "main" } } });
+      await untilStatus(running, "Application/edge-1/a", "Succeeded");
+      await quiet(running, agent);
+      assertEquals(agent.seen.operations, 1);
+      assertEquals((await get(running, "Application/edge-1/a"))?.["operation"], undefined);
+      const again = await get(running, "Application/edge-1/a") as ApiObject;
+      await put(running, { ...again, operation: { sync: { revision: "main" } } });
+      await until(() => agent.seen.operations === 2, 5_000, () => `${agent.seen.operations} operations`, 5);
+      await quiet(running, agent);
+
+      const annotations = { ...again.metadata.annotations, "argocd.argoproj.io/refresh": "normal" };
+      const { operation: _, ...rest } = await get(running, "Application/edge-1/a") as ApiObject;
+      await put(running, { ...rest, metadata: { ...rest.metadata, annotations } } as ApiObject);
+      await until(
+        async () =>
+          (await get(running, "Application/edge-1/a"))?.metadata.annotations
+            ?.["argocd.argoproj.io/refresh"] ===
+            undefined,
+        5_000,
+        () => "the refresh stays",
+        5,
+      );
+      await quiet(running, agent);
+      const state = { operationState: { phase: "Terminating" } };
+      const types: string[] = [];
+      agent.onEvent = ({ type }) => types.push(type);
+      await running.ctx.store.write({ op: "patchStatus", key: "Application/edge-1/a", status: state });
+      await until(() => types.includes("terminate-operation"), 5_000, () => types.join(), 5);
+      assertEquals(agent.seen.errors, []);
+    }),
+);
+
+Deno.test(
+  "an autonomous agent's resources are kept here, and its word stands against changes made here",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop);
+      const agent = await startAgent(workshop, running, { name: "auto-1", mode: "autonomous" });
+      agent.apply("AppProject", project("own", "*"));
+      agent.apply("Application", application("x", "a", { spec: { project: "own", source: { path: "1" } } }));
+      await until(async () => !!await get(running, "Application/auto-1/a"), 5_000, () => "not adopted", 5);
+      await until(
+        async () => !!await get(running, "AppProject/argocd/auto-1-own"),
+        5_000,
+        () => "not adopted",
+        5,
+      );
+      const kept = await get(running, "Application/auto-1/a") as ApiObject & {
+        spec: Record<string, unknown>;
+      };
+      assertEquals([kept.spec["project"], kept.spec["destination"]], ["auto-1-own", { name: "auto-1" }]);
+      const { spec } = await get(running, "AppProject/argocd/auto-1-own") as ApiObject & {
+        spec: { roles: { policies: string[] }[]; sourceNamespaces: string[] };
+      };
+      assertEquals(spec.sourceNamespaces, ["auto-1"]);
+      assertEquals(spec.roles[0]?.policies, [
+        "p, proj:auto-1-own:admin, applications, *, auto-1-own/auto-1/*, allow",
+      ]);
+      await quiet(running, agent);
+
+      await put(running, { ...kept, spec: { ...kept.spec, source: { path: "changed here" } } });
+      const path = async () => JSON.stringify((await get(running, "Application/auto-1/a"))?.["spec"]);
+      await until(
+        async () => (await path())?.includes('"path":"1"') ?? false,
+        5_000,
+        () => "not reverted",
+        5,
+      );
+      await drop(running, "Application/auto-1/a");
+      await until(async () => !!await get(running, "Application/auto-1/a"), 5_000, () => "not made anew", 5);
+      await quiet(running, agent);
+
+      const now = await get(running, "Application/auto-1/a") as ApiObject;
+      await put(running, { ...now, operation: { sync: {} } });
+      await untilStatus(running, "Application/auto-1/a", "Succeeded");
+      await quiet(running, agent);
+      assertEquals(agent.seen.operations, 1);
+
+      agent.remove("Application", "a");
+      await until(async () => !await get(running, "Application/auto-1/a"), 5_000, () => "not deleted", 5);
+      await quiet(running, agent);
+      assertEquals(agent.cluster.list("Application").length, 0);
+      assertEquals(agent.seen.errors, []);
+    }),
+);
+
+Deno.test(
+  "an agent that was away, or whose cluster lost something, converges when it comes back",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop);
+      const names = Array.from({ length: 1_500 }, (_, n) => `app-${n}`);
+      await Promise.all(names.map((name) => put(running, application("edge-1", name))));
+      const agent = await startAgent(workshop, running, { name: "edge-1" });
+      await untilHolds(agent, "Application", names);
+      await agent.stop();
+      const kept = names.slice(0, 700);
+      await Promise.all(names.slice(700).map((name) => drop(running, `Application/edge-1/${name}`)));
+      await put(running, application("edge-1", "new"));
+      agent.cluster.delete("Application", "app-0");
+      await agent.restart();
+      await untilHolds(agent, "Application", [...kept, "new"]);
+      await quiet(running, agent);
+      assert(
+        !agent.seen.errors.some((error) => !error.includes("not managed")),
+        agent.seen.errors.join("\n"),
+      );
+    }),
+);
