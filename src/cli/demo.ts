@@ -1,19 +1,20 @@
 /**
  * `demo`: the product in one command. Two real principal processes on this machine replicate real manifests; the
- * active one is killed with SIGKILL while writes go on; the other is promoted; every write that a replica had
- * acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
+ * active one is killed with SIGKILL while writes go on; the other is promoted; simulated agents come back by themselves through one
+ * address and must hold exactly what the new active says; every write that a replica had acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
  */
 import { bold, dim, green, red } from "@std/fmt/colors";
-import { parse } from "./arguments.ts";
+import { type Arguments, parse } from "./arguments.ts";
 import { type DemoResult, DemoRun } from "./demo_run.ts";
 import { CommandError, EXIT, json, print } from "./output.ts";
 
-const USAGE = "argocd-agent-ha demo [--count N] [--json] [--keep]";
+const USAGE = "argocd-agent-ha demo [--count N] [--agents N] [--json] [--keep]";
 const MAX_COUNT = 200_000;
+const MAX_AGENTS = 200;
 
 export async function demo(args: string[]): Promise<number> {
   const options = parse(args, {
-    strings: { count: "0" },
+    strings: { count: "0", agents: "20" },
     booleans: ["json", "keep"],
     positionals: [0, 0],
     usage: USAGE,
@@ -22,16 +23,11 @@ export async function demo(args: string[]): Promise<number> {
     print(`Usage: ${USAGE}`);
     return EXIT.ok;
   }
-  const count = Number(options.string("count"));
-  if (!/^\d+$/.test(options.string("count")) || count > MAX_COUNT) {
-    throw new CommandError(
-      `--count "${options.string("count")}": must be a whole number up to ${MAX_COUNT}`,
-      EXIT.usage,
-    );
-  }
+  const count = numberOf(options, "count", MAX_COUNT);
+  const agents = numberOf(options, "agents", MAX_AGENTS);
   const asJson = options.boolean("json");
   const dir = Deno.makeTempDirSync({ prefix: "argocd-agent-ha-demo-" });
-  const run = new DemoRun(dir, count, asJson ? () => {} : progress());
+  const run = new DemoRun(dir, count, agents, asJson ? () => {} : progress());
   const interrupted = () => run.abandon().then(() => Deno.exit(130));
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
@@ -40,13 +36,20 @@ export async function demo(args: string[]): Promise<number> {
     const kept = options.boolean("keep");
     if (asJson) print(json(kept ? { ...result, folder: dir } : result));
     else print(summary(result) + (kept ? `\nfolder kept: ${dir}` : ""));
-    return result.lostAcknowledged === 0 && result.activeAtEnd === 1 ? EXIT.ok : EXIT.failed;
+    const good = result.lostAcknowledged === 0 && result.activeAtEnd === 1 && result.agentsRecreated === 0;
+    return good ? EXIT.ok : EXIT.failed;
   } finally {
     await run.abandon();
     Deno.removeSignalListener("SIGINT", interrupted);
     Deno.removeSignalListener("SIGTERM", interrupted);
     if (!options.boolean("keep")) Deno.removeSync(dir, { recursive: true });
   }
+}
+
+function numberOf(options: Arguments, name: string, max: number): number {
+  const text = options.string(name);
+  if (/^\d+$/.test(text) && Number(text) <= max) return Number(text);
+  throw new CommandError(`--${name} "${text}": must be a whole number up to ${max}`, EXIT.usage);
 }
 
 function progress(): (seconds: number, text: string) => void {
@@ -79,6 +82,10 @@ function summary(result: DemoResult): string {
     `  not yet acknowledged  ${n(result.unacknowledgedWrites)} writes when the active was killed ` +
     `(${n(result.savedInLossManifest)} kept in the old primary's loss manifest)`,
     `  promote to healthy    ${n(result.promoteToHealthyMs)} ms`,
+    `  agents                ${n(result.agents)}, all converged ${
+      n(result.agentsConvergedMs)
+    } ms after the command, ` +
+    `${n(result.agentsRecreated)} objects made anew`,
     `  ACTIVE at the end     ${result.activeAtEnd}`,
     "",
     "Next: argocd-agent-ha pki init, principal --help, and docs/operations.md for two real clusters.",

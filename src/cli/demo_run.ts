@@ -8,6 +8,8 @@ import { wholeScope } from "../resources/scope.ts";
 import { digestOf, payloadOf } from "../runtime/feed.ts";
 import type { Store } from "../store/port.ts";
 import { openSqlite } from "../store/sqlite.ts";
+import { Crowd } from "../sim/crowd.ts";
+import { Front } from "../sim/front.ts";
 import { adminCall, withAdmin } from "./admin_client.ts";
 import { exampleObjects, generatedApplication } from "./examples.ts";
 import { initPki } from "./pki.ts";
@@ -22,12 +24,19 @@ export interface DemoResult {
   unacknowledgedWrites: number;
   savedInLossManifest: number;
   promoteToHealthyMs: number;
+  agents: number;
+  /** From the promotion's command until every agent held exactly what the new active says. */
+  agentsConvergedMs: number;
+  /** Objects that the failover made anew on an agent's cluster. */
+  agentsRecreated: number;
   activeAtEnd: number;
   timeline: { atMs: number; what: string }[];
 }
 
 /** How long the writer writes before the active is killed. */
 const WRITE_MS = 1_500;
+/** Of the agents, so many are autonomous. */
+const AUTONOMOUS = 2;
 /** Writes per acknowledged round. */
 const ROUND = 5;
 const SYNC_TIMEOUT_MS = 80_000;
@@ -40,6 +49,8 @@ export class DemoRun {
   readonly #stores: Store[] = [];
   /** Per key: the digests that the new active may show, the acknowledged one first. */
   readonly #acceptable = new Map<Key, string[]>();
+  #front: Front | undefined;
+  #crowd: Crowd | undefined;
   #acknowledged = 0;
   #unacknowledged = 0;
   #killed = false;
@@ -47,6 +58,7 @@ export class DemoRun {
   constructor(
     private readonly dir: string,
     private readonly count: number,
+    private readonly agents: number,
     private readonly tell: (seconds: number, text: string) => void,
   ) {
     const { primary, replica } = principalPair(dir);
@@ -58,8 +70,11 @@ export class DemoRun {
   async play(): Promise<DemoResult> {
     await this.#startPair();
     const replicated = await this.#replicate();
+    await this.#connectAgents();
     await this.#killWhileWriting();
+    const promotedAt = performance.now();
     const promoteToHealthyMs = await this.#promote();
+    const agentsConvergedMs = await this.#convergence(promotedAt);
     const lostAcknowledged = await this.#compare();
     const savedInLossManifest = await this.#restartOldPrimary();
     return {
@@ -69,6 +84,9 @@ export class DemoRun {
       unacknowledgedWrites: this.#unacknowledged,
       savedInLossManifest,
       promoteToHealthyMs,
+      agents: this.#crowd?.all.length ?? 0,
+      agentsConvergedMs,
+      agentsRecreated: this.#crowd?.recreated ?? 0,
       activeAtEnd: await this.#countActive(),
       timeline: this.#timeline,
     };
@@ -76,6 +94,9 @@ export class DemoRun {
 
   /** Ends both processes; safe to call at any time. */
   async abandon(): Promise<void> {
+    await this.#crowd?.stop();
+    await this.#front?.close();
+    this.#front = undefined;
     for (const store of this.#stores.splice(0)) await store.close();
     await Promise.all([this.#primary.kill("SIGKILL"), this.#replica.kill("SIGKILL")]);
   }
@@ -117,6 +138,57 @@ export class DemoRun {
     this.#remember(stored);
     this.#say(`replica has acknowledged all ${stored.length.toLocaleString("en-US")}`);
     return stored.length;
+  }
+
+  /** Agents reach the pair through one address, and report the status of what they are given. */
+  async #connectAgents(): Promise<void> {
+    const backends = [this.#primary.side.ports, this.#replica.side.ports];
+    const front = new Front(() => backends);
+    this.#front = front;
+    const autonomous = Math.min(AUTONOMOUS, this.agents);
+    const name = (prefix: string) => (_: unknown, n: number) => `${prefix}-${n + 1}`;
+    this.#crowd = await Crowd.make({
+      pki: `${this.dir}/pki`,
+      address: () => front.address,
+      managed: Array.from({ length: this.agents - autonomous }, name("edge")),
+      autonomous: Array.from({ length: autonomous }, name("site")),
+    });
+    this.#crowd.start();
+    for (const agent of this.#crowd.autonomous) {
+      agent.apply("Application", {
+        ...generatedApplication(0),
+        metadata: { name: "own", namespace: "argocd" },
+      });
+    }
+    await this.#untilConverged(this.#primary);
+    this.#say(
+      `${this.agents} agents connected through one address that follows /healthz; each holds what is its own`,
+    );
+  }
+
+  async #convergence(promotedAt: number): Promise<number> {
+    if (this.agents === 0) return 0;
+    await this.#untilConverged(this.#replica);
+    const elapsed = Math.round(performance.now() - promotedAt);
+    this.#say(
+      `all ${this.agents} agents came back by themselves and hold exactly what the new active says, ${elapsed} ms after ` +
+        `the command; ${this.#crowd?.recreated} objects were made anew`,
+    );
+    return elapsed;
+  }
+
+  async #untilConverged(side: PrincipalProcess): Promise<void> {
+    const crowd = this.#crowd as Crowd;
+    const store = this.#open(side);
+    let differing: string[] = [];
+    await until(
+      async () => {
+        differing = crowd.differing(await store.list("Application"));
+        return differing.length === 0;
+      },
+      SYNC_TIMEOUT_MS,
+      () => `agents that differ from ${side.side.name}: ${differing.join(", ")}\n${side.logEnd()}`,
+    );
   }
 
   async #killWhileWriting(): Promise<void> {
@@ -235,7 +307,8 @@ export class DemoRun {
   }
 }
 
-function digest(object: StoredObject): string {
+/** Of what was written; the status is the agents'. */
+function digest({ status: _, ...object }: StoredObject): string {
   const kind = kindOf(object, wholeScope("argocd"));
   return kind ? digestOf(keyOfObject(object), payloadOf(object, kind)) : "";
 }

@@ -122,6 +122,7 @@ export function principalArgs({ name, dir, ports, peerPort, store, credentials }
       `--tls-cert=${dir}/pki/${name}.crt`,
       `--tls-key=${dir}/pki/${name}.key`,
       `--root-ca-path=${dir}/pki/ca.crt`,
+      "--insecure-jwt-generate",
     ]),
     "--ha-enabled",
     `--ha-preferred-role=${name}`,

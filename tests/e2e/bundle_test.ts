@@ -33,8 +33,8 @@ Deno.test({
       assertStringIncludes((await run("version")).stdout, "argocd-agent-ha ");
       const demo = await run("demo", "--json");
       assertEquals(demo.code, 0, demo.stderr);
-      const { lostAcknowledged, activeAtEnd, replicated } = JSON.parse(demo.stdout);
-      assertEquals([lostAcknowledged, activeAtEnd, replicated], [0, 1, 10]);
+      const { lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated } = JSON.parse(demo.stdout);
+      assertEquals([lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated], [0, 1, 10, 20, 0]);
       assertEquals([...Deno.readDirSync(`${dir}/empty`)].map((entry) => entry.name), ["argocd-agent-ha.js"]);
     } finally {
       Deno.removeSync(dir, { recursive: true });

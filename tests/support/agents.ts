@@ -1,20 +1,14 @@
 /** Simulated agents with certificates of a workshop's CA. */
-import { Buffer } from "node:buffer";
 import type { ApiObject } from "../../src/resources/object.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import { SimAgent, type SimOptions } from "../../src/sim/agent.ts";
+import { issuer } from "../../src/sim/certificates.ts";
 import type { TlsMaterial } from "../../src/tls/files.ts";
-import { Authority } from "../../src/tls/pki.ts";
 import { until } from "../../src/cli/processes.ts";
-
-const text = (path: string) => Deno.readTextFileSync(path);
 
 /** A certificate of this name by the CA of a folder of `pki init`. */
 export async function certificateFor(pki: string, commonName: string): Promise<TlsMaterial> {
-  const ca = { cert: text(`${pki}/ca.crt`), key: text(`${pki}/ca.key`) };
-  const authority = await Authority.load(ca, 1);
-  const { cert, key } = await authority.issue({ commonName, sans: [], server: false });
-  return { ca: Buffer.from(ca.cert), cert: Buffer.from(cert), key: Buffer.from(key) } as TlsMaterial;
+  return await (await issuer(pki))(commonName);
 }
 
 /** Starts an agent; it is stopped at the workshop's end. */
