@@ -245,6 +245,7 @@ export class AgentSession {
       fingerprint: tag,
       payload,
       more: false,
+      begun: (had) => had,
       settle: (had) => had,
     };
   }
@@ -266,6 +267,7 @@ export class AgentSession {
     };
     if (attempts === 1) this.#fresh++;
     else this.resent++;
+    if (!tag.startsWith(LANE)) this.#keep(tag, step.begun(this.#had.get(tag) ?? nothing()));
     this.#flights.set(tag, flight);
     this.#byEvent.set(flight.eventid, tag);
     return {

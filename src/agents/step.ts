@@ -16,6 +16,8 @@ export interface Had {
   source: string | undefined;
   /** Whether the agent has the resource, in whatever state. */
   known: boolean;
+  /** Whether it may have it: it was sent, and nothing was heard of that yet. */
+  tried: boolean;
 }
 
 /** Nothing is known. */
@@ -31,12 +33,13 @@ export function nothing(): Had {
     terminating: false,
     source: undefined,
     known: false,
+    tried: false,
   };
 }
 
 /** Whether it says nothing worth keeping. */
 export function isEmpty(had: Had): boolean {
-  return !had.known && had.state === "" && had.operation === "" && !had.terminating &&
+  return !had.known && !had.tried && had.state === "" && had.operation === "" && !had.terminating &&
     had.source === undefined;
 }
 
@@ -53,6 +56,9 @@ export interface Step {
   signed?: boolean;
   /** Whether something else follows when it is acknowledged. */
   more: boolean;
+  /** What is known once it is on the way. */
+  begun(had: Had): Had;
+  /** What is known once it is acknowledged. */
   settle(had: Had): Had | undefined;
 }
 
@@ -63,7 +69,7 @@ export function stepFor(
   view: AgentView | undefined,
 ): { step?: Step; had: Had | undefined } {
   if (!view) {
-    if (!had?.known) return { had: undefined };
+    if (!had?.known && !had?.tried) return { had: undefined };
     return { step: agent.mode === "managed" ? deletion(had) : question(had, ""), had };
   }
   let known = had ?? nothing();
@@ -108,6 +114,7 @@ function event(type: string, view: AgentView, content: string, then: Partial<Had
     object: view,
     signed: !operation && view.target !== "gpgkey",
     more: false,
+    begun: (had) => ({ ...had, ...identity(view), tried: true }),
     settle: (had) => ({ ...had, ...identity(view), ...then }),
   };
 }
@@ -122,6 +129,7 @@ function deletion(had: Had): Step {
     object: had,
     signed: target !== "gpgkey",
     more: false,
+    begun: (now) => now,
     settle: () => undefined,
   };
 }
@@ -135,6 +143,7 @@ function question(had: Had, checksum: string): Step {
     fingerprint: `ask ${checksum}`,
     payload: { name, namespace, uid, kind, checksum: checksum || null },
     more: false,
+    begun: (now) => now,
     settle: (now) => {
       const answered = now.source !== undefined && now.source !== had.source;
       if (checksum === "" && !answered) return undefined;
