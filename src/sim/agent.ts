@@ -242,7 +242,9 @@ export class SimAgent {
       ...status,
       sync: { status: "Synced", revision: sha256(JSON.stringify(application["spec"])).slice(0, 40) },
       health: { status: "Healthy" },
-      ...(operation === undefined ? {} : { operationState: { operation, phase: "Succeeded" } }),
+      ...(operation === undefined
+        ? {}
+        : { operationState: { operation, phase: "Succeeded", startedAt: new Date().toISOString() } }),
     };
     const stored = this.cluster.put("Application", {
       ...rest,

@@ -124,7 +124,7 @@ export class KubeWriter {
       checkExpected(key, current, expect);
       try {
         if (!current) return await this.#create(resource, object);
-        if (current.metadata.deletionTimestamp) {
+        if (current.metadata.deletionTimestamp && expect === undefined) {
           await this.#end(target, current);
           throw new StoreError(
             "unavailable",

@@ -11,7 +11,8 @@ import type { Key } from "../resources/keys.ts";
 export type Write =
   /**
    * Creates the object or replaces all of it that the store does not own itself (uid, resourceVersion,
-   * generation, creationTimestamp). `expect`: only if the object has this resourceVersion, or is "absent".
+   * generation, creationTimestamp). `expect`: only if the object has this resourceVersion, or is "absent". An object that
+   * is being deleted is changed where its version is expected; otherwise it is ended first, and written when it is gone.
    */
   | { op: "put"; object: ApiObject; expect?: string | "absent" }
   /** Replaces `status` and nothing else; the object must exist. */
