@@ -3,30 +3,42 @@
  * text. Tests that play whole processes are given the permissions for it; nothing may reach beyond loopback.
  *
  * Tests on a real API server need the binary of `deno task kube:build`, which is built here first (about 6 minutes
- * on two cores, once). Where it cannot be had they are skipped with the reason; with CI=true that is a failure.
+ * on two cores, once); those on a real Redis need the server of `deno task redis:install`. Where one cannot be had its tests are
+ * skipped with the reason; with CI=true that is a failure.
  */
 import { stripAnsiCode } from "@std/fmt/colors";
 import { buildKube, whyNot } from "./kube_build.ts";
+import { installRedis, whyNoRedis } from "./redis_install.ts";
 
 const assets = Deno.env.get("KUBEBUILDER_ASSETS");
 const COMPONENTS = ["etcd", "kube-apiserver", "kube-controller-manager"];
-const kube: Kube = assets ? { binaries: COMPONENTS.map((name) => `${assets}/${name}`) } : await built();
+const redis = await redisServer();
+const kube: Server = assets ? { binaries: COMPONENTS.map((name) => `${assets}/${name}`) } : await built();
 const permissions = [
   "--allow-net=127.0.0.1,127.0.0.2,localhost",
   "--allow-read",
   "--allow-write",
   "--allow-env",
   "--allow-sys=hostname,uid",
-  `--allow-run=${[Deno.execPath(), ...kube.binaries].join(",")}`,
+  `--allow-run=${[Deno.execPath(), ...kube.binaries, ...redis.binaries].join(",")}`,
 ];
 
-/** What tests may run for an API server, or why there is none. */
-interface Kube {
+/** What tests may run for a server, or why there is none. */
+interface Server {
   binaries: string[];
   missing?: string;
 }
 
-async function built(): Promise<Kube> {
+async function redisServer(): Promise<Server> {
+  const given = Deno.env.get("REDIS_BINARY");
+  try {
+    return { binaries: [given ?? await installRedis()] };
+  } catch (error) {
+    return { binaries: [], missing: whyNoRedis(error) };
+  }
+}
+
+async function built(): Promise<Server> {
   try {
     return { binaries: [await buildKube()] };
   } catch (error) {
@@ -36,7 +48,10 @@ async function built(): Promise<Kube> {
 
 const filter = Deno.env.get("TEST_FILTER");
 const args = ["test", "--parallel", ...permissions, ...(filter ? ["--filter", filter] : []), "src", "tests"];
-const env: Record<string, string> = assets || !kube.binaries[0] ? {} : { KUBE_BINARY: kube.binaries[0] };
+const env: Record<string, string> = {
+  ...(assets || !kube.binaries[0] ? {} : { KUBE_BINARY: kube.binaries[0] }),
+  ...(redis.binaries[0] ? { REDIS_BINARY: redis.binaries[0] } : {}),
+};
 const child = new Deno.Command(Deno.execPath(), { args, env, stdout: "piped", stderr: "inherit" }).spawn();
 
 let passed = 0;
@@ -58,7 +73,10 @@ for await (const chunk of child.stdout) {
 }
 const { code } = await child.status;
 if (code !== 0 && failed === 0) failed = 1;
-if (kube.missing) console.log(`tests on a real API server were skipped: ${kube.missing}`);
-if (kube.missing && Deno.env.get("CI") === "true") failed++;
+for (const [what, { missing }] of [["API server", kube], ["Redis server", redis]] as const) {
+  if (!missing) continue;
+  console.log(`tests on a real ${what} were skipped: ${missing}`);
+  if (Deno.env.get("CI") === "true") failed++;
+}
 console.log(`${passed} passed, ${failed} failed${ignored > 0 ? `, ${ignored} skipped` : ""}`);
 Deno.exit(code === 0 && passed > 0 && failed === 0 ? 0 : 1);
