@@ -11,6 +11,7 @@ import { keyOfObject } from "../src/resources/keys.ts";
 import type { StoredObject } from "../src/resources/object.ts";
 import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
 import { LinkedSides } from "../tests/support/processes.ts";
+import { benchAgents } from "./bench_agents.ts";
 import { buildKube } from "./kube_build.ts";
 import { median, timed } from "./measure.ts";
 
@@ -255,6 +256,8 @@ section("Kubernetes: client-node's own API and transport", ["", "figure"], [
   ["500 creations, our API on HTTP/2", figure("ours")(transport)],
   ["resident memory of loading client-node's index", mb(transport["indexBytes"] ?? 0)],
 ]);
+
+await benchAgents(section);
 
 const today = new Date().toISOString().slice(0, 10);
 const { cpuCount } = { cpuCount: navigator.hardwareConcurrency };
