@@ -11,8 +11,12 @@ import { Marks } from "../changes/marks.ts";
 import { kindNamed } from "../resources/kinds.ts";
 import type { Scope } from "../resources/scope.ts";
 import type { ApiObject } from "../resources/object.ts";
-import { keyOf, parseKey } from "../resources/keys.ts";
+import { type Key, keyOf, parseKey } from "../resources/keys.ts";
+import { fromRawInbound } from "./raw_inbound.ts";
 import { Applier, type IncomingChange } from "./applier.ts";
+
+/** States kept until the index surely has them. */
+const MAX_READ = 2_000;
 
 /** What the transport must do next after a snapshot was read. */
 export interface SnapshotPlan {
@@ -27,6 +31,8 @@ export class PlainFollowerStream {
   /** Our own running number of changes; the peer's numbers may repeat or go back. */
   #offered = 0;
   readonly #peerAt = new Marks();
+  /** The states read last, by key; empty: a deletion. */
+  readonly #read = new Map<Key, string>();
   #peerSequence = 0;
   #peerExpected: number | undefined;
   #gap = false;
@@ -63,7 +69,9 @@ export class PlainFollowerStream {
 
   /** Reads one streamed event. */
   event(wire: replicationapi.ReplicatedEvent, nowMs: number): { problem?: string } {
-    const incoming = fromReplicatedEvent(wire, this.scope.namespace);
+    const incoming = wire.direction === "inbound"
+      ? fromRawInbound(wire, this.scope, (key) => this.#base(key))
+      : fromReplicatedEvent(wire, this.scope.namespace);
     if ("problem" in incoming) return incoming;
     const sequence = wire.sequence_num ?? 0;
     if (this.#peerExpected !== undefined && sequence > this.#peerExpected) this.#gap = true;
@@ -136,7 +144,21 @@ export class PlainFollowerStream {
     );
   }
 
+  /** The newest state that is known of a key: what was read last may not be in the index yet. */
+  #base(key: Key): ApiObject | undefined {
+    const read = this.#read.get(key);
+    if (read !== undefined) return read === "" ? undefined : JSON.parse(read);
+    const entry = this.index.get(key);
+    return entry && !entry.deleted ? JSON.parse(entry.payload) : undefined;
+  }
+
   #push(changes: readonly Pick<IncomingChange, "key" | "object">[], nowMs: number): void {
+    for (const { key, object = "" } of changes) {
+      this.#read.delete(key);
+      this.#read.set(key, object);
+      const [oldest] = this.#read.keys();
+      if (this.#read.size > MAX_READ && oldest !== undefined) this.#read.delete(oldest);
+    }
     this.applier.offer(changes.map((c) => ({ ...c, sequence: ++this.#offered, changedAt: nowMs })));
   }
 

@@ -4,6 +4,7 @@ import { ChangeIndex } from "../changes/index.ts";
 import type { IncomingChange } from "./applier.ts";
 import { PlainFollowerStream } from "./plain_follower.ts";
 import { confirm, MAX_SNAPSHOT_BYTES, PlainStream, snapshotOf } from "./plain_leader.ts";
+import { encodeEvent } from "../events/cloudevent.ts";
 import { wholeScope } from "../resources/scope.ts";
 
 const SCOPE = wholeScope("argocd");
@@ -26,6 +27,8 @@ function put(
   const digest = payload.length.toString(16).padStart(16, "0") + index.head.toString(16).padStart(16, "0");
   index.put(`${kind}/${namespace}/${name}`, { payload, digest, version: "1", now: 0 });
 }
+
+const encoded = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
 function drain(follower: PlainFollowerStream): IncomingChange[] {
   const taken = follower.applier.take(100_000, 0);
@@ -174,4 +177,45 @@ Deno.test("a Go primary's pseudo-agents, data-less and malformed resources are t
       metadata: { name: "p", namespace: "argocd", uid: "u" },
     },
   ]);
+});
+
+Deno.test("what agents of a Go primary send raw becomes what it made of the primary's resources, and deletes nothing (23, 37)", () => {
+  const local = new ChangeIndex("b");
+  put(local, "Application", "edge-1", "a");
+  put(local, "AppProject", "argocd", "default");
+  const follower = new PlainFollowerStream(local, SCOPE);
+  follower.snapshot({}, 0);
+  let sequence = 0;
+  const inbound = (agent: string, type: string, target: string, payload: Record<string, unknown>) =>
+    follower.event({
+      agent_name: agent,
+      direction: "inbound",
+      sequence_num: ++sequence,
+      event: encodeEvent({ type, target, extensions: {}, payload: encoded(payload) }),
+    }, 0);
+  const metadata = { name: "a", namespace: "argocd", uid: "agent's own" };
+  const status = { health: { status: "Healthy" } };
+  inbound("edge-1", "status-update", "application", { metadata, status, spec: { project: "forged" } });
+  inbound("edge-1", "delete", "application", { metadata });
+  inbound("edge-2", "status-update", "application", { metadata, status });
+  inbound("auto-1", "create", "application", {
+    metadata,
+    spec: { project: "p", destination: { server: "s" } },
+  });
+  inbound("auto-1", "spec-update", "appproject", { metadata: { name: "default" }, spec: {} });
+  inbound("auto-1", "delete", "appproject", { metadata: { name: "default" } });
+  inbound("auto-1", "ping", "heartbeat", {});
+  const changes = new Map(drain(follower).map(({ key, object }) => [key, object && JSON.parse(object)]));
+  assertEquals([...changes.keys()].sort(), [
+    "AppProject/argocd/auto-1-default",
+    "Application/auto-1/a",
+    "Application/edge-1/a",
+  ]);
+  const reported = changes.get("Application/edge-1/a");
+  assertEquals([reported.status, reported.spec?.project], [status, undefined]);
+  assertEquals(changes.get("Application/auto-1/a").spec, {
+    project: "auto-1-p",
+    destination: { name: "auto-1" },
+  });
+  assert(!follower.behind(sequence), "every number counts");
 });
