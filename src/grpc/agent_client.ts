@@ -25,6 +25,8 @@ export interface AgentConnection {
   refreshToken: string;
   /** False when it should wait for `drained`. */
   send(event: AgentEvent): boolean;
+  /** Resolves when what was sent has left, or the stream is over. */
+  drained(): Promise<void>;
   pause(): void;
   resume(): void;
   close(): void;
@@ -55,6 +57,16 @@ export async function connectAgent(
       accessToken: tokens.accessToken ?? "",
       refreshToken: tokens.refreshToken ?? "",
       send: (event) => stream.write({ event: encodeEvent(event) }),
+      drained: () =>
+        new Promise((resolve) => {
+          if (!stream.writableNeedDrain) return resolve();
+          const ends = ["drain", "close", "error"];
+          const done = () => {
+            for (const event of ends) stream.off(event, done);
+            resolve();
+          };
+          for (const event of ends) stream.on(event, done);
+        }),
       pause: () => stream.pause(),
       resume: () => stream.resume(),
       close: () => {

@@ -17,6 +17,8 @@ import { REFRESH } from "../resources/transform.ts";
 import type { AgentView } from "../agents/view.ts";
 import { agentOf } from "../resources/scope.ts";
 import { StoreError } from "../store/port.ts";
+import { monotonicMs } from "./clock.ts";
+import type { Fields } from "./log.ts";
 import type { AgentHost, Fleet } from "./fleet.ts";
 import { reasonOf } from "./reason.ts";
 
@@ -26,6 +28,7 @@ const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 const CONCURRENT = 16;
 const MAX_CONFLICTS = 10;
 const CONFLICT_MS = 20;
+const COMPLAIN_EVERY_MS = 1_000;
 
 interface Waiting {
   /** What to acknowledge. */
@@ -54,10 +57,17 @@ export class Inbox {
   #waiting = 0;
   #bytes = 0;
   #paused = false;
+  #complainedAt = -Infinity;
+  #unsaid = 0;
   #stopped = false;
   #idle: (() => void) | undefined;
 
   constructor(private readonly host: AgentHost, private readonly fleet: Fleet) {}
+
+  /** Events that are not carried out yet. */
+  get waiting(): number {
+    return this.#waiting;
+  }
 
   /** Takes an event from the stream. */
   received(event: AgentEvent): void {
@@ -139,7 +149,7 @@ export class Inbox {
   }
 
   async #handle({ event, intent, done }: Waiting): Promise<void> {
-    const { counters, log } = this.fleet.ctx;
+    const { counters } = this.fleet.ctx;
     const { type = intent.do, target = "application" } = event ?? {};
     const facts = { agent: this.host.id.name, type: type.slice(0, 64), target: targetLabel(target) };
     const startedAt = performance.now();
@@ -149,7 +159,7 @@ export class Inbox {
     } catch (error) {
       status = error instanceof NotAllowed ? "not-allowed" : "failure";
       counters.agentErrors[facts.target] = (counters.agentErrors[facts.target] ?? 0) + 1;
-      log.warn(`event of an agent ${status === "failure" ? "failed; it will come again" : "refused"}`, {
+      this.#complain(`event of an agent ${status === "failure" ? "failed; it will come again" : "refused"}`, {
         ...facts,
         reason: reasonOf(error).slice(0, 500),
       });
@@ -160,6 +170,18 @@ export class Inbox {
     if (status === "failure") return;
     if (event) this.host.session.acknowledge(event);
     this.host.schedule();
+  }
+
+  /** At most one line a second about an agent; how many were left out is said with the next. */
+  #complain(message: string, facts: Fields): void {
+    const now = monotonicMs();
+    if (now - this.#complainedAt < COMPLAIN_EVERY_MS) {
+      this.#unsaid++;
+      return;
+    }
+    this.fleet.ctx.log.warn(message, { ...facts, ...(this.#unsaid > 0 ? { others: this.#unsaid } : {}) });
+    this.#complainedAt = now;
+    this.#unsaid = 0;
   }
 
   async #perform(intent: Intent): Promise<void> {

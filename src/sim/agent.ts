@@ -67,6 +67,8 @@ export class SimAgent {
   readonly seen = { events: 0, connects: 0, operations: 0, errors: [] as string[], ends: [] as string[] };
   /** Called with every event that is not an acknowledgement, before it is handled. */
   onEvent: ((event: AgentEvent) => void) | undefined;
+  /** Events sent, acknowledgements included. */
+  sent = 0;
   #connection: AgentConnection | undefined;
   #resynced = false;
   #running = false;
@@ -204,6 +206,7 @@ export class SimAgent {
       this.seen.errors.push(`${event.target}/${event.type}: ${(error as Error).message}`);
     }
     if (!this.misbehaviour.neverAcks) {
+      this.sent++;
       this.#connection?.send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
     }
     this.#flush();
@@ -352,6 +355,7 @@ export class SimAgent {
     if (!this.#connection) return;
     for (const event of this.outbox.due(performance.now())) {
       event.extensions.sentat = new Date().toISOString();
+      this.sent++;
       this.#connection.send(event);
     }
   }
