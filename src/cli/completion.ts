@@ -22,7 +22,8 @@ const WORDS: Record<string, readonly string[]> = {
   ],
   store: ["apply", "get", "delete", "--store", "--namespace", "--filename", "--output", "--wait-replicated"],
   pki: ["init", "--san", "--agents", "--days"],
-  demo: ["--count", "--json", "--keep"],
+  demo: ["--count", "--agents", "--json", "--keep"],
+  "agent-sim": ["--address", "--pki", "--prefix", "--count", "--autonomous", "--misbehave", "--for"],
   completion: ["bash", "zsh", "fish"],
 };
 

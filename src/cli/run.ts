@@ -26,8 +26,12 @@ export const COMMANDS: Record<string, Command> = {
     run: async (args) => (await import("./pki.ts")).pki(args),
   },
   demo: {
-    help: "two principals on this machine, one is killed, the other promoted",
+    help: "two principals and their agents on this machine, one principal is killed, the other promoted",
     run: async (args) => (await import("./demo.ts")).demo(args),
+  },
+  "agent-sim": {
+    help: "simulated agents against a principal, for load and for drills",
+    run: async (args) => (await import("./agent_sim.ts")).agentSim(args),
   },
   completion: {
     help: "shell completion: bash, zsh or fish",

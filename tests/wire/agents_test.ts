@@ -210,3 +210,67 @@ Deno.test(
       );
     }),
 );
+
+Deno.test(
+  "with destination mapping an Application is its destination's, in its own namespace, and moves with it",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop, ["--destination-based-mapping"]);
+      const at = (name: string, destination: string, namespace = "team") => {
+        const object = application(namespace, name);
+        return {
+          ...object,
+          spec: { ...object["spec"] as object, destination: { name: destination, namespace: "x" } },
+        };
+      };
+      await put(running, at("a", "edge-1"));
+      await put(running, at("here", "in-cluster"));
+      await put(running, project("shop", "edge-*"));
+      const first = await startAgent(workshop, running, { name: "edge-1", namespace: "team" });
+      const second = await startAgent(workshop, running, { name: "edge-2", namespace: "team" });
+      await untilHolds(first, "Application", ["a"]);
+      await untilStatus(running, "Application/team/a", "Healthy");
+      const given = first.cluster.get("AppProject", "shop") as ApiObject & { spec: Record<string, unknown> };
+      assertEquals(given.spec["sourceNamespaces"], ["edge-*"]);
+      await put(running, at("a", "edge-2"));
+      await untilHolds(first, "Application", []);
+      await untilHolds(second, "Application", ["a"]);
+      await quiet(running, second);
+      first.send({
+        type: "status-update",
+        target: "application",
+        extensions: { resourceid: "r", eventid: "e" },
+        payload: new TextEncoder().encode(
+          JSON.stringify({ metadata: { name: "a", namespace: "team" }, status: { forged: true } }),
+        ),
+      });
+      await quiet(running, first);
+      assert(
+        !JSON.stringify(await get(running, "Application/team/a")).includes("forged"),
+        "it is the other agent's now",
+      );
+    }),
+);
+
+Deno.test(
+  "resources are told apart from what the agent cannot apply: an error of its cluster shows in the status",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop);
+      await put(running, application("edge-1", "a"));
+      const agent = await startAgent(workshop, running, { name: "edge-1", controller: false });
+      await untilHolds(agent, "Application", ["a"]);
+      agent.send({
+        type: "error",
+        target: "application",
+        extensions: { resourceid: "r", eventid: "e" },
+        payload: new TextEncoder().encode(
+          JSON.stringify({ resourceName: "a", resourceNamespace: "argocd", message: "no such namespace" }),
+        ),
+      });
+      await untilStatus(running, "Application/edge-1/a", "managed by agent edge-1: no such namespace");
+      await quiet(running, agent);
+    }),
+);
