@@ -267,7 +267,7 @@ function remember(history: HistoryEntry[], text: string): void {
 
 /** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
 async function loadTokens(settings: Settings, store: Store): Promise<Tokens | undefined> {
-  if (settings.generateJwtKey) return await Tokens.generate();
+  if (settings.generateJwtKey && settings.jwtKey === "") return await Tokens.generate();
   if (settings.jwtKey === "" && settings.store.type === "sqlite") return undefined;
   const { text, from } = await jwtPem(settings, store);
   try {
