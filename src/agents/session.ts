@@ -68,6 +68,7 @@ export class AgentSession {
   readonly #held = new Map<Key, boolean>();
   #acks: AgentEvent[] = [];
   #strays = 0;
+  #stream = 0;
   #fresh = 0;
   /** Events sent again; for metrics and tests. */
   resent = 0;
@@ -118,6 +119,7 @@ export class AgentSession {
 
   /** The agent's stream is new: what was on the way is sent again. */
   connected(): void {
+    this.#stream++;
     for (const [tag, flight] of this.#flights) this.#expire(tag, flight);
   }
 
@@ -161,7 +163,7 @@ export class AgentSession {
     }
     const had = this.#had.get(tag) ?? nothing();
     const after = flight.step.settle(had);
-    this.#keep(tag, after);
+    this.#keep(tag, after && { ...after, stream: this.#stream });
     if (flight.again || flight.step.more) this.touch(tag);
     return tag;
   }
@@ -211,6 +213,11 @@ export class AgentSession {
   /** Whether the agent is about to hear of a key anyway. */
   underway(key: Key): boolean {
     return this.#dirty.has(key) || this.#flights.has(key);
+  }
+
+  /** Whether the agent has heard of a key on this stream, or is about to. */
+  told(key: Key): boolean {
+    return this.underway(key) || this.#had.get(key)?.stream === this.#stream;
   }
 
   /** The resources of these keys that are the agent's, as lists name them. */

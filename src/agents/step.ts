@@ -18,6 +18,8 @@ export interface Had {
   known: boolean;
   /** Whether it may have it: it was sent, and nothing was heard of that yet. */
   tried: boolean;
+  /** The agent's stream on which it acknowledged something of it last. */
+  stream: number;
 }
 
 /** Nothing is known. */
@@ -34,6 +36,7 @@ export function nothing(): Had {
     source: undefined,
     known: false,
     tried: false,
+    stream: 0,
   };
 }
 

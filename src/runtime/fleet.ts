@@ -76,6 +76,7 @@ export class AgentHost {
     this.fingerprint = fingerprint;
     this.sinceMs = Date.now();
     this.#writable = true;
+    this.inbox.connected();
     this.session.connected();
     this.schedule();
   }

@@ -69,6 +69,11 @@ export class Inbox {
     return this.#waiting;
   }
 
+  /** A new stream is read only where there is room. */
+  connected(): void {
+    if (this.#paused) this.host.stream?.pause();
+  }
+
   /** Takes an event from the stream. */
   received(event: AgentEvent): void {
     const { counters } = this.fleet.ctx;
@@ -295,6 +300,7 @@ export class Inbox {
           const expect = existing?.metadata.resourceVersion ?? "absent";
           const { object, changed } = await store.write({ op: "put", object: next, expect });
           if (changed) await this.fleet.indexed(key, object?.metadata.resourceVersion);
+          if (incoming) this.#remember(key, incoming);
           if (object && incoming) has = this.#known(object, incoming, reached);
           return;
         } catch (error) {
@@ -328,6 +334,7 @@ export class Inbox {
     const list = session.list(this.fleet.keysOf(this.host.id));
     if (session.checksum(list) === checksum) return;
     for (const { key, name, namespace, uid, kind } of list) {
+      if (session.told(key)) continue;
       if (!session.say(`announce ${key}`, "response-synced-resource", { name, namespace, uid, kind })) {
         throw new Later("too many resync messages wait for this agent");
       }
@@ -369,9 +376,15 @@ export class Inbox {
     const uid = metadata.uid ?? "";
     if (!Number.isSafeInteger(version) || uid === "") return false;
     const before = this.#versions.get(key);
-    if (before?.uid === uid && before.version > version) return true;
-    this.#versions.set(key, { uid, version });
-    return false;
+    return before?.uid === uid && before.version > version;
+  }
+
+  /** Only of what is kept: names that an agent makes up cost nothing. */
+  #remember(key: Key, { metadata }: ApiObject): void {
+    const version = Number(metadata.resourceVersion);
+    if (Number.isSafeInteger(version) && metadata.uid) {
+      this.#versions.set(key, { uid: metadata.uid, version });
+    }
   }
 }
 

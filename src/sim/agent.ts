@@ -67,6 +67,8 @@ export class SimAgent {
   readonly seen = { events: 0, connects: 0, operations: 0, errors: [] as string[], ends: [] as string[] };
   /** Called with every event that is not an acknowledgement, before it is handled. */
   onEvent: ((event: AgentEvent) => void) | undefined;
+  /** Called with every event that passes, whichever way. */
+  onWire: ((way: "to agent" | "to principal", event: AgentEvent) => void) | undefined;
   /** Events sent, acknowledgements included. */
   sent = 0;
   #connection: AgentConnection | undefined;
@@ -193,6 +195,7 @@ export class SimAgent {
   }
 
   #received(event: AgentEvent): void {
+    this.onWire?.("to agent", event);
     if (event.target === "eventProcessed") {
       this.outbox.acknowledged(event.extensions);
       this.#flush();
@@ -206,8 +209,7 @@ export class SimAgent {
       this.seen.errors.push(`${event.target}/${event.type}: ${(error as Error).message}`);
     }
     if (!this.misbehaviour.neverAcks) {
-      this.sent++;
-      this.#connection?.send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
+      this.#send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
     }
     this.#flush();
   }
@@ -237,7 +239,11 @@ export class SimAgent {
     const { operation, ...rest } = application;
     if (operation !== undefined) {
       this.seen.operations++;
-      this.#tell("status-update", "Application", application);
+      this.#tell(
+        this.options.mode === "managed" ? "status-update" : "spec-update",
+        "Application",
+        application,
+      );
     }
     if (this.options.controller === false) return;
     const { [REFRESH]: _, ...annotations } = application.metadata.annotations ?? {};
@@ -355,8 +361,13 @@ export class SimAgent {
     if (!this.#connection) return;
     for (const event of this.outbox.due(performance.now())) {
       event.extensions.sentat = new Date().toISOString();
-      this.sent++;
-      this.#connection.send(event);
+      this.#send(event);
     }
+  }
+
+  #send(event: AgentEvent): void {
+    this.sent++;
+    this.onWire?.("to principal", event);
+    this.#connection?.send(event);
   }
 }

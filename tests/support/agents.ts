@@ -15,7 +15,7 @@ export async function certificateFor(pki: string, commonName: string): Promise<T
 export async function startAgent(
   workshop: { dir: string; onClose(cleanup: () => Promise<void>): void },
   to: Running | (() => string),
-  options: Partial<SimOptions> & { name: string },
+  { prepare, ...options }: Partial<SimOptions> & { name: string; prepare?: (agent: SimAgent) => void },
 ): Promise<SimAgent> {
   const agent = new SimAgent({
     mode: "managed",
@@ -24,6 +24,7 @@ export async function startAgent(
     ...options,
   });
   workshop.onClose(() => agent.stop());
+  prepare?.(agent);
   agent.start();
   return agent;
 }
