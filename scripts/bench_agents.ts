@@ -1,7 +1,7 @@
 /** Agents under load: simulated agents in this process, on real principal processes, over mTLS. */
 import { canonicalize } from "@std/json/canonicalize";
 import { initPki } from "../src/cli/pki.ts";
-import { principalPair, type PrincipalProcess, until } from "../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess, selfCommand, until } from "../src/cli/processes.ts";
 import { call, dialAdmin } from "../src/grpc/dial.ts";
 import { adminService } from "../src/grpc/services.ts";
 import type { ApiObject } from "../src/resources/object.ts";
@@ -121,9 +121,41 @@ async function crowd(count: number): Promise<Record<string, number>> {
   }
 }
 
-/** `agents` agents, each with `rate` changes a second for `seconds`: from the principal's store to the agent. */
-async function roundTrip(agents: number, rate: number, seconds: number): Promise<Record<string, number>> {
+/** A hostile agent in a process of its own, until the returned function is called. */
+function flood(bench: AgentBench): () => Promise<void> {
+  const address = `127.0.0.1:${bench.primary.side.ports.grpc}`;
+  const { path, args } = selfCommand([
+    "agent-sim",
+    "--address",
+    address,
+    "--pki",
+    `${bench.dir}/pki`,
+    "--prefix",
+    "hostile-",
+    "--misbehave",
+    "floods",
+  ]);
+  const child = new Deno.Command(path, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  return async () => {
+    child.kill("SIGKILL");
+    await child.status;
+  };
+}
+
+/**
+ * `agents` agents, each with `rate` changes a second for `seconds`: from the principal's store to the agent. `hostile`: another one
+ * floods the principal meanwhile.
+ */
+async function roundTrip(
+  { agents, rate, seconds, hostile = false }: {
+    agents: number;
+    rate: number;
+    seconds: number;
+    hostile?: boolean;
+  },
+): Promise<Record<string, number>> {
   const bench = await AgentBench.open();
+  let calm = () => Promise.resolve();
   try {
     bench.primary.start();
     await bench.primary.untilState("active");
@@ -138,6 +170,14 @@ async function roundTrip(agents: number, rate: number, seconds: number): Promise
       };
     }
     await until(() => crowd.connected === agents, WAIT_MS, () => `${crowd.connected} are connected`);
+    if (hostile) {
+      calm = flood(bench);
+      await until(
+        async () => await bench.primary.metric("principal_events_received") > 6_000,
+        WAIT_MS,
+        () => "the hostile agent sends nothing",
+      );
+    }
     const startedAt = performance.now();
     let written = 0;
     const writes: Promise<unknown>[] = [];
@@ -168,6 +208,7 @@ async function roundTrip(agents: number, rate: number, seconds: number): Promise
     const dropped = missing();
     latencies.sort((a, b) => a - b);
     return {
+      received: await bench.primary.metric("principal_events_received"),
       agents,
       rate,
       total,
@@ -177,6 +218,7 @@ async function roundTrip(agents: number, rate: number, seconds: number): Promise
       dropped,
     };
   } finally {
+    await calm();
     await bench.close();
   }
 }
@@ -244,12 +286,17 @@ export async function benchAgents(section: Section, count = 1_000): Promise<void
       n(many["recreated"]),
     ]],
   );
-  const rows = [await roundTrip(100, 10, 10), await roundTrip(1, 100, 10)];
+  const steady = { agents: 100, rate: 10, seconds: 10 };
+  const rows = [
+    await roundTrip(steady),
+    await roundTrip({ ...steady, hostile: true }),
+    await roundTrip({ agents: 1, rate: 100, seconds: 10 }),
+  ];
   section(
     "Agents: from a change in the principal's store to the agent",
     ["agents × changes/s each", "changes", "events", "p50", "p99", "dropped"],
-    rows.map((row) => [
-      `${n(row["agents"])} × ${n(row["rate"])}`,
+    rows.map((row, i) => [
+      `${n(row["agents"])} × ${n(row["rate"])}${i === 1 ? ", and one that floods" : ""}`,
       n(row["total"]),
       n(row["delivered"]),
       `${n(row["p50"], 1)} ms`,

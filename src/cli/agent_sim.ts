@@ -8,7 +8,7 @@ import { CommandError, EXIT, print } from "./output.ts";
 
 const USAGE =
   "argocd-agent-ha agent-sim --address HOST:PORT --pki DIR [--prefix edge-] [--count N] [--autonomous N] " +
-  "[--misbehave never-acks|deaf|restless] [--for DURATION]";
+  "[--misbehave never-acks|deaf|restless|floods] [--for DURATION]";
 const MAX_AGENTS = 10_000;
 const REPORT_MS = 1_000;
 
@@ -16,6 +16,7 @@ const MISBEHAVIOURS: Record<string, Misbehaviour> = {
   "never-acks": { neverAcks: true },
   deaf: { deaf: true },
   restless: { restless: true },
+  floods: { floods: true },
 };
 
 export async function agentSim(args: string[]): Promise<number> {

@@ -3,7 +3,8 @@
  * in their order, those about others beside them. An event whose write failed is not acknowledged, and the agent sends it again;
  * one that asks for what it may not is acknowledged, for it would never be allowed.
  *
- * Bounds: `MAX_WAITING` events or `MAX_WAITING_BYTES` wait; then the agent's stream is not read until half of that is left.
+ * Bounds: `MAX_WAITING` events or `MAX_WAITING_BYTES` wait; then the agent's stream is not read until half of that is left. Nor is it
+ * read faster than `EVENTS_PER_SECOND` after a burst of `EVENTS_BURST`.
  */
 import { canonicalize } from "@std/json/canonicalize";
 import { delay } from "@std/async/delay";
@@ -17,6 +18,7 @@ import { REFRESH } from "../resources/transform.ts";
 import type { AgentView } from "../agents/view.ts";
 import { agentOf } from "../resources/scope.ts";
 import { StoreError } from "../store/port.ts";
+import { Budget } from "./budget.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Fields } from "./log.ts";
 import type { AgentHost, Fleet } from "./fleet.ts";
@@ -24,6 +26,10 @@ import { reasonOf } from "./reason.ts";
 
 const MAX_WAITING = 1_000;
 const MAX_WAITING_BYTES = 32 * 1024 * 1024;
+/** An agent that sends more than this is read more slowly, so that it takes nothing from the others. */
+const EVENTS_PER_SECOND = 1_000;
+const EVENTS_BURST = 5_000;
+const MIN_PAUSE_MS = 10;
 /** Resources of one agent written at a time. */
 const CONCURRENT = 16;
 const MAX_CONFLICTS = 10;
@@ -56,6 +62,8 @@ export class Inbox {
   readonly #open = new Map<Key, Intent>();
   #waiting = 0;
   #bytes = 0;
+  readonly #budget = new Budget(EVENTS_PER_SECOND, EVENTS_BURST);
+  #overdrawn = false;
   #paused = false;
   #complainedAt = -Infinity;
   #unsaid = 0;
@@ -80,11 +88,13 @@ export class Inbox {
     counters.agentEventsReceived++;
     if (event.target === "eventProcessed") {
       const key = this.host.session.acknowledged(event.extensions);
+      if (key === undefined) this.#spend();
       this.host.schedule();
       const open = key && this.#open.get(key);
       if (open) this.#enqueue({ intent: open, bytes: 0 });
       return;
     }
+    this.#spend();
     this.#take(event);
   }
 
@@ -111,11 +121,29 @@ export class Inbox {
     this.#queues.set(lane, queue);
     this.#waiting++;
     this.#bytes += waiting.bytes;
-    if (!this.#paused && (this.#waiting > MAX_WAITING || this.#bytes > MAX_WAITING_BYTES)) {
-      this.#paused = true;
-      this.host.stream?.pause();
-    }
+    this.#regulate();
     this.kick();
+  }
+
+  /** Reads the agent's stream only while there is room for what comes and it keeps within its budget. */
+  #regulate(): void {
+    const share = this.#paused ? 0.5 : 1;
+    const full = this.#waiting > MAX_WAITING * share || this.#bytes > MAX_WAITING_BYTES * share;
+    const pause = full || this.#overdrawn;
+    if (pause === this.#paused) return;
+    this.#paused = pause;
+    if (pause) this.host.stream?.pause();
+    else this.host.stream?.resume();
+  }
+
+  #spend(): void {
+    const waitMs = this.#budget.spend(monotonicMs());
+    if (waitMs === 0 || this.#overdrawn) return;
+    this.#overdrawn = true;
+    setTimeout(() => {
+      this.#overdrawn = false;
+      this.#regulate();
+    }, Math.max(waitMs, MIN_PAUSE_MS));
   }
 
   /** Goes on with what waits, as far as the agent takes its acknowledgements. */
@@ -145,10 +173,7 @@ export class Inbox {
     this.#waiting--;
     this.#bytes -= next.bytes;
     if (this.#queues.get(lane)?.length === 0) this.#queues.delete(lane);
-    if (this.#paused && this.#waiting <= MAX_WAITING / 2 && this.#bytes <= MAX_WAITING_BYTES / 2) {
-      this.#paused = false;
-      this.host.stream?.resume();
-    }
+    this.#regulate();
     if (this.#stopped && this.#running.size === 0) this.#idle?.();
     this.kick();
   }

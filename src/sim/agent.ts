@@ -24,6 +24,8 @@ export interface Misbehaviour {
   deaf?: boolean;
   /** Cuts its own stream again and again. */
   restless?: boolean;
+  /** Sends status updates of what is not its own, as fast as they are taken. */
+  floods?: boolean;
 }
 
 export interface SimOptions {
@@ -185,6 +187,7 @@ export class SimAgent {
     if (!this.#running) return this.#connection?.close();
     if (this.misbehaviour.deaf) this.#connection?.pause();
     if (this.misbehaviour.restless) setTimeout(() => this.#connection?.close(), 20);
+    if (this.misbehaviour.floods && this.#connection) void this.#flood(this.#connection);
     this.outbox.reconnected();
     if (!this.#resynced) {
       this.#resynced = true;
@@ -362,6 +365,26 @@ export class SimAgent {
     for (const event of this.outbox.due(performance.now())) {
       event.extensions.sentat = new Date().toISOString();
       this.#send(event);
+    }
+  }
+
+  async #flood(connection: AgentConnection): Promise<void> {
+    for (let n = 0; this.#connection === connection && this.#running; n++) {
+      const name = `not-mine-${n % 1_000}`;
+      const id = crypto.randomUUID();
+      const object = {
+        metadata: { name, namespace: "argocd" },
+        status: { n },
+        spec: { filler: "x".repeat(1_000) },
+      };
+      const taken = connection.send({
+        type: "status-update",
+        target: "application",
+        extensions: { resourceid: id, eventid: id },
+        payload: encoder.encode(JSON.stringify(object)),
+      });
+      if (!taken) await connection.drained();
+      else if (n % 100 === 0) await delay(0);
     }
   }
 
