@@ -10,6 +10,7 @@ import { type ApiObject, isRecord } from "../../src/resources/object.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { kustomize } from "../kube/kustomize.ts";
 import { definitionSets } from "../kube/crds.ts";
+import { application, project, startAgent, untilHolds } from "../support/agents.ts";
 import { applyAll, KubePair, removeAll, type SideName, SIDES } from "../support/kube_pair.ts";
 
 const ACCOUNT = "system:serviceaccount:argocd:argocd-agent-principal";
@@ -167,6 +168,30 @@ async function everything(pair: KubePair): Promise<void> {
   await pair.untilEqual(60_000, 1);
 }
 
+/** Agents of both modes are served under the same rights. */
+async function agents(pair: KubePair): Promise<void> {
+  const cleanups: (() => Promise<void>)[] = [];
+  const workshop = { dir: pair.dir, onClose: (cleanup: () => Promise<void>) => cleanups.push(cleanup) };
+  const address = () => `127.0.0.1:${pair.primary.side.ports.grpc}`;
+  try {
+    await applyAll(pair.clusters.primary, [application("edge-1", "of-an-agent")]);
+    const managed = await startAgent(workshop, address, { name: "edge-1" });
+    const own = await startAgent(workshop, address, { name: "edge-2", mode: "autonomous" });
+    own.apply("AppProject", project("own", "*"));
+    own.apply("Application", application("x", "own"));
+    await untilHolds(managed, "Application", ["of-an-agent"]);
+    await until(
+      () => managed.outbox.pending + own.outbox.pending === 0,
+      20_000,
+      () => `not acknowledged: ${managed.outbox.pending} and ${own.outbox.pending}\n${pair.primary.logEnd()}`,
+    );
+    own.remove("Application", "own");
+    await until(() => own.outbox.pending === 0, 20_000, () => `not acknowledged\n${pair.primary.logEnd()}`);
+  } finally {
+    for (const cleanup of cleanups) await cleanup();
+  }
+}
+
 Deno.test({
   name: "deploy/: the overlays apply, and the pair runs under exactly the rights that they grant",
   ...ON_CLUSTER,
@@ -191,6 +216,7 @@ Deno.test({
     try {
       await pair.start();
       await everything(pair);
+      await agents(pair);
       const rights = granted(built.primary);
       await until(
         () => rights.every((right) => used(pair).allowed.includes(right)),
