@@ -11,7 +11,7 @@ import type { AgentStream, Caller } from "../runtime/fleet.ts";
 import type { AuthenticatedCall } from "./auth.ts";
 import type { Authenticator } from "./methods.ts";
 import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
-import { Status, toStatus } from "./status.ts";
+import { Status, survivable, toStatus } from "./status.ts";
 import type { Tokens } from "./tokens.ts";
 
 type Wire = eventstreamapi.Event;
@@ -49,7 +49,9 @@ export function eventStreamHandlers(
     });
   return {
     Subscribe: (stream: Stream) => {
-      caller(stream).then((who) => serve(ctx, who, stream)).catch((error) => refuseStream(stream, error));
+      caller(stream).then((who) => serve(ctx, who, stream)).catch((error) =>
+        refuseStream(stream, survivable(error))
+      );
     },
     Push: (stream: grpc.ServerReadableStream<Wire, eventstreamapi.PushSummary>, answer: Answer) => {
       paced(stream).then((who) => push(ctx, who, stream)).then(

@@ -116,13 +116,21 @@ export const authenticationService = {
   ),
 };
 
+/** What cannot be decoded is an event without content: grpc-js would end the stream with a code that Go agents do not survive. */
+const tolerant: Codec<eventstreamapi.Event> = {
+  ...eventstreamapi.Event,
+  encode: (message) => eventstreamapi.Event.encode(message),
+  decode(bytes) {
+    try {
+      return eventstreamapi.Event.decode(bytes);
+    } catch {
+      return {};
+    }
+  },
+};
+
 export const eventStreamService = {
-  Subscribe: method(
-    "/eventstreamapi.EventStream/Subscribe",
-    eventstreamapi.Event,
-    eventstreamapi.Event,
-    BIDI,
-  ),
+  Subscribe: method("/eventstreamapi.EventStream/Subscribe", tolerant, eventstreamapi.Event, BIDI),
   Push: method("/eventstreamapi.EventStream/Push", eventstreamapi.Event, eventstreamapi.PushSummary, CLIENT),
   Ping: method(
     "/eventstreamapi.EventStream/Ping",

@@ -21,6 +21,20 @@ export function toStatus(error: unknown): { code: grpc.status; details: string }
   return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };
 }
 
+/** The codes on which a Go agent connects anew; on any other it spins for ever on the dead stream. */
+const SURVIVABLE = [
+  grpc.status.OK,
+  grpc.status.CANCELLED,
+  grpc.status.UNAVAILABLE,
+  grpc.status.UNAUTHENTICATED,
+];
+
+/** The status of an agent's stream for any error. */
+export function survivable(error: unknown): Status {
+  const { code, details } = toStatus(error);
+  return new Status(SURVIVABLE.includes(code) ? code : grpc.status.UNAVAILABLE, details);
+}
+
 /** The code of an error that a call ended with; undefined when it is no gRPC error. */
 export function codeOf(error: unknown): grpc.status | undefined {
   const code = (error as { code?: unknown })?.code;

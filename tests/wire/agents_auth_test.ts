@@ -1,6 +1,8 @@
 /** Who is let in as an agent, and that nobody reaches what is another's. */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { delay } from "@std/async/delay";
+import grpc from "@grpc/grpc-js";
 import bcrypt from "bcryptjs";
 import { versionAccepted } from "../../src/grpc/authentication.ts";
 import { call, dialPeer } from "../../src/grpc/dial.ts";
@@ -303,5 +305,40 @@ Deno.test(
       const second = await startAgent(workshop, running, { name: "edge-2" });
       await until(() => second.connected, 10_000, () => "not connected", 5);
       assertEquals(await store.get("Secret/argocd/cluster-edge-2"), undefined);
+    }),
+);
+
+Deno.test(
+  "whatever an agent sends, its stream ends with a code that a Go agent survives",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await principal(workshop);
+      const agent = await startAgent(workshop, running, { name: "edge-1" });
+      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      const { accessToken = "" } = agent.connection ?? {};
+      await agent.stop();
+      const material = await certificateFor(`${workshop.dir}/pki`, "edge-1");
+      const client = dialPeer(`127.0.0.1:${running.ports.grpc}`, material, 1 << 20);
+      workshop.onClose(() => client.close());
+      const metadata = new grpc.Metadata();
+      metadata.set("authorization", accessToken);
+      const survivable = [0, 1, UNAVAILABLE, UNAUTHENTICATED];
+      for (const bytes of [[], [0xff], [0x0a, 0x7f], [0x0a, 0x02, 0x08, 0x01], [0x0a, 0x02, 0x1a, 0x00]]) {
+        const stream = client.makeBidiStreamRequest(
+          "/eventstreamapi.EventStream/Subscribe",
+          (message: Uint8Array) => Buffer.from(message),
+          (message) => message,
+          metadata,
+        );
+        stream.on("data", () => {});
+        stream.on("error", () => {});
+        const status = new Promise<number>((resolve) => stream.on("status", ({ code }) => resolve(code)));
+        stream.write(Uint8Array.from(bytes));
+        const code = await Promise.race([status, delay(500).then(() => -1)]);
+        assert(code === -1 || survivable.includes(code), `${bytes} ends the stream with code ${code}`);
+        stream.cancel();
+      }
+      assertEquals(running.ctx.model().state, "active");
     }),
 );
