@@ -233,6 +233,9 @@ Deno.test("interpret(): keys are of the agent's proved name; what is not allowed
     [keyOf("resourceResync", "request-synced-resource-list", { checksum: null }, MANAGED), "list "],
     [keyOf("clusterCacheInfoUpdate", "cluster-cache-info-update", { apisCount: 3 }, MANAGED), "cacheInfo "],
     [keyOf("constructor", "create", {}, MANAGED), "nothing "],
+    [keyOf("application", "status-update", { ...named, status: [1] }, MANAGED), "nothing "],
+    [keyOf("application", "create", { ...named, spec: "x" }, AUTONOMOUS), "nothing "],
+    [keyOf("application", "create", { ...named, x: "x".repeat(4 << 20) }, AUTONOMOUS), "nothing "],
   ];
   for (const [got, wanted] of cases) assertEquals(got, wanted);
 });

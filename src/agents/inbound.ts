@@ -15,6 +15,9 @@ import type { AgentId, AgentView } from "./view.ts";
 /** Stamped by an agent on an Application that it keeps in another namespace than the principal. */
 const REMAPPED = "argocd.argoproj.io/namespace-remapped";
 
+/** No API server takes larger objects. */
+const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
+
 /** A resource that an agent speaks of. */
 export type Named = Pick<Had, "namespace" | "name" | "kind" | "target" | "uid"> & { key: Key };
 
@@ -63,6 +66,9 @@ export function interpret(event: AgentEvent, agent: AgentId, world: InboundWorld
   if (type === "ping" || target === "heartbeat") return nothing("a heartbeat");
   const handler = Object.hasOwn(HANDLERS, target) ? HANDLERS[target] : undefined;
   if (!handler) return refused(`target "${target.slice(0, 64)}" is not served`);
+  if ((event.payload?.length ?? 0) > MAX_PAYLOAD_BYTES) {
+    return refused(`the payload is larger than ${MAX_PAYLOAD_BYTES} bytes`);
+  }
   const body = parse(event.payload);
   if (!isRecord(body)) return refused("the payload is not a JSON object");
   try {
@@ -130,10 +136,19 @@ function objectOf(body: Record<string, unknown>, kind: string): ApiObject {
   const description = kindNamed(kind) as Kind;
   const metadata = isRecord(body["metadata"]) ? body["metadata"] : {};
   const complete = completed({ ...body, metadata: { namespace: "", ...metadata } }, description, "");
-  const problem = complete ? objectProblem(complete) : "the payload is not a Kubernetes object";
+  const problem = complete
+    ? objectProblem(complete) ??
+      ["spec", "status", "operation"].map((field) => partProblem(complete, field)).find(Boolean)
+    : "the payload is not a Kubernetes object";
   if (problem || !complete) throw new Error(problem);
   nameOf(complete);
   return complete;
+}
+
+/** Parts of an object are JSON objects, where they are there. */
+function partProblem(object: ApiObject, field: string): string | undefined {
+  const part = object[field];
+  return part === undefined || part === null || isRecord(part) ? undefined : `${field} is not an object`;
 }
 
 function nameOf({ metadata }: ApiObject): string {

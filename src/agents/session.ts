@@ -67,7 +67,8 @@ export class AgentSession {
   /** Keys that the agent's own event is changing here, and whether something else changed them meanwhile. */
   readonly #held = new Map<Key, boolean>();
   #acks: AgentEvent[] = [];
-  #strays = 0;
+  /** Keys that only the agent speaks of. */
+  readonly #strays = new Set<Key>();
   #stream = 0;
   #fresh = 0;
   /** Events sent again; for metrics and tests. */
@@ -161,6 +162,7 @@ export class AgentSession {
       this.#lane.delete(tag);
       return undefined;
     }
+    this.#strays.delete(tag);
     const had = this.#had.get(tag) ?? nothing();
     const after = flight.step.settle(had);
     this.#keep(tag, after && { ...after, stream: this.#stream });
@@ -189,6 +191,8 @@ export class AgentSession {
 
   /** The agent lost a resource that it is to have. */
   lost(key: Key): void {
+    const flight = this.#flights.get(key);
+    if (flight) this.#drop(key, flight);
     this.#keep(key, undefined);
     this.touch(key);
   }
@@ -201,9 +205,9 @@ export class AgentSession {
   /** What is known of a key may be wrong: it is sent, or asked for, anew. False when too many such keys are open. */
   doubt(key: Key, what: Pick<Had, "namespace" | "name" | "kind" | "target" | "uid">): boolean {
     const had = this.#had.get(key);
-    if (!had && !this.world.look(key) && ++this.#strays > MAX_STRAYS) {
-      this.#strays--;
-      return false;
+    if (!had && !this.world.look(key)) {
+      if (this.#strays.size >= MAX_STRAYS) return false;
+      this.#strays.add(key);
     }
     this.#keep(key, { ...nothing(), ...what, operation: had?.operation ?? "", known: true });
     this.touch(key);
@@ -308,6 +312,7 @@ export class AgentSession {
       this.#had.set(key, had);
       return;
     }
-    if (this.#had.delete(key) && this.#strays > 0 && !this.world.look(key)) this.#strays--;
+    this.#had.delete(key);
+    this.#strays.delete(key);
   }
 }

@@ -149,6 +149,30 @@ Deno.test("AgentSession: what is never acknowledged blocks only itself, in bound
   assertEquals(n, MAX_ACKS);
 });
 
+Deno.test("AgentSession sends anew what the agent lost, and forgets what only the agent spoke of", () => {
+  const world = new World();
+  world.set("a");
+  const [first] = world.drain();
+  world.session.lost("a");
+  const [again] = world.drain();
+  assertEquals([again?.type, world.ack(first), world.ack(again)], ["create", false, true]);
+  const what = {
+    namespace: "edge-1",
+    name: "x",
+    kind: "Application",
+    target: "application" as const,
+    uid: "u",
+  };
+  let taken = 0;
+  while (world.session.doubt(`stray-${taken}`, what)) taken++;
+  assertEquals(taken, 10_000);
+  for (let event = world.drain(); event.length > 0; event = world.drain()) {
+    for (const one of event) world.ack(one);
+  }
+  assert(world.session.idle);
+  assert(world.session.doubt("one-more", what));
+});
+
 Deno.test("AgentSession asks an autonomous agent about what may differ, and again when it changed here", () => {
   const world = new World(AUTONOMOUS);
   world.set("a", { source: "s1", state: "" });
