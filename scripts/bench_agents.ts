@@ -142,6 +142,31 @@ function flood(bench: AgentBench): () => Promise<void> {
   };
 }
 
+/** Writes at the rate; the marks that the agents must hold in the end, by agent and name. */
+async function load(
+  store: SqliteStore,
+  { agents, rate, seconds }: { agents: number; rate: number; seconds: number },
+): Promise<Map<string, string>> {
+  const startedAt = performance.now();
+  let written = 0;
+  const writes: Promise<unknown>[] = [];
+  const total = agents * rate * seconds;
+  const last = new Map<string, string>();
+  while (written < total) {
+    const due = Math.min(total, Math.floor((performance.now() - startedAt) / 1_000 * agents * rate));
+    for (; written < due; written++) {
+      const agent = `edge-${written % agents + 1}`;
+      const name = `app-${Math.floor(written / agents) % 100}`;
+      const mark = `${performance.now()} ${written}`;
+      last.set(`${agent}/${name}`, mark);
+      writes.push(store.write({ op: "put", object: application(agent, name, mark) }));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  await Promise.all(writes);
+  return last;
+}
+
 /**
  * `agents` agents, each with `rate` changes a second for `seconds`: from the principal's store to the agent. `hostile`: another one
  * floods the principal meanwhile.
@@ -178,23 +203,7 @@ async function roundTrip(
         () => "the hostile agent sends nothing",
       );
     }
-    const startedAt = performance.now();
-    let written = 0;
-    const writes: Promise<unknown>[] = [];
-    const total = agents * rate * seconds;
-    const last = new Map<string, string>();
-    while (written < total) {
-      const due = Math.min(total, Math.floor((performance.now() - startedAt) / 1_000 * agents * rate));
-      for (; written < due; written++) {
-        const agent = `edge-${written % agents + 1}`;
-        const name = `app-${Math.floor(written / agents) % 100}`;
-        const mark = `${performance.now()} ${written}`;
-        last.set(`${agent}/${name}`, mark);
-        writes.push(store.write({ op: "put", object: application(agent, name, mark) }));
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-    await Promise.all(writes);
+    const last = await load(store, { agents, rate, seconds });
     const missing = () => {
       const held = new Map<string, string>();
       for (const agent of crowd.all) {
@@ -211,7 +220,7 @@ async function roundTrip(
       received: await bench.primary.metric("principal_events_received"),
       agents,
       rate,
-      total,
+      total: agents * rate * seconds,
       delivered: latencies.length,
       p50: quantile(latencies, 0.5),
       p99: quantile(latencies, 0.99),

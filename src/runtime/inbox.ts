@@ -2,9 +2,6 @@
  * What comes from one agent: understood, written to the store, and only then acknowledged. Events about one resource are carried out
  * in their order, those about others beside them. An event whose write failed is not acknowledged, and the agent sends it again;
  * one that asks for what it may not is acknowledged, for it would never be allowed.
- *
- * Bounds: `MAX_WAITING` events or `MAX_WAITING_BYTES` wait; then the agent's stream is not read until half of that is left. Nor is it
- * read faster than `EVENTS_PER_SECOND` after a burst of `EVENTS_BURST`.
  */
 import { canonicalize } from "@std/json/canonicalize";
 import { delay } from "@std/async/delay";
@@ -18,18 +15,12 @@ import { REFRESH } from "../resources/transform.ts";
 import type { AgentView } from "../agents/view.ts";
 import { agentOf } from "../resources/scope.ts";
 import { StoreError } from "../store/port.ts";
-import { Budget } from "./budget.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Fields } from "./log.ts";
 import type { AgentHost, Fleet } from "./fleet.ts";
+import { Intake } from "./intake.ts";
 import { reasonOf } from "./reason.ts";
 
-const MAX_WAITING = 1_000;
-const MAX_WAITING_BYTES = 32 * 1024 * 1024;
-/** An agent that sends more than this is read more slowly, so that it takes nothing from the others. */
-const EVENTS_PER_SECOND = 1_000;
-const EVENTS_BURST = 5_000;
-const MIN_PAUSE_MS = 10;
 /** Resources of one agent written at a time. */
 const CONCURRENT = 16;
 const MAX_CONFLICTS = 10;
@@ -60,11 +51,7 @@ export class Inbox {
    * it, and that it is over.
    */
   readonly #open = new Map<Key, Intent>();
-  #waiting = 0;
-  #bytes = 0;
-  readonly #budget = new Budget(EVENTS_PER_SECOND, EVENTS_BURST);
-  #overdrawn = false;
-  #paused = false;
+  readonly #intake = new Intake(() => this.host.stream);
   #complainedAt = -Infinity;
   #unsaid = 0;
   #stopped = false;
@@ -74,12 +61,12 @@ export class Inbox {
 
   /** Events that are not carried out yet. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#intake.waiting;
   }
 
   /** A new stream is read only where there is room. */
   connected(): void {
-    if (this.#paused) this.host.stream?.pause();
+    this.#intake.connected();
   }
 
   /** Takes an event from the stream. */
@@ -88,13 +75,13 @@ export class Inbox {
     counters.agentEventsReceived++;
     if (event.target === "eventProcessed") {
       const key = this.host.session.acknowledged(event.extensions);
-      if (key === undefined) this.#spend();
+      if (key === undefined) this.#intake.spend();
       this.host.schedule();
       const open = key && this.#open.get(key);
       if (open) this.#enqueue({ intent: open, bytes: 0 });
       return;
     }
-    this.#spend();
+    this.#intake.spend();
     this.#take(event);
   }
 
@@ -119,31 +106,8 @@ export class Inbox {
     const queue = this.#queues.get(lane) ?? [];
     queue.push(waiting);
     this.#queues.set(lane, queue);
-    this.#waiting++;
-    this.#bytes += waiting.bytes;
-    this.#regulate();
+    this.#intake.add(waiting.bytes);
     this.kick();
-  }
-
-  /** Reads the agent's stream only while there is room for what comes and it keeps within its budget. */
-  #regulate(): void {
-    const share = this.#paused ? 0.5 : 1;
-    const full = this.#waiting > MAX_WAITING * share || this.#bytes > MAX_WAITING_BYTES * share;
-    const pause = full || this.#overdrawn;
-    if (pause === this.#paused) return;
-    this.#paused = pause;
-    if (pause) this.host.stream?.pause();
-    else this.host.stream?.resume();
-  }
-
-  #spend(): void {
-    const waitMs = this.#budget.spend(monotonicMs());
-    if (waitMs === 0 || this.#overdrawn) return;
-    this.#overdrawn = true;
-    setTimeout(() => {
-      this.#overdrawn = false;
-      this.#regulate();
-    }, Math.max(waitMs, MIN_PAUSE_MS));
   }
 
   /** Goes on with what waits, as far as the agent takes its acknowledgements. */
@@ -170,10 +134,8 @@ export class Inbox {
     this.#running.add(lane);
     await this.#handle(next);
     this.#running.delete(lane);
-    this.#waiting--;
-    this.#bytes -= next.bytes;
     if (this.#queues.get(lane)?.length === 0) this.#queues.delete(lane);
-    this.#regulate();
+    this.#intake.remove(next.bytes);
     if (this.#stopped && this.#running.size === 0) this.#idle?.();
     this.kick();
   }

@@ -10,7 +10,7 @@ import type { AgentEvent } from "../../src/events/cloudevent.ts";
 import type { ApiObject } from "../../src/resources/object.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import type { SimAgent } from "../../src/sim/agent.ts";
-import { application, project, repository, startAgent } from "../support/agents.ts";
+import { application, project, repository, serving, startAgent } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
@@ -199,8 +199,7 @@ const STORIES: Record<string, (play: Play) => Promise<void>> = {
 for (const [name, story] of Object.entries(STORIES)) {
   Deno.test(`conversation: ${name}`, LOOSE, () =>
     inWorkshop(async (workshop) => {
-      const principal = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
-      await untilState(principal, "active");
+      const principal = await serving(workshop);
       const play = new Play(workshop, principal);
       await story(play);
       const transcript = play.recorder.end();

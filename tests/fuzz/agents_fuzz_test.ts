@@ -13,10 +13,11 @@ import {
   certificateFor,
   project,
   repository,
+  serving,
   startAgent,
   untilHolds,
 } from "../support/agents.ts";
-import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
+import { inWorkshop, LOOSE, until } from "../support/principals.ts";
 import { type Random, seeded } from "../support/random.ts";
 
 /** More are sent, since what is on the way when a hostile agent cuts its stream is lost. */
@@ -189,8 +190,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
-      await untilState(running, "active");
+      const running = await serving(workshop);
       const { store } = running.ctx;
       const objects = [
         project("shop", "victim"),

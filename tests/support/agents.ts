@@ -5,6 +5,16 @@ import { SimAgent, type SimOptions } from "../../src/sim/agent.ts";
 import { issuer } from "../../src/sim/certificates.ts";
 import type { TlsMaterial } from "../../src/tls/files.ts";
 import { until } from "../../src/cli/processes.ts";
+import { untilState, type Workshop } from "./principals.ts";
+
+/** A principal without a peer, ACTIVE, whose tokens are signed with a key of its own. */
+export async function serving(workshop: Workshop, flags: string[] = []): Promise<Running> {
+  const running = await workshop.start(
+    workshop.settings("primary", 0, ["--insecure-jwt-generate", ...flags]),
+  );
+  await untilState(running, "active");
+  return running;
+}
 
 /** A certificate of this name by the CA of a folder of `pki init`. */
 export async function certificateFor(pki: string, commonName: string): Promise<TlsMaterial> {

@@ -13,16 +13,8 @@ import { clusterOf, secretText } from "../../src/runtime/clusters.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import { parseSettings } from "../../src/runtime/settings.ts";
 import { SimAgent } from "../../src/sim/agent.ts";
-import { application, certificateFor, project, startAgent, untilHolds } from "../support/agents.ts";
+import { application, certificateFor, project, serving, startAgent, untilHolds } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
-
-async function principal(workshop: Workshop, flags: string[] = []): Promise<Running> {
-  const running = await workshop.start(
-    workshop.settings("primary", 0, ["--insecure-jwt-generate", ...flags]),
-  );
-  await untilState(running, "active");
-  return running;
-}
 
 /** A principal without HA, and without what HA needs. */
 async function simple(workshop: Workshop, flags: string[]): Promise<Running> {
@@ -55,7 +47,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const agent = await startAgent(workshop, running, { name: "edge-1" });
       await until(() => agent.connected, 5_000, () => "not connected", 5);
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-2");
@@ -91,7 +83,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const victim = await startAgent(workshop, running, { name: "edge-1" });
       await until(() => victim.connected, 5_000, () => "not connected", 5);
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-2");
@@ -175,7 +167,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop, ["--agent-version-policy=exact"]);
+      const running = await serving(workshop, ["--agent-version-policy=exact"]);
       const agent = await startAgent(workshop, running, { name: "edge-1", version: "9.9.9" });
       await untilEnded(agent, "9 version mismatch");
       const same = await startAgent(workshop, running, { name: "edge-2", version: running.ctx.version });
@@ -189,7 +181,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const first = await startAgent(workshop, running, { name: "edge-1" });
       await until(() => first.connected, 5_000, () => "not connected", 5);
       const second = await startAgent(workshop, running, { name: "edge-1" });
@@ -208,7 +200,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const { store } = running.ctx;
       await store.write({ op: "put", object: application("edge-1", "mine") });
       await store.write({ op: "put", object: project("b-c", "*") });
@@ -261,7 +253,7 @@ Deno.test(
         "--enable-self-cluster-registration",
         "--self-registration-client-cert-secret=proxy-client",
       ];
-      const running = await principal(workshop, flags);
+      const running = await serving(workshop, flags);
       const { store } = running.ctx;
       const early = await startAgent(workshop, running, { name: "edge-1" });
       await untilEnded(early, "authentication failed");
@@ -313,7 +305,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const agent = await startAgent(workshop, running, { name: "edge-1" });
       await until(() => agent.connected, 5_000, () => "not connected", 5);
       const { accessToken = "" } = agent.connection ?? {};

@@ -2,16 +2,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { call, dialPeer } from "../../src/grpc/dial.ts";
 import * as services from "../../src/grpc/services.ts";
-import { application, certificateFor, startAgent, untilHolds } from "../support/agents.ts";
-import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
+import { application, certificateFor, serving, startAgent, untilHolds } from "../support/agents.ts";
+import { inWorkshop, LOOSE, until } from "../support/principals.ts";
 
 Deno.test(
   "slow, silent and restless agents: others are served at once, and all converge when they mend their ways",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
-      await untilState(running, "active");
+      const running = await serving(workshop);
       const { store } = running.ctx;
       const names = Array.from({ length: 400 }, (_, n) => `app-${n}`);
       const agents = ["deaf", "silent", "restless", "good"];
@@ -63,8 +62,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
-      await untilState(running, "active");
+      const running = await serving(workshop);
       await running.ctx.store.write({ op: "put", object: application("edge-1", "a") });
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-1");
       const agent = await startAgent(workshop, running, { name: "edge-1", material });

@@ -3,16 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import type { ApiObject } from "../../src/resources/object.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import type { SimAgent } from "../../src/sim/agent.ts";
-import { application, project, repository, startAgent, untilHolds } from "../support/agents.ts";
-import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
-
-const ALONE = ["--insecure-jwt-generate"];
-
-async function principal(workshop: Workshop, flags: string[] = []): Promise<Running> {
-  const running = await workshop.start(workshop.settings("primary", 0, [...ALONE, ...flags]));
-  await untilState(running, "active");
-  return running;
-}
+import { application, project, repository, serving, startAgent, untilHolds } from "../support/agents.ts";
+import { inWorkshop, LOOSE, until } from "../support/principals.ts";
 
 const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
 const get = (running: Running, key: string) => running.ctx.store.get(key);
@@ -47,7 +39,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       await put(running, project("shop", "edge-*"));
       await put(running, project("other", "elsewhere"));
       await put(running, repository("repo-shop", "shop"));
@@ -94,7 +86,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       await put(running, application("edge-1", "a"));
       const agent = await startAgent(workshop, running, { name: "edge-1" });
       await untilStatus(running, "Application/edge-1/a", "Healthy");
@@ -136,7 +128,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const agent = await startAgent(workshop, running, { name: "auto-1", mode: "autonomous" });
       agent.apply("AppProject", project("own", "*"));
       agent.apply("Application", application("x", "a", { spec: { project: "own", source: { path: "1" } } }));
@@ -191,7 +183,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       const names = Array.from({ length: 1_500 }, (_, n) => `app-${n}`);
       await Promise.all(names.map((name) => put(running, application("edge-1", name))));
       const agent = await startAgent(workshop, running, { name: "edge-1" });
@@ -216,7 +208,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop, ["--destination-based-mapping"]);
+      const running = await serving(workshop, ["--destination-based-mapping"]);
       const at = (name: string, destination: string, namespace = "team") => {
         const object = application(namespace, name);
         return {
@@ -258,7 +250,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await principal(workshop);
+      const running = await serving(workshop);
       await put(running, application("edge-1", "a"));
       const agent = await startAgent(workshop, running, { name: "edge-1", controller: false });
       await untilHolds(agent, "Application", ["a"]);

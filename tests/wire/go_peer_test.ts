@@ -1,7 +1,7 @@
 /** The Go principal as our partner in either role, played from its contract. */
 import { assert, assertEquals } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { application, startAgent, untilHolds } from "../support/agents.ts";
+import { application, serving, startAgent, untilHolds } from "../support/agents.ts";
 import { GoPrimary, GoReplica } from "../support/go_peer.ts";
 import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
 import { Authority } from "../../src/tls/pki.ts";
@@ -26,8 +26,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const primary = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
-      await untilState(primary, "active");
+      const primary = await serving(workshop);
       const { store } = primary.ctx;
       const big = Array.from({ length: 700 }, (_, n) => {
         const object = generatedApplication(n);
