@@ -11,7 +11,7 @@ import { keyOfObject } from "../src/resources/keys.ts";
 import type { StoredObject } from "../src/resources/object.ts";
 import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
 import { LinkedSides } from "../tests/support/processes.ts";
-import { benchAgents } from "./bench_agents.ts";
+import { AGENTS_NOTE, benchAgents } from "./bench_agents.ts";
 import { buildKube } from "./kube_build.ts";
 import { median, timed } from "./measure.ts";
 
@@ -258,6 +258,7 @@ section("Kubernetes: client-node's own API and transport", ["", "figure"], [
 ]);
 
 await benchAgents(section);
+lines.push(AGENTS_NOTE, "");
 
 const today = new Date().toISOString().slice(0, 10);
 const { cpuCount } = { cpuCount: navigator.hardwareConcurrency };

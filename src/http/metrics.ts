@@ -2,6 +2,7 @@
  * `/metrics`: the peer's HA and replication series by name and meaning, read from the running principal at each
  * scrape, and a few of ours (`argocd_agent_ha_epoch`, `…_resources`, `…_held_keys`, `…_refused_changes_total`).
  */
+import process from "node:process";
 import { Hono } from "hono";
 import { Counter, Gauge, Registry } from "prom-client";
 import { STATES } from "../ha/state.ts";
@@ -199,6 +200,10 @@ const GENERAL: Series[] = [
     ["version", "git_revision"],
   ),
   gauge("process_resident_memory_bytes", "Resident memory", () => Deno.memoryUsage().rss),
+  counter("process_cpu_seconds_total", "Processor time", () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  }),
   gauge("process_start_time_seconds", "Start of the process", () => (Date.now() - performance.now()) / 1000),
 ];
 
