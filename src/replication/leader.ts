@@ -84,6 +84,8 @@ export class LeaderStream {
       this.#marks.push(0, resume.revision);
       return { resumed: true, differing: [] };
     }
+    // From here, not from when the replica has answered: what changes meanwhile may be in a bucket that was equal.
+    this.#cursor = new Cursor(this.index, this.index.head);
     const differing = this.index.digests.differing(buckets);
     this.#differing = new Set(differing);
     this.#phase = "have";
@@ -175,7 +177,6 @@ export class LeaderStream {
     for (const key of this.#have.keys()) add(key);
     this.#have.clear();
     this.#snapshot = wanted.sort((a, b) => a.rank - b.rank).map(({ key }) => key);
-    this.#cursor = new Cursor(this.index, this.index.head);
     this.#phase = "snapshot";
   }
 

@@ -24,11 +24,19 @@ class Link {
   readonly sent: Outgoing[] = [];
   readonly resumed: boolean;
 
-  constructor(from: ChangeIndex, readonly to: ChangeIndex, position = NOWHERE, limits = LEADER_LIMITS) {
+  /** @param meanwhile what happens while the leader waits for the follower's answer */
+  constructor(
+    from: ChangeIndex,
+    readonly to: ChangeIndex,
+    position = NOWHERE,
+    limits = LEADER_LIMITS,
+    meanwhile = () => {},
+  ) {
     this.leader = new LeaderStream(from, limits);
     this.follower = new FollowerStream(to, position);
     const opening = this.leader.hello(position, to.digests.toBytes());
     this.resumed = opening.resumed;
+    meanwhile();
     for (const have of this.follower.welcome(from.session, opening.resumed, opening.differing)) {
       this.leader.have(have.entries, have.last);
     }
@@ -95,6 +103,20 @@ Deno.test("two principals that agree exchange nothing", () => {
   link.run();
   assertEquals(link.travelled, []);
   assert(link.follower.live);
+});
+
+Deno.test("what changes while the digests are compared travels too, in whichever bucket", () => {
+  const from = new ChangeIndex("a");
+  const to = new ChangeIndex("b");
+  for (let n = 0; n < 50; n++) for (const index of [from, to]) put(index, app(n), "same");
+  put(from, app(1), "differs");
+  const link = new Link(from, to, NOWHERE, LEADER_LIMITS, () => {
+    for (let n = 0; n < 50; n += 7) put(from, app(n), "changed meanwhile");
+    put(from, app(1_000), "made meanwhile");
+    from.remove(app(2), "", 0);
+  });
+  link.run();
+  assertEquals(to.digests.root(), from.digests.root());
 });
 
 Deno.test("only keys that differ travel, and keys that the leader lacks are deleted", () => {
@@ -219,7 +241,10 @@ Deno.test("leader and follower converge under any interleaving, by seed", () => 
       windowChanges: 1 + random.int(20),
       maxMessageChanges: 1 + random.int(7),
     };
-    let link = new Link(a, b, NOWHERE, limits);
+    const meanwhile = () => {
+      if (random.chance(0.5)) put(a, app(random.int(30)), `meanwhile ${random.next()}`);
+    };
+    let link = new Link(a, b, NOWHERE, limits, meanwhile);
     for (let n = 0; n < 300; n++) {
       const dice = random.int(20);
       if (dice < 8) put(a, app(random.int(30)), String(n));
@@ -227,12 +252,12 @@ Deno.test("leader and follower converge under any interleaving, by seed", () => 
       else if (dice < 14) link.send();
       else if (dice < 16) link.apply(random.int(10));
       else if (dice < 18) link.acknowledge();
-      else if (dice === 18) link = new Link(a, b, link.follower.resumeAt, limits);
+      else if (dice === 18) link = new Link(a, b, link.follower.resumeAt, limits, meanwhile);
       else {
         const restarted = new ChangeIndex(`a${n}`, { maxTombstones: 5 });
         for (const entry of a.live()) put(restarted, entry.key, entry.payload);
         a = restarted;
-        link = new Link(a, b, link.follower.resumeAt, limits);
+        link = new Link(a, b, link.follower.resumeAt, limits, meanwhile);
       }
     }
     link.run();
