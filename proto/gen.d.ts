@@ -135,6 +135,50 @@ export interface AskResponse {
   standing?: argocdagentha.v1.Standing;
 }
 export const AskResponse: Codec<AskResponse>;
+export interface TakeOverRequest {
+  standing?: argocdagentha.v1.Standing;
+  prove_only?: boolean;
+  digest?: Uint8Array;
+}
+export const TakeOverRequest: Codec<TakeOverRequest>;
+export interface TakeOverResponse {
+  standing?: argocdagentha.v1.Standing;
+  digest?: Uint8Array;
+}
+export const TakeOverResponse: Codec<TakeOverResponse>;
+export interface SwitchoverRequest {
+  dry_run?: boolean;
+  timeout_ms?: number;
+}
+export const SwitchoverRequest: Codec<SwitchoverRequest>;
+export interface SwitchoverProgress {
+  phase?: string;
+  text?: string;
+  at_ms?: number;
+  receipt?: argocdagentha.v1.Receipt;
+}
+export const SwitchoverProgress: Codec<SwitchoverProgress>;
+export interface Receipt {
+  before?: argocdagentha.v1.Standing;
+  after?: argocdagentha.v1.Standing;
+  cut_revision?: number;
+  digest_active?: Uint8Array;
+  digest_replica?: Uint8Array;
+  resources?: number;
+  epoch_before?: number;
+  epoch_after?: number;
+  phases?: argocdagentha.v1.PhaseTime[];
+  agents_before?: number;
+  agents_back?: number;
+  lost_acknowledged?: number;
+  dry_run?: boolean;
+}
+export const Receipt: Codec<Receipt>;
+export interface PhaseTime {
+  phase?: string;
+  ms?: number;
+}
+export const PhaseTime: Codec<PhaseTime>;
 export interface FollowerMessage {
   hello?: argocdagentha.v1.Hello;
   have?: argocdagentha.v1.Have;

@@ -1,4 +1,4 @@
-/** `ha status|promote|demote|watch`: the peer's commands and output, and a live screen. */
+/** `ha status|promote|demote|switchover|watch`: the peer's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
 import { adminService, operatorService } from "../grpc/services.ts";
@@ -11,6 +11,7 @@ import { TARGET_OPTIONS, TARGET_USAGE, withTarget } from "./target.ts";
 const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINCIPAL]
        argocd-agent-ha ha promote [--force] [-t TIMEOUT] [PRINCIPAL]
        argocd-agent-ha ha demote [--force] [-t TIMEOUT] [PRINCIPAL]
+       argocd-agent-ha ha switchover [--dry-run] [--yes] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
 PRINCIPAL: ${TARGET_USAGE}
        default: the principal's pod in the current context; without a kubeconfig ${DEFAULT_ADDRESS}`;
@@ -23,6 +24,8 @@ export async function ha(args: string[]): Promise<number> {
     case "promote":
     case "demote":
       return await change(name, rest);
+    case "switchover":
+      return await (await import("./switchover.ts")).switchover(rest, USAGE, () => confirmed(name));
     case "watch":
       return await (await import("./watch.ts")).watch(rest, USAGE);
     case "--help":
@@ -111,9 +114,13 @@ const WARNINGS = {
     "WARNING: This will demote the principal to REPLICA.",
     "All connected agents will be disconnected.",
   ],
+  switchover: [
+    "WARNING: This will make the replica ACTIVE and this pair's ACTIVE its replica.",
+    "Connected agents will reconnect.",
+  ],
 };
 
-function confirmed(kind: "promote" | "demote"): boolean {
+function confirmed(kind: keyof typeof WARNINGS): boolean {
   print([...WARNINGS[kind], ""].join("\n"));
   Deno.stdout.writeSync(new TextEncoder().encode("Proceed? [y/N]: "));
   const buffer = new Uint8Array(64);

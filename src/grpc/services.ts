@@ -69,6 +69,13 @@ export const replicationService = {
 export const linkService = {
   Follow: method("/argocdagentha.v1.Link/Follow", ha.FollowerMessage, ha.LeaderMessage, BIDI),
   Ask: method("/argocdagentha.v1.Link/Ask", ha.AskRequest, ha.AskResponse, UNARY),
+  TakeOver: method("/argocdagentha.v1.Link/TakeOver", ha.TakeOverRequest, ha.TakeOverResponse, UNARY),
+  Switchover: method(
+    "/argocdagentha.v1.Link/Switchover",
+    ha.SwitchoverRequest,
+    ha.SwitchoverProgress,
+    SERVER,
+  ),
 };
 
 export const operatorService = {
@@ -78,6 +85,12 @@ export const operatorService = {
     ha.WaitReplicatedRequest,
     ha.WaitReplicatedResponse,
     UNARY,
+  ),
+  Switchover: method(
+    "/argocdagentha.v1.Operator/Switchover",
+    ha.SwitchoverRequest,
+    ha.SwitchoverProgress,
+    SERVER,
   ),
 };
 

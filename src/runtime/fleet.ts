@@ -119,6 +119,7 @@ export class Fleet {
   #world: World | undefined;
   #ready: Promise<void> = Promise.resolve();
   #dispatching = false;
+  #frozen = false;
   #timer: ReturnType<typeof setInterval> | undefined;
   #unsubscribe = () => {};
 
@@ -143,15 +144,33 @@ export class Fleet {
 
   /** Ends every stream at once; resolves when no event of an agent is being written any more. */
   async close(why: string): Promise<void> {
+    this.#frozen = false;
     clearInterval(this.#timer);
     this.#unsubscribe();
     this.#router = undefined;
     const hosts = [...this.#hosts.values()];
     this.#hosts.clear();
-    for (const host of hosts) host.stream?.end(why, false);
+    for (const host of hosts) {
+      const { stream } = host;
+      host.stream = undefined;
+      stream?.end(why, false);
+      this.ctx.processing.forget(host.id.name);
+    }
     await Promise.all(hosts.map((host) => host.inbox.stop()));
     for (const waiters of this.#written.values()) for (const done of waiters) done();
     this.#written.clear();
+  }
+
+  /** Takes no more events of agents until `thaw`; resolves when what was taken is written. Their streams stay open. */
+  async freeze(): Promise<void> {
+    this.#frozen = true;
+    await Promise.all([...this.#hosts.values()].map((host) => host.inbox.freeze()));
+  }
+
+  /** Goes on. */
+  thaw(): void {
+    this.#frozen = false;
+    for (const host of this.#hosts.values()) host.inbox.thaw();
   }
 
   get connected(): number {
@@ -258,6 +277,7 @@ export class Fleet {
     }
     const host = new AgentHost({ name: caller.name, mode: caller.mode }, this);
     this.#hosts.set(caller.name, host);
+    if (this.#frozen) void host.inbox.freeze();
     const keys = this.keysOf(host.id);
     for (const key of keys) host.session.touch(key);
     if (caller.mode === "managed") host.session.say("resync", "request-resource-resync", {});

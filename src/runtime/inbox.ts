@@ -33,7 +33,8 @@ export class Inbox {
   #complainedAt = -Infinity;
   #unsaid = 0;
   #stopped = false;
-  #idle: (() => void) | undefined;
+  #frozen = false;
+  #waiters: (() => void)[] = [];
 
   constructor(private readonly host: AgentHost, private readonly fleet: Fleet) {
     this.#writes = new AgentWrites(host, fleet);
@@ -90,10 +91,24 @@ export class Inbox {
     this.kick();
   }
 
+  /** Begins nothing more until `thaw`; resolves when nothing is being written. */
+  async freeze(): Promise<void> {
+    this.#frozen = true;
+    await this.#idle();
+  }
+
+  /** Goes on. */
+  thaw(): void {
+    this.#frozen = false;
+    this.kick();
+  }
+
   /** Goes on with what waits, as far as the agent takes its acknowledgements. */
   kick(): void {
     for (const lane of this.#queues.keys()) {
-      if (this.#stopped || this.#running.size >= CONCURRENT || this.host.session.congested) return;
+      if (this.#stopped || this.#frozen || this.#running.size >= CONCURRENT || this.host.session.congested) {
+        return;
+      }
       if (!this.#running.has(lane)) void this.#run(lane);
     }
   }
@@ -102,7 +117,12 @@ export class Inbox {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const queue of this.#queues.values()) for (const { done } of queue) done?.(false);
-    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle = resolve);
+    await this.#idle();
+  }
+
+  /** Resolves when nothing is being written. */
+  async #idle(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
   async #run(lane: string): Promise<void> {
@@ -116,7 +136,7 @@ export class Inbox {
     this.#running.delete(lane);
     if (this.#queues.get(lane)?.length === 0) this.#queues.delete(lane);
     this.#intake.remove(next.bytes);
-    if (this.#stopped && this.#running.size === 0) this.#idle?.();
+    if (this.#running.size === 0) { for (const resolve of this.#waiters.splice(0)) resolve(); }
     this.kick();
   }
 

@@ -9,6 +9,7 @@ import { type Authenticator, authenticator } from "../grpc/methods.ts";
 import { Tokens } from "../grpc/tokens.ts";
 import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
+import { switchoverHandler, switchoverLinkHandlers } from "../grpc/switchover.ts";
 import { replicationHandlers } from "../grpc/replication.ts";
 import { createServer, listen, listenPlaintext, RotatingCredentials, shutdown } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
@@ -35,6 +36,7 @@ import { reasonOf } from "./reason.ts";
 import { jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
+import { Switchover } from "./switchover.ts";
 
 const HISTORY_KEPT = 100;
 /** Open calls may take this long to end at shutdown. */
@@ -319,13 +321,20 @@ async function openListeners(
   server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
   server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
   server.addService(services.replicationService, replicationHandlers(ctx, policy));
-  if (!settings.plainContract) server.addService(services.linkService, linkHandlers(ctx, policy));
+  const material = tls ?? WITHOUT_TLS;
+  const switchover = new Switchover(ctx, material);
+  if (!settings.plainContract) {
+    const handlers = { ...linkHandlers(ctx, policy), ...switchoverLinkHandlers(switchover, policy) };
+    server.addService(services.linkService, handlers);
+  }
   undo.push(() => shutdown(server, GRACE_MS));
   const address = `${host}:${settings.listenPort}`;
   const grpcPort = tls
     ? await listen(server, address, rotating(tls, settings))
     : await listenPlaintext(server, address);
-  const admin = settings.haEnabled ? await openAdmin(ctx, undo) : 0;
+  const admin = settings.haEnabled
+    ? await openAdmin(ctx, switchoverHandler(ctx, switchover, material), undo)
+    : 0;
   return { grpc: grpcPort, admin, metrics };
 }
 
@@ -335,10 +344,14 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
   return credentials;
 }
 
-async function openAdmin(ctx: Context, undo: (() => Promise<void> | void)[]): Promise<number> {
+async function openAdmin(
+  ctx: Context,
+  switchover: ReturnType<typeof switchoverHandler>,
+  undo: (() => Promise<void> | void)[],
+): Promise<number> {
   const server = createServer(4 * 1024 * 1024);
   server.addService(services.adminService, adminHandlers(ctx));
-  server.addService(services.operatorService, operatorHandlers(ctx));
+  server.addService(services.operatorService, { ...operatorHandlers(ctx), Switchover: switchover });
   undo.push(() => server.forceShutdown());
   return await listenPlaintext(server, `127.0.0.1:${ctx.settings.adminPort}`);
 }

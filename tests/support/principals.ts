@@ -1,6 +1,8 @@
 /** Principals inside the test's process, on real sockets with real certificates. */
+import { Buffer } from "node:buffer";
 import { until } from "../../src/cli/processes.ts";
 import { initPki } from "../../src/cli/pki.ts";
+import type { TlsMaterial } from "../../src/tls/files.ts";
 import type { Log } from "../../src/runtime/log.ts";
 import { type Running, startPrincipal } from "../../src/runtime/serve.ts";
 import { parseSettings, type Settings } from "../../src/runtime/settings.ts";
@@ -82,6 +84,12 @@ export async function inWorkshop(run: (workshop: Workshop) => Promise<void>): Pr
   } finally {
     await workshop.close();
   }
+}
+
+/** The certificate, key and CA of a workshop by name: primary, replica, agent-1. */
+export function material({ dir }: { dir: string }, name: string): TlsMaterial {
+  const pem = (file: string) => Buffer.from(Deno.readFileSync(`${dir}/pki/${file}`));
+  return { cert: pem(`${name}.crt`), key: pem(`${name}.key`), ca: pem("ca.crt"), notAfterMs: 0 };
 }
 
 /** Waits for a state. */

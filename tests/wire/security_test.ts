@@ -8,15 +8,11 @@ import * as services from "../../src/grpc/services.ts";
 import { codeOf } from "../../src/grpc/status.ts";
 import { snapshotOf } from "../../src/replication/plain_leader.ts";
 import { agentsKey, readAgents } from "../../src/resources/agents.ts";
-import { readTls, type TlsMaterial } from "../../src/tls/files.ts";
+import type { TlsMaterial } from "../../src/tls/files.ts";
 import { Authority, type LeafOptions } from "../../src/tls/pki.ts";
-import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
+import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
 
 const text = (path: string) => Deno.readTextFileSync(path);
-const material = (workshop: Workshop, name: string): TlsMaterial => {
-  const pki = `${workshop.dir}/pki`;
-  return readTls({ cert: `${pki}/${name}.crt`, key: `${pki}/${name}.key`, ca: `${pki}/ca.crt` }, 0);
-};
 const authority = (workshop: Workshop) =>
   Authority.load({ cert: text(`${workshop.dir}/pki/ca.crt`), key: text(`${workshop.dir}/pki/ca.key`) }, 1);
 

@@ -1,0 +1,99 @@
+/** The planned move on the wire: the operator's call on either side, the replica's to its active, and the handover itself. */
+import grpc from "@grpc/grpc-js";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { type Context, Refusal } from "../runtime/context.ts";
+import { reasonOf } from "../runtime/reason.ts";
+import { DEFAULT_TIMEOUT_MS, type Switchover } from "../runtime/switchover.ts";
+import type { TlsSide } from "../tls/files.ts";
+import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
+import { dialPeer, openServerStream } from "./dial.ts";
+import { failStream, unary } from "./server.ts";
+import { linkService } from "./services.ts";
+import { explainCall, Status } from "./status.ts";
+import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "./wire.ts";
+
+type Progress = argocdagentha.v1.SwitchoverProgress;
+type Call = grpc.ServerWritableStream<argocdagentha.v1.SwitchoverRequest, Progress>;
+
+/** `Link/TakeOver` and `Link/Switchover`, for the peer. */
+export function switchoverLinkHandlers(
+  switchover: Switchover,
+  policy: ReplicationPolicy,
+): grpc.UntypedServiceImplementation {
+  return {
+    TakeOver: unary<argocdagentha.v1.TakeOverRequest, argocdagentha.v1.TakeOverResponse>(
+      async (request, call) => {
+        authorizeReplication(call, policy);
+        try {
+          const active = standingFromWire(request.standing);
+          const { digest, standing } = await switchover.takeOver(active, {
+            proveOnly: request.prove_only ?? false,
+            expected: digestFromWire(request.digest),
+          });
+          return { digest: digestToWire(digest), standing: standingToWire(standing) };
+        } catch (error) {
+          throw refusal(error);
+        }
+      },
+    ),
+    Switchover: (call: Call) => {
+      try {
+        authorizeReplication(call as unknown as Parameters<typeof authorizeReplication>[0], policy);
+        run(call, switchover);
+      } catch (error) {
+        failStream(call, error);
+      }
+    },
+  };
+}
+
+/** `Operator/Switchover`: here where this principal is ACTIVE, otherwise at the peer. */
+export function switchoverHandler(ctx: Context, switchover: Switchover, tls: TlsSide) {
+  return (call: Call) => {
+    if (ctx.activeScope()) return run(call, switchover);
+    const { peerAddress, maxMessageBytes } = ctx.settings;
+    if (peerAddress === "") {
+      return failStream(
+        call,
+        new Status(grpc.status.FAILED_PRECONDITION, "cannot switch over: no peer is configured"),
+      );
+    }
+    const client = dialPeer(peerAddress, tls.current, maxMessageBytes);
+    const stream = openServerStream(client, linkService.Switchover, call.request);
+    stream.on("data", (progress: Progress) => call.write(progress));
+    stream.on("error", (error: grpc.ServiceError) => {
+      client.close();
+      const precondition = error.code === grpc.status.FAILED_PRECONDITION;
+      const text = precondition
+        ? error.details
+        : `cannot ask the ACTIVE peer: ${explainCall(error, peerAddress)}`;
+      failStream(call, new Status(grpc.status.FAILED_PRECONDITION, text));
+    });
+    stream.on("end", () => {
+      client.close();
+      call.end();
+    });
+  };
+}
+
+/** Nobody needs to listen to the end: a switchover is not stopped by a stream that breaks. */
+function run(call: Call, switchover: Switchover): void {
+  let open = true;
+  call.on("cancelled", () => open = false);
+  const options = {
+    dryRun: call.request.dry_run ?? false,
+    timeoutMs: call.request.timeout_ms || DEFAULT_TIMEOUT_MS,
+  };
+  switchover.run(options, (progress) => open && call.write(progress)).then((receipt) => {
+    if (!open) return;
+    call.write({ phase: "done", text: "", receipt });
+    call.end();
+  }, (error) => open && failStream(call, refusal(error)));
+}
+
+function refusal(error: unknown): Status {
+  const { code, text } = error instanceof Refusal
+    ? { code: grpc.status.FAILED_PRECONDITION, text: error.message }
+    : { code: grpc.status.INTERNAL, text: reasonOf(error) };
+  return new Status(code, text);
+}

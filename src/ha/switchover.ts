@@ -1,0 +1,80 @@
+/**
+ * The planned move as one command. Two principals can only be one ACTIVE at a time if there is a moment after which the old one has
+ * given up and the new one has not begun; everything that can be proved or can fail stands before that moment, and is undone by doing
+ * nothing more. Phases, in order:
+ *
+ * - preflight: is there a replica that follows us, can write everything, and answers at the peer's address?
+ * - freeze: events of agents are no longer taken; what was taken is finished. Streams stay open, `/healthz` stays 200.
+ * - cut: the revision at which everything was frozen; the replica has applied up to it.
+ * - proof: both digests at the cut are equal.
+ * - step: the active records that it is none, ends its streams, and the replica records the next epoch and is ACTIVE.
+ * - follow: the old active follows. - agents: they are back.
+ */
+import type { Standing } from "./state.ts";
+
+/** The phases by name, in order. */
+export const PHASES = ["preflight", "freeze", "cut", "proof", "step", "follow", "agents"] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** A replica that follows, as its active sees it. */
+export interface Candidate {
+  identity: string;
+  contract: "link" | "plain";
+  standing: Standing | undefined;
+  heldTotal: number;
+}
+
+/** What the preflight decides on. */
+export interface Facts {
+  own: Standing;
+  busy: boolean;
+  peerAddress: string;
+  replicas: readonly Candidate[];
+  /** What the peer at `peerAddress` says of itself, or why it says nothing. */
+  peer: Standing | undefined;
+  peerError: string;
+  storeProblem: string;
+}
+
+/** Why a switchover cannot begin, and what to do; undefined: it can. */
+export function switchoverProblem(facts: Facts): string | undefined {
+  const { own, busy, peerAddress, replicas, peer, peerError, storeProblem } = facts;
+  const cannot = (why: string) => `cannot switch over: ${why}`;
+  if (own.state !== "active") {
+    return cannot(`this principal is not ACTIVE (state ${own.state}); ask the ACTIVE one`);
+  }
+  if (busy) return cannot("another command is under way; wait for it, see: ha watch");
+  if (storeProblem !== "") return cannot(`this side's store is not current: ${storeProblem}`);
+  if (peerAddress === "") return cannot("no peer is configured; set --ha-peer-address");
+  if (peerError !== "") {
+    return cannot(`peer "${peerAddress}" does not answer us: ${peerError}; it must, to take over`);
+  }
+  if (!peer) {
+    return cannot(
+      `peer "${peerAddress}" speaks the Go principal's contract only and cannot prove what it has; use: ha demote here, then ` +
+        "ha promote --force there",
+    );
+  }
+  if (peer.epoch > own.epoch) {
+    return cannot(`peer "${peerAddress}" knows epoch ${peer.epoch}, we serve ${own.epoch}`);
+  }
+  const replica = replicas.find(({ standing }) => standing?.uid === peer.uid);
+  if (!replica) {
+    return cannot(
+      `the peer is ${
+        peer.state || "of an unknown state"
+      } and does not follow us; look at its ha status, and wait until it is REPLICATING`,
+    );
+  }
+  if (replica.standing?.state !== "replicating") {
+    return cannot(
+      `replica "${replica.identity}" is ${replica.standing?.state}, not REPLICATING yet; wait, see: ha watch`,
+    );
+  }
+  if (replica.heldTotal > 0) {
+    return cannot(
+      `replica "${replica.identity}" holds ${replica.heldTotal} changes that it cannot write; its ha status says why`,
+    );
+  }
+  return undefined;
+}

@@ -1,0 +1,307 @@
+/** The planned move, performed by the ACTIVE side. What it does and when it can be undone: src/ha/switchover.ts. */
+import { delay } from "@std/async/delay";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { call, dialPeer } from "../grpc/dial.ts";
+import { linkService } from "../grpc/services.ts";
+import { Code, codeOf, explainCall } from "../grpc/status.ts";
+import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "../grpc/wire.ts";
+import type { Standing } from "../ha/state.ts";
+import { type Phase, PHASES, switchoverProblem } from "../ha/switchover.ts";
+import type { TlsSide } from "../tls/files.ts";
+import { monotonicMs } from "./clock.ts";
+import { type Context, Refusal } from "./context.ts";
+import { askPeer, type PeerAnswer } from "./peer.ts";
+import { reasonOf } from "./reason.ts";
+
+export type Receipt = argocdagentha.v1.Receipt;
+export type Progress = argocdagentha.v1.SwitchoverProgress;
+
+export const DEFAULT_TIMEOUT_MS = 30_000;
+const LOOK_MS = 2;
+/** The step itself: two durable records and a few round trips. */
+const STEP_MS = 20_000;
+/** Afterwards, with nothing left to undo: how long the old active may take to follow, and agents to come back. */
+const FOLLOW_MS = 20_000;
+const AGENTS_MS = 15_000;
+const ASK_EVERY_MS = 50;
+/** What a replica has written is in its own index after this time at the latest. */
+const SEEN_MS = 2_000;
+/** The stream of an active that has given up is gone after this time at the latest. */
+const GONE_MS = 5_000;
+
+export interface SwitchoverOptions {
+  dryRun: boolean;
+  timeoutMs: number;
+}
+
+/** One switchover at a time. */
+export class Switchover {
+  #running = false;
+
+  constructor(private readonly ctx: Context, private readonly tls: TlsSide) {}
+
+  /** Plays all phases. @throws Refusal: nothing is changed, or what was is undone, as the message says */
+  async run(options: SwitchoverOptions, tell: (progress: Progress) => void): Promise<Receipt> {
+    if (this.#running) {
+      throw new Refusal("cannot switch over: a switchover is under way already; see: ha watch");
+    }
+    this.#running = true;
+    try {
+      return await new Move(this.ctx, this.tls, options, tell).play();
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** The replica's part: says what it has and, unless that was all, becomes ACTIVE. @throws Refusal */
+  async takeOver(
+    active: Standing | undefined,
+    { proveOnly, expected }: { proveOnly: boolean; expected: string },
+  ): Promise<{ digest: string; standing: Standing }> {
+    const { ctx } = this;
+    const { memory } = ctx.model();
+    if (!active || active.uid === "" || active.uid !== memory.leader || active.epoch !== memory.epoch) {
+      throw new Refusal("not taking over: the principal that asks is not the one that is followed here");
+    }
+    if (!proveOnly && active.state === "active") {
+      throw new Refusal("not taking over: the principal that asks is still ACTIVE");
+    }
+    const digest = () => ctx.index.digests.root();
+    if (proveOnly) {
+      await within(SEEN_MS, () => digest() === expected);
+      return { digest: digest(), standing: ctx.standing() };
+    }
+    await within(GONE_MS, () => ctx.model().state !== "replicating");
+    const proved = digest();
+    await ctx.command("promote", false);
+    return { digest: proved, standing: ctx.standing() };
+  }
+}
+
+/** Waits for a condition for a time, and says whether it came true. */
+async function within(ms: number, holds: () => boolean): Promise<boolean> {
+  const until = monotonicMs() + ms;
+  while (!holds()) {
+    if (monotonicMs() > until) return false;
+    await delay(LOOK_MS);
+  }
+  return true;
+}
+
+/** One switchover under way. */
+class Move {
+  readonly #startedAt = monotonicMs();
+  readonly #phases: { phase: string; ms: number }[] = [];
+  #phaseAt = monotonicMs();
+  readonly #deadline: number;
+
+  constructor(
+    private readonly ctx: Context,
+    private readonly tls: TlsSide,
+    private readonly options: SwitchoverOptions,
+    private readonly tell: (progress: Progress) => void,
+  ) {
+    this.#deadline = this.#startedAt + options.timeoutMs;
+  }
+
+  async play(): Promise<Receipt> {
+    const { ctx } = this;
+    const before = ctx.standing();
+    await this.#preflight();
+    const receipt: Receipt = {
+      before: standingToWire(before),
+      epoch_before: before.epoch,
+      agents_before: before.connectedAgents,
+      resources: ctx.index.size,
+      dry_run: this.options.dryRun,
+    };
+    if (this.options.dryRun) return this.#finished(receipt);
+    const cut = await this.#untilCut().catch((error) => {
+      ctx.fleet().thaw();
+      throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
+    });
+    Object.assign(receipt, cut);
+    const after = await this.#step();
+    Object.assign(receipt, { after: standingToWire(after), epoch_after: after.epoch, lost_acknowledged: 0 });
+    await this.#follow();
+    receipt.agents_back = await this.#agents(before.connectedAgents);
+    return this.#finished(receipt);
+  }
+
+  async #preflight(): Promise<void> {
+    const { ctx } = this;
+    this.#say("preflight", "asking the peer, looking at what follows");
+    const { peer, error } = await this.#ask();
+    const problem = switchoverProblem({
+      own: ctx.standing(),
+      busy: ctx.model().operation !== undefined,
+      peerAddress: ctx.settings.peerAddress,
+      replicas: [...ctx.replicas],
+      peer,
+      peerError: error,
+      storeProblem: ctx.storeProblem(),
+    });
+    if (problem) throw new Refusal(problem);
+    this.#done("preflight");
+  }
+
+  /** Freezes, waits until the replica has everything, and compares digests. @throws Error when that is not in time */
+  async #untilCut(): Promise<Pick<Receipt, "cut_revision" | "digest_active" | "digest_replica">> {
+    const { ctx } = this;
+    this.#say("freeze", "no more events of agents are taken; finishing what was");
+    await this.#inTime(ctx.fleet().freeze(), "the events in hand are not written in time");
+    this.#done("freeze");
+    for (;;) {
+      const revision = ctx.index.head;
+      const digest = ctx.index.digests.root();
+      this.#say("cut", `at revision ${revision}; waiting until the replica has applied it`);
+      while (![...ctx.replicas].some((replica) => replica.appliedRevision >= revision)) {
+        if (ctx.replicas.size === 0) throw new Error("switchover undone: the replica's stream is gone");
+        this.#mustBeInTime("the replica has not applied everything in time");
+        await delay(LOOK_MS);
+      }
+      const theirs = await this.#proof(digest);
+      if (ctx.index.head !== revision) {
+        this.#mustBeInTime("this side's resources change all the time");
+        continue;
+      }
+      this.#done("cut");
+      if (theirs !== digest) {
+        throw new Error(
+          `switchover undone: the digests differ at the cut (ours ${digest}, the replica's ${theirs})`,
+        );
+      }
+      this.#say("proof", `both digests are ${digest}`);
+      this.#done("proof");
+      return {
+        cut_revision: revision,
+        digest_active: digestToWire(digest),
+        digest_replica: digestToWire(theirs),
+      };
+    }
+  }
+
+  async #proof(expected: string): Promise<string> {
+    const timeoutMs = SEEN_MS + Math.max(500, this.#deadline - monotonicMs());
+    const { digest } = await this.#callPeer({ prove_only: true, digest: digestToWire(expected) }, timeoutMs);
+    return digestFromWire(digest);
+  }
+
+  /** From here on there is exactly one way back, and it is only taken when the replica has said that it did not begin. */
+  async #step(): Promise<Standing> {
+    const { ctx } = this;
+    this.#say("step", "handing over");
+    try {
+      await ctx.command("demote", false);
+    } catch (error) {
+      ctx.fleet().thaw();
+      throw new Refusal(
+        `switchover undone before anything was handed over: ${reasonOf(error)}; this principal serves on`,
+      );
+    }
+    try {
+      const digest = digestToWire(this.ctx.index.digests.root());
+      const { standing } = await this.#callPeer({ digest }, STEP_MS);
+      const after = standingFromWire(standing);
+      if (after?.state !== "active") throw new Error(`the peer is ${after?.state}`);
+      this.#done("step");
+      return after;
+    } catch (error) {
+      return await this.#settle(error);
+    }
+  }
+
+  /** The handover did not come back as a success: what the peer says of itself decides. */
+  async #settle(error: unknown): Promise<Standing> {
+    const { ctx } = this;
+    const refused = codeOf(error) === Code.FAILED_PRECONDITION;
+    const reason = explainCall(error, ctx.settings.peerAddress);
+    const until = monotonicMs() + STEP_MS;
+    do {
+      const { peer } = await this.#ask();
+      if (peer?.state === "active") {
+        this.#done("step");
+        return peer;
+      }
+      if (peer && refused) {
+        await ctx.command("promote", false);
+        throw new Refusal(
+          `switchover undone: the replica did not take over: ${reason}; this principal is ACTIVE again`,
+        );
+      }
+      await delay(ASK_EVERY_MS);
+    } while (monotonicMs() < until);
+    throw new Refusal(
+      `switchover not finished: this principal has given up and the peer does not say that it is ACTIVE (${reason}). Look at its ` +
+        "ha status; if it is not ACTIVE: ha promote there, or here if it is dead",
+    );
+  }
+
+  async #follow(): Promise<void> {
+    this.#say("follow", "the peer is ACTIVE; following it");
+    await within(FOLLOW_MS, () => this.ctx.model().state === "replicating");
+    this.#done("follow");
+  }
+
+  /** How many agents are back, waiting for as many as there were. */
+  async #agents(before: number): Promise<number> {
+    if (before > 0) this.#say("agents", `waiting for ${before} agents to come back`);
+    const until = monotonicMs() + AGENTS_MS;
+    for (;;) {
+      const back = (await this.#ask()).peer?.connectedAgents ?? 0;
+      if (back >= before || monotonicMs() > until) {
+        this.#done("agents");
+        return back;
+      }
+      await delay(ASK_EVERY_MS);
+    }
+  }
+
+  #ask(): Promise<PeerAnswer> {
+    return askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+  }
+
+  async #callPeer(
+    what: Pick<argocdagentha.v1.TakeOverRequest, "prove_only" | "digest">,
+    timeoutMs: number,
+  ): Promise<argocdagentha.v1.TakeOverResponse> {
+    const { settings } = this.ctx;
+    const client = dialPeer(settings.peerAddress, this.tls.current, settings.maxMessageBytes);
+    try {
+      const request = { standing: standingToWire(this.ctx.standing()), ...what };
+      return await call(client, linkService.TakeOver, request, timeoutMs);
+    } finally {
+      client.close();
+    }
+  }
+
+  #finished(receipt: Receipt): Receipt {
+    return { ...receipt, phases: this.#phases };
+  }
+
+  #say(phase: Phase, text: string): void {
+    this.ctx.log.info(`switchover: ${phase}: ${text}`);
+    this.tell({ phase, text, at_ms: Math.round(monotonicMs() - this.#startedAt) });
+  }
+
+  #done(phase: (typeof PHASES)[number]): void {
+    const now = monotonicMs();
+    this.#phases.push({ phase, ms: Math.round(now - this.#phaseAt) });
+    this.#phaseAt = now;
+  }
+
+  #mustBeInTime(what: string): void {
+    if (monotonicMs() > this.#deadline) {
+      throw new Error(`switchover undone: ${what} (${this.options.timeoutMs} ms)`);
+    }
+  }
+
+  async #inTime(work: Promise<void>, what: string): Promise<void> {
+    let over = false;
+    const finished = work.then(() => over = true);
+    while (!over) {
+      this.#mustBeInTime(what);
+      await Promise.race([finished, delay(LOOK_MS * 5)]);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+/** The planned move: from either side, with agents and writes going on, and everything that can go wrong before the step. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { call, dialPeer } from "../../src/grpc/dial.ts";
+import { linkService } from "../../src/grpc/services.ts";
+import { digestFromWire, standingToWire } from "../../src/grpc/wire.ts";
+import { Switchover } from "../../src/runtime/switchover.ts";
+import type { Running } from "../../src/runtime/serve.ts";
+import { application, startAgent } from "../support/agents.ts";
+import {
+  inWorkshop,
+  LOOSE,
+  material,
+  Proxy,
+  until,
+  untilState,
+  type Workshop,
+} from "../support/principals.ts";
+
+const KEYS = ["--insecure-jwt-generate"];
+
+/** A pair whose two directions go through proxies. */
+async function pair(workshop: Workshop) {
+  const toPrimary = new Proxy(0);
+  const toReplica = new Proxy(0);
+  workshop.onClose(() => {
+    toPrimary.close();
+    toReplica.close();
+  });
+  const primary = await workshop.start(workshop.settings("primary", toReplica.port, KEYS));
+  toPrimary.targetPort = primary.ports.grpc;
+  await untilState(primary, "active");
+  const replica = await workshop.start(workshop.settings("replica", toPrimary.port, KEYS));
+  toReplica.targetPort = replica.ports.grpc;
+  await untilState(replica, "replicating");
+  return { primary, replica, toPrimary, toReplica };
+}
+
+function mover(workshop: Workshop, running: Running, name: "primary" | "replica"): Switchover {
+  return new Switchover(running.ctx, { current: material(workshop, name) });
+}
+
+const OPTIONS = { dryRun: false, timeoutMs: 10_000 };
+const quiet = () => {};
+
+Deno.test(
+  "a switchover under load loses nothing, raises the epoch by one, and its receipt says so",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica } = await pair(workshop);
+      const where = () => primary.ctx.activeScope() ? primary : replica;
+      const agent = await startAgent(workshop, () => `127.0.0.1:${where().ports.grpc}`, {
+        name: "auto-1",
+        mode: "autonomous",
+      });
+      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      let n = 0;
+      const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 5);
+      await until(() => primary.ctx.index.size > 20, 5_000, () => "nothing is adopted", 5);
+      const phases: string[] = [];
+      const receipt = await mover(workshop, primary, "primary").run(
+        OPTIONS,
+        ({ phase = "" }) => phases.push(phase),
+      );
+      clearInterval(writing);
+      assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["replicating", "active"]);
+      assertEquals([receipt.epoch_before, receipt.epoch_after, receipt.lost_acknowledged], [1, 2, 0]);
+      assertEquals(digestFromWire(receipt.digest_active), digestFromWire(receipt.digest_replica));
+      assertEquals([receipt.agents_before, receipt.agents_back], [1, 1]);
+      assertEquals(phases, ["preflight", "freeze", "cut", "proof", "step", "follow", "agents"]);
+      await until(
+        async () => (await replica.ctx.store.list("Application")).length === n && agent.outbox.pending === 0,
+        10_000,
+        () => "not everything arrives at the new active",
+        20,
+      );
+      assertEquals(agent.cluster.deleted, 0);
+
+      const back = await mover(workshop, replica, "replica").run(OPTIONS, quiet);
+      assertEquals([back.epoch_before, back.epoch_after], [2, 3]);
+      assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["active", "replicating"]);
+    }),
+);
+
+Deno.test(
+  "a switchover that cannot begin says why and what to do, and changes nothing",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica, toReplica } = await pair(workshop);
+      const refusal = (running: Running, name: "primary" | "replica") =>
+        mover(workshop, running, name).run(OPTIONS, quiet).then(() => "", (error) => error.message);
+      assertStringIncludes(await refusal(replica, "replica"), "not ACTIVE (state replicating)");
+      toReplica.mode = "refuse";
+      toReplica.cut();
+      assertStringIncludes(await refusal(primary, "primary"), "does not answer us");
+      toReplica.mode = "pass";
+      await replica.stop();
+      assertStringIncludes(await refusal(primary, "primary"), "does not answer us");
+      const dry = await mover(workshop, primary, "primary").run({ ...OPTIONS, dryRun: true }, quiet)
+        .then(() => "", (error) => error.message);
+      assertStringIncludes(dry, "cannot switch over");
+      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
+    }),
+);
+
+Deno.test(
+  "a replica that misses the cut, or dies before the step: all is undone and agents are served on",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, toPrimary } = await pair(workshop);
+      const agent = await startAgent(workshop, primary, { name: "auto-1", mode: "autonomous" });
+      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      toPrimary.freeze();
+      await primary.ctx.store.write({ op: "put", object: application("edge-1", "unseen") });
+      await until(() => primary.ctx.index.get("Application/edge-1/unseen") !== undefined, 5_000, () => "", 5);
+      const message = await mover(workshop, primary, "primary").run({ dryRun: false, timeoutMs: 700 }, quiet)
+        .then(() => "", (error) => error.message);
+      assertStringIncludes(message, "nothing was changed, this principal serves on");
+      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
+      agent.apply("Application", application("x", "after"));
+      await until(() => agent.outbox.pending === 0, 10_000, () => "events of agents stay frozen", 5);
+      assert(await primary.ctx.store.get("Application/auto-1/after"));
+    }),
+);
+
+Deno.test(
+  "a handover whose answer is lost is finished by what the peer says; one that was refused is undone",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica } = await pair(workshop);
+      const takeOver = replica.ctx.command;
+      const refusing = replica.ctx as { command: typeof takeOver };
+      const { Refusal } = await import("../../src/runtime/context.ts");
+      refusing.command = () => Promise.reject(new Refusal("the disk is full"));
+      const message = await mover(workshop, primary, "primary").run(OPTIONS, quiet)
+        .then(() => "", (error) => error.message);
+      assertStringIncludes(message, "the disk is full; this principal is ACTIVE again");
+      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 2]);
+      await untilState(replica, "replicating");
+
+      refusing.command = async (...args) => {
+        await takeOver(...args);
+        throw new Error("the answer is lost");
+      };
+      const receipt = await mover(workshop, primary, "primary").run(OPTIONS, quiet);
+      assertEquals([receipt.epoch_after, replica.ctx.model().state], [3, "active"]);
+      await untilState(primary, "replicating");
+    }),
+);
+
+Deno.test(
+  "TakeOver is refused to whoever is not followed, and to an active that has not given up",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica } = await pair(workshop);
+      const client = dialPeer(`127.0.0.1:${replica.ports.grpc}`, material(workshop, "primary"), 1 << 20);
+      workshop.onClose(() => client.close());
+      const ask = (standing: object) =>
+        call(client, linkService.TakeOver, { standing }, 5_000).then(() => "", (error) => error.details);
+      const own = standingToWire(primary.ctx.standing());
+      assertStringIncludes(await ask({ ...own, uid: "somebody" }), "not the one that is followed here");
+      assertStringIncludes(await ask({ ...own, epoch: 7 }), "not the one that is followed here");
+      assertStringIncludes(await ask(own), "still ACTIVE");
+      assertEquals(replica.ctx.model().state, "replicating");
+    }),
+);
