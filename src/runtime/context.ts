@@ -103,6 +103,8 @@ export interface Context {
   readonly clusters: Clusters;
   readonly clusterInfo: ClusterInfo;
   fleet(): Fleet;
+  /** The peer holds everything up to this revision of the index; 0: that is not known. */
+  proved(revision: number): void;
   readonly processing: Processing;
   /** What keeps the store from being current, in words; empty: nothing. */
   storeProblem(): string;

@@ -50,6 +50,7 @@ export class Effects {
         return;
       case "serve":
         this.#scope = new AbortController();
+        this.ctx.proved(0);
         this.fleet.open();
         this.#watchPeer(this.#scope.signal);
         return;

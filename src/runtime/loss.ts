@@ -12,13 +12,25 @@ import type { Context } from "./context.ts";
 
 export class LossManifest {
   #path = "";
+  /** What replication has written over already is the new active's, and is not saved when it is written over again. */
+  readonly #handled = new Set<Key>();
+  #proved = 0;
 
-  constructor(private readonly ctx: Pick<Context, "model" | "store" | "settings" | "log">) {}
+  constructor(private readonly ctx: Pick<Context, "model" | "store" | "settings" | "log" | "index">) {}
+
+  /** The peer has proved that it holds everything up to this revision of the index; 0: nothing is proved any more. */
+  proved(revision: number): void {
+    this.#proved = revision;
+    this.#handled.clear();
+  }
 
   /** Call before `key` is overwritten with `next` (undefined: deleted). */
   async beforeWrite(key: Key, next: ApiObject | undefined): Promise<void> {
     const { memory } = this.ctx.model();
-    if (!memory.formerActive) return;
+    if (!memory.formerActive || this.#handled.has(key)) return;
+    this.#handled.add(key);
+    const entry = this.ctx.index.get(key);
+    if (entry && entry.revision <= this.#proved) return;
     const object = await this.ctx.store.get(key);
     const kind = object && kindOf(object, this.ctx.settings.scope);
     if (!object || !kind) return;

@@ -204,6 +204,7 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
     clusters,
     clusterInfo,
     fleet: () => fleet,
+    proved: (revision) => manifest.proved(revision),
     processing,
   };
   const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));

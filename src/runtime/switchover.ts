@@ -121,6 +121,7 @@ class Move {
       throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
     });
     Object.assign(receipt, cut);
+    ctx.proved(cut.cut_revision ?? 0);
     const after = await this.#step();
     Object.assign(receipt, { after: standingToWire(after), epoch_after: after.epoch, lost_acknowledged: 0 });
     await this.#follow();

@@ -66,7 +66,15 @@ export class SimAgent {
   readonly outbox = new Outbox();
   readonly misbehaviour: Misbehaviour;
   /** What happened, for tests. */
-  readonly seen = { events: 0, connects: 0, operations: 0, errors: [] as string[], ends: [] as string[] };
+  readonly seen = {
+    events: 0,
+    connects: 0,
+    operations: 0,
+    errors: [] as string[],
+    ends: [] as string[],
+    /** How long it was without a stream, each time, in ms. */
+    gapsMs: [] as number[],
+  };
   /** Called with every event that is not an acknowledgement, before it is handled. */
   onEvent: ((event: AgentEvent) => void) | undefined;
   /** Called with every event that passes, whichever way. */
@@ -75,6 +83,7 @@ export class SimAgent {
   sent = 0;
   #connection: AgentConnection | undefined;
   #resynced = false;
+  #lostAt = 0;
   #running = false;
   #loop: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -175,6 +184,7 @@ export class SimAgent {
         this.seen.ends.push(`${codeOf(error) ?? "?"} ${(error as { details?: string }).details ?? error}`);
         failures++;
       }
+      if (this.#connection) this.#lostAt = performance.now();
       this.#connection = undefined;
       if (!this.#running) return;
       const wait = failures === 0 ? RECONNECT_MS : RETRY.firstMs * RETRY.factor ** Math.min(failures, 30);
@@ -184,6 +194,7 @@ export class SimAgent {
 
   #opened(): void {
     this.seen.connects++;
+    if (this.#lostAt > 0) this.seen.gapsMs.push(performance.now() - this.#lostAt);
     if (!this.#running) return this.#connection?.close();
     if (this.misbehaviour.deaf) this.#connection?.pause();
     if (this.misbehaviour.restless) setTimeout(() => this.#connection?.close(), 20);

@@ -1,0 +1,198 @@
+/** The planned move between real processes, again and again under load, with agents behind one address. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { until } from "../../src/cli/processes.ts";
+import { openSqlite } from "../../src/store/sqlite.ts";
+import type { Store } from "../../src/store/port.ts";
+import { Crowd } from "../../src/sim/crowd.ts";
+import { Front } from "../../src/sim/front.ts";
+import { ON_CLUSTER } from "../kube/cluster.ts";
+import { definitionSets } from "../kube/crds.ts";
+import { application } from "../support/agents.ts";
+import { KubePair, type SideName } from "../support/kube_pair.ts";
+import { Pair, runCli, type Sides } from "../support/processes.ts";
+
+const SAMPLE_MS = 5;
+
+/** What both `/healthz` said, sampled all the time. */
+class Sampler {
+  samples = 0;
+  two = 0;
+  none = 0;
+  #stopped = false;
+  readonly #running: Promise<void>;
+
+  constructor(private readonly sides: Sides) {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const answers = await Promise.all([this.sides.primary.healthz(), this.sides.replica.healthz()]);
+      const active = answers.filter(({ code }) => code === 200).length;
+      this.samples++;
+      if (active === 2) this.two++;
+      if (active === 0) this.none++;
+      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+    }
+  }
+}
+
+interface Receipt {
+  lostAcknowledged: number;
+  digestActive: string;
+  digestReplica: string;
+  epochBefore: number;
+  epochAfter: number;
+  agentsBefore: number;
+  agentsBack: number;
+  phasesMs: Record<string, number>;
+}
+
+interface Course {
+  sides: Sides;
+  open(side: SideName): Promise<Store> | Store;
+  moves: number;
+  agents: number;
+  autonomous: number;
+}
+
+/** Plays the moves, each asked for at the other side's admin port, and checks every receipt and the end. */
+async function play({ sides, open, moves, agents, autonomous }: Course): Promise<void> {
+  const backends = [sides.primary.side.ports, sides.replica.side.ports];
+  const front = new Front(() => backends);
+  const names = (prefix: string, count: number) =>
+    Array.from({ length: count }, (_, n) => `${prefix}-${n + 1}`);
+  const stores = { primary: await open("primary"), replica: await open("replica") };
+  const crowd = await Crowd.make({
+    pki: `${sides.dir}/pki`,
+    address: () => front.address,
+    managed: names("edge", agents - autonomous),
+    autonomous: names("auto", autonomous),
+  });
+  let writing: ReturnType<typeof setInterval> | undefined;
+  let sampler: Sampler | undefined;
+  try {
+    for (const agent of crowd.managed) {
+      await stores.primary.write({ op: "put", object: application(agent.name, "app") });
+    }
+    crowd.start();
+    await until(() => crowd.connected === agents, 30_000, () => `${crowd.connected} agents are connected`);
+    let round = 0;
+    writing = setInterval(() => {
+      round++;
+      for (const agent of crowd.autonomous) {
+        agent.apply("Application", application("x", `app-${round % 20}`, { spec: { project: "p", round } }));
+      }
+      const reporting = crowd.managed[round % crowd.managed.length];
+      reporting?.report(
+        "app",
+        (one) => ({ ...one, status: { health: { status: "Healthy", message: `${round}` } } }),
+      );
+    }, 50);
+    sampler = new Sampler(sides);
+    let before = 1;
+    for (let move = 0; move < moves; move++) {
+      const asked = move % 2 === 0 ? sides.replica : sides.primary;
+      const { code, stdout, stderr } = await runCli([
+        "ha",
+        "switchover",
+        "--yes",
+        "-o",
+        "json",
+        "-a",
+        asked.admin,
+      ]);
+      assertEquals(code, 0, `move ${move}: ${stderr}\n${sides.primary.logEnd()}\n${sides.replica.logEnd()}`);
+      const receipt: Receipt = JSON.parse(stdout);
+      assertEquals([receipt.lostAcknowledged, receipt.epochBefore, receipt.epochAfter], [
+        0,
+        before,
+        before + 1,
+      ]);
+      assertEquals(receipt.digestActive, receipt.digestReplica);
+      assertMatch(receipt.digestActive, /^[0-9a-f]{32}$/);
+      assertEquals([receipt.agentsBefore, receipt.agentsBack], [agents, agents], JSON.stringify(receipt));
+      before = receipt.epochAfter;
+    }
+    await sampler.stop();
+    clearInterval(writing);
+    const active = moves % 2 === 0 ? "primary" : "replica";
+    let differing: string[] = [];
+    await until(
+      async () => {
+        if (crowd.all.some((agent) => agent.outbox.pending > 0)) return false;
+        differing = crowd.differing(await stores[active].list("Application"));
+        return differing.length === 0;
+      },
+      30_000,
+      () => `agents that differ in the end: ${differing}; ${crowd.all.map(({ outbox }) => outbox.pending)}`,
+      100,
+    );
+    assertEquals(sampler.two, 0, `two ACTIVE in ${sampler.two} of ${sampler.samples} samples`);
+    assertEquals([crowd.recreated, crowd.all.reduce((sum, { cluster }) => sum + cluster.deleted, 0)], [0, 0]);
+    const gaps = crowd.all.flatMap(({ seen }) => seen.gapsMs).sort((a, b) => a - b);
+    const p99 = Math.round(gaps[Math.floor(gaps.length * 0.99)] ?? NaN);
+    console.log(
+      `${moves} switchovers, ${agents} agents: agents' gap p50 ${
+        Math.round(gaps[gaps.length >> 1] ?? NaN)
+      } ms, p99 ${p99} ms; ` +
+        `${sampler.samples} samples, none ACTIVE in ${sampler.none}`,
+    );
+    assert(gaps.length >= moves * agents, `${gaps.length} gaps`);
+  } finally {
+    clearInterval(writing);
+    await sampler?.stop();
+    await crowd.stop();
+    await front.close();
+    await Promise.all([stores.primary.close(), stores.replica.close()]);
+  }
+}
+
+Deno.test({
+  name: "switchover: 20 in a row between processes on the embedded store, under load",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    const pair = await Pair.open();
+    try {
+      await pair.start();
+      const open = (side: SideName) => openSqlite(pair[side].store, { verify: false });
+      await play({ sides: pair, open, moves: 20, agents: 20, autonomous: 4 });
+      const manifests = [...Deno.readDirSync(pair.dir)].filter(({ name }) =>
+        name.startsWith("loss-manifest")
+      );
+      assertEquals(manifests.map(({ name }) => Deno.readTextFileSync(`${pair.dir}/${name}`)), []);
+    } finally {
+      await pair.close();
+    }
+  },
+});
+
+Deno.test({
+  name: "switchover: 50 in a row between processes on real API servers, with 50 agents, under load",
+  ...ON_CLUSTER,
+  fn: async () => {
+    const namespaces = [
+      ...Array.from({ length: 45 }, (_, n) => `edge-${n + 1}`),
+      ...Array.from({ length: 5 }, (_, n) => `auto-${n + 1}`),
+    ];
+    const pair = await KubePair.open(definitionSets()[0]![1], { namespaces });
+    try {
+      await pair.start();
+      await play({
+        sides: pair,
+        open: (side) => pair.clusters[side].whole(),
+        moves: 50,
+        agents: 50,
+        autonomous: 5,
+      });
+    } finally {
+      await pair.close();
+    }
+  },
+});
