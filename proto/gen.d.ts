@@ -135,10 +135,51 @@ export interface AskResponse {
   standing?: argocdagentha.v1.Standing;
 }
 export const AskResponse: Codec<AskResponse>;
+export interface ExplainRequest {
+}
+export const ExplainRequest: Codec<ExplainRequest>;
+export interface Explanation {
+  standing?: argocdagentha.v1.Standing;
+  healthz_code?: number;
+  healthz?: string;
+  because?: string;
+  promote?: argocdagentha.v1.Verdict;
+  force?: argocdagentha.v1.Verdict;
+  loss?: string;
+  next?: string[];
+  peer_address?: string;
+  peer?: argocdagentha.v1.Standing;
+  peer_error?: string;
+}
+export const Explanation: Codec<Explanation>;
+export interface Verdict {
+  allowed?: boolean;
+  text?: string;
+}
+export const Verdict: Codec<Verdict>;
+export interface HistoryRequest {
+}
+export const HistoryRequest: Codec<HistoryRequest>;
+export interface HistoryResponse {
+  links?: argocdagentha.v1.HistoryLink[];
+}
+export const HistoryResponse: Codec<HistoryResponse>;
+export interface HistoryLink {
+  at_unix_ms?: number;
+  epoch?: number;
+  state?: string;
+  what?: string;
+  who?: string;
+  text?: string;
+  previous?: string;
+  hash?: string;
+}
+export const HistoryLink: Codec<HistoryLink>;
 export interface TakeOverRequest {
   standing?: argocdagentha.v1.Standing;
   prove_only?: boolean;
   digest?: Uint8Array;
+  who?: string;
 }
 export const TakeOverRequest: Codec<TakeOverRequest>;
 export interface TakeOverResponse {
@@ -149,6 +190,7 @@ export const TakeOverResponse: Codec<TakeOverResponse>;
 export interface SwitchoverRequest {
   dry_run?: boolean;
   timeout_ms?: number;
+  who?: string;
 }
 export const SwitchoverRequest: Codec<SwitchoverRequest>;
 export interface SwitchoverProgress {

@@ -1,5 +1,5 @@
 /** Calls to a principal's admin listener, with errors that say what to check. */
-import { call, type Client, dialAdmin, type Method } from "../grpc/dial.ts";
+import { call, type Client, dialAdmin, type Method, operatorMetadata } from "../grpc/dial.ts";
 import { Code, codeOf } from "../grpc/status.ts";
 import { CommandError } from "./output.ts";
 
@@ -24,10 +24,16 @@ export async function adminCall<Q, S>(
   options: { address: string; timeoutMs: number; action: string },
 ): Promise<S> {
   try {
-    return await call(client, method, request, options.timeoutMs);
+    return await call(client, method, request, options.timeoutMs, operatorMetadata(operatorName()));
   } catch (error) {
     throw adminError(error, options);
   }
+}
+
+/** Who types this, as the system says. */
+export function operatorName(): string {
+  const user = Deno.env.get("SUDO_USER") ?? Deno.env.get("USER") ?? Deno.env.get("LOGNAME") ?? "";
+  return `${user || "somebody"}@${Deno.hostname()}`;
 }
 
 /** The error of a call in the CLI's words. */

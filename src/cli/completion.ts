@@ -13,6 +13,8 @@ const WORDS: Record<string, readonly string[]> = {
     "promote",
     "demote",
     "switchover",
+    "explain",
+    "history",
     "watch",
     "--address",
     "--timeout",

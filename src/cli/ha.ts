@@ -1,4 +1,4 @@
-/** `ha status|promote|demote|switchover|watch`: the peer's commands and output, and a live screen. */
+/** `ha status|promote|demote|switchover|explain|history|watch`: the peer's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
 import { adminService, operatorService } from "../grpc/services.ts";
@@ -9,9 +9,11 @@ import { CommandError, EXIT, json, print, yaml } from "./output.ts";
 import { TARGET_OPTIONS, TARGET_USAGE, withTarget } from "./target.ts";
 
 const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINCIPAL]
-       argocd-agent-ha ha promote [--force] [-t TIMEOUT] [PRINCIPAL]
-       argocd-agent-ha ha demote [--force] [-t TIMEOUT] [PRINCIPAL]
+       argocd-agent-ha ha promote [--dry-run] [--yes] [--force] [-t TIMEOUT] [PRINCIPAL]
+       argocd-agent-ha ha demote [--yes] [--force] [-t TIMEOUT] [PRINCIPAL]
        argocd-agent-ha ha switchover [--dry-run] [--yes] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha explain [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha history [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
 PRINCIPAL: ${TARGET_USAGE}
        default: the principal's pod in the current context; without a kubeconfig ${DEFAULT_ADDRESS}`;
@@ -26,6 +28,10 @@ export async function ha(args: string[]): Promise<number> {
       return await change(name, rest);
     case "switchover":
       return await (await import("./switchover.ts")).switchover(rest, USAGE, () => confirmed(name));
+    case "explain":
+      return await (await import("./knowing.ts")).explainCommand(rest, USAGE);
+    case "history":
+      return await (await import("./knowing.ts")).historyCommand(rest, USAGE);
     case "watch":
       return await (await import("./watch.ts")).watch(rest, USAGE);
     case "--help":
@@ -74,14 +80,15 @@ function titled(label: string): string {
 async function change(kind: "promote" | "demote", args: string[]): Promise<number> {
   const options = parse(args, {
     strings: { ...TARGET_OPTIONS, timeout: "30s" },
-    booleans: ["force"],
-    alias: { address: "a", timeout: "t", force: "f" },
+    booleans: ["force", "yes", ...(kind === "promote" ? ["dry-run"] : [])],
+    alias: { address: "a", timeout: "t", force: "f", yes: "y" },
     positionals: [0, 0],
     usage: USAGE,
   });
   if (options.help) return help();
   const force = options.boolean("force");
-  if (!force && !confirmed(kind)) {
+  if (options.boolean("dry-run")) return await dryRun(options, force);
+  if (!force && !options.boolean("yes") && !confirmed(kind)) {
     print("Operation cancelled.");
     return EXIT.ok;
   }
@@ -93,6 +100,20 @@ async function change(kind: "promote" | "demote", args: string[]): Promise<numbe
   });
   print(`${kind === "promote" ? "Promoted" : "Demoted"}. State is now: ${state}`);
   return EXIT.ok;
+}
+
+/** What a promotion would come to; nothing is changed. Exit code 1: it would be refused. */
+async function dryRun(options: Arguments, force: boolean): Promise<number> {
+  const { askExplanation } = await import("./knowing.ts");
+  const explanation = await askExplanation(options, "promote --dry-run failed");
+  const verdict = force ? explanation.force : explanation.promote;
+  print(
+    `Dry run: ha promote${force ? " --force" : ""} ${verdict?.allowed ? "" : "would be refused: "}${
+      verdict?.text ?? ""
+    }`,
+  );
+  print(`Possible loss: ${explanation.loss ?? ""}`);
+  return verdict?.allowed ? EXIT.ok : EXIT.failed;
 }
 
 function help(): number {

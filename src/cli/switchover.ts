@@ -4,7 +4,7 @@ import { openServerStream } from "../grpc/dial.ts";
 import { operatorService } from "../grpc/services.ts";
 import { digestFromWire } from "../grpc/wire.ts";
 import { parseDuration } from "../runtime/settings.ts";
-import { adminError } from "./admin_client.ts";
+import { adminError, operatorName } from "./admin_client.ts";
 import { durationOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
@@ -35,12 +35,13 @@ export async function switchover(args: string[], usage: string, confirmed: () =>
     print("Operation cancelled.");
     return EXIT.ok;
   }
+  const request = { dry_run, timeout_ms, who: operatorName() };
   const tell = output === "text" ? (progress: Progress) => print(progressLine(progress)) : () => {};
   const receipt = await withTarget(
     options,
     (client, address) =>
       new Promise<Receipt>((resolve, reject) => {
-        const stream = openServerStream(client, operatorService.Switchover, { dry_run, timeout_ms });
+        const stream = openServerStream(client, operatorService.Switchover, request);
         stream.on("data", (progress: Progress) =>
           progress.receipt ? resolve(progress.receipt) : tell(progress));
         stream.on("error", (error: unknown) =>

@@ -2,13 +2,23 @@
 import grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Context, Refusal } from "../runtime/context.ts";
+import { OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
 import { Status } from "./status.ts";
 
+/** Who asks, as our CLI says; on loopback nobody proves it. The peer's CLI says nothing. */
+export function operatorOf(metadata: grpc.Metadata): string {
+  const claimed = String(metadata.get(OPERATOR_METADATA)[0] ?? "").replace(/[^\x21-\x7e]/g, "?").slice(
+    0,
+    100,
+  );
+  return claimed === "" ? "admin listener" : `${claimed} (admin listener)`;
+}
+
 export function adminHandlers(ctx: Context): grpc.UntypedServiceImplementation {
-  const command = async (kind: "promote" | "demote", force: boolean) => {
+  const command = async (kind: "promote" | "demote", force: boolean, who: string) => {
     try {
-      return { state: (await ctx.command(kind, force)).state };
+      return { state: (await ctx.command(kind, force, who)).state };
     } catch (error) {
       if (error instanceof Refusal) throw new Status(grpc.status.FAILED_PRECONDITION, error.message);
       throw error;
@@ -29,9 +39,11 @@ export function adminHandlers(ctx: Context): grpc.UntypedServiceImplementation {
         connected_agents: ctx.connectedAgents(),
       };
     }),
-    Promote: unary<haadminapi.PromoteRequest, haadminapi.PromoteResponse>((request) =>
-      command("promote", request.force ?? false)
+    Promote: unary<haadminapi.PromoteRequest, haadminapi.PromoteResponse>((request, call) =>
+      command("promote", request.force ?? false, operatorOf(call.metadata))
     ),
-    Demote: unary<haadminapi.DemoteRequest, haadminapi.DemoteResponse>(() => command("demote", false)),
+    Demote: unary<haadminapi.DemoteRequest, haadminapi.DemoteResponse>((_, call) =>
+      command("demote", false, operatorOf(call.metadata))
+    ),
   };
 }

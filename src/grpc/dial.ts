@@ -35,6 +35,16 @@ function hostOf(address: string): string {
   return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
 }
 
+/** Under this name our CLI says who types. */
+export const OPERATOR_METADATA = "x-argocd-agent-ha-operator";
+
+/** Metadata that says who types. */
+export function operatorMetadata(name: string): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  if (/^[\x21-\x7e]+$/.test(name)) metadata.set(OPERATOR_METADATA, name);
+  return metadata;
+}
+
 /** One unary call within `timeoutMs`. @throws grpc.ServiceError */
 export function call<Q, S>(
   client: grpc.Client,

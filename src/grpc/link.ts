@@ -43,6 +43,7 @@ export function linkHandlers(ctx: Context, policy: ReplicationPolicy): grpc.Unty
       authorizeReplication(call, policy);
       const peer = standingFromWire(request.standing);
       if (peer) ctx.input({ type: "heard", peer });
+      if (peer?.state === "active") ctx.redial();
       return { standing: standingToWire(ctx.standing()) };
     }),
     Follow: (call: FollowCall) => {

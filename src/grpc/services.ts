@@ -86,6 +86,8 @@ export const operatorService = {
     ha.WaitReplicatedResponse,
     UNARY,
   ),
+  Explain: method("/argocdagentha.v1.Operator/Explain", ha.ExplainRequest, ha.Explanation, UNARY),
+  History: method("/argocdagentha.v1.Operator/History", ha.HistoryRequest, ha.HistoryResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Operator/Switchover",
     ha.SwitchoverRequest,

@@ -29,6 +29,7 @@ export function switchoverLinkHandlers(
           const { digest, standing } = await switchover.takeOver(active, {
             proveOnly: request.prove_only ?? false,
             expected: digestFromWire(request.digest),
+            who: (request.who ?? "").slice(0, 200),
           });
           return { digest: digestToWire(digest), standing: standingToWire(standing) };
         } catch (error) {
@@ -81,6 +82,7 @@ function run(call: Call, switchover: Switchover): void {
   let open = true;
   call.on("cancelled", () => open = false);
   const options = {
+    who: (call.request.who ?? "").slice(0, 150) || "admin listener",
     dryRun: call.request.dry_run ?? false,
     timeoutMs: call.request.timeout_ms || DEFAULT_TIMEOUT_MS,
   };

@@ -1,5 +1,6 @@
 /** What the parts of a running principal share. Only `serve.ts` makes one. */
 import type { ChangeIndex } from "../changes/index.ts";
+import type { Link } from "../ha/history.ts";
 import type { Input, Model, Standing } from "../ha/state.ts";
 import type { HeldKey } from "../replication/applier.ts";
 import type { Store } from "../store/port.ts";
@@ -99,12 +100,16 @@ export interface Context {
   readonly following: Following;
   readonly counters: Counters;
   readonly history: HistoryEntry[];
+  /** The durable history, chained by hashes. */
+  chain(): readonly Link[];
   readonly registry: AgentRegistry;
   readonly clusters: Clusters;
   readonly clusterInfo: ClusterInfo;
   fleet(): Fleet;
   /** The peer holds everything up to this revision of the index; 0: that is not known. */
   proved(revision: number): void;
+  /** The peer is ACTIVE: whoever waits before dialling it again need not. */
+  redial(): void;
   readonly processing: Processing;
   /** What keeps the store from being current, in words; empty: nothing. */
   storeProblem(): string;
@@ -112,7 +117,7 @@ export interface Context {
   model(): Model;
   input(input: Input): void;
   /** An operator's command; rejects with a `Refusal`. */
-  command(kind: "promote" | "demote", force: boolean): Promise<Model>;
+  command(kind: "promote" | "demote", force: boolean, who?: string): Promise<Model>;
   /** Open while this principal is ACTIVE and serves; aborted when it stops. */
   activeScope(): AbortSignal | undefined;
   /** What we say about ourselves. */

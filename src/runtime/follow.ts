@@ -45,6 +45,8 @@ export class Follower {
     this.#position = { session: "", revision: 0 };
   }
 
+  #waiting = new AbortController();
+
   async #run(signal: AbortSignal): Promise<void> {
     const { peerAddress } = this.ctx.settings;
     let failures = 0;
@@ -62,8 +64,15 @@ export class Follower {
       }
       this.ctx.input({ type: "streamLost", reason });
       const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());
-      await delay(wait, { signal }).catch(() => {});
+      this.#waiting = new AbortController();
+      const ended = AbortSignal.any([signal, this.#waiting.signal]);
+      await delay(wait, { signal: ended }).catch(() => {});
     }
+  }
+
+  /** The peer has just said that it is ACTIVE: no need to wait any longer before dialling it. */
+  redial(): void {
+    this.#waiting.abort();
   }
 
   async #once(signal: AbortSignal): Promise<FollowEnd> {

@@ -7,13 +7,14 @@ import { eventStreamHandlers } from "../grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
 import { type Authenticator, authenticator } from "../grpc/methods.ts";
 import { Tokens } from "../grpc/tokens.ts";
+import { knowingHandlers } from "../grpc/knowing.ts";
 import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
 import { switchoverHandler, switchoverLinkHandlers } from "../grpc/switchover.ts";
 import { replicationHandlers } from "../grpc/replication.ts";
 import { createServer, listen, listenPlaintext, RotatingCredentials, shutdown } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
-import { initialModel, type Model } from "../ha/state.ts";
+import { initialModel } from "../ha/state.ts";
 import { healthApp, startingApp } from "../http/health.ts";
 import { metricsApp } from "../http/metrics.ts";
 import { ProcessingTimes } from "../http/processing.ts";
@@ -24,21 +25,22 @@ import { ChangeWriter } from "./apply.ts";
 import { type ClusterInfo, NO_CLUSTER_INFO } from "./cluster_info.ts";
 import { Clusters } from "./clusters.ts";
 import { type Context, type HistoryEntry, newCounters, newFollowing } from "./context.ts";
-import { Driver, transitionLabel } from "./driver.ts";
+import { Driver } from "./driver.ts";
 import { Effects } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import { Fleet } from "./fleet.ts";
+import { History } from "./history.ts";
 import { Follower } from "./follow.ts";
 import type { Log } from "./log.ts";
 import { LossManifest } from "./loss.ts";
 import { principalUid, readMemory } from "./memory.ts";
+import { noteCommand, observe, remember } from "./observe.ts";
 import { reasonOf } from "./reason.ts";
 import { jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
 import { Switchover } from "./switchover.ts";
 
-const HISTORY_KEPT = 100;
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
 
@@ -96,13 +98,7 @@ async function start(
     settings.auth,
     (fingerprint) => isBlocked({ index, settings }, fingerprint),
   );
-  const tls = settings.plaintext ? undefined : await monitor.patiently(() =>
-    TlsWatch.open(
-      tlsSource(settings, store),
-      (level, message) => log[level](message),
-      tlsEveryMs(settings),
-    )
-  );
+  const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
   undo.push(() => tls?.close());
   const tokens = await monitor.patiently(() => loadTokens(settings, store));
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
@@ -117,6 +113,8 @@ async function start(
   const clusterInfo = await openClusterInfo(settings, clusters, log);
   undo.push(() => clusterInfo.close());
   const processing = new ProcessingTimes();
+  const chain = new History(store, settings.namespace, log);
+  await monitor.patiently(() => chain.load());
   const parts = {
     settings,
     log,
@@ -129,6 +127,7 @@ async function start(
     clusters,
     clusterInfo,
     processing,
+    chain,
   };
   const { ctx, driver, effects } = wire(parts);
   const ports = {
@@ -140,6 +139,11 @@ async function start(
   driver.input({ type: "start", memory });
   log.info("principal started", { version: VERSION, uid, ...ports });
   return { ctx, ports, failed, stop };
+}
+
+function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
+  const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
+  return TlsWatch.open(tlsSource(settings, store), tell, tlsEveryMs(settings));
 }
 
 /** Runs a feed until the principal stops; rejects when the store fails. */
@@ -167,32 +171,32 @@ interface Parts {
   clusters: Clusters;
   clusterInfo: ClusterInfo;
   processing: ProcessingTimes;
+  chain: History;
 }
 
 function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): Promise<void> } } {
-  const { settings, log, store, index, uid, tls, history, monitor, clusters, clusterInfo, processing } =
-    parts;
+  const { tls, monitor, chain, ...shared } = parts;
+  const { settings, log, store, uid, clusters } = shared;
   const { preferredRole, peerAddress } = settings;
   const driver = new Driver(
     initialModel({ preferredRole, peerAddress, uid }, Date.now()),
     (effect) => effects.run(effect),
-    (before, after, name, refused) => observe(ctx, before, after, name, refused),
+    (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
   );
   const ctx: Context = {
-    settings,
-    log,
-    store,
-    index,
-    uid,
+    ...shared,
     version: VERSION,
     replicas: new Set(),
     following: newFollowing(),
     counters: newCounters(),
-    history,
     storeProblem: () => monitor.problem,
     model: () => driver.model,
     input: (input) => driver.input(input),
-    command: (kind, force) => driver.command(kind, force),
+    chain: () => chain.chain,
+    command: (kind, force, who = "") => {
+      noteCommand(ctx, chain, `${kind}${force ? " --force" : ""}`, who);
+      return driver.command(kind, force);
+    },
     activeScope: () => effects.scope,
     standing: () => standing(ctx),
     peerReachable: () =>
@@ -201,11 +205,9 @@ function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): 
         : driver.model.state === "replicating",
     connectedAgents: () => fleet.connected,
     registry: new AgentRegistry({ store, settings, log, activeScope: () => effects.scope }),
-    clusters,
-    clusterInfo,
     fleet: () => fleet,
     proved: (revision) => manifest.proved(revision),
-    processing,
+    redial: () => follower.redial(),
   };
   const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
   const manifest = new LossManifest(ctx);
@@ -241,31 +243,6 @@ function standing(ctx: Context) {
     sinceMs,
     connectedAgents: ctx.connectedAgents(),
   };
-}
-
-function observe(ctx: Context, before: Model, after: Model, name: string, refused: boolean): void {
-  const { counters, log, history } = ctx;
-  log.debug("step", { row: name });
-  if (refused) {
-    log.warn("command refused", { row: name, state: after.state });
-    return;
-  }
-  if (after.state !== before.state) {
-    const label = transitionLabel(before, after);
-    counters.transitions[label] = (counters.transitions[label] ?? 0) + 1;
-    if (name === "promoted") counters.failovers++;
-    if (name === "demoted") counters.failbacks++;
-    log.info(`${before.state.toUpperCase()} -> ${after.state.toUpperCase()}: ${after.explanation}`);
-  } else if (after.explanation !== before.explanation) {
-    log.info(`${after.state.toUpperCase()}: ${after.explanation}`);
-  }
-  if (after.state === before.state && after.explanation === before.explanation) return;
-  remember(history, `${after.state.toUpperCase()}: ${after.explanation}`);
-}
-
-function remember(history: HistoryEntry[], text: string): void {
-  history.push({ atMs: Date.now(), text });
-  if (history.length > HISTORY_KEPT) history.shift();
 }
 
 /** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
@@ -334,7 +311,10 @@ async function openListeners(
     ? await listen(server, address, rotating(tls, settings))
     : await listenPlaintext(server, address);
   const admin = settings.haEnabled
-    ? await openAdmin(ctx, switchoverHandler(ctx, switchover, material), undo)
+    ? await openAdmin(ctx, {
+      Switchover: switchoverHandler(ctx, switchover, material),
+      ...knowingHandlers(ctx, material),
+    }, undo)
     : 0;
   return { grpc: grpcPort, admin, metrics };
 }
@@ -347,12 +327,15 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
 
 async function openAdmin(
   ctx: Context,
-  switchover: ReturnType<typeof switchoverHandler>,
+  more: Parameters<ReturnType<typeof createServer>["addService"]>[1],
   undo: (() => Promise<void> | void)[],
 ): Promise<number> {
   const server = createServer(4 * 1024 * 1024);
   server.addService(services.adminService, adminHandlers(ctx));
-  server.addService(services.operatorService, { ...operatorHandlers(ctx), Switchover: switchover });
+  server.addService(services.operatorService, {
+    ...operatorHandlers(ctx),
+    ...more,
+  });
   undo.push(() => server.forceShutdown());
   return await listenPlaintext(server, `127.0.0.1:${ctx.settings.adminPort}`);
 }

@@ -30,6 +30,8 @@ const SEEN_MS = 2_000;
 const GONE_MS = 5_000;
 
 export interface SwitchoverOptions {
+  /** Who asked for it, as far as is known. */
+  who: string;
   dryRun: boolean;
   timeoutMs: number;
 }
@@ -56,7 +58,7 @@ export class Switchover {
   /** The replica's part: says what it has and, unless that was all, becomes ACTIVE. @throws Refusal */
   async takeOver(
     active: Standing | undefined,
-    { proveOnly, expected }: { proveOnly: boolean; expected: string },
+    { proveOnly, expected, who }: { proveOnly: boolean; expected: string; who: string },
   ): Promise<{ digest: string; standing: Standing }> {
     const { ctx } = this;
     const { memory } = ctx.model();
@@ -73,7 +75,7 @@ export class Switchover {
     }
     await within(GONE_MS, () => ctx.model().state !== "replicating");
     const proved = digest();
-    await ctx.command("promote", false);
+    await ctx.command("promote", false, who);
     return { digest: proved, standing: ctx.standing() };
   }
 }
@@ -193,7 +195,7 @@ class Move {
     const { ctx } = this;
     this.#say("step", "handing over");
     try {
-      await ctx.command("demote", false);
+      await ctx.command("demote", false, `${this.options.who}, switchover`);
     } catch (error) {
       ctx.fleet().thaw();
       throw new Refusal(
@@ -202,7 +204,7 @@ class Move {
     }
     try {
       const digest = digestToWire(this.ctx.index.digests.root());
-      const { standing } = await this.#callPeer({ digest }, STEP_MS);
+      const { standing } = await this.#callPeer({ digest, who: `${this.options.who}, switchover` }, STEP_MS);
       const after = standingFromWire(standing);
       if (after?.state !== "active") throw new Error(`the peer is ${after?.state}`);
       this.#done("step");
@@ -225,7 +227,7 @@ class Move {
         return peer;
       }
       if (peer && refused) {
-        await ctx.command("promote", false);
+        await ctx.command("promote", false, `${this.options.who}, switchover undone`);
         throw new Refusal(
           `switchover undone: the replica did not take over: ${reason}; this principal is ACTIVE again`,
         );
@@ -240,6 +242,7 @@ class Move {
 
   async #follow(): Promise<void> {
     this.#say("follow", "the peer is ACTIVE; following it");
+    this.ctx.redial();
     await within(FOLLOW_MS, () => this.ctx.model().state === "replicating");
     this.#done("follow");
   }
@@ -263,7 +266,7 @@ class Move {
   }
 
   async #callPeer(
-    what: Pick<argocdagentha.v1.TakeOverRequest, "prove_only" | "digest">,
+    what: Pick<argocdagentha.v1.TakeOverRequest, "prove_only" | "digest" | "who">,
     timeoutMs: number,
   ): Promise<argocdagentha.v1.TakeOverResponse> {
     const { settings } = this.ctx;

@@ -13,6 +13,7 @@ import type { Mode } from "../resources/agents.ts";
 import { type ApiObject, isRecord, SOURCE_UID } from "../resources/object.ts";
 import { REFRESH } from "../resources/transform.ts";
 import { SimCluster } from "./cluster.ts";
+import { flood } from "./flood.ts";
 import { carryOut } from "./managed.ts";
 import { Outbox } from "./outbox.ts";
 
@@ -56,7 +57,6 @@ const RECONNECT_MS = 100;
 /** Retrying Authenticate: 1 s × 1.2 up to 55 s in a Go agent; here from a tenth of that, since tests wait for it. */
 const RETRY = { firstMs: 100, factor: 1.2, maxMs: 5_000 };
 const TICK_MS = 500;
-
 const sha256 = (text: string) => hash("sha256", text, "base64");
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -198,7 +198,9 @@ export class SimAgent {
     if (!this.#running) return this.#connection?.close();
     if (this.misbehaviour.deaf) this.#connection?.pause();
     if (this.misbehaviour.restless) setTimeout(() => this.#connection?.close(), 20);
-    if (this.misbehaviour.floods && this.#connection) void this.#flood(this.#connection);
+    if (this.misbehaviour.floods && this.#connection) {
+      void flood(this.#connection, (connection) => this.#running && this.#connection === connection);
+    }
     this.outbox.reconnected();
     if (!this.#resynced) {
       this.#resynced = true;
@@ -376,26 +378,6 @@ export class SimAgent {
     for (const event of this.outbox.due(performance.now())) {
       event.extensions.sentat = new Date().toISOString();
       this.#send(event);
-    }
-  }
-
-  async #flood(connection: AgentConnection): Promise<void> {
-    for (let n = 0; this.#connection === connection && this.#running; n++) {
-      const name = `not-mine-${n % 1_000}`;
-      const id = crypto.randomUUID();
-      const object = {
-        metadata: { name, namespace: "argocd" },
-        status: { n },
-        spec: { filler: "x".repeat(1_000) },
-      };
-      const taken = connection.send({
-        type: "status-update",
-        target: "application",
-        extensions: { resourceid: id, eventid: id },
-        payload: encoder.encode(JSON.stringify(object)),
-      });
-      if (!taken) await connection.drained();
-      else if (n % 100 === 0) await delay(0);
     }
   }
 

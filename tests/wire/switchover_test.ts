@@ -39,7 +39,7 @@ function mover(workshop: Workshop, running: Running, name: "primary" | "replica"
   return new Switchover(running.ctx, { current: material(workshop, name) });
 }
 
-const OPTIONS = { dryRun: false, timeoutMs: 10_000 };
+const OPTIONS = { who: "somebody", dryRun: false, timeoutMs: 10_000 };
 const quiet = () => {};
 
 Deno.test(
@@ -75,6 +75,11 @@ Deno.test(
         20,
       );
       assertEquals(agent.cluster.deleted, 0);
+      const asked = [primary, replica].map(({ ctx }) => ctx.chain().findLast(({ who }) => who !== ""));
+      assertEquals(asked.map((link) => [link?.what, link?.who]), [
+        ["demote", "somebody, switchover"],
+        ["promote", "somebody, switchover"],
+      ]);
 
       const back = await mover(workshop, replica, "replica").run(OPTIONS, quiet);
       assertEquals([back.epoch_before, back.epoch_after], [2, 3]);
@@ -115,7 +120,7 @@ Deno.test(
       toPrimary.freeze();
       await primary.ctx.store.write({ op: "put", object: application("edge-1", "unseen") });
       await until(() => primary.ctx.index.get("Application/edge-1/unseen") !== undefined, 5_000, () => "", 5);
-      const message = await mover(workshop, primary, "primary").run({ dryRun: false, timeoutMs: 700 }, quiet)
+      const message = await mover(workshop, primary, "primary").run({ ...OPTIONS, timeoutMs: 700 }, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(message, "nothing was changed, this principal serves on");
       assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);

@@ -1,0 +1,130 @@
+/** `ha explain`, `ha history`, and what `ha promote --dry-run` shows. */
+import { hash } from "node:crypto";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { operatorService } from "../grpc/services.ts";
+import { firstBroken, type Link } from "../ha/history.ts";
+import { parseDuration } from "../runtime/settings.ts";
+import { adminCall } from "./admin_client.ts";
+import { type Arguments, durationOption, parse } from "./arguments.ts";
+import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
+import { TARGET_OPTIONS, withTarget } from "./target.ts";
+
+type Explanation = argocdagentha.v1.Explanation;
+
+function options(args: string[], usage: string): Arguments | undefined {
+  const parsed = parse(args, {
+    strings: { ...TARGET_OPTIONS, timeout: "10s", output: "text" },
+    alias: { address: "a", timeout: "t", output: "o" },
+    positionals: [0, 0],
+    usage,
+  });
+  if (parsed.help) {
+    print(`Usage: ${usage}`);
+    return undefined;
+  }
+  const output = parsed.string("output");
+  if (output !== "text" && output !== "json") {
+    throw new CommandError(`unknown output format: ${output}`, EXIT.usage);
+  }
+  return parsed;
+}
+
+/** Asks a principal to explain itself. */
+export function askExplanation(parsed: Arguments, action: string): Promise<Explanation> {
+  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
+  return withTarget(
+    parsed,
+    (client, address) => adminCall(client, operatorService.Explain, {}, { address, timeoutMs, action }),
+  );
+}
+
+export async function explainCommand(args: string[], usage: string): Promise<number> {
+  const parsed = options(args, usage);
+  if (!parsed) return EXIT.ok;
+  const explanation = await askExplanation(parsed, "explain failed");
+  print(parsed.string("output") === "json" ? json(plain(explanation)) : explanationText(explanation));
+  return EXIT.ok;
+}
+
+function plain({ standing, peer, promote, force, ...rest }: Explanation): Record<string, unknown> {
+  return {
+    state: standing?.state ?? "",
+    epoch: standing?.epoch ?? 0,
+    healthz: { code: rest.healthz_code ?? 0, why: rest.healthz ?? "" },
+    because: rest.because ?? "",
+    peer: {
+      address: rest.peer_address ?? "",
+      state: peer?.state ?? "",
+      epoch: peer?.epoch ?? 0,
+      error: rest.peer_error ?? "",
+    },
+    promote: { allowed: promote?.allowed ?? false, why: promote?.text ?? "" },
+    promoteForced: { allowed: force?.allowed ?? false, why: force?.text ?? "" },
+    possibleLoss: rest.loss ?? "",
+    next: rest.next ?? [],
+  };
+}
+
+/** An explanation as text. */
+export function explanationText({ standing, peer, promote, force, ...rest }: Explanation): string {
+  const line = (label: string, text: string) => `${`${label}:`.padEnd(18)}${text}`;
+  const verdict = (one: typeof promote) => `${one?.allowed ? "yes" : "no"}: ${one?.text ?? ""}`;
+  const peerText = peer
+    ? `${(peer.state ?? "").toUpperCase()}, epoch ${peer.epoch ?? 0}, ${peer.connected_agents ?? 0} agents`
+    : rest.peer_address
+    ? `does not say what it is${rest.peer_error ? `: ${rest.peer_error}` : ""}`
+    : "none configured";
+  return [
+    line("State", `${(standing?.state ?? "").toUpperCase()}, epoch ${standing?.epoch ?? 0}`),
+    line("Because", rest.because ?? ""),
+    line("/healthz", `${rest.healthz_code}: ${rest.healthz ?? ""}`),
+    line("Peer", `${rest.peer_address ? `${rest.peer_address}: ` : ""}${peerText}`),
+    line("ha promote", verdict(promote)),
+    line("… --force", verdict(force)),
+    line("Possible loss", rest.loss ?? ""),
+    "",
+    "What to do:",
+    ...(rest.next ?? []).map((text) => `  ${text}`),
+  ].join("\n");
+}
+
+export async function historyCommand(args: string[], usage: string): Promise<number> {
+  const parsed = options(args, usage);
+  if (!parsed) return EXIT.ok;
+  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
+  const { links = [] } = await withTarget(parsed, (client, address) => {
+    const call = { address, timeoutMs, action: "failed to get the history" };
+    return adminCall(client, operatorService.History, {}, call);
+  });
+  const chain = links.map((link): Link => ({
+    atMs: link.at_unix_ms ?? 0,
+    epoch: link.epoch ?? 0,
+    state: link.state ?? "",
+    what: link.what ?? "",
+    who: link.who ?? "",
+    text: link.text ?? "",
+    previous: link.previous ?? "",
+    hash: link.hash ?? "",
+  }));
+  if (parsed.string("output") === "json") print(json(chain));
+  else {
+    print(table(
+      ["WHEN", "EPOCH", "STATE", "WHO", "WHAT"],
+      chain.map(({ atMs, epoch, state, who, text }) => [
+        new Date(atMs).toISOString(),
+        String(epoch),
+        state,
+        who || "-",
+        text,
+      ]),
+    ));
+  }
+  const broken = firstBroken(chain, (text) => hash("sha256", text, "hex"));
+  if (broken === -1) return EXIT.ok;
+  printError(
+    `Error: entry ${
+      broken + 1
+    } of ${chain.length} was changed, or one before it was taken out: the hashes do not match`,
+  );
+  return EXIT.failed;
+}

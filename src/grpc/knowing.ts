@@ -1,0 +1,52 @@
+/** What an operator asks before deciding: `Operator/Explain` and `Operator/History`. */
+import type grpc from "@grpc/grpc-js";
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { explain, type Situation } from "../ha/explain.ts";
+import { monotonicMs } from "../runtime/clock.ts";
+import type { Context } from "../runtime/context.ts";
+import { askPeer } from "../runtime/peer.ts";
+import type { TlsSide } from "../tls/files.ts";
+import { unary } from "./server.ts";
+import { standingToWire } from "./wire.ts";
+
+export function knowingHandlers(ctx: Context, tls: TlsSide): grpc.UntypedServiceImplementation {
+  return {
+    Explain: unary<argocdagentha.v1.ExplainRequest, argocdagentha.v1.Explanation>(async () => {
+      const situation = await situationOf(ctx, tls);
+      const { healthz, ...explained } = explain(situation);
+      return {
+        standing: standingToWire(ctx.standing()),
+        healthz_code: healthz.code,
+        healthz: healthz.text,
+        ...explained,
+        peer_address: ctx.settings.peerAddress,
+        ...(situation.peer ? { peer: standingToWire(situation.peer) } : {}),
+        peer_error: situation.peerError,
+      };
+    }),
+    History: unary<argocdagentha.v1.HistoryRequest, argocdagentha.v1.HistoryResponse>(() => ({
+      links: ctx.chain().map(({ atMs, ...link }) => ({ at_unix_ms: atMs, ...link })),
+    })),
+  };
+}
+
+async function situationOf(ctx: Context, tls: TlsSide): Promise<Situation> {
+  const { peer, error } = await askPeer(ctx, tls, ctx.settings.peerCheckTimeoutMs);
+  const { following } = ctx;
+  return {
+    model: ctx.model(),
+    peer,
+    peerError: error,
+    replicas: ctx.replicas.size,
+    agents: ctx.connectedAgents(),
+    behind: following.behind,
+    inSyncAgoMs: following.caughtUpAtMs === 0
+      ? undefined
+      : following.connected && following.behind === 0
+      ? 0
+      : monotonicMs() - following.caughtUpAtMs,
+    heldTotal: following.heldTotal,
+    storeProblem: ctx.storeProblem(),
+    nowMs: Date.now(),
+  };
+}

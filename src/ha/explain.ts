@@ -1,0 +1,148 @@
+/**
+ * Why a principal is as it is, what a promotion would do, and what to type next. The verdict about a promotion is not written anew
+ * here: the state machine is asked, with what the peer says now.
+ */
+import { step } from "./machine.ts";
+import type { Model, Standing } from "./state.ts";
+
+/** What is known when somebody asks. */
+export interface Situation {
+  model: Model;
+  /** What the peer says of itself now, or why it says nothing. */
+  peer: Standing | undefined;
+  peerError: string;
+  /** Replicas that follow this principal. */
+  replicas: number;
+  agents: number;
+  /** Changes that the active is known to have and this side has not written. */
+  behind: number;
+  /** How long ago nothing was missing here, in ms; undefined: never in this process. */
+  inSyncAgoMs: number | undefined;
+  heldTotal: number;
+  storeProblem: string;
+  nowMs: number;
+}
+
+/** Whether a command would go through, and why or why not. */
+export interface Verdict {
+  allowed: boolean;
+  text: string;
+}
+
+export interface Explanation {
+  healthz: { code: 200 | 503; text: string };
+  /** How it came about. */
+  because: string;
+  promote: Verdict;
+  force: Verdict;
+  /** What a promotion now could lose; it bounds the truth. */
+  loss: string;
+  /** What to type, the first being what brings or keeps exactly one ACTIVE. */
+  next: string[];
+}
+
+const count = (n: number) => n.toLocaleString("en-US");
+
+/** Explains a situation. */
+export function explain(situation: Situation): Explanation {
+  const { model } = situation;
+  const active = model.state === "active";
+  return {
+    healthz: {
+      code: active ? 200 : 503,
+      text: active
+        ? `ACTIVE in epoch ${model.memory.epoch}; ${count(situation.agents)} agents are connected`
+        : `${model.state.toUpperCase()}, which is not ACTIVE; the GSLB must not send agents here`,
+    },
+    because: model.explanation,
+    promote: predict(situation, false),
+    force: predict(situation, true),
+    loss: lossOf(situation),
+    next: nextOf(situation),
+  };
+}
+
+/** What `ha promote` would come to. */
+export function predict({ model, peer, peerError, nowMs }: Situation, force: boolean): Verdict {
+  const asked = step(model, { type: "promote", id: 1, force }, nowMs);
+  const refusal = (effects: typeof asked.effects) =>
+    effects.find((effect) => effect.type === "reply" && effect.error !== "");
+  const refused = refusal(asked.effects);
+  if (refused?.type === "reply") return { allowed: false, text: refused.error };
+  if (asked.model.operation?.step !== "asking") return { allowed: true, text: asked.model.explanation };
+  const answered = step(asked.model, { type: "peerAnswer", peer, error: peerError }, nowMs);
+  const outranked = refusal(answered.effects);
+  if (outranked?.type === "reply") return { allowed: false, text: outranked.error };
+  const about = peer
+    ? `peer "${model.peerAddress}" is ${peer.state || "in an unknown state"}, epoch ${peer.epoch}`
+    : `peer "${model.peerAddress}" does not answer${peerError ? ` (${peerError})` : ""}`;
+  const warning = peer?.state === "active"
+    ? "; it is ACTIVE and will be overridden: it steps down when it hears of the new epoch"
+    : "";
+  return { allowed: true, text: `would go through: ${about}${warning}` };
+}
+
+function lossOf({ model, behind, inSyncAgoMs, heldTotal }: Situation): string {
+  if (model.state === "active") return "nothing: this side is ACTIVE";
+  const held = heldTotal > 0 ? `, ${count(heldTotal)} changes that cannot be written here` : "";
+  const known = `${count(behind)} changes that are known to be missing${held}`;
+  if (inSyncAgoMs === undefined) {
+    return model.memory.complete
+      ? `everything since this process began to run: it has not been in sync in it; ${known}`
+      : "everything that this side does not hold: it never had a complete copy";
+  }
+  const seconds = Math.ceil(inSyncAgoMs / 1_000);
+  if (model.state === "replicating" && behind === 0 && heldTotal === 0) {
+    return "at most what the active took in the last moment and had not sent yet";
+  }
+  return `at most what the active took in the last ${count(seconds)} s, among it ${known}`;
+}
+
+function nextOf(situation: Situation): string[] {
+  const { model, peer, replicas, storeProblem, heldTotal } = situation;
+  const next = commandsFor(situation);
+  if (storeProblem !== "") next.push(`mend this side's store: ${storeProblem}`);
+  if (heldTotal > 0) next.push("ha status here says which changes cannot be written, and why");
+  if (model.state === "active" && replicas === 0 && model.peerAddress !== "") {
+    next.push(`nobody replicates: look at ha status on "${model.peerAddress}"${peer ? "" : ", or start it"}`);
+  }
+  return next;
+}
+
+function commandsFor(situation: Situation): string[] {
+  const { model, peer } = situation;
+  if (model.operation) return [`wait: a ${model.operation.kind} is under way; then: ha status`];
+  switch (model.state) {
+    case "recovering":
+      return ["wait: this principal is starting; then: ha status"];
+    case "active":
+      return ["nothing: this side serves (planned move: ha switchover)"];
+    case "replicating":
+      return peer?.state === "active"
+        ? ["nothing: the peer serves and this side has a live copy (planned move: ha switchover)"]
+        : ["ha status on the peer; if it is not ACTIVE and will not be: ha promote --force here"];
+    default:
+      return passive(situation);
+  }
+}
+
+function passive(situation: Situation): string[] {
+  const { model, peer } = situation;
+  if (peer?.state === "active") {
+    return model.streamLive
+      ? ["wait: this side is filling its copy; the peer serves"]
+      : ["nothing to promote: the peer serves. Why this side does not follow it is in its log and above"];
+  }
+  if (predict(situation, false).allowed) {
+    return [
+      peer
+        ? "ha promote here, or on the peer: neither is ACTIVE"
+        : "ha promote here, if the peer is dead; if it lives and only the network between the two is broken, nothing",
+    ];
+  }
+  return [
+    peer && peer.state !== "recovering"
+      ? "ha promote on the peer if it holds the better copy; or ha promote --force here"
+      : "start the peer, and wait until this side has a copy; or ha promote --force here, which serves what it holds",
+  ];
+}

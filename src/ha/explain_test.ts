@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { explain, predict, type Situation } from "./explain.ts";
+import { step } from "./machine.ts";
+import { initialModel, type Model, type Standing, STATES } from "./state.ts";
+
+const PEER: Standing = {
+  uid: "a",
+  version: "1",
+  namespace: "argocd",
+  state: "active",
+  epoch: 3,
+  sinceMs: 1,
+  connectedAgents: 5,
+};
+
+function* situations(): Generator<Situation> {
+  const base = initialModel({ preferredRole: "replica", peerAddress: "peer:8443", uid: "b" }, 0);
+  for (const state of STATES) {
+    for (const complete of [false, true]) {
+      for (const streamLive of [false, true]) {
+        for (const peerAddress of ["", "peer:8443"]) {
+          for (const peerState of [undefined, ...STATES]) {
+            const memory = {
+              ...base.memory,
+              complete,
+              epoch: 3,
+              role: state === "active" ? "active" : "replica",
+            } as const;
+            const model: Model = { ...base, state, memory, streamLive, peerAddress };
+            yield {
+              model,
+              peer: peerState && peerAddress ? { ...PEER, state: peerState } : undefined,
+              peerError: peerState ? "" : "refused",
+              replicas: 0,
+              agents: 0,
+              behind: 3,
+              inSyncAgoMs: complete ? 5_000 : undefined,
+              heldTotal: 0,
+              storeProblem: "",
+              nowMs: 0,
+            };
+          }
+        }
+      }
+    }
+  }
+}
+
+Deno.test("I9: explain() says in every situation what to type, and a promotion that it names goes through", () => {
+  let seen = 0;
+  for (const situation of situations()) {
+    seen++;
+    const { next, healthz, promote, force, loss } = explain(situation);
+    const title = JSON.stringify([
+      situation.model.state,
+      situation.model.memory.complete,
+      situation.peer?.state,
+    ]);
+    assert(next[0] && next[0].length > 10, title);
+    assert(loss.length > 5, title);
+    assertEquals(healthz.code, situation.model.state === "active" ? 200 : 503, title);
+    if (/^ha promote here/.test(next[0])) assert(promote.allowed, `${title}: ${promote.text}`);
+    if (/ha promote --force here/.test(next[0])) assert(force.allowed, `${title}: ${force.text}`);
+    const someoneServes = situation.model.state === "active" || situation.peer?.state === "active";
+    const leads = /promote|wait|start/.test(next[0]);
+    assert(someoneServes || leads, `${title}: nobody serves and nothing leads to it: ${next[0]}`);
+  }
+  assert(seen > 200, `${seen} situations`);
+});
+
+Deno.test("predict() is the state machine's own answer", () => {
+  for (const situation of situations()) {
+    const { model } = situation;
+    for (const force of [false, true]) {
+      const verdict = predict(situation, force);
+      const first = step(model, { type: "promote", id: 1, force }, 0);
+      if (first.row?.refuse) assertEquals(verdict.allowed, false);
+      if (verdict.allowed) assertEquals(first.row?.refuse, undefined);
+    }
+  }
+});
+
+Deno.test("explain() bounds what could be lost, in changes and seconds", () => {
+  const [first] = situations();
+  const at = (change: Partial<Situation>, model: Partial<Model> = {}) =>
+    explain({ ...first as Situation, ...change, model: { ...(first as Situation).model, ...model } }).loss;
+  const complete = { memory: { ...(first as Situation).model.memory, complete: true } };
+  assertStringIncludes(
+    at({ inSyncAgoMs: 4_200, behind: 12 }, { state: "disconnected", ...complete }),
+    "in the last 5 s, among it 12 changes",
+  );
+  assertStringIncludes(at({ inSyncAgoMs: undefined }, { state: "syncing" }), "never had a complete copy");
+  assertStringIncludes(
+    at({ inSyncAgoMs: 0, behind: 0 }, { state: "replicating", ...complete }),
+    "last moment",
+  );
+});

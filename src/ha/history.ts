@@ -1,0 +1,46 @@
+/**
+ * What happened to a principal and who asked for it, as a chain: each entry carries the hash of the one before, so that nobody can
+ * take one out or change one without it showing. Bounded: the oldest entries go, and the chain then begins at a hash that is kept.
+ */
+import { canonicalize } from "@std/json/canonicalize";
+
+export interface HistoryEntry {
+  atMs: number;
+  epoch: number;
+  state: string;
+  /** What happened: a command, a transition. */
+  what: string;
+  /** Who asked for it; empty: nobody, it came about. */
+  who: string;
+  /** Why, or what came of it. */
+  text: string;
+}
+
+/** An entry in the chain. */
+export interface Link extends HistoryEntry {
+  /** The hash of the entry before. */
+  previous: string;
+  hash: string;
+}
+
+/** SHA-256 as hex. */
+export type Sha256Hex = (text: string) => string;
+
+const GENESIS = "0".repeat(64);
+
+function hashOf({ hash: _, ...link }: Link, sha256: Sha256Hex): string {
+  return sha256(canonicalize(link));
+}
+
+/** The chain with one entry more, at most `keep` long. */
+export function append(chain: readonly Link[], entry: HistoryEntry, keep: number, sha256: Sha256Hex): Link[] {
+  const link: Link = { ...entry, previous: chain.at(-1)?.hash ?? GENESIS, hash: "" };
+  return [...chain, { ...link, hash: hashOf(link, sha256) }].slice(-keep);
+}
+
+/** The first entry (counted from 0) that is not what was written, or that does not follow on the one before; -1: none. */
+export function firstBroken(chain: readonly Link[], sha256: Sha256Hex): number {
+  return chain.findIndex((link, i) =>
+    link.hash !== hashOf(link, sha256) || (i > 0 && link.previous !== chain[i - 1]?.hash)
+  );
+}
