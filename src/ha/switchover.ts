@@ -66,9 +66,9 @@ export function switchoverProblem(facts: Facts): string | undefined {
       } and does not follow us; look at its ha status, and wait until it is REPLICATING`,
     );
   }
-  if (replica.standing?.state !== "replicating") {
+  if (peer.state !== "replicating") {
     return cannot(
-      `replica "${replica.identity}" is ${replica.standing?.state}, not REPLICATING yet; wait, see: ha watch`,
+      `replica "${replica.identity}" is ${peer.state}, not REPLICATING yet; wait, see: ha watch`,
     );
   }
   if (replica.heldTotal > 0) {

@@ -186,7 +186,7 @@ class Stage {
         /resourceVersion: "\d+"/g,
         'resourceVersion: "N"',
       )
-      .replace(/ \d+( +)Ns$/gm, " N$1Ns")
+      .replace(/ \d+ +Ns$/gm, " N  Ns")
       .replace(/Last Sequence: +\d+/, "Last Sequence:     N")
       .replace(/"last_sequence_num": \d+/, '"last_sequence_num": N')
       .replace(/lastsequencenum: [1-9]\d*/, "lastsequencenum: N");
