@@ -133,8 +133,17 @@ export interface AskRequest {
 export const AskRequest: Codec<AskRequest>;
 export interface AskResponse {
   standing?: argocdagentha.v1.Standing;
+  condition?: argocdagentha.v1.Condition;
 }
 export const AskResponse: Codec<AskResponse>;
+export interface Condition {
+  now_unix_ms?: number;
+  store_problem?: string;
+  certificate_not_after_unix_ms?: number;
+  held_total?: number;
+  behind?: number;
+}
+export const Condition: Codec<Condition>;
 export interface ExplainRequest {
 }
 export const ExplainRequest: Codec<ExplainRequest>;
@@ -157,6 +166,21 @@ export interface Verdict {
   text?: string;
 }
 export const Verdict: Codec<Verdict>;
+export interface PreflightRequest {
+}
+export const PreflightRequest: Codec<PreflightRequest>;
+export interface PreflightResponse {
+  checks?: argocdagentha.v1.Check[];
+  loss?: string;
+}
+export const PreflightResponse: Codec<PreflightResponse>;
+export interface Check {
+  name?: string;
+  ok?: boolean;
+  found?: string;
+  fix?: string;
+}
+export const Check: Codec<Check>;
 export interface HistoryRequest {
 }
 export const HistoryRequest: Codec<HistoryRequest>;

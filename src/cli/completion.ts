@@ -14,6 +14,7 @@ const WORDS: Record<string, readonly string[]> = {
     "demote",
     "switchover",
     "explain",
+    "preflight",
     "history",
     "watch",
     "--address",

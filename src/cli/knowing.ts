@@ -1,4 +1,4 @@
-/** `ha explain`, `ha history`, and what `ha promote --dry-run` shows. */
+/** `ha explain`, `ha preflight`, `ha history`, and what `ha promote --dry-run` shows. */
 import { hash } from "node:crypto";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../grpc/services.ts";
@@ -86,6 +86,27 @@ export function explanationText({ standing, peer, promote, force, ...rest }: Exp
     "What to do:",
     ...(rest.next ?? []).map((text) => `  ${text}`),
   ].join("\n");
+}
+
+export async function preflightCommand(args: string[], usage: string): Promise<number> {
+  const parsed = options(args, usage);
+  if (!parsed) return EXIT.ok;
+  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
+  const { checks = [], loss = "" } = await withTarget(parsed, (client, address) => {
+    const call = { address, timeoutMs, action: "preflight failed" };
+    return adminCall(client, operatorService.Preflight, {}, call);
+  });
+  const rows = checks.map(({ name = "", ok = false, found = "", fix = "" }) => ({ name, ok, found, fix }));
+  const ready = rows.every(({ ok }) => ok);
+  if (parsed.string("output") === "json") print(json({ ready, checks: rows, possibleLoss: loss }));
+  else {
+    const cells = rows.map((
+      { name, ok, found, fix },
+    ) => [ok ? "ok" : "NOT OK", name, fix ? `${found}; ${fix}` : found]);
+    print(table(["", "CHECK", "FOUND"], cells));
+    print(`\nPossible loss: ${loss}\n${ready ? "Ready." : "Not ready."}`);
+  }
+  return ready ? EXIT.ok : EXIT.failed;
 }
 
 export async function historyCommand(args: string[], usage: string): Promise<number> {

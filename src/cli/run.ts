@@ -14,7 +14,8 @@ export const COMMANDS: Record<string, Command> = {
     run: async (args) => (await import("./principal.ts")).principal(args),
   },
   ha: {
-    help: "ask or command a principal: status, promote, demote, switchover, explain, history, watch",
+    help:
+      "ask or command a principal: status, promote, demote, switchover, explain, preflight, history, watch",
     run: async (args) => (await import("./ha.ts")).ha(args),
   },
   store: {

@@ -1,10 +1,11 @@
-/** What an operator asks before deciding: `Operator/Explain` and `Operator/History`. */
+/** What an operator asks before deciding: `Operator/Explain`, `Preflight` and `History`. */
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { explain, type Situation } from "../ha/explain.ts";
+import { preflight } from "../ha/preflight.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import type { Context } from "../runtime/context.ts";
-import { askPeer } from "../runtime/peer.ts";
+import { askPeer, conditionOf, type PeerAnswer } from "../runtime/peer.ts";
 import type { TlsSide } from "../tls/files.ts";
 import { unary } from "./server.ts";
 import { standingToWire } from "./wire.ts";
@@ -12,7 +13,7 @@ import { standingToWire } from "./wire.ts";
 export function knowingHandlers(ctx: Context, tls: TlsSide): grpc.UntypedServiceImplementation {
   return {
     Explain: unary<argocdagentha.v1.ExplainRequest, argocdagentha.v1.Explanation>(async () => {
-      const situation = await situationOf(ctx, tls);
+      const situation = situationOf(ctx, await askPeer(ctx, tls, ctx.settings.peerCheckTimeoutMs));
       const { healthz, ...explained } = explain(situation);
       return {
         standing: standingToWire(ctx.standing()),
@@ -24,14 +25,29 @@ export function knowingHandlers(ctx: Context, tls: TlsSide): grpc.UntypedService
         peer_error: situation.peerError,
       };
     }),
+    Preflight: unary<argocdagentha.v1.PreflightRequest, argocdagentha.v1.PreflightResponse>(async () => {
+      const answer = await askPeer(ctx, tls, ctx.settings.peerCheckTimeoutMs);
+      const { peer } = answer;
+      const checks = preflight({
+        own: ctx.standing(),
+        condition: conditionOf(ctx, tls),
+        peerAddress: ctx.settings.peerAddress,
+        peer,
+        peerError: answer.error,
+        peerCondition: answer.condition,
+        skewMs: answer.skewMs ?? 0,
+        followed: [...ctx.replicas].some(({ standing }) => standing?.uid === peer?.uid),
+        nowMs: Date.now(),
+      });
+      return { checks, loss: explain(situationOf(ctx, answer)).loss };
+    }),
     History: unary<argocdagentha.v1.HistoryRequest, argocdagentha.v1.HistoryResponse>(() => ({
       links: ctx.chain().map(({ atMs, ...link }) => ({ at_unix_ms: atMs, ...link })),
     })),
   };
 }
 
-async function situationOf(ctx: Context, tls: TlsSide): Promise<Situation> {
-  const { peer, error } = await askPeer(ctx, tls, ctx.settings.peerCheckTimeoutMs);
+function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situation {
   const { following } = ctx;
   return {
     model: ctx.model(),

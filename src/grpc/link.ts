@@ -6,10 +6,13 @@ import { LeaderStream } from "../replication/leader.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
+import { conditionOf } from "../runtime/peer.ts";
+import type { TlsSide } from "../tls/files.ts";
 import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import {
   changesToWire,
+  conditionToWire,
   digestFromWire,
   digestToWire,
   HEARTBEAT_MS,
@@ -37,14 +40,21 @@ export function notActive(ctx: Context): Status {
   );
 }
 
-export function linkHandlers(ctx: Context, policy: ReplicationPolicy): grpc.UntypedServiceImplementation {
+export function linkHandlers(
+  ctx: Context,
+  policy: ReplicationPolicy,
+  tls: TlsSide,
+): grpc.UntypedServiceImplementation {
   return {
     Ask: unary<argocdagentha.v1.AskRequest, argocdagentha.v1.AskResponse>((request, call) => {
       authorizeReplication(call, policy);
       const peer = standingFromWire(request.standing);
       if (peer) ctx.input({ type: "heard", peer });
       if (peer?.state === "active") ctx.redial();
-      return { standing: standingToWire(ctx.standing()) };
+      return {
+        standing: standingToWire(ctx.standing()),
+        condition: conditionToWire(conditionOf(ctx, tls), Date.now()),
+      };
     }),
     Follow: (call: FollowCall) => {
       try {

@@ -87,6 +87,12 @@ export const operatorService = {
     UNARY,
   ),
   Explain: method("/argocdagentha.v1.Operator/Explain", ha.ExplainRequest, ha.Explanation, UNARY),
+  Preflight: method(
+    "/argocdagentha.v1.Operator/Preflight",
+    ha.PreflightRequest,
+    ha.PreflightResponse,
+    UNARY,
+  ),
   History: method("/argocdagentha.v1.Operator/History", ha.HistoryRequest, ha.HistoryResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Operator/Switchover",

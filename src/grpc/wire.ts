@@ -1,5 +1,6 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
+import type { Condition } from "../ha/preflight.ts";
 import type { Standing } from "../ha/state.ts";
 import type { Outgoing } from "../replication/leader.ts";
 import type { IncomingChange } from "../replication/applier.ts";
@@ -38,6 +39,25 @@ export function standingFromWire(wire: Wire | null | undefined): Standing | unde
     epoch: Math.max(0, Math.floor(wire.epoch ?? 0)),
     sinceMs: wire.since_unix_ms ?? 0,
     connectedAgents: wire.connected_agents ?? 0,
+  };
+}
+
+export function conditionToWire(condition: Condition, nowMs: number): argocdagentha.v1.Condition {
+  return {
+    now_unix_ms: nowMs,
+    store_problem: condition.storeProblem,
+    certificate_not_after_unix_ms: condition.certificateNotAfterMs,
+    held_total: condition.heldTotal,
+    behind: condition.behind,
+  };
+}
+
+export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
+  return {
+    storeProblem: (wire.store_problem ?? "").slice(0, 1_000),
+    certificateNotAfterMs: wire.certificate_not_after_unix_ms ?? 0,
+    heldTotal: wire.held_total ?? 0,
+    behind: wire.behind ?? 0,
   };
 }
 

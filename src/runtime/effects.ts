@@ -76,8 +76,8 @@ export class Effects {
 
   async #ask(afterMs: number): Promise<void> {
     if (afterMs > 0) await delay(afterMs);
-    const answer = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
-    this.ctx.input({ type: "peerAnswer", ...answer });
+    const { peer, error } = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+    this.ctx.input({ type: "peerAnswer", peer, error });
   }
 
   async #record({ memory }: Extract<Effect, { type: "record" }>): Promise<void> {

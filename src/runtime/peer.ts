@@ -2,7 +2,8 @@
 import { call, dialPeer } from "../grpc/dial.ts";
 import { linkService } from "../grpc/services.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
-import { standingFromWire, standingToWire } from "../grpc/wire.ts";
+import { conditionFromWire, standingFromWire, standingToWire } from "../grpc/wire.ts";
+import type { Condition } from "../ha/preflight.ts";
 import type { Standing } from "../ha/state.ts";
 import type { TlsSide } from "../tls/files.ts";
 import type { Context } from "./context.ts";
@@ -10,6 +11,20 @@ import type { Context } from "./context.ts";
 export interface PeerAnswer {
   peer: Standing | undefined;
   error: string;
+  /** What else it says; absent where it is an older release. */
+  condition?: Condition;
+  /** Its clock less ours, in ms; good to half a round trip. */
+  skewMs?: number;
+}
+
+/** What this side says of itself. */
+export function conditionOf(ctx: Context, tls: TlsSide): Condition {
+  return {
+    storeProblem: ctx.storeProblem(),
+    certificateNotAfterMs: tls.current.notAfterMs,
+    heldTotal: ctx.following.heldTotal,
+    behind: ctx.model().state === "active" ? 0 : ctx.following.behind,
+  };
 }
 
 /** Asks once, within `timeoutMs`; a peer of the plain contract has no answer, which is no error. */
@@ -19,8 +34,12 @@ export async function askPeer(ctx: Context, tls: TlsSide, timeoutMs: number): Pr
   const client = dialPeer(peerAddress, tls.current, maxMessageBytes);
   try {
     const request = { standing: standingToWire(ctx.standing()) };
-    const { standing } = await call(client, linkService.Ask, request, timeoutMs);
-    return { peer: standingFromWire(standing), error: "" };
+    const askedAtMs = Date.now();
+    const { standing, condition } = await call(client, linkService.Ask, request, timeoutMs);
+    const answer = { peer: standingFromWire(standing), error: "" };
+    if (!condition) return answer;
+    const skewMs = (condition.now_unix_ms ?? 0) - (askedAtMs + Date.now()) / 2;
+    return { ...answer, condition: conditionFromWire(condition), skewMs };
   } catch (error) {
     if (codeOf(error) === Code.UNIMPLEMENTED) return { peer: undefined, error: "" };
     return { peer: undefined, error: explainCall(error, peerAddress) };

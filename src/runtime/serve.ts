@@ -302,7 +302,10 @@ async function openListeners(
   const material = tls ?? WITHOUT_TLS;
   const switchover = new Switchover(ctx, material);
   if (!settings.plainContract) {
-    const handlers = { ...linkHandlers(ctx, policy), ...switchoverLinkHandlers(switchover, policy) };
+    const handlers = {
+      ...linkHandlers(ctx, policy, material),
+      ...switchoverLinkHandlers(switchover, policy),
+    };
     server.addService(services.linkService, handlers);
   }
   undo.push(() => shutdown(server, GRACE_MS));

@@ -1,0 +1,135 @@
+/** Is this pair ready for a failover or a planned move? One check a line: what was found, and what to do where it is not good. */
+import type { Standing } from "./state.ts";
+
+/** What one side says of itself beside its standing. */
+export interface Condition {
+  storeProblem: string;
+  /** When its certificate expires, in unix ms; 0: not known. */
+  certificateNotAfterMs: number;
+  heldTotal: number;
+  /** Changes that it is known to lack. */
+  behind: number;
+}
+
+export interface PreflightFacts {
+  own: Standing;
+  condition: Condition;
+  peerAddress: string;
+  peer: Standing | undefined;
+  peerError: string;
+  peerCondition: Condition | undefined;
+  /** The peer's clock less ours, in ms. */
+  skewMs: number;
+  /** Whether a replica with the peer's identity follows us; only asked of an ACTIVE. */
+  followed: boolean;
+  nowMs: number;
+}
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  found: string;
+  /** What to do; empty: nothing. */
+  fix: string;
+}
+
+/** Certificates that expire sooner are worth a page. */
+const CERTIFICATE_DAYS = 14;
+const MAX_SKEW_MS = 5_000;
+const DAY_MS = 86_400_000;
+
+const count = (n: number) => n.toLocaleString("en-US");
+
+/** All checks, in the order in which a person would make them. */
+export function preflight(facts: PreflightFacts): Check[] {
+  const { own, peer, peerAddress, peerError, peerCondition, condition } = facts;
+  const checks: Check[] = [
+    check("peer", peer !== undefined, peerFound(facts), peerFix(facts)),
+    roles(facts),
+  ];
+  if (!peer || !peerCondition) {
+    checks.push(...side("here", condition, facts.nowMs));
+    if (peer) return checks;
+    return peerAddress === "" || peerError !== "" ? checks : [
+      ...checks,
+      check(
+        "proof",
+        false,
+        "the peer speaks the Go principal's contract",
+        "what it holds cannot be proved by digest",
+      ),
+    ];
+  }
+  checks.push(
+    check(
+      "version",
+      peer.version === own.version,
+      `${own.version} here, ${peer.version} at the peer`,
+      "two releases work together; upgrade the replica first, then switch over",
+    ),
+    check(
+      "clocks",
+      Math.abs(facts.skewMs) <= MAX_SKEW_MS,
+      `${count(Math.round(Math.abs(facts.skewMs)))} ms apart`,
+      "nothing here depends on it, tokens and certificates do: look at NTP on both",
+    ),
+    ...side("here", condition, facts.nowMs),
+    ...side("peer", peerCondition, facts.nowMs),
+  );
+  return checks;
+}
+
+function peerFound({ peer, peerAddress, peerError }: PreflightFacts): string {
+  if (peerAddress === "") return "none is configured";
+  if (!peer) {
+    return `"${peerAddress}" ${peerError ? `does not answer: ${peerError}` : "does not say what it is"}`;
+  }
+  return `"${peerAddress}" is ${(peer.state || "in an unknown state").toUpperCase()}, epoch ${peer.epoch}`;
+}
+
+function peerFix({ peerAddress }: PreflightFacts): string {
+  return peerAddress === "" ? "set --ha-peer-address" : "start it, or mend the way to it; ha status there";
+}
+
+function roles({ own, peer, followed }: PreflightFacts): Check {
+  const active = [own, peer].filter((one) => one?.state === "active").length;
+  const replicating = own.state === "replicating" ||
+    (own.state === "active" && followed && peer?.state === "replicating");
+  return check(
+    "roles",
+    active === 1 && replicating,
+    `${own.state.toUpperCase()} here${peer ? `, ${peer.state.toUpperCase()} at the peer` : ""}`,
+    active === 1
+      ? "the other side must be REPLICATING: ha explain there"
+      : "exactly one must be ACTIVE: ha explain on both",
+  );
+}
+
+function side(name: string, condition: Condition, nowMs: number): Check[] {
+  const { storeProblem, certificateNotAfterMs, heldTotal, behind } = condition;
+  const days = Math.floor((certificateNotAfterMs - nowMs) / DAY_MS);
+  return [
+    check(
+      `store ${name}`,
+      storeProblem === "",
+      storeProblem || "current",
+      "see the reason; it needs no restart",
+    ),
+    check(
+      `certificate ${name}`,
+      certificateNotAfterMs === 0 || days >= CERTIFICATE_DAYS,
+      certificateNotAfterMs === 0 ? "not known" : `${count(days)} days left`,
+      "renew it; it is read again while streams stay open",
+    ),
+    check(
+      `copy ${name}`,
+      heldTotal === 0,
+      heldTotal === 0 ? `${count(behind)} changes behind` : `${count(heldTotal)} changes cannot be written`,
+      "ha status there says which and why",
+    ),
+  ];
+}
+
+function check(name: string, ok: boolean, found: string, fix: string): Check {
+  return { name, ok, found, fix: ok ? "" : fix };
+}

@@ -1,0 +1,49 @@
+import { assertEquals } from "@std/assert";
+import { preflight, type PreflightFacts } from "./preflight.ts";
+
+const DAY = 86_400_000;
+const standing = (state: "active" | "replicating" | "syncing") => ({
+  uid: state,
+  version: "1",
+  namespace: "argocd",
+  state,
+  epoch: 1,
+  sinceMs: 0,
+  connectedAgents: 0,
+});
+const well = { storeProblem: "", certificateNotAfterMs: 100 * DAY, heldTotal: 0, behind: 0 };
+const GOOD: PreflightFacts = {
+  own: standing("active"),
+  condition: well,
+  peerAddress: "b:8443",
+  peer: standing("replicating"),
+  peerError: "",
+  peerCondition: well,
+  skewMs: 3,
+  followed: true,
+  nowMs: 0,
+};
+
+Deno.test("preflight() finds what would make a failover fail, and says what to do", () => {
+  const failed = (change: Partial<PreflightFacts>) =>
+    preflight({ ...GOOD, ...change }).filter(({ ok }) => !ok).map(({ name, fix }) => {
+      if (fix === "") throw new Error(`${name} says nothing to do`);
+      return name;
+    });
+  const cases: [Partial<PreflightFacts>, string[]][] = [
+    [{}, []],
+    [{ own: standing("replicating"), peer: standing("active") }, []],
+    [{ followed: false }, ["roles"]],
+    [{ peer: standing("active") }, ["roles"]],
+    [{ peer: standing("syncing") }, ["roles"]],
+    [{ peer: undefined, peerCondition: undefined, peerError: "refused" }, ["peer", "roles"]],
+    [{ peerAddress: "", peer: undefined, peerCondition: undefined }, ["peer", "roles"]],
+    [{ peer: undefined, peerCondition: undefined }, ["peer", "roles", "proof"]],
+    [{ peer: { ...standing("replicating"), version: "2" } }, ["version"]],
+    [{ skewMs: -6_000 }, ["clocks"]],
+    [{ condition: { ...well, storeProblem: "away" } }, ["store here"]],
+    [{ peerCondition: { ...well, certificateNotAfterMs: 3 * DAY } }, ["certificate peer"]],
+    [{ peerCondition: { ...well, heldTotal: 2 } }, ["copy peer"]],
+  ];
+  for (const [change, names] of cases) assertEquals(failed(change), names, JSON.stringify(change));
+});
