@@ -53,7 +53,7 @@ export function explainCall(error: unknown, address: string): string {
   ) {
     return `TLS with ${address} failed: ${tlsReason(text)}`;
   }
-  if (/Failed to connect/.test(text)) {
+  if (/Failed to connect|No connection established/.test(text)) {
     return `${address} closed the connection in the TLS handshake; does it trust our certificate (its --root-ca-path, ` +
       "our --tls-cert), and is that still valid?";
   }

@@ -179,7 +179,14 @@ class Stage {
     return masked.replaceAll(this.dir, "DIR")
       .replace(/\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d(\.\d+)?Z/g, "TIME")
       .replace(/\b\d+(s|m) ago/g, "N$1 ago").replace(/, for \d+s/g, ", for Ns").replace(/\b\d+s$/gm, "Ns")
-      .replace(/(digest +)[0-9a-f]{16}/g, "$1DIGEST").replace(/\b\d+ ms\b/g, "N ms")
+      .replace(/(digests?(?: are)? +)[0-9a-f]{16,32}/g, "$1DIGEST").replace(/\b[\d,]+ ms\b/g, "N ms")
+      .replace(/^ +\d+\.\d{3}s/gm, "       Ns").replace(/\b\w+@[\w.-]+ \(admin listener\)/g, "SOMEBODY")
+      .replace(/\b(TIME +\d+ +\w+ +)\w+@[\w.-]+/g, "$1SOMEBODY").replace(
+        /^(?:WHEN|TIME) .*$/gm,
+        (line) => line.replace(/ {2,}/g, "  "),
+      )
+      .replace(/revision \d+/g, "revision N").replace(/\b(last) \d+ s\b/g, "$1 N s")
+      .replace(/\d+ days left/g, "N days left")
       .replace(/"last_event_timestamp": \d+/, '"last_event_timestamp": N')
       .replace(/lasteventtimestamp: [1-9]\d*/, "lasteventtimestamp: N")
       .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b/g, "UID").replace(
