@@ -274,7 +274,7 @@ Deno.test("P12: a demoted principal is SYNCING until it has a live stream and a 
 });
 
 Deno.test("promotion is refused by an ACTIVE peer, and --force overrides it with a higher epoch", () => {
-  const replica = model({ state: "disconnected" });
+  const replica = model({ state: "disconnected", preferredRole: "replica" });
   const answer: Input = { type: "peerAnswer", peer: peer({ state: "active", epoch: 7 }), error: "" };
   const refused = play(replica, { type: "promote", id: 1, force: false }, answer);
   assertEquals(refused.states, ["disconnected"]);
@@ -287,6 +287,19 @@ Deno.test("promotion is refused by an ACTIVE peer, and --force overrides it with
     recorded,
   );
   assertEquals([forced.states.at(-1), forced.model.memory.epoch], ["active", 8]);
+  const next = { type: "peerAnswer", peer: peer({ state: "active", epoch: 8 }), error: "" } as const;
+  const again = play(
+    replica,
+    { type: "promote", id: 1, force: true },
+    next,
+    { type: "stopped" },
+    recorded,
+  );
+  assertEquals(
+    again.model.memory.epoch,
+    10,
+    "even epochs are the replica's, odd ones the preferred primary's",
+  );
 });
 
 Deno.test("what is claimed is what was recorded, whatever is heard of the peer in between", () => {

@@ -131,11 +131,16 @@ const recordedMemory = (model: Model): Partial<Model> => ({
 });
 const remember = (next: Model): Effect => ({ type: "remember", memory: next.memory });
 
-/** The memory of an ACTIVE after this promotion or start. */
+/**
+ * The memory of an ACTIVE after this promotion or start. Odd epochs are the preferred primary's, even ones the replica's: a principal
+ * that dies right after it has recorded an epoch, before anybody heard of it, must not find the other one in the same.
+ */
 function asActive(model: Model): Memory {
   const heard = Math.max(model.memory.epoch, model.peer?.epoch ?? 0);
   const keep = model.operation?.kind === "start" && model.memory.role === "active";
-  const epoch = keep ? Math.max(1, model.memory.epoch) : heard + 1;
+  const own = model.preferredRole === "primary" ? 1 : 0;
+  const next = (heard + 1) % 2 === own ? heard + 1 : heard + 2;
+  const epoch = keep ? Math.max(1, model.memory.epoch) : next;
   return { role: "active", epoch, complete: true, leader: model.uid, formerActive: false };
 }
 

@@ -143,7 +143,7 @@ Deno.test(
       const message = await mover(workshop, primary, "primary").run(OPTIONS, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(message, "the disk is full; this principal is ACTIVE again");
-      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 2]);
+      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 3]);
       await untilState(replica, "replicating");
 
       refusing.command = async (...args) => {
@@ -151,7 +151,7 @@ Deno.test(
         throw new Error("the answer is lost");
       };
       const receipt = await mover(workshop, primary, "primary").run(OPTIONS, quiet);
-      assertEquals([receipt.epoch_after, replica.ctx.model().state], [3, "active"]);
+      assertEquals([receipt.epoch_after, replica.ctx.model().state], [4, "active"]);
       await untilState(primary, "replicating");
     }),
 );
