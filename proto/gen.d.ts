@@ -166,6 +166,48 @@ export interface Verdict {
   text?: string;
 }
 export const Verdict: Codec<Verdict>;
+export interface InventoryRequest {
+  groups?: string[];
+}
+export const InventoryRequest: Codec<InventoryRequest>;
+export interface InventoryResponse {
+  standing?: argocdagentha.v1.Standing;
+  groups?: argocdagentha.v1.Group[];
+  entries?: argocdagentha.v1.KeyDigest[];
+}
+export const InventoryResponse: Codec<InventoryResponse>;
+export interface Group {
+  kind?: string;
+  agent?: string;
+  count?: number;
+  digest?: Uint8Array;
+}
+export const Group: Codec<Group>;
+export interface DiffRequest {
+}
+export const DiffRequest: Codec<DiffRequest>;
+export interface DiffResponse {
+  here?: argocdagentha.v1.Standing;
+  peer?: argocdagentha.v1.Standing;
+  groups?: argocdagentha.v1.GroupDiff[];
+  keys?: argocdagentha.v1.KeyDiff[];
+  truncated?: boolean;
+}
+export const DiffResponse: Codec<DiffResponse>;
+export interface GroupDiff {
+  kind?: string;
+  agent?: string;
+  here?: number;
+  peer?: number;
+  same?: boolean;
+}
+export const GroupDiff: Codec<GroupDiff>;
+export interface KeyDiff {
+  key?: string;
+  here?: Uint8Array;
+  peer?: Uint8Array;
+}
+export const KeyDiff: Codec<KeyDiff>;
 export interface PreflightRequest {
 }
 export const PreflightRequest: Codec<PreflightRequest>;

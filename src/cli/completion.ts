@@ -15,6 +15,7 @@ const WORDS: Record<string, readonly string[]> = {
     "switchover",
     "explain",
     "preflight",
+    "diff",
     "history",
     "watch",
     "--address",

@@ -1,4 +1,4 @@
-/** `ha status|promote|demote|switchover|explain|preflight|history|watch`: the peer's commands and output, and a live screen. */
+/** `ha status|promote|demote|switchover|explain|preflight|diff|history|watch`: the peer's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
 import { adminService, operatorService } from "../grpc/services.ts";
@@ -14,6 +14,7 @@ const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINC
        argocd-agent-ha ha switchover [--dry-run] [--yes] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha explain [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha preflight [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha diff [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha history [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
 PRINCIPAL: ${TARGET_USAGE}
@@ -33,6 +34,8 @@ export async function ha(args: string[]): Promise<number> {
       return await (await import("./knowing.ts")).explainCommand(rest, USAGE);
     case "preflight":
       return await (await import("./knowing.ts")).preflightCommand(rest, USAGE);
+    case "diff":
+      return await (await import("./knowing.ts")).diffCommand(rest, USAGE);
     case "history":
       return await (await import("./knowing.ts")).historyCommand(rest, USAGE);
     case "watch":

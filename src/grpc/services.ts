@@ -69,6 +69,12 @@ export const replicationService = {
 export const linkService = {
   Follow: method("/argocdagentha.v1.Link/Follow", ha.FollowerMessage, ha.LeaderMessage, BIDI),
   Ask: method("/argocdagentha.v1.Link/Ask", ha.AskRequest, ha.AskResponse, UNARY),
+  Inventory: method(
+    "/argocdagentha.v1.Link/Inventory",
+    ha.InventoryRequest,
+    ha.InventoryResponse,
+    UNARY,
+  ),
   TakeOver: method("/argocdagentha.v1.Link/TakeOver", ha.TakeOverRequest, ha.TakeOverResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Link/Switchover",
@@ -87,6 +93,7 @@ export const operatorService = {
     UNARY,
   ),
   Explain: method("/argocdagentha.v1.Operator/Explain", ha.ExplainRequest, ha.Explanation, UNARY),
+  Diff: method("/argocdagentha.v1.Operator/Diff", ha.DiffRequest, ha.DiffResponse, UNARY),
   Preflight: method(
     "/argocdagentha.v1.Operator/Preflight",
     ha.PreflightRequest,

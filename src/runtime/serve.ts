@@ -7,6 +7,7 @@ import { eventStreamHandlers } from "../grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
 import { type Authenticator, authenticator } from "../grpc/methods.ts";
 import { Tokens } from "../grpc/tokens.ts";
+import { diffHandlers, inventoryHandlers } from "../grpc/diff.ts";
 import { knowingHandlers } from "../grpc/knowing.ts";
 import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
@@ -305,6 +306,7 @@ async function openListeners(
     const handlers = {
       ...linkHandlers(ctx, policy, material),
       ...switchoverLinkHandlers(switchover, policy),
+      ...inventoryHandlers(ctx, policy),
     };
     server.addService(services.linkService, handlers);
   }
@@ -317,6 +319,7 @@ async function openListeners(
     ? await openAdmin(ctx, {
       Switchover: switchoverHandler(ctx, switchover, material),
       ...knowingHandlers(ctx, material),
+      ...diffHandlers(ctx, material),
     }, undo)
     : 0;
   return { grpc: grpcPort, admin, metrics };

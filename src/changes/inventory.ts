@@ -1,0 +1,71 @@
+/**
+ * What an index holds, by kind and agent: how many resources and one digest a group, so that two sides find where they differ without
+ * sending what they hold. (One level of a digest tree, as the digest table is, but along lines that a person knows.)
+ */
+import { parseKey } from "../resources/keys.ts";
+import { type Digest, DIGEST_BYTES } from "./digest.ts";
+import type { ChangeIndex, Entry } from "./index.ts";
+
+/** The resources of one kind and, for Applications, of one namespace or agent. */
+export interface Group {
+  /** The API's kind. */
+  kind: string;
+  /** The namespace of Applications; empty for what is the principal's own. */
+  agent: string;
+  count: number;
+  /** XOR of the digests in it. */
+  digest: Digest;
+}
+
+/** Names a group. */
+export function groupName({ kind, agent }: Pick<Group, "kind" | "agent">): string {
+  return `${kind}/${agent}`;
+}
+
+function groupOf({ key }: Pick<Entry, "key">): Pick<Group, "kind" | "agent"> {
+  const { kind, namespace } = parseKey(key) ?? { kind: "", namespace: "" };
+  return { kind, agent: kind === "Application" ? namespace : "" };
+}
+
+/** All groups of an index, by name. */
+export function inventory(index: ChangeIndex): Map<string, Group> {
+  const groups = new Map<string, Group>();
+  for (const entry of index.live()) {
+    const { kind, agent } = groupOf(entry);
+    const name = groupName({ kind, agent });
+    const group = groups.get(name) ?? { kind, agent, count: 0, digest: "0".repeat(DIGEST_BYTES * 2) };
+    groups.set(name, { ...group, count: group.count + 1, digest: xor(group.digest, entry.digest) });
+  }
+  return groups;
+}
+
+/** The keys of some groups and their digests, at most `limit`. */
+export function entriesOf(
+  index: ChangeIndex,
+  names: ReadonlySet<string>,
+  limit: number,
+): Map<string, Digest> {
+  const found = new Map<string, Digest>();
+  for (const entry of index.live()) {
+    if (!names.has(groupName(groupOf(entry)))) continue;
+    if (found.size === limit) break;
+    found.set(entry.key, entry.digest);
+  }
+  return found;
+}
+
+/** The names of groups that two sides do not hold alike. */
+export function differingGroups(a: ReadonlyMap<string, Group>, b: ReadonlyMap<string, Group>): string[] {
+  return [...new Set([...a.keys(), ...b.keys()])].sort().filter((name) =>
+    a.get(name)?.digest !== b.get(name)?.digest
+  );
+}
+
+function xor(a: Digest, b: Digest): Digest {
+  let result = "";
+  for (let i = 0; i < a.length; i += 8) {
+    const word = (Number.parseInt(a.slice(i, i + 8), 16) ^ Number.parseInt(b.slice(i, i + 8), 16)) >>> 0;
+    result += word.toString(16).padStart(8, "0");
+  }
+  return result;
+}
