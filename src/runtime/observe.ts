@@ -30,7 +30,10 @@ export function observe(ctx: Context, chain: History, { before, after, name, ref
   }
   if (after.state !== before.state) {
     const { state, memory: { epoch }, explanation: text } = after;
-    chain.add({ atMs: Date.now(), epoch, state, what: name, who: "", text });
+    // A replica that loses its peer and finds it again writes nothing.
+    if (state === "active" || before.state === "active") {
+      chain.add({ atMs: Date.now(), epoch, state, what: name, who: "", text });
+    }
     const label = transitionLabel(before, after);
     counters.transitions[label] = (counters.transitions[label] ?? 0) + 1;
     if (name === "promoted") counters.failovers++;
