@@ -34,6 +34,11 @@ export class AgentWrites {
 
   constructor(private readonly host: AgentHost, private readonly fleet: Fleet) {}
 
+  /** A new stream: an agent whose cluster was restored from a backup counts from earlier again. */
+  connected(): void {
+    this.#versions.clear();
+  }
+
   /** The report about a key to look at again, now that the agent has acknowledged something about it. */
   open(key: Key): Intent | undefined {
     return this.#open.get(key);

@@ -48,6 +48,7 @@ export class Inbox {
   /** A new stream is read only where there is room. */
   connected(): void {
     this.#intake.connected();
+    this.#writes.connected();
   }
 
   /** Takes an event from the stream. */

@@ -266,3 +266,34 @@ Deno.test(
       await quiet(running, agent);
     }),
 );
+
+Deno.test(
+  "an older state of the agent's, sent again, does not come back; a cluster restored from a backup counts anew (29, 30)",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await serving(workshop);
+      await put(running, application("edge-1", "a"));
+      const agent = await startAgent(workshop, running, { name: "edge-1", controller: false });
+      await untilHolds(agent, "Application", ["a"]);
+      const report = async (resourceVersion: string, message: string) => {
+        const id = crypto.randomUUID();
+        const metadata = { name: "a", namespace: "argocd", uid: "on the agent's cluster", resourceVersion };
+        agent.send({
+          type: "status-update",
+          target: "application",
+          extensions: { resourceid: id, eventid: id },
+          payload: new TextEncoder().encode(JSON.stringify({ metadata, status: { health: { message } } })),
+        });
+        await quiet(running, agent);
+        const found = await get(running, "Application/edge-1/a");
+        return (found?.["status"] as { health: { message: string } }).health.message;
+      };
+      assertEquals(await report("100", "newer"), "newer");
+      assertEquals(await report("99", "older"), "newer");
+      assertEquals(await report("100", "the same again"), "the same again");
+      await agent.restart();
+      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      assertEquals(await report("7", "restored"), "restored");
+    }),
+);
