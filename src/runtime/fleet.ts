@@ -81,6 +81,13 @@ export class AgentHost {
     this.schedule();
   }
 
+  /** Ends the stream, of which nothing more is noted. */
+  disconnect(why: string): void {
+    const { stream } = this;
+    this.stream = undefined;
+    stream?.end(why, false);
+  }
+
   drained(): void {
     this.#writable = true;
     this.schedule();
@@ -151,9 +158,7 @@ export class Fleet {
     const hosts = [...this.#hosts.values()];
     this.#hosts.clear();
     for (const host of hosts) {
-      const { stream } = host;
-      host.stream = undefined;
-      stream?.end(why, false);
+      host.disconnect(why);
       this.ctx.processing.forget(host.id.name);
     }
     await Promise.all(hosts.map((host) => host.inbox.stop()));
@@ -272,7 +277,7 @@ export class Fleet {
     const before = this.#hosts.get(caller.name);
     if (before?.id.mode === caller.mode) return before;
     if (before) {
-      before.stream?.end("the agent came back in another mode", false);
+      before.disconnect("the agent came back in another mode");
       void before.inbox.stop();
     }
     const host = new AgentHost({ name: caller.name, mode: caller.mode }, this);
