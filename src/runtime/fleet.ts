@@ -200,6 +200,8 @@ export class Fleet {
     host.connect(stream, caller.fingerprint);
     this.ctx.log.info("agent connected", { agent: caller.name, mode: caller.mode });
     this.#noteConnected(caller, true);
+    // The list may have changed since the caller was let in.
+    this.#revoke(host);
     return {
       received: (event) => host.inbox.received(event),
       drained: () => host.drained(),
@@ -320,15 +322,15 @@ export class Fleet {
         host.schedule();
       }
     }
-    if (entry.key.endsWith("/argocd-agent-tls-blocklist")) this.#revoke();
+    if (entry.key.endsWith("/argocd-agent-tls-blocklist")) {
+      for (const host of this.#hosts.values()) this.#revoke(host);
+    }
   }
 
-  #revoke(): void {
-    for (const host of this.#hosts.values()) {
-      if (!host.stream || host.fingerprint === "" || !this.blocked(host.fingerprint)) continue;
-      this.ctx.log.warn("agent cut off: its certificate is on the blocklist", { agent: host.id.name });
-      host.stream.end("the certificate is on the blocklist", true);
-    }
+  #revoke({ stream, fingerprint, id }: AgentHost): void {
+    if (!stream || fingerprint === "" || !this.blocked(fingerprint)) return;
+    this.ctx.log.warn("agent cut off: its certificate is on the blocklist", { agent: id.name });
+    stream.end("the certificate is on the blocklist", true);
   }
 
   #tick(): void {

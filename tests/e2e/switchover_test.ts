@@ -81,7 +81,11 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
       await stores.primary.write({ op: "put", object: application(agent.name, "app") });
     }
     crowd.start();
-    await until(() => crowd.connected === agents, 30_000, () => `${crowd.connected} agents are connected`);
+    await until(
+      async () => await sides.primary.metric("argocd_principal_connected_agents") === agents,
+      30_000,
+      () => `${crowd.connected} agents are connected`,
+    );
     let round = 0;
     writing = setInterval(() => {
       round++;

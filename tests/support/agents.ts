@@ -39,6 +39,16 @@ export async function startAgent(
   return agent;
 }
 
+/** Waits until a principal serves an agent's stream: the agent itself knows only that it has asked for one. */
+export function untilServed(running: Running, agent: SimAgent): Promise<void> {
+  return until(
+    () => agent.connected && running.ctx.fleet().hosts.get(agent.name)?.stream !== undefined,
+    10_000,
+    () => `agent ${agent.name} is not served: ${agent.seen.ends.slice(-3)}`,
+    5,
+  );
+}
+
 /** Waits until an agent holds exactly these names of a kind. */
 export function untilHolds(
   agent: SimAgent,

@@ -13,7 +13,15 @@ import { clusterOf, secretText } from "../../src/runtime/clusters.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import { parseSettings } from "../../src/runtime/settings.ts";
 import { SimAgent } from "../../src/sim/agent.ts";
-import { application, certificateFor, project, serving, startAgent, untilHolds } from "../support/agents.ts";
+import {
+  application,
+  certificateFor,
+  project,
+  serving,
+  startAgent,
+  untilHolds,
+  untilServed,
+} from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
 
 /** A principal without HA, and without what HA needs. */
@@ -49,10 +57,10 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
       const agent = await startAgent(workshop, running, { name: "edge-1" });
-      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, agent);
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-2");
       const other = await startAgent(workshop, running, { name: "edge-2", material });
-      await until(() => other.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, other);
       const { accessToken = "", refreshToken = "" } = other.connection ?? {};
       assert(accessToken !== "");
       const pem = material.cert.toString().split("-----")[2] ?? "";
@@ -85,7 +93,7 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
       const victim = await startAgent(workshop, running, { name: "edge-1" });
-      await until(() => victim.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, victim);
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-2");
       const client = dialPeer(`127.0.0.1:${running.ports.grpc}`, material, 1 << 20);
       const { refreshToken = "" } = victim.connection ?? {};
@@ -171,7 +179,7 @@ Deno.test(
       const agent = await startAgent(workshop, running, { name: "edge-1", version: "9.9.9" });
       await untilEnded(agent, "9 version mismatch");
       const same = await startAgent(workshop, running, { name: "edge-2", version: running.ctx.version });
-      await until(() => same.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, same);
       assert(agent.seen.ends.length < 5, `${agent.seen.ends.length} attempts`);
     }),
 );
@@ -183,11 +191,11 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
       const first = await startAgent(workshop, running, { name: "edge-1" });
-      await until(() => first.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, first);
       const second = await startAgent(workshop, running, { name: "edge-1" });
       await untilEnded(first, `${UNAVAILABLE} another stream of this agent has taken its place`);
       await first.stop();
-      await until(() => second.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, second);
       await running.ctx.command("demote", false);
       await untilEnded(second, `${UNAVAILABLE} `);
       await untilEnded(second, "not accepting connections in state syncing");
@@ -261,7 +269,7 @@ Deno.test(
       const data = { "tls.crt": btoa("crt"), "tls.key": btoa("key"), "ca.crt": btoa("ca") };
       const metadata = { name: "proxy-client", namespace: "argocd" };
       await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
-      await until(() => early.connected, 10_000, () => "not connected", 5);
+      await untilServed(running, early);
       const secret = await store.get("Secret/argocd/cluster-edge-1");
       assert(secret);
       assertEquals(clusterOf(secret), {
@@ -277,7 +285,7 @@ Deno.test(
         caData: data["ca.crt"],
       });
       await early.restart();
-      await until(() => early.connected, 10_000, () => "not connected", 5);
+      await untilServed(running, early);
       const again = await store.get("Secret/argocd/cluster-edge-1");
       assertEquals(
         again?.metadata.resourceVersion,
@@ -295,7 +303,7 @@ Deno.test(
         object: { apiVersion: "v1", kind: "Secret", metadata: manual, data: {} },
       });
       const second = await startAgent(workshop, running, { name: "edge-2" });
-      await until(() => second.connected, 10_000, () => "not connected", 5);
+      await untilServed(running, second);
       assertEquals(await store.get("Secret/argocd/cluster-edge-2"), undefined);
     }),
 );
@@ -307,7 +315,7 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
       const agent = await startAgent(workshop, running, { name: "edge-1" });
-      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, agent);
       const { accessToken = "" } = agent.connection ?? {};
       await agent.stop();
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-1");

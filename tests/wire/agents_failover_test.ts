@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { ApiObject } from "../../src/resources/object.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import { PRINCIPAL_UID } from "../../src/sim/managed.ts";
-import { application, project, repository, startAgent, untilHolds } from "../support/agents.ts";
+import { application, project, repository, startAgent, untilHolds, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";
 
 const KEYS = ["--insecure-jwt-generate"];
@@ -98,7 +98,7 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const { primary, replica, address, front } = await pair(workshop);
       const agent = await startAgent(workshop, address, { name: "auto-1", mode: "autonomous" });
-      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      await untilServed(primary, agent);
       let n = 0;
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 2);
       await until(() => primary.ctx.index.size > 50, 5_000, () => "nothing is adopted", 5);

@@ -3,7 +3,15 @@ import { assert, assertEquals } from "@std/assert";
 import type { ApiObject } from "../../src/resources/object.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import type { SimAgent } from "../../src/sim/agent.ts";
-import { application, project, repository, serving, startAgent, untilHolds } from "../support/agents.ts";
+import {
+  application,
+  project,
+  repository,
+  serving,
+  startAgent,
+  untilHolds,
+  untilServed,
+} from "../support/agents.ts";
 import { inWorkshop, LOOSE, until } from "../support/principals.ts";
 
 const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
@@ -293,7 +301,7 @@ Deno.test(
       assertEquals(await report("99", "older"), "newer");
       assertEquals(await report("100", "the same again"), "the same again");
       await agent.restart();
-      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      await untilServed(running, agent);
       assertEquals(await report("7", "restored"), "restored");
     }),
 );

@@ -5,7 +5,7 @@ import { linkService } from "../../src/grpc/services.ts";
 import { digestFromWire, standingToWire } from "../../src/grpc/wire.ts";
 import { Switchover } from "../../src/runtime/switchover.ts";
 import type { Running } from "../../src/runtime/serve.ts";
-import { application, startAgent } from "../support/agents.ts";
+import { application, startAgent, untilServed } from "../support/agents.ts";
 import {
   inWorkshop,
   LOOSE,
@@ -53,7 +53,7 @@ Deno.test(
         name: "auto-1",
         mode: "autonomous",
       });
-      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      await untilServed(primary, agent);
       let n = 0;
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 5);
       await until(() => primary.ctx.index.size > 20, 5_000, () => "nothing is adopted", 5);
@@ -116,7 +116,7 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const { primary, toPrimary } = await pair(workshop);
       const agent = await startAgent(workshop, primary, { name: "auto-1", mode: "autonomous" });
-      await until(() => agent.connected, 5_000, () => "not connected", 5);
+      await untilServed(primary, agent);
       toPrimary.freeze();
       await primary.ctx.store.write({ op: "put", object: application("edge-1", "unseen") });
       await until(() => primary.ctx.index.get("Application/edge-1/unseen") !== undefined, 5_000, () => "", 5);
