@@ -9,7 +9,7 @@ import { type Kind, kindNamed } from "../resources/kinds.ts";
 import { type ApiObject, isRecord, objectProblem } from "../resources/object.ts";
 import type { Scope } from "../resources/scope.ts";
 import { prefixed } from "./projects.ts";
-import type { Had } from "./step.ts";
+import type { Identity } from "./step.ts";
 import type { AgentId, AgentView } from "./view.ts";
 
 /** Stamped by an agent on an Application that it keeps in another namespace than the principal. */
@@ -19,7 +19,7 @@ const REMAPPED = "argocd.argoproj.io/namespace-remapped";
 const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
 
 /** A resource that an agent speaks of. */
-export type Named = Pick<Had, "namespace" | "name" | "kind" | "target" | "uid"> & { key: Key };
+export type Named = Identity & { key: Key };
 
 /** What to do; `nothing` carries the reason. */
 export type Intent =

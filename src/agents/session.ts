@@ -12,7 +12,7 @@ import type { AgentEvent } from "../events/cloudevent.ts";
 import type { Key } from "../resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../replication/backoff.ts";
 import { listChecksum, type Listed, type Sha256 } from "./checksum.ts";
-import { type Had, isEmpty, nothing, type Step, stepFor } from "./step.ts";
+import { type Had, type Identity, identityOf, isEmpty, nothing, type Step, stepFor } from "./step.ts";
 import type { AgentId, AgentView } from "./view.ts";
 
 /** Sending again: 5 s to 2 min × 4, as the peer does. */
@@ -203,7 +203,7 @@ export class AgentSession {
   }
 
   /** What is known of a key may be wrong: it is sent, or asked for, anew. False when too many such keys are open. */
-  doubt(key: Key, what: Pick<Had, "namespace" | "name" | "kind" | "target" | "uid">): boolean {
+  doubt(key: Key, what: Identity): boolean {
     const had = this.#had.get(key);
     if (!had && !this.world.look(key)) {
       if (this.#strays.size >= MAX_STRAYS) return false;
@@ -225,12 +225,10 @@ export class AgentSession {
   }
 
   /** The resources of these keys that are the agent's, as lists name them. */
-  list(keys: readonly Key[]): (Listed & { key: Key; namespace: string })[] {
+  list(keys: readonly Key[]): (Identity & { key: Key })[] {
     return keys.flatMap((key) => {
       const view = this.world.look(key);
-      return view
-        ? [{ key, kind: view.kind, name: view.name, namespace: view.namespace, uid: view.uid }]
-        : [];
+      return view ? [{ key, ...identityOf(view) }] : [];
     });
   }
 

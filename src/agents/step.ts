@@ -1,13 +1,11 @@
 /** From what an agent has of a resource to what it is to have: the next event, one at a time, and what its acknowledgement means. */
 import type { AgentId, AgentView } from "./view.ts";
 
+/** Which resource of an agent's. */
+export type Identity = Pick<AgentView, "namespace" | "name" | "kind" | "target" | "uid">;
+
 /** What an agent has of a resource, as far as is known. */
-export interface Had {
-  namespace: string;
-  name: string;
-  kind: string;
-  target: AgentView["target"];
-  uid: string;
+export interface Had extends Identity {
   /** The `state` of the view that it acknowledged last; empty: none. */
   state: string;
   operation: string;
@@ -87,7 +85,7 @@ export function stepFor(
 function stepsFor(agent: AgentId, had: Had, view: AgentView): Step[] {
   const steps: Step[] = [];
   if (view.source !== undefined && view.source !== had.source) {
-    steps.push(question({ ...had, ...identity(view) }, view.source));
+    steps.push(question({ ...had, ...identityOf(view) }, view.source));
   }
   if (agent.mode === "autonomous" && view.target !== "application") return steps;
   if (view.state !== had.state && view.state !== "") {
@@ -103,7 +101,8 @@ function stepsFor(agent: AgentId, had: Had, view: AgentView): Step[] {
   return steps;
 }
 
-function identity({ namespace, name, kind, target, uid }: AgentView) {
+/** The part of it that says which resource it is about. */
+export function identityOf({ namespace, name, kind, target, uid }: Identity): Identity {
   return { namespace, name, kind, target, uid };
 }
 
@@ -117,8 +116,8 @@ function event(type: string, view: AgentView, content: string, then: Partial<Had
     object: view,
     signed: !operation && view.target !== "gpgkey",
     more: false,
-    begun: (had) => ({ ...had, ...identity(view), tried: true }),
-    settle: (had) => ({ ...had, ...identity(view), ...then }),
+    begun: (had) => ({ ...had, ...identityOf(view), tried: true }),
+    settle: (had) => ({ ...had, ...identityOf(view), ...then }),
   };
 }
 
@@ -153,8 +152,4 @@ function question(had: Had, checksum: string): Step {
       return { ...now, ...identityOf(had), source: answered ? now.source : checksum, known: true };
     },
   };
-}
-
-function identityOf({ namespace, name, kind, target, uid }: Had) {
-  return { namespace, name, kind, target, uid };
 }

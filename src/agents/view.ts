@@ -11,7 +11,7 @@ import { sourceUid } from "../events/replicated.ts";
 import type { Mode } from "../resources/agents.ts";
 import { parseKey } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
-import { type ApiObject, isRecord } from "../resources/object.ts";
+import { type ApiObject, isRecord, secretText } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
 import { REFRESH } from "../resources/transform.ts";
 import { type Sha256, specChecksum } from "./checksum.ts";
@@ -130,13 +130,7 @@ function ownForm(object: ApiObject, kind: string, agent: string, { scope }: Worl
 
 /** The project that a repository is for; empty: none, and so no agent gets it. */
 export function projectOfRepository(secret: ApiObject): string {
-  const data = secret["data"];
-  const value = isRecord(data) ? data["project"] : undefined;
-  try {
-    return typeof value === "string" ? atob(value) : "";
-  } catch {
-    return "";
-  }
+  return secretText(secret, "project");
 }
 
 /** Everything that an agent acts on; its own status comes from it. */

@@ -4,7 +4,7 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { explain, type Situation } from "../ha/explain.ts";
 import { preflight } from "../ha/preflight.ts";
 import { monotonicMs } from "../runtime/clock.ts";
-import type { Context } from "../runtime/context.ts";
+import { type Context, lagMs } from "../runtime/context.ts";
 import { askPeer, conditionOf, type PeerAnswer } from "../runtime/peer.ts";
 import type { TlsSide } from "../tls/files.ts";
 import { unary } from "./server.ts";
@@ -56,11 +56,7 @@ function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situation {
     replicas: ctx.replicas.size,
     agents: ctx.connectedAgents(),
     behind: following.behind,
-    inSyncAgoMs: following.caughtUpAtMs === 0
-      ? undefined
-      : following.connected && following.behind === 0
-      ? 0
-      : monotonicMs() - following.caughtUpAtMs,
+    inSyncAgoMs: lagMs(ctx, monotonicMs()),
     heldTotal: following.heldTotal,
     storeProblem: ctx.storeProblem(),
     nowMs: Date.now(),

@@ -7,8 +7,9 @@ import type { KeyParts } from "./keys.ts";
 import { AGENTS_NAME } from "./agents.ts";
 import { admits, agentOf, type Scope } from "./scope.ts";
 
-const SECRET_TYPE = "argocd.argoproj.io/secret-type";
-const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
+/** Labels by which Argo CD and the peer tell what a Secret is. */
+export const SECRET_TYPE = "argocd.argoproj.io/secret-type";
+export const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
 const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
 
 /** One kind of replicated resource. */

@@ -59,6 +59,18 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A field of a Secret as text; empty where it is not there or not base64. */
+export function secretText(secret: ApiObject, field: string): string {
+  const data = secret["data"];
+  const value = isRecord(data) ? data[field] : undefined;
+  if (typeof value !== "string") return "";
+  try {
+    return new TextDecoder().decode(Uint8Array.from(atob(value), (c) => c.charCodeAt(0)));
+  } catch {
+    return "";
+  }
+}
+
 /** Names the first thing that makes `value` not a storable object, or undefined when it is one. */
 export function objectProblem(value: unknown): string | undefined {
   if (!isRecord(value)) return "not an object";

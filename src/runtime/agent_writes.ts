@@ -6,6 +6,7 @@ import { canonicalize } from "@std/json/canonicalize";
 import { delay } from "@std/async/delay";
 import type { Intent, Named } from "../agents/inbound.ts";
 import { ownsProject } from "../agents/projects.ts";
+import { identityOf } from "../agents/step.ts";
 import type { AgentView } from "../agents/view.ts";
 import { adopted, type Reached, withFailure, withStatus } from "../agents/writes.ts";
 import type { Key } from "../resources/keys.ts";
@@ -64,9 +65,7 @@ export class AgentWrites {
       case "compare":
         return this.#compare(intent.resource, intent.checksum);
       case "askAll":
-        for (const item of session.list(this.fleet.keysOf(this.host.id))) {
-          this.#doubt({ ...item, target: item.kind === "AppProject" ? "appproject" : "application" });
-        }
+        for (const item of session.list(this.fleet.keysOf(this.host.id))) this.#doubt(item);
         return;
       case "ask":
         return this.#doubt(intent.resource);
@@ -240,10 +239,6 @@ export class AgentWrites {
       this.#versions.set(key, { uid: metadata.uid, version });
     }
   }
-}
-
-function identityOf({ namespace, name, kind, target, uid }: Omit<Named, "key">) {
-  return { namespace, name, kind, target, uid };
 }
 
 /** Whether a report lacks what is asked for here, and it is not known whether the agent had it. */

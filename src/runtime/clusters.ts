@@ -2,12 +2,12 @@
  * Which cluster of Argo CD an agent is: the cluster Secrets that carry the peer's agent-name label. They are looked at whether
  * they are replicated or not. Of several that name one agent, the first by name counts.
  */
-import { type ApiObject, isRecord, type StoredObject } from "../resources/object.ts";
 import { type Key, keyOfObject } from "../resources/keys.ts";
+import { SECRET_TYPE } from "../resources/kinds.ts";
+import { type ApiObject, secretText, type StoredObject } from "../resources/object.ts";
 import type { Observer } from "./feed.ts";
 
 export const AGENT_NAME = "argocd-agent.argoproj-labs.io/agent-name";
-export const SECRET_TYPE = "argocd.argoproj.io/secret-type";
 
 /** One of Argo CD's clusters. */
 export interface Cluster {
@@ -48,16 +48,4 @@ export function clusterOf(object: ApiObject): Cluster | undefined {
   if (object.kind !== "Secret" || labels[SECRET_TYPE] !== "cluster" || agent === "") return undefined;
   const field = (name: string) => secretText(object, name);
   return { agent, name: field("name") || agent, server: field("server") };
-}
-
-/** A field of a Secret as text; empty where it is not there or not base64. */
-export function secretText(secret: ApiObject, field: string): string {
-  const data = secret["data"];
-  const value = isRecord(data) ? data[field] : undefined;
-  if (typeof value !== "string") return "";
-  try {
-    return new TextDecoder().decode(Uint8Array.from(atob(value), (c) => c.charCodeAt(0)));
-  } catch {
-    return "";
-  }
 }

@@ -10,10 +10,9 @@ import { type AgentId, type AgentView, viewOf, type World } from "../agents/view
 import { Cursor } from "../changes/cursor.ts";
 import type { Entry } from "../changes/index.ts";
 import type { AgentEvent } from "../events/cloudevent.ts";
-import type { Key } from "../resources/keys.ts";
+import { type Key, keyOfObject } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
 import type { StoredObject } from "../resources/object.ts";
-import { keyOfObject } from "../resources/keys.ts";
 import type { Clusters } from "./clusters.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
@@ -56,7 +55,6 @@ export class AgentHost {
   readonly inbox: Inbox;
   stream: AgentStream | undefined;
   fingerprint = "";
-  sinceMs = 0;
   #writable = true;
   #scheduled = false;
 
@@ -74,7 +72,6 @@ export class AgentHost {
     this.stream?.end("another stream of this agent has taken its place", false);
     this.stream = stream;
     this.fingerprint = fingerprint;
-    this.sinceMs = Date.now();
     this.#writable = true;
     this.inbox.connected();
     this.session.connected();

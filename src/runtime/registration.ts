@@ -4,12 +4,12 @@
  */
 import type { Tokens } from "../grpc/tokens.ts";
 import { keyOf } from "../resources/keys.ts";
-import { type ApiObject, isRecord, type StoredObject } from "../resources/object.ts";
+import { SECRET_TYPE, SELF_REGISTERED } from "../resources/kinds.ts";
+import { type ApiObject, isRecord, secretText, type StoredObject } from "../resources/object.ts";
 import { StoreError } from "../store/port.ts";
-import { AGENT_NAME, SECRET_TYPE, secretText } from "./clusters.ts";
+import { AGENT_NAME } from "./clusters.ts";
 import type { Context } from "./context.ts";
 
-const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
 const SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile";
 const MAX_CONFLICTS = 5;
 
