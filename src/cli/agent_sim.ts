@@ -3,7 +3,7 @@ import { delay } from "@std/async/delay";
 import type { Misbehaviour } from "../sim/agent.ts";
 import { Crowd } from "../sim/crowd.ts";
 import { parseDuration } from "../runtime/settings.ts";
-import { durationOption, parse } from "./arguments.ts";
+import { durationOption, parse, wholeOption } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 
 const USAGE =
@@ -49,9 +49,9 @@ export async function agentSim(args: string[]): Promise<number> {
   const crowd = await Crowd.make({
     pki,
     address: () => address,
-    managed: Array.from({ length: numberOf(options.string("count"), "count") }, name(prefix)),
+    managed: Array.from({ length: wholeOption(options, "count", MAX_AGENTS) }, name(prefix)),
     autonomous: Array.from(
-      { length: numberOf(options.string("autonomous"), "autonomous") },
+      { length: wholeOption(options, "autonomous", MAX_AGENTS) },
       name(`${prefix}auto-`),
     ),
   }).catch((error) => {
@@ -98,9 +98,4 @@ async function reportUntil(crowd: Crowd, limitMs: number): Promise<void> {
     }));
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
-}
-
-function numberOf(text: string, name: string): number {
-  if (/^\d+$/.test(text) && Number(text) <= MAX_AGENTS) return Number(text);
-  throw new CommandError(`--${name} "${text}": must be a whole number up to ${MAX_AGENTS}`, EXIT.usage);
 }

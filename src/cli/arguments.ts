@@ -68,3 +68,17 @@ export function durationOption(
     EXIT.usage,
   );
 }
+
+/** An option that is a whole number from 0 to `max`. @throws CommandError */
+export function wholeOption(args: Arguments, name: string, max: number): number {
+  const text = args.string(name);
+  if (/^\d+$/.test(text) && Number(text) <= max) return Number(text);
+  throw new CommandError(`--${name} "${text}": must be a whole number up to ${max}`, EXIT.usage);
+}
+
+/** The option `--output`: text or json. @throws CommandError */
+export function outputOption(args: Arguments): "text" | "json" {
+  const output = args.string("output");
+  if (output === "text" || output === "json") return output;
+  throw new CommandError(`unknown output format: ${output}`, EXIT.usage);
+}

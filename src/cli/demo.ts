@@ -1,12 +1,13 @@
 /**
  * `demo`: the product in one command. Two real principal processes on this machine replicate real manifests; the
  * active one is killed with SIGKILL while writes go on; the other is promoted; simulated agents come back by themselves through one
- * address and must hold exactly what the new active says; every write that a replica had acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
+ * address and must hold exactly what the new active says; every write that a replica had acknowledged is looked for in the new
+ * active's store; then the old primary comes back, as a replica.
  */
 import { bold, dim, green, red } from "@std/fmt/colors";
-import { type Arguments, parse } from "./arguments.ts";
+import { parse, wholeOption } from "./arguments.ts";
 import { type DemoResult, DemoRun } from "./demo_run.ts";
-import { CommandError, EXIT, json, print } from "./output.ts";
+import { EXIT, json, print } from "./output.ts";
 
 const USAGE = "argocd-agent-ha demo [--count N] [--agents N] [--json] [--keep]";
 const MAX_COUNT = 200_000;
@@ -23,8 +24,8 @@ export async function demo(args: string[]): Promise<number> {
     print(`Usage: ${USAGE}`);
     return EXIT.ok;
   }
-  const count = numberOf(options, "count", MAX_COUNT);
-  const agents = numberOf(options, "agents", MAX_AGENTS);
+  const count = wholeOption(options, "count", MAX_COUNT);
+  const agents = wholeOption(options, "agents", MAX_AGENTS);
   const asJson = options.boolean("json");
   const dir = Deno.makeTempDirSync({ prefix: "argocd-agent-ha-demo-" });
   const run = new DemoRun(dir, count, agents, asJson ? () => {} : progress());
@@ -44,12 +45,6 @@ export async function demo(args: string[]): Promise<number> {
     Deno.removeSignalListener("SIGTERM", interrupted);
     if (!options.boolean("keep")) Deno.removeSync(dir, { recursive: true });
   }
-}
-
-function numberOf(options: Arguments, name: string, max: number): number {
-  const text = options.string(name);
-  if (/^\d+$/.test(text) && Number(text) <= max) return Number(text);
-  throw new CommandError(`--${name} "${text}": must be a whole number up to ${max}`, EXIT.usage);
 }
 
 function progress(): (seconds: number, text: string) => void {

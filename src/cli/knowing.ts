@@ -6,8 +6,8 @@ import { operatorService } from "../grpc/services.ts";
 import { firstBroken, type Link } from "../ha/history.ts";
 import { parseDuration } from "../runtime/settings.ts";
 import { adminCall } from "./admin_client.ts";
-import { type Arguments, durationOption, parse } from "./arguments.ts";
-import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
+import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
+import { EXIT, json, print, printError, table } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
 type Explanation = argocdagentha.v1.Explanation;
@@ -23,10 +23,7 @@ function options(args: string[], usage: string): Arguments | undefined {
     print(`Usage: ${usage}`);
     return undefined;
   }
-  const output = parsed.string("output");
-  if (output !== "text" && output !== "json") {
-    throw new CommandError(`unknown output format: ${output}`, EXIT.usage);
-  }
+  outputOption(parsed);
   return parsed;
 }
 

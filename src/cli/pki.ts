@@ -1,7 +1,7 @@
 /** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key. */
 import { Authority, type Issued } from "../tls/pki.ts";
 import { reasonOf } from "../runtime/reason.ts";
-import { parse } from "./arguments.ts";
+import { parse, wholeOption } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 
 const USAGE = "argocd-agent-ha pki init DIR [--san NAME,…] [--agents N] [--days N]";
@@ -29,8 +29,8 @@ export async function pki(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   const [dir = ""] = options.positionals;
-  const agents = wholeNumber(options.string("agents"), "agents", 10_000);
-  const days = wholeNumber(options.string("days"), "days", 36_500);
+  const agents = wholeOption(options, "agents", 10_000);
+  const days = wholeOption(options, "days", 36_500);
   const extra = options.string("san").split(",").map((san) => san.trim()).filter(Boolean);
   await initPki(dir, { sans: extra, agents, days });
   print(
@@ -40,11 +40,6 @@ export async function pki(args: string[]): Promise<number> {
       `(.crt and .key) to ${dir}, valid for ${days} days; keep ca.key away from the principals`,
   );
   return EXIT.ok;
-}
-
-function wholeNumber(text: string, name: string, max: number): number {
-  if (/^\d+$/.test(text) && Number(text) <= max) return Number(text);
-  throw new CommandError(`--${name} "${text}": must be a whole number up to ${max}`, EXIT.usage);
 }
 
 /** Writes the files. An existing CA is never replaced. @throws CommandError */

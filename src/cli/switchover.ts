@@ -5,7 +5,7 @@ import { operatorService } from "../grpc/services.ts";
 import { digestFromWire } from "../grpc/wire.ts";
 import { parseDuration } from "../runtime/settings.ts";
 import { adminError, operatorName } from "./admin_client.ts";
-import { durationOption, parse } from "./arguments.ts";
+import { durationOption, outputOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
@@ -25,10 +25,7 @@ export async function switchover(args: string[], usage: string, confirmed: () =>
     print(`Usage: ${usage}`);
     return EXIT.ok;
   }
-  const output = options.string("output");
-  if (output !== "text" && output !== "json") {
-    throw new CommandError(`unknown output format: ${output}`, EXIT.usage);
-  }
+  const output = outputOption(options);
   const timeout_ms = Math.round(durationOption(options, "timeout", parseDuration));
   const dry_run = options.boolean("dry-run");
   if (!dry_run && !options.boolean("yes") && !confirmed()) {
