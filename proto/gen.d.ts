@@ -287,6 +287,45 @@ export interface PhaseTime {
   ms?: number;
 }
 export const PhaseTime: Codec<PhaseTime>;
+export interface LossesRequest {
+}
+export const LossesRequest: Codec<LossesRequest>;
+export interface LossesResponse {
+  standing?: argocdagentha.v1.Standing;
+  losses?: argocdagentha.v1.Loss[];
+}
+export const LossesResponse: Codec<LossesResponse>;
+export interface Loss {
+  key?: string;
+  digest?: Uint8Array;
+  epoch?: number;
+  new_active_has?: string;
+  at_unix_ms?: number;
+  object?: Uint8Array;
+  now?: string;
+}
+export const Loss: Codec<Loss>;
+export interface ReconcileRequest {
+  action?: string;
+  keys?: string[];
+  all?: boolean;
+}
+export const ReconcileRequest: Codec<ReconcileRequest>;
+export interface ReconcileResponse {
+  done?: string[];
+  failed?: argocdagentha.v1.Held[];
+}
+export const ReconcileResponse: Codec<ReconcileResponse>;
+export interface AdoptRequest {
+  standing?: argocdagentha.v1.Standing;
+  key?: string;
+  object?: Uint8Array;
+  who?: string;
+}
+export const AdoptRequest: Codec<AdoptRequest>;
+export interface AdoptResponse {
+}
+export const AdoptResponse: Codec<AdoptResponse>;
 export interface FollowerMessage {
   hello?: argocdagentha.v1.Hello;
   have?: argocdagentha.v1.Have;

@@ -293,12 +293,13 @@ export class DemoRun {
     this.#say(
       "old primary is back: it asked its peer, and is REPLICATING from it instead of being a second ACTIVE",
     );
-    let saved = 0;
-    for (const entry of Deno.readDirSync(this.dir)) {
-      if (!entry.name.startsWith("loss-manifest-")) continue;
-      saved += Deno.readTextFileSync(`${this.dir}/${entry.name}`).trim().split("\n").length;
-    }
-    return saved;
+    const address = this.#primary.admin;
+    const call = { address, timeoutMs: 10_000, action: "reconcile failed" };
+    const { losses = [] } = await withAdmin(
+      address,
+      (client) => adminCall(client, operatorService.Losses, {}, call),
+    );
+    return losses.length;
   }
 
   async #countActive(): Promise<number> {

@@ -1,4 +1,4 @@
-/** `ha status|promote|demote|switchover|explain|preflight|diff|history|watch`: the peer's commands and output, and a live screen. */
+/** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|history|watch`: the peer's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
 import { adminService, operatorService } from "../grpc/services.ts";
@@ -15,6 +15,7 @@ const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINC
        argocd-agent-ha ha explain [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha preflight [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha diff [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha reconcile [(--adopt | --discard) (--all | KEY...) [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha history [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
 PRINCIPAL: ${TARGET_USAGE}
@@ -36,6 +37,8 @@ export async function ha(args: string[]): Promise<number> {
       return await (await import("./knowing.ts")).preflightCommand(rest, USAGE);
     case "diff":
       return await (await import("./knowing.ts")).diffCommand(rest, USAGE);
+    case "reconcile":
+      return await (await import("./reconcile.ts")).reconcile(rest, USAGE, () => confirmed(name));
     case "history":
       return await (await import("./knowing.ts")).historyCommand(rest, USAGE);
     case "watch":
@@ -140,6 +143,9 @@ const WARNINGS = {
   demote: [
     "WARNING: This will demote the principal to REPLICA.",
     "All connected agents will be disconnected.",
+  ],
+  reconcile: [
+    "WARNING: What is adopted is written over what the ACTIVE principal has now; what is discarded is gone.",
   ],
   switchover: [
     "WARNING: This will make the replica ACTIVE and this pair's ACTIVE its replica.",

@@ -3,9 +3,8 @@ import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { differingGroups, entriesOf, type Group, groupName, inventory } from "../changes/inventory.ts";
 import type { Context } from "../runtime/context.ts";
-import type { TlsSide } from "../tls/files.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
-import { call, dialPeer } from "./dial.ts";
+import { call } from "./dial.ts";
 import { unary } from "./server.ts";
 import { linkService } from "./services.ts";
 import { explainCall, Status } from "./status.ts";
@@ -39,12 +38,12 @@ export function inventoryHandlers(
   };
 }
 
-export function diffHandlers(ctx: Context, tls: TlsSide): grpc.UntypedServiceImplementation {
+export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
     Diff: unary<argocdagentha.v1.DiffRequest, argocdagentha.v1.DiffResponse>(async () => {
-      const { peerAddress, maxMessageBytes } = ctx.settings;
+      const { peerAddress } = ctx.settings;
       if (peerAddress === "") throw new Status(grpc.status.FAILED_PRECONDITION, "no peer is configured");
-      const client = dialPeer(peerAddress, tls.current, maxMessageBytes);
+      const client = ctx.peer.dial();
       const ask = (groups: string[]) => call(client, linkService.Inventory, { groups }, TIMEOUT_MS);
       try {
         const theirs = await ask([]);

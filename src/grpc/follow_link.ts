@@ -4,6 +4,7 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import type { Position } from "../changes/cursor.ts";
 import { leaderProblem } from "../ha/sentences.ts";
 import { FollowerStream } from "../replication/follower.ts";
+import { Completion } from "../replication/applier.ts";
 import { ProtocolError } from "../replication/leader.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import type { Context } from "../runtime/context.ts";
@@ -63,6 +64,7 @@ class LinkFollower {
   #ackScheduled = false;
   #ackedAtMs = 0;
   #drifted = false;
+  readonly #completion = new Completion();
   readonly #abort = () => this.#finish(new Error("stopped"));
 
   constructor(
@@ -158,7 +160,10 @@ class LinkFollower {
     if (!this.#follower.live && this.#follower.progress.total > 0) {
       this.ctx.input({ type: "progress", ...this.#follower.progress });
     }
-    if (this.#follower.settle()) this.ctx.input({ type: "snapshotApplied" });
+    const held = this.#follower.applier.heldCount;
+    if (this.#completion.due(this.#follower.settle(), this.#follower.live, held)) {
+      this.ctx.input({ type: "snapshotApplied", held });
+    }
     this.#report();
     if (this.#ackScheduled) return;
     this.#ackScheduled = true;
@@ -218,7 +223,9 @@ class LinkFollower {
     this.stream.cancel();
     await this.#pump.stop();
     const reached = this.#follower.resumeAt;
-    const position = this.#drifted ? NOWHERE : this.#answered ? reached : this.position;
+    // What a former ACTIVE has not given up yet must be found again by comparing.
+    const anew = this.#drifted || this.ctx.model().memory.formerActive;
+    const position = anew ? NOWHERE : this.#answered ? reached : this.position;
     this.#end.resolve({ position, answered: this.#answered, error });
   }
 }

@@ -2,6 +2,7 @@
 import type grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import type { replicationapi } from "../../proto/gen.d.ts";
+import { Completion } from "../replication/applier.ts";
 import { PlainFollowerStream } from "../replication/plain_follower.ts";
 import type { ChangeWriter } from "../runtime/apply.ts";
 import { monotonicMs } from "../runtime/clock.ts";
@@ -37,6 +38,7 @@ export async function followPlain(
 
 class PlainFollower {
   answered = false;
+  readonly #completion = new Completion();
   readonly #follower: PlainFollowerStream;
   readonly #pump: ApplyPump;
   readonly #stream: grpc.ClientDuplexStream<replicationapi.ReplicationAck, replicationapi.ReplicatedEvent>;
@@ -128,11 +130,15 @@ class PlainFollower {
   #settled(): void {
     const { applier, live, progress } = this.#follower;
     if (!live && progress.total > 0) this.ctx.input({ type: "progress", ...progress });
-    if (this.answered && this.#follower.settle()) this.ctx.input({ type: "snapshotApplied" });
+    const held = applier.heldCount;
+    const ended = this.answered && this.#follower.settle();
+    if (this.#completion.due(ended, this.#follower.live, held)) {
+      this.ctx.input({ type: "snapshotApplied", held });
+    }
     Object.assign(this.ctx.following, {
       behind: applier.pending,
       held: applier.held(MAX_HELD_SHOWN),
-      heldTotal: applier.heldCount,
+      heldTotal: held,
       lastSequence: this.#follower.acknowledge,
     });
     if (this.#follower.live && applier.pending === 0) this.ctx.following.caughtUpAtMs = monotonicMs();

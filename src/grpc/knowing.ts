@@ -6,14 +6,13 @@ import { preflight } from "../ha/preflight.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import { type Context, lagMs } from "../runtime/context.ts";
 import { askPeer, conditionOf, type PeerAnswer } from "../runtime/peer.ts";
-import type { TlsSide } from "../tls/files.ts";
 import { unary } from "./server.ts";
 import { standingToWire } from "./wire.ts";
 
-export function knowingHandlers(ctx: Context, tls: TlsSide): grpc.UntypedServiceImplementation {
+export function knowingHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
     Explain: unary<argocdagentha.v1.ExplainRequest, argocdagentha.v1.Explanation>(async () => {
-      const situation = situationOf(ctx, await askPeer(ctx, tls, ctx.settings.peerCheckTimeoutMs));
+      const situation = situationOf(ctx, await askPeer(ctx));
       const { healthz, ...explained } = explain(situation);
       return {
         standing: standingToWire(ctx.standing()),
@@ -26,11 +25,11 @@ export function knowingHandlers(ctx: Context, tls: TlsSide): grpc.UntypedService
       };
     }),
     Preflight: unary<argocdagentha.v1.PreflightRequest, argocdagentha.v1.PreflightResponse>(async () => {
-      const answer = await askPeer(ctx, tls, ctx.settings.peerCheckTimeoutMs);
+      const answer = await askPeer(ctx);
       const { peer } = answer;
       const checks = preflight({
         own: ctx.standing(),
-        condition: conditionOf(ctx, tls),
+        condition: conditionOf(ctx),
         peerAddress: ctx.settings.peerAddress,
         peer,
         peerError: answer.error,

@@ -7,7 +7,6 @@ import { monotonicMs } from "../runtime/clock.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { conditionOf } from "../runtime/peer.ts";
-import type { TlsSide } from "../tls/files.ts";
 import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import {
@@ -43,7 +42,6 @@ export function notActive(ctx: Context): Status {
 export function linkHandlers(
   ctx: Context,
   policy: ReplicationPolicy,
-  tls: TlsSide,
 ): grpc.UntypedServiceImplementation {
   return {
     Ask: unary<argocdagentha.v1.AskRequest, argocdagentha.v1.AskResponse>((request, call) => {
@@ -53,7 +51,7 @@ export function linkHandlers(
       if (peer?.state === "active") ctx.redial();
       return {
         standing: standingToWire(ctx.standing()),
-        condition: conditionToWire(conditionOf(ctx, tls), Date.now()),
+        condition: conditionToWire(conditionOf(ctx), Date.now()),
       };
     }),
     Follow: (call: FollowCall) => {

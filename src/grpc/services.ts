@@ -82,6 +82,7 @@ export const linkService = {
     ha.SwitchoverProgress,
     SERVER,
   ),
+  Adopt: method("/argocdagentha.v1.Link/Adopt", ha.AdoptRequest, ha.AdoptResponse, UNARY),
 };
 
 export const operatorService = {
@@ -98,6 +99,13 @@ export const operatorService = {
     "/argocdagentha.v1.Operator/Preflight",
     ha.PreflightRequest,
     ha.PreflightResponse,
+    UNARY,
+  ),
+  Losses: method("/argocdagentha.v1.Operator/Losses", ha.LossesRequest, ha.LossesResponse, UNARY),
+  Reconcile: method(
+    "/argocdagentha.v1.Operator/Reconcile",
+    ha.ReconcileRequest,
+    ha.ReconcileResponse,
     UNARY,
   ),
   History: method("/argocdagentha.v1.Operator/History", ha.HistoryRequest, ha.HistoryResponse, UNARY),

@@ -4,9 +4,8 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { type Context, Refusal } from "../runtime/context.ts";
 import { reasonOf } from "../runtime/reason.ts";
 import { DEFAULT_TIMEOUT_MS, type Switchover } from "../runtime/switchover.ts";
-import type { TlsSide } from "../tls/files.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
-import { dialPeer, openServerStream } from "./dial.ts";
+import { openServerStream } from "./dial.ts";
 import { failStream, unary } from "./server.ts";
 import { linkService } from "./services.ts";
 import { explainCall, Status } from "./status.ts";
@@ -49,17 +48,17 @@ export function switchoverLinkHandlers(
 }
 
 /** `Operator/Switchover`: here where this principal is ACTIVE, otherwise at the peer. */
-export function switchoverHandler(ctx: Context, switchover: Switchover, tls: TlsSide) {
+export function switchoverHandler(ctx: Context, switchover: Switchover) {
   return (call: Call) => {
     if (ctx.activeScope()) return run(call, switchover);
-    const { peerAddress, maxMessageBytes } = ctx.settings;
+    const { peerAddress } = ctx.settings;
     if (peerAddress === "") {
       return failStream(
         call,
         new Status(grpc.status.FAILED_PRECONDITION, "cannot switch over: no peer is configured"),
       );
     }
-    const client = dialPeer(peerAddress, tls.current, maxMessageBytes);
+    const client = ctx.peer.dial();
     const stream = openServerStream(client, linkService.Switchover, call.request);
     stream.on("data", (progress: Progress) => call.write(progress));
     stream.on("error", (error: grpc.ServiceError) => {

@@ -86,7 +86,7 @@ function inputs(): Input[] {
       resumed,
     })),
     { type: "progress", done: 1, total: 2 },
-    { type: "snapshotApplied" },
+    { type: "snapshotApplied", held: 0 },
     { type: "streamLost", reason: "reset" },
     ...peers.map((p): Input => ({ type: "heard", peer: p })),
     { type: "peerSilent" },
@@ -259,7 +259,7 @@ Deno.test("P12: a demoted principal is SYNCING until it has a live stream and a 
     { type: "demote", id: 1 },
     recorded,
     { type: "welcomed", peer: peer({ state: "active", epoch: 4 }), resumed: false },
-    { type: "snapshotApplied" },
+    { type: "snapshotApplied", held: 0 },
   );
   assertEquals(states, ["active", "syncing", "replicating"]);
   assertEquals(effects.map((e) => e.type), [

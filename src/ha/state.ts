@@ -72,7 +72,8 @@ export type Input =
   | { type: "recorded"; error: string }
   | { type: "welcomed"; peer: Standing | undefined; resumed: boolean }
   | { type: "progress"; done: number; total: number }
-  | { type: "snapshotApplied" }
+  /** `held`: changes that could not be written; told again when there are none left. */
+  | { type: "snapshotApplied"; held: number }
   | { type: "streamLost"; reason: string }
   | { type: "heard"; peer: Standing }
   | { type: "peerSilent" }

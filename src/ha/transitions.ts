@@ -413,6 +413,10 @@ const DEMOTE: Row[] = [
   },
 ];
 
+function heldBy(input: Input): number {
+  return input.type === "snapshotApplied" ? input.held : 0;
+}
+
 const STREAM: Row[] = [
   {
     name: "resumed",
@@ -447,7 +451,9 @@ const STREAM: Row[] = [
     when: [G.streamLive],
     to: "replicating",
     says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
-    change: ({ memory }) => ({ memory: { ...memory, complete: true, formerActive: false } }),
+    change: ({ memory }, i) => ({
+      memory: { ...memory, complete: true, formerActive: memory.formerActive && heldBy(i) > 0 },
+    }),
     effects: rememberIfNew,
   },
   {
@@ -474,7 +480,9 @@ const SUPERSEDE: Row[] = [
     from: ["active"],
     on: "heard",
     when: [G.superseded, not(G.busy)],
-    says: (m, i) => `peer "${m.peerAddress}" has ${epochText(i)}, above our ${m.memory.epoch}; stepping down`,
+    says: (m, i) =>
+      `peer "${m.peerAddress}" is ${i.type === "heard" ? i.peer.state.toUpperCase() : ""} ${epochText(i)}; ` +
+      `stepping down from epoch ${m.memory.epoch}`,
     change: (m, i) => ({
       ...toRecord(asOperation("supersede", "recording").operation, asReplica(m)),
       peer: peerOf(m, i),

@@ -172,3 +172,15 @@ export class Applier {
     return lowest;
   }
 }
+
+/** Says when a replica's copy is to be called complete: at the end of a snapshot, and again when nothing of it is held any more. */
+export class Completion {
+  #held = 0;
+
+  /** @param ended the snapshot has just ended @param live it has, now or before */
+  due(ended: boolean, live: boolean, held: number): boolean {
+    if (!ended && !(live && this.#held > 0 && held === 0)) return false;
+    this.#held = held;
+    return true;
+  }
+}

@@ -1,5 +1,6 @@
 /** What the parts of a running principal share. Only `serve.ts` makes one. */
 import type { ChangeIndex } from "../changes/index.ts";
+import type { Client } from "../grpc/dial.ts";
 import type { Link } from "../ha/history.ts";
 import type { Input, Model, Standing } from "../ha/state.ts";
 import type { HeldKey } from "../replication/applier.ts";
@@ -9,6 +10,7 @@ import type { ClusterInfo } from "./cluster_info.ts";
 import type { Clusters } from "./clusters.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Log } from "./log.ts";
+import type { LossManifest } from "./loss.ts";
 import type { Settings } from "./settings.ts";
 
 /** A replica that is connected to us. */
@@ -89,6 +91,14 @@ export interface HistoryEntry {
   text: string;
 }
 
+/** How this principal reaches its peer, and with what. */
+export interface PeerSide {
+  /** A channel to the peer's port; whoever asked for it closes it. */
+  dial(): Client;
+  /** When the certificate it is dialled with expires, in unix ms. */
+  certificateNotAfterMs(): number;
+}
+
 export interface Context {
   readonly settings: Settings;
   readonly log: Log;
@@ -104,10 +114,11 @@ export interface Context {
   chain(): readonly Link[];
   readonly registry: AgentRegistry;
   readonly clusters: Clusters;
+  readonly peer: PeerSide;
   readonly clusterInfo: ClusterInfo;
   fleet(): Fleet;
-  /** The peer holds everything up to this revision of the index; 0: that is not known. */
-  proved(revision: number): void;
+  /** What this side held and the next active did not. */
+  readonly losses: LossManifest;
   /** The peer is ACTIVE: whoever waits before dialling it again need not. */
   redial(): void;
   readonly processing: Processing;
@@ -116,6 +127,8 @@ export interface Context {
   /** The state machine's present model. */
   model(): Model;
   input(input: Input): void;
+  /** Keeps in the durable history that an operator asked for something. */
+  note(what: string, who: string): void;
   /** An operator's command; rejects with a `Refusal`. */
   command(kind: "promote" | "demote", force: boolean, who?: string): Promise<Model>;
   /** Open while this principal is ACTIVE and serves; aborted when it stops. */

@@ -3,7 +3,6 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import { Code, Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
-import type { TlsSide } from "../tls/files.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
 import type { EffectRunner } from "./driver.ts";
@@ -24,7 +23,6 @@ export class Effects {
 
   constructor(
     private readonly ctx: Context,
-    private readonly tls: TlsSide,
     private readonly follower: Follower,
     private readonly fleet: Fleet,
   ) {}
@@ -50,7 +48,7 @@ export class Effects {
         return;
       case "serve":
         this.#scope = new AbortController();
-        this.ctx.proved(0);
+        this.ctx.losses.proved(0);
         this.fleet.open();
         this.#watchPeer(this.#scope.signal);
         return;
@@ -76,7 +74,7 @@ export class Effects {
 
   async #ask(afterMs: number): Promise<void> {
     if (afterMs > 0) await delay(afterMs);
-    const { peer, error } = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+    const { peer, error } = await askPeer(this.ctx);
     this.ctx.input({ type: "peerAnswer", peer, error });
   }
 
@@ -98,7 +96,7 @@ export class Effects {
   async #watchPeer(signal: AbortSignal): Promise<void> {
     if (this.ctx.settings.peerAddress === "") return;
     while (!signal.aborted) {
-      const { peer } = await askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+      const { peer } = await askPeer(this.ctx);
       if (signal.aborted) return;
       this.ctx.input(peer ? { type: "heard", peer } : { type: "peerSilent" });
       await delay(ASK_EVERY_MS, { signal }).catch(() => {});

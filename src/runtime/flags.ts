@@ -45,7 +45,7 @@ export const FLAGS: readonly Flag[] = [
     "",
     "kubernetes or sqlite:FILE; default: kubernetes in a cluster or with --kubeconfig, else principal.db in the data directory",
   ),
-  ours("data-dir", "string", "argocd-agent-ha-data", "directory of the embedded store and of loss manifests"),
+  ours("data-dir", "string", "argocd-agent-ha-data", "directory of the embedded store"),
   flag("kubeconfig", "string", "", "kubeconfig of the principal's cluster; empty: the pod's service account"),
   flag("kubecontext", "string", "", "its context; empty: the current one"),
   ours("kube-write-concurrency", "int", "32", "write requests to the API server at a time"),

@@ -4,12 +4,10 @@
  * refusing peer is not hammered.
  */
 import { delay } from "@std/async/delay";
-import { dialPeer } from "../grpc/dial.ts";
 import { type FollowEnd, followLink } from "../grpc/follow_link.ts";
 import { followPlain } from "../grpc/follow_plain.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { delayMs, REDIAL } from "../replication/backoff.ts";
-import type { TlsSide } from "../tls/files.ts";
 import type { ChangeWriter } from "./apply.ts";
 import type { Context } from "./context.ts";
 
@@ -22,7 +20,6 @@ export class Follower {
 
   constructor(
     private readonly ctx: Context,
-    private readonly tls: TlsSide,
     private readonly writer: ChangeWriter,
   ) {}
 
@@ -77,7 +74,7 @@ export class Follower {
 
   async #once(signal: AbortSignal): Promise<FollowEnd> {
     const { settings } = this.ctx;
-    const client = dialPeer(settings.peerAddress, this.tls.current, settings.maxMessageBytes);
+    const client = this.ctx.peer.dial();
     try {
       if (!settings.plainContract) {
         const end = await followLink(client, this.ctx, this.writer, this.#position, signal);

@@ -1,20 +1,48 @@
 /**
- * The loss manifest. A principal that was ACTIVE and now follows another may hold writes that never reached the
- * new active. Until it has caught up, every object that is about to be overwritten or deleted is first appended,
- * whole, to `loss-manifest-<time>.jsonl` in the data directory, and made durable. Secrets are among them: mode 0600.
+ * The loss manifest. A principal that was ACTIVE and now follows another may hold writes that never reached the new active. Until it
+ * has caught up, every object that is about to be overwritten or deleted is first kept, whole, in this principal's own store, and
+ * made durable; `ha reconcile` adopts or discards it later.
+ *
+ * It lies in Secrets `argocd-agent-ha-loss-1`, `-2`, … (objects of it may be Secrets themselves), each a page of JSON lines under
+ * gzip: so it survives a pod that is made anew on another node, needs no volume, and fits below the 1 MiB of a Secret. Entries that
+ * come together are written together. Pages are never left out: the first that does not exist ends the manifest.
  */
+import { Buffer } from "node:buffer";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { canonicalize } from "@std/json/canonicalize";
-import type { Key } from "../resources/keys.ts";
-import type { ApiObject } from "../resources/object.ts";
+import pLimit from "p-limit";
+import { type Key, keyOf } from "../resources/keys.ts";
+import { type ApiObject, isRecord } from "../resources/object.ts";
 import { kindOf } from "../resources/kinds.ts";
 import { replicatedForm } from "../resources/transform.ts";
 import type { Context } from "./context.ts";
+import { digestOf, payloadOf } from "./feed.ts";
+
+const NAME = "argocd-agent-ha-loss-";
+const FIELD = "entries.jsonl.gz";
+/** A page of this much text or more is full; one entry alone may be longer. */
+const PAGE_BYTES = 512 * 1024;
+
+/** One object that this principal held and the new active did not. */
+export interface Loss {
+  key: Key;
+  /** Of the object's replicated form. */
+  digest: string;
+  /** The epoch of the active that it was found to differ from. */
+  epoch: number;
+  newActiveHas: "another state" | "nothing";
+  atMs: number;
+  object: ApiObject;
+}
 
 export class LossManifest {
-  #path = "";
   /** What replication has written over already is the new active's, and is not saved when it is written over again. */
   readonly #handled = new Set<Key>();
   #proved = 0;
+  #pages: Loss[][] | undefined;
+  #batch: { entries: Loss[]; saved: Promise<void> } | undefined;
+  readonly #oneAtATime = pLimit(1);
+  #told = false;
 
   constructor(private readonly ctx: Pick<Context, "model" | "store" | "settings" | "log" | "index">) {}
 
@@ -24,38 +52,117 @@ export class LossManifest {
     this.#handled.clear();
   }
 
-  /** Call before `key` is overwritten with `next` (undefined: deleted). */
+  /** Call before `key` is overwritten with `next` (undefined: deleted). @throws StoreError: then it must not be */
   async beforeWrite(key: Key, next: ApiObject | undefined): Promise<void> {
     const { memory } = this.ctx.model();
     if (!memory.formerActive || this.#handled.has(key)) return;
-    this.#handled.add(key);
     const entry = this.ctx.index.get(key);
-    if (entry && entry.revision <= this.#proved) return;
+    if (!entry || entry.revision > this.#proved) await this.#keep(key, memory.epoch, next);
+    this.#handled.add(key);
+  }
+
+  /** Everything that is kept, oldest first. @throws StoreError */
+  list(): Promise<Loss[]> {
+    return this.#oneAtATime(async () => (await this.#load()).flat());
+  }
+
+  /** Forgets what `gone` takes. @throws StoreError */
+  forget(gone: (loss: Loss) => boolean): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const pages = await this.#load();
+      for (const [i, page] of pages.entries()) {
+        const left = page.filter((loss) => !gone(loss));
+        if (left.length < page.length) await this.#put(i, left);
+      }
+      while (pages.at(-1)?.length === 0) {
+        await this.ctx.store.write({ op: "delete", key: this.#key(pages.length - 1) });
+        pages.pop();
+      }
+    });
+  }
+
+  async #keep(key: Key, epoch: number, next: ApiObject | undefined): Promise<void> {
     const object = await this.ctx.store.get(key);
     const kind = object && kindOf(object, this.ctx.settings.scope);
     if (!object || !kind) return;
-    if (next && canonicalize(replicatedForm(object, kind)) === canonicalize(next)) return;
-    this.#append({ key, epoch: memory.epoch, newActiveHas: next ? "another state" : "nothing", object });
+    const form = replicatedForm(object, kind);
+    if (next && canonicalize(form) === canonicalize(next)) return;
+    const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
+    await this.#append({
+      key,
+      digest: digestOf(key, payloadOf(object, kind)),
+      epoch,
+      newActiveHas: next ? "another state" : "nothing",
+      atMs: Date.now(),
+      object: { ...object, metadata },
+    });
   }
 
-  #append(entry: Record<string, unknown>): void {
-    if (this.#path === "") {
-      const stamp = new Date().toISOString().replaceAll(":", "-");
-      const { dataDir } = this.ctx.settings;
-      Deno.mkdirSync(dataDir, { recursive: true });
-      this.#path = `${dataDir.replace(/\/$/, "")}/loss-manifest-${stamp}.jsonl`;
-      this.ctx.log.warn(
-        "this principal was ACTIVE and holds writes that the new active never received; " +
-          "each is saved before it is overwritten: look at the file, and apply again what is still wanted",
-        { file: this.#path },
-      );
+  #append(loss: Loss): Promise<void> {
+    if (!this.#batch) {
+      const entries: Loss[] = [];
+      const saved = this.#oneAtATime(() => {
+        this.#batch = undefined;
+        return this.#save(entries);
+      });
+      this.#batch = { entries, saved };
     }
-    const file = Deno.openSync(this.#path, { create: true, append: true, mode: 0o600 });
-    try {
-      file.writeSync(new TextEncoder().encode(JSON.stringify(entry) + "\n"));
-      file.syncDataSync();
-    } finally {
-      file.close();
-    }
+    this.#batch.entries.push(loss);
+    return this.#batch.saved;
   }
+
+  async #save(entries: readonly Loss[]): Promise<void> {
+    const pages = await this.#load();
+    for (let rest = entries; rest.length > 0;) {
+      const last = pages.length - 1;
+      const page = pages[last] ?? [];
+      let bytes = sizeOf(page);
+      const room = rest.findIndex((loss) => (bytes += sizeOf([loss])) > PAGE_BYTES);
+      const take = room === -1 ? rest.length : room;
+      if (take === 0 && page.length > 0) {
+        pages.push([]);
+        continue;
+      }
+      const taken = rest.slice(0, Math.max(1, take));
+      await this.#put(Math.max(0, last), [...page, ...taken]);
+      rest = rest.slice(taken.length);
+    }
+    if (this.#told) return;
+    this.#told = true;
+    this.ctx.log.warn(
+      "this principal was ACTIVE and holds writes that the new active never received; each is saved before it is overwritten: " +
+        "ha reconcile lists them, and adopts or discards each",
+    );
+  }
+
+  async #load(): Promise<Loss[][]> {
+    if (this.#pages) return this.#pages;
+    const pages: Loss[][] = [];
+    for (;;) {
+      const found = await this.ctx.store.get(this.#key(pages.length));
+      if (!found) break;
+      const data = isRecord(found["data"]) ? found["data"][FIELD] : undefined;
+      const text = typeof data === "string" ? gunzipSync(Buffer.from(data, "base64")).toString("utf8") : "";
+      pages.push(text.split("\n").filter(Boolean).map((line) => JSON.parse(line)));
+    }
+    return this.#pages = pages;
+  }
+
+  async #put(page: number, losses: Loss[]): Promise<void> {
+    const text = losses.map((loss) => JSON.stringify(loss) + "\n").join("");
+    const data = { [FIELD]: gzipSync(text).toString("base64") };
+    const metadata = { name: `${NAME}${page + 1}`, namespace: this.ctx.settings.namespace };
+    const object = { apiVersion: "v1", kind: "Secret", type: "argocd-agent-ha/loss", metadata, data };
+    await this.ctx.store.write({ op: "put", object });
+    const pages = this.#pages ?? [];
+    pages[page] = losses;
+  }
+
+  #key(page: number): Key {
+    return keyOf("Secret", this.ctx.settings.namespace, `${NAME}${page + 1}`);
+  }
+}
+
+function sizeOf(losses: readonly Loss[]): number {
+  return losses.reduce((sum, loss) => sum + JSON.stringify(loss).length, 0);
 }

@@ -1,11 +1,10 @@
 /** Asking the peer what it is: before going ACTIVE, and now and then while ACTIVE. */
-import { call, dialPeer } from "../grpc/dial.ts";
+import { call } from "../grpc/dial.ts";
 import { linkService } from "../grpc/services.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { conditionFromWire, standingFromWire, standingToWire } from "../grpc/wire.ts";
 import type { Condition } from "../ha/preflight.ts";
 import type { Standing } from "../ha/state.ts";
-import type { TlsSide } from "../tls/files.ts";
 import type { Context } from "./context.ts";
 
 export interface PeerAnswer {
@@ -18,24 +17,24 @@ export interface PeerAnswer {
 }
 
 /** What this side says of itself. */
-export function conditionOf(ctx: Context, tls: TlsSide): Condition {
+export function conditionOf(ctx: Context): Condition {
   return {
     storeProblem: ctx.storeProblem(),
-    certificateNotAfterMs: tls.current.notAfterMs,
+    certificateNotAfterMs: ctx.peer.certificateNotAfterMs(),
     heldTotal: ctx.following.heldTotal,
     behind: ctx.model().state === "active" ? 0 : ctx.following.behind,
   };
 }
 
-/** Asks once, within `timeoutMs`; a peer of the plain contract has no answer, which is no error. */
-export async function askPeer(ctx: Context, tls: TlsSide, timeoutMs: number): Promise<PeerAnswer> {
-  const { peerAddress, maxMessageBytes, plainContract } = ctx.settings;
+/** Asks once, within `--ha-peer-check-timeout`; a peer of the plain contract has no answer, which is no error. */
+export async function askPeer(ctx: Context): Promise<PeerAnswer> {
+  const { peerAddress, plainContract, peerCheckTimeoutMs } = ctx.settings;
   if (peerAddress === "" || plainContract) return { peer: undefined, error: "" };
-  const client = dialPeer(peerAddress, tls.current, maxMessageBytes);
+  const client = ctx.peer.dial();
   try {
     const request = { standing: standingToWire(ctx.standing()) };
     const askedAtMs = Date.now();
-    const { standing, condition } = await call(client, linkService.Ask, request, timeoutMs);
+    const { standing, condition } = await call(client, linkService.Ask, request, peerCheckTimeoutMs);
     const answer = { peer: standingFromWire(standing), error: "" };
     if (!condition) return answer;
     const skewMs = (condition.now_unix_ms ?? 0) - (askedAtMs + Date.now()) / 2;

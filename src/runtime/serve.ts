@@ -1,56 +1,39 @@
 /** The composition root: builds a principal from its settings, starts it, and stops it in order. */
 import { VERSION } from "../version.ts";
-import { ChangeIndex } from "../changes/index.ts";
 import type { ReplicationPolicy } from "../grpc/auth.ts";
 import { adminHandlers } from "../grpc/admin.ts";
 import { eventStreamHandlers } from "../grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
 import { type Authenticator, authenticator } from "../grpc/methods.ts";
 import { Tokens } from "../grpc/tokens.ts";
+import { dialPeer } from "../grpc/dial.ts";
 import { diffHandlers, inventoryHandlers } from "../grpc/diff.ts";
 import { knowingHandlers } from "../grpc/knowing.ts";
 import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
 import { switchoverHandler, switchoverLinkHandlers } from "../grpc/switchover.ts";
+import { adoptHandlers, reconcileHandlers } from "../grpc/reconcile.ts";
 import { replicationHandlers } from "../grpc/replication.ts";
 import { createServer, listen, listenPlaintext, RotatingCredentials, shutdown } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
-import { initialModel } from "../ha/state.ts";
 import { healthApp, startingApp } from "../http/health.ts";
 import { metricsApp } from "../http/metrics.ts";
 import { ProcessingTimes } from "../http/processing.ts";
 import type { Store } from "../store/port.ts";
-import { type TlsSide, TlsWatch } from "../tls/files.ts";
-import { AgentRegistry } from "./agents.ts";
-import { ChangeWriter } from "./apply.ts";
+import { TlsWatch } from "../tls/files.ts";
 import { type ClusterInfo, NO_CLUSTER_INFO } from "./cluster_info.ts";
-import { Clusters } from "./clusters.ts";
-import { type Context, type HistoryEntry, newCounters, newFollowing } from "./context.ts";
-import { Driver } from "./driver.ts";
-import { Effects } from "./effects.ts";
-import { Feed } from "./feed.ts";
-import { Fleet } from "./fleet.ts";
-import { History } from "./history.ts";
-import { Follower } from "./follow.ts";
+import type { Clusters } from "./clusters.ts";
+import type { Context, HistoryEntry, PeerSide } from "./context.ts";
+import { type Core, isBlocked, openCore } from "./core.ts";
 import type { Log } from "./log.ts";
-import { LossManifest } from "./loss.ts";
-import { principalUid, readMemory } from "./memory.ts";
-import { noteCommand, observe, remember } from "./observe.ts";
+import { remember } from "./observe.ts";
 import { reasonOf } from "./reason.ts";
 import { jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
-import { Switchover } from "./switchover.ts";
 
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
-
-/** Without TLS there is no peer to dial. */
-const WITHOUT_TLS: TlsSide = {
-  get current(): never {
-    throw new Error("this principal serves without TLS and has no peer");
-  },
-};
 
 /** A running principal. */
 export interface Running {
@@ -84,7 +67,6 @@ async function start(
 ): Promise<Running> {
   const store = await openStore(settings);
   undo.push(() => store.close());
-  const index = new ChangeIndex(crypto.randomUUID());
   const history: HistoryEntry[] = [];
   const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
   undo.push(() => monitor.stop());
@@ -95,155 +77,47 @@ async function start(
     settings.healthzPort,
     undo,
   );
-  const agentsAuth = authenticator(
-    settings.auth,
-    (fingerprint) => isBlocked({ index, settings }, fingerprint),
-  );
   const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
   undo.push(() => tls?.close());
   const tokens = await monitor.patiently(() => loadTokens(settings, store));
-  const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
-  const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
-
-  const clusters = new Clusters();
-  const feed = new Feed(store, index, settings.scope, clusters);
-  const failed = startFeed(feed, undo);
-  monitor.follow();
-  await feed.synced;
-
-  const clusterInfo = await openClusterInfo(settings, clusters, log);
-  undo.push(() => clusterInfo.close());
   const processing = new ProcessingTimes();
-  const chain = new History(store, settings.namespace, log);
-  await monitor.patiently(() => chain.load());
-  const parts = {
+  const core = await openCore({
     settings,
     log,
     store,
-    index,
-    uid,
-    tls,
-    history,
     monitor,
-    clusters,
-    clusterInfo,
+    peer: peerSide(settings, tls),
+    history,
     processing,
-    chain,
-  };
-  const { ctx, driver, effects } = wire(parts);
-  const ports = {
-    healthz,
-    ...await openListeners(ctx, { tls, tokens, authenticator: agentsAuth, processing }, undo),
-  };
+    clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
+  });
+  undo.push(() => core.stop());
+  const { ctx } = core;
+  const agentsAuth = authenticator(settings.auth, (fingerprint) => isBlocked(ctx, fingerprint));
+  const doors = { tls, tokens, authenticator: agentsAuth, processing };
+  const ports = { healthz, ...await openListeners(core, doors, undo) };
   health = healthApp(ctx);
-  undo.push(() => effects.stop());
-  driver.input({ type: "start", memory });
-  log.info("principal started", { version: VERSION, uid, ...ports });
-  return { ctx, ports, failed, stop };
+  undo.push(() => core.rest());
+  core.start();
+  log.info("principal started", { version: VERSION, uid: ctx.uid, ...ports });
+  return { ctx, ports, failed: core.failed, stop };
+}
+
+/** The way to the peer. */
+function peerSide({ peerAddress, maxMessageBytes }: Settings, tls: TlsWatch | undefined): PeerSide {
+  const material = () => {
+    if (tls) return tls.current;
+    throw new Error("this principal serves without TLS and has no peer");
+  };
+  return {
+    dial: () => dialPeer(peerAddress, material(), maxMessageBytes),
+    certificateNotAfterMs: () => material().notAfterMs,
+  };
 }
 
 function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
   const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
   return TlsWatch.open(tlsSource(settings, store), tell, tlsEveryMs(settings));
-}
-
-/** Runs a feed until the principal stops; rejects when the store fails. */
-function startFeed(feed: Feed, undo: (() => Promise<void> | void)[]): Promise<never> {
-  const feeding = new AbortController();
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {});
-  const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
-  undo.push(async () => {
-    feeding.abort();
-    await ended;
-  });
-  return failed.promise;
-}
-
-interface Parts {
-  settings: Settings;
-  log: Log;
-  store: Store;
-  index: ChangeIndex;
-  uid: string;
-  tls: TlsWatch | undefined;
-  history: HistoryEntry[];
-  monitor: StoreMonitor;
-  clusters: Clusters;
-  clusterInfo: ClusterInfo;
-  processing: ProcessingTimes;
-  chain: History;
-}
-
-function wire(parts: Parts): { ctx: Context; driver: Driver; effects: { stop(): Promise<void> } } {
-  const { tls, monitor, chain, ...shared } = parts;
-  const { settings, log, store, uid, clusters } = shared;
-  const { preferredRole, peerAddress } = settings;
-  const driver = new Driver(
-    initialModel({ preferredRole, peerAddress, uid }, Date.now()),
-    (effect) => effects.run(effect),
-    (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
-  );
-  const ctx: Context = {
-    ...shared,
-    version: VERSION,
-    replicas: new Set(),
-    following: newFollowing(),
-    counters: newCounters(),
-    storeProblem: () => monitor.problem,
-    model: () => driver.model,
-    input: (input) => driver.input(input),
-    chain: () => chain.chain,
-    command: (kind, force, who = "") => {
-      noteCommand(ctx, chain, `${kind}${force ? " --force" : ""}`, who);
-      return driver.command(kind, force);
-    },
-    activeScope: () => effects.scope,
-    standing: () => standing(ctx),
-    peerReachable: () =>
-      driver.model.state === "active"
-        ? driver.model.peer !== undefined
-        : driver.model.state === "replicating",
-    connectedAgents: () => fleet.connected,
-    registry: new AgentRegistry({ store, settings, log, activeScope: () => effects.scope }),
-    fleet: () => fleet,
-    proved: (revision) => manifest.proved(revision),
-    redial: () => follower.redial(),
-  };
-  const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
-  const manifest = new LossManifest(ctx);
-  const writer = new ChangeWriter(
-    store,
-    settings.scope,
-    ctx.counters,
-    (key, next) => manifest.beforeWrite(key, next),
-  );
-  const material = tls ?? WITHOUT_TLS;
-  const follower = new Follower(ctx, material, writer);
-  const effects = new Effects(ctx, material, follower, fleet);
-  return {
-    ctx,
-    driver,
-    effects: {
-      stop: async () => {
-        await effects.stopServing(false, "this principal is shutting down");
-        await follower.stop();
-      },
-    },
-  };
-}
-
-function standing(ctx: Context) {
-  const { state, sinceMs, memory } = ctx.model();
-  return {
-    uid: ctx.uid,
-    version: ctx.version,
-    namespace: ctx.settings.namespace,
-    state,
-    epoch: memory.epoch,
-    sinceMs,
-    connectedAgents: ctx.connectedAgents(),
-  };
 }
 
 /** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
@@ -279,7 +153,7 @@ async function openClusterInfo(settings: Settings, clusters: Clusters, log: Log)
 }
 
 async function openListeners(
-  ctx: Context,
+  { ctx, switchover, reconciler }: Core,
   { tls, tokens, authenticator, processing }: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Running["ports"], "healthz">> {
@@ -300,13 +174,12 @@ async function openListeners(
   server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
   server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
   server.addService(services.replicationService, replicationHandlers(ctx, policy));
-  const material = tls ?? WITHOUT_TLS;
-  const switchover = new Switchover(ctx, material);
   if (!settings.plainContract) {
     const handlers = {
-      ...linkHandlers(ctx, policy, material),
+      ...linkHandlers(ctx, policy),
       ...switchoverLinkHandlers(switchover, policy),
       ...inventoryHandlers(ctx, policy),
+      ...adoptHandlers(reconciler, policy),
     };
     server.addService(services.linkService, handlers);
   }
@@ -317,9 +190,10 @@ async function openListeners(
     : await listenPlaintext(server, address);
   const admin = settings.haEnabled
     ? await openAdmin(ctx, {
-      Switchover: switchoverHandler(ctx, switchover, material),
-      ...knowingHandlers(ctx, material),
-      ...diffHandlers(ctx, material),
+      Switchover: switchoverHandler(ctx, switchover),
+      ...knowingHandlers(ctx),
+      ...diffHandlers(ctx),
+      ...reconcileHandlers(ctx, reconciler),
     }, undo)
     : 0;
   return { grpc: grpcPort, admin, metrics };
@@ -359,12 +233,4 @@ function serveHttp(
   } catch (error) {
     throw new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
   }
-}
-
-/** The peer's blocklist: a ConfigMap whose keys are fingerprints. */
-function isBlocked({ index, settings }: Pick<Context, "index" | "settings">, fingerprint: string): boolean {
-  const entry = index.get(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
-  if (!entry || entry.deleted) return false;
-  const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
-  return data !== undefined && fingerprint in data;
 }

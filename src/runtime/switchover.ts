@@ -1,13 +1,12 @@
 /** The planned move, performed by the ACTIVE side. What it does and when it can be undone: src/ha/switchover.ts. */
 import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { call, dialPeer } from "../grpc/dial.ts";
+import { call } from "../grpc/dial.ts";
 import { linkService } from "../grpc/services.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "../grpc/wire.ts";
 import type { Standing } from "../ha/state.ts";
 import { type Phase, PHASES, switchoverProblem } from "../ha/switchover.ts";
-import type { TlsSide } from "../tls/files.ts";
 import { monotonicMs } from "./clock.ts";
 import { type Context, Refusal } from "./context.ts";
 import { askPeer, type PeerAnswer } from "./peer.ts";
@@ -40,7 +39,7 @@ export interface SwitchoverOptions {
 export class Switchover {
   #running = false;
 
-  constructor(private readonly ctx: Context, private readonly tls: TlsSide) {}
+  constructor(private readonly ctx: Context) {}
 
   /** Plays all phases. @throws Refusal: nothing is changed, or what was is undone, as the message says */
   async run(options: SwitchoverOptions, tell: (progress: Progress) => void): Promise<Receipt> {
@@ -49,7 +48,7 @@ export class Switchover {
     }
     this.#running = true;
     try {
-      return await new Move(this.ctx, this.tls, options, tell).play();
+      return await new Move(this.ctx, options, tell).play();
     } finally {
       this.#running = false;
     }
@@ -99,7 +98,6 @@ class Move {
 
   constructor(
     private readonly ctx: Context,
-    private readonly tls: TlsSide,
     private readonly options: SwitchoverOptions,
     private readonly tell: (progress: Progress) => void,
   ) {
@@ -123,7 +121,7 @@ class Move {
       throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
     });
     Object.assign(receipt, cut);
-    ctx.proved(cut.cut_revision ?? 0);
+    ctx.losses.proved(cut.cut_revision ?? 0);
     const after = await this.#step();
     Object.assign(receipt, { after: standingToWire(after), epoch_after: after.epoch, lost_acknowledged: 0 });
     await this.#follow();
@@ -262,15 +260,14 @@ class Move {
   }
 
   #ask(): Promise<PeerAnswer> {
-    return askPeer(this.ctx, this.tls, this.ctx.settings.peerCheckTimeoutMs);
+    return askPeer(this.ctx);
   }
 
   async #callPeer(
     what: Pick<argocdagentha.v1.TakeOverRequest, "prove_only" | "digest" | "who">,
     timeoutMs: number,
   ): Promise<argocdagentha.v1.TakeOverResponse> {
-    const { settings } = this.ctx;
-    const client = dialPeer(settings.peerAddress, this.tls.current, settings.maxMessageBytes);
+    const client = this.ctx.peer.dial();
     try {
       const request = { standing: standingToWire(this.ctx.standing()), ...what };
       return await call(client, linkService.TakeOver, request, timeoutMs);

@@ -8,7 +8,7 @@
  *
  * Every object carries a checksum that is verified whenever it is read: a flipped bit is an error, never data.
  */
-import { hash, randomUUID } from "node:crypto";
+import { hash } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { canonicalize } from "@std/json/canonicalize";
 import { type ApiObject, objectProblem, type StoredObject } from "../resources/object.ts";
@@ -225,7 +225,7 @@ export class SqliteStore implements Store {
   #replace(current: StoredObject | undefined, object: ApiObject): Written {
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
     const specChanged = canonicalize(current?.["spec"] ?? null) !== canonicalize(object["spec"] ?? null);
-    metadata.uid = current?.metadata.uid ?? randomUUID();
+    metadata.uid = current?.metadata.uid ?? crypto.randomUUID();
     metadata.creationTimestamp = current?.metadata.creationTimestamp ?? new Date().toISOString();
     metadata.generation = (current?.metadata.generation ?? 0) + (specChanged || !current ? 1 : 0);
     const body = canonicalize({ ...object, metadata });

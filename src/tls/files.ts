@@ -78,9 +78,6 @@ function parse({ text, from }: Pem): X509Certificate {
 }
 
 /** Watches a source by content, every `everyMs`; calls back with good new material only. */
-/** Certificates as they are now. */
-export type TlsSide = Pick<TlsWatch, "current">;
-
 export class TlsWatch {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #listeners = new Set<(material: TlsMaterial) => void>();

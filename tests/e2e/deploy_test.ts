@@ -207,7 +207,7 @@ Deno.test({
         await secrets(cluster, side, dir);
         const kubeconfig = await accountKubeconfig(cluster);
         return {
-          store: [`--kubeconfig=${kubeconfig}`, `--data-dir=${dir}/${side}`],
+          store: [`--kubeconfig=${kubeconfig}`],
           credentials: [],
           env: environment(built[side]),
         };

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { principalArgs, type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import type { ApiObject } from "../../src/resources/object.ts";
 import { Authority } from "../../src/tls/pki.ts";
 import { runCli, withPair } from "../support/processes.ts";
 import { seeded } from "../support/random.ts";
@@ -128,7 +129,7 @@ Deno.test({
   ...loose,
   fn: () =>
     withPair(async (pair) => {
-      const { primary, replica, dir } = pair;
+      const { primary, replica } = pair;
       await pair.start();
       await pair.write(primary, 50, "before");
       await pair.untilEqual();
@@ -141,14 +142,10 @@ Deno.test({
       await primary.untilState("replicating");
       assertEquals(await pair.active(), 1);
       await pair.untilEqual();
-      const [manifest] = [...Deno.readDirSync(dir)].filter((entry) =>
-        entry.name.startsWith("loss-manifest-")
-      );
-      const saved = Deno.readTextFileSync(`${dir}/${manifest?.name}`).trim().split("\n").map((line) =>
-        JSON.parse(line)
-      );
+      const { stdout } = await runCli(["ha", "reconcile", "-o", "json", "-a", primary.admin]);
+      const saved: { object: ApiObject }[] = JSON.parse(stdout);
       assertEquals(
-        saved.map((entry) => entry.object.metadata.labels.tag),
+        saved.map(({ object }) => object.metadata.labels?.["tag"]),
         Array(3).fill("written while it was paused"),
       );
     }),

@@ -167,10 +167,9 @@ Deno.test({
       await pair.start();
       const open = (side: SideName) => openSqlite(pair[side].store, { verify: false });
       await play({ sides: pair, open, moves: 20, agents: 20, autonomous: 4 });
-      const manifests = [...Deno.readDirSync(pair.dir)].filter(({ name }) =>
-        name.startsWith("loss-manifest")
-      );
-      assertEquals(manifests.map(({ name }) => Deno.readTextFileSync(`${pair.dir}/${name}`)), []);
+      for (const { admin } of [pair.primary, pair.replica]) {
+        assertEquals((await runCli(["ha", "reconcile", "-o", "json", "-a", admin])).stdout.trim(), "[]");
+      }
     } finally {
       await pair.close();
     }

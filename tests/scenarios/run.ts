@@ -9,6 +9,8 @@ import { selfCommand } from "../../src/cli/processes.ts";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { initPki } from "../../src/cli/pki.ts";
 import { principalPair, type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { kindOf } from "../../src/resources/kinds.ts";
+import { wholeScope } from "../../src/resources/scope.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { Proxy } from "../support/principals.ts";
 
@@ -106,7 +108,9 @@ class Stage {
   async #untilCopied(): Promise<void> {
     const content = async (side: PrincipalProcess) => {
       const store = openSqlite(side.store, { verify: false });
-      const objects = (await store.list()).filter((object) => object.kind !== "ConfigMap");
+      const objects = (await store.list()).filter((object) =>
+        object.kind !== "ConfigMap" && kindOf(object, wholeScope("argocd"))
+      );
       await store.close();
       return JSON.stringify(
         objects.map(({ kind, metadata, spec }) => [kind, metadata.name, metadata.labels ?? {}, spec]),

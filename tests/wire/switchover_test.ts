@@ -35,10 +35,6 @@ async function pair(workshop: Workshop) {
   return { primary, replica, toPrimary, toReplica };
 }
 
-function mover(workshop: Workshop, running: Running, name: "primary" | "replica"): Switchover {
-  return new Switchover(running.ctx, { current: material(workshop, name) });
-}
-
 const OPTIONS = { who: "somebody", dryRun: false, timeoutMs: 10_000 };
 const quiet = () => {};
 
@@ -58,7 +54,7 @@ Deno.test(
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 5);
       await until(() => primary.ctx.index.size > 20, 5_000, () => "nothing is adopted", 5);
       const phases: string[] = [];
-      const receipt = await mover(workshop, primary, "primary").run(
+      const receipt = await new Switchover(primary.ctx).run(
         OPTIONS,
         ({ phase = "" }) => phases.push(phase),
       );
@@ -81,7 +77,7 @@ Deno.test(
         ["promote", "somebody, switchover"],
       ]);
 
-      const back = await mover(workshop, replica, "replica").run(OPTIONS, quiet);
+      const back = await new Switchover(replica.ctx).run(OPTIONS, quiet);
       assertEquals([back.epoch_before, back.epoch_after], [2, 3]);
       assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["active", "replicating"]);
     }),
@@ -93,16 +89,16 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica, toReplica } = await pair(workshop);
-      const refusal = (running: Running, name: "primary" | "replica") =>
-        mover(workshop, running, name).run(OPTIONS, quiet).then(() => "", (error) => error.message);
-      assertStringIncludes(await refusal(replica, "replica"), "not ACTIVE (state replicating)");
+      const refusal = ({ ctx }: Running) =>
+        new Switchover(ctx).run(OPTIONS, quiet).then(() => "", (error) => error.message);
+      assertStringIncludes(await refusal(replica), "not ACTIVE (state replicating)");
       toReplica.mode = "refuse";
       toReplica.cut();
-      assertStringIncludes(await refusal(primary, "primary"), "does not answer us");
+      assertStringIncludes(await refusal(primary), "does not answer us");
       toReplica.mode = "pass";
       await replica.stop();
-      assertStringIncludes(await refusal(primary, "primary"), "does not answer us");
-      const dry = await mover(workshop, primary, "primary").run({ ...OPTIONS, dryRun: true }, quiet)
+      assertStringIncludes(await refusal(primary), "does not answer us");
+      const dry = await new Switchover(primary.ctx).run({ ...OPTIONS, dryRun: true }, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(dry, "cannot switch over");
       assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
@@ -120,7 +116,7 @@ Deno.test(
       toPrimary.freeze();
       await primary.ctx.store.write({ op: "put", object: application("edge-1", "unseen") });
       await until(() => primary.ctx.index.get("Application/edge-1/unseen") !== undefined, 5_000, () => "", 5);
-      const message = await mover(workshop, primary, "primary").run({ ...OPTIONS, timeoutMs: 700 }, quiet)
+      const message = await new Switchover(primary.ctx).run({ ...OPTIONS, timeoutMs: 700 }, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(message, "nothing was changed, this principal serves on");
       assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
@@ -140,7 +136,7 @@ Deno.test(
       const refusing = replica.ctx as { command: typeof takeOver };
       const { Refusal } = await import("../../src/runtime/context.ts");
       refusing.command = () => Promise.reject(new Refusal("the disk is full"));
-      const message = await mover(workshop, primary, "primary").run(OPTIONS, quiet)
+      const message = await new Switchover(primary.ctx).run(OPTIONS, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(message, "the disk is full; this principal is ACTIVE again");
       assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 3]);
@@ -150,7 +146,7 @@ Deno.test(
         await takeOver(...args);
         throw new Error("the answer is lost");
       };
-      const receipt = await mover(workshop, primary, "primary").run(OPTIONS, quiet);
+      const receipt = await new Switchover(primary.ctx).run(OPTIONS, quiet);
       assertEquals([receipt.epoch_after, replica.ctx.model().state], [4, "active"]);
       await untilState(primary, "replicating");
     }),

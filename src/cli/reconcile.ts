@@ -1,0 +1,93 @@
+/** `ha reconcile`: what this principal held when it stepped down and the new active did not; adopt it, or discard it. */
+import { operatorService } from "../grpc/services.ts";
+import { digestFromWire } from "../grpc/wire.ts";
+import { parseDuration } from "../runtime/settings.ts";
+import { adminCall } from "./admin_client.ts";
+import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
+import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
+import { TARGET_OPTIONS, withTarget } from "./target.ts";
+
+/** @param confirmed asks the operator; false: not now */
+export async function reconcile(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
+  const options = parse(args, {
+    strings: { ...TARGET_OPTIONS, timeout: "60s", output: "text" },
+    booleans: ["adopt", "discard", "all", "yes"],
+    alias: { address: "a", timeout: "t", output: "o", yes: "y" },
+    positionals: [0, 1_000],
+    usage,
+  });
+  if (options.help) {
+    print(`Usage: ${usage}`);
+    return EXIT.ok;
+  }
+  const output = outputOption(options);
+  const action = actionOf(options, usage);
+  if (!action) return await list(options, output);
+  if (!options.boolean("yes") && !confirmed()) {
+    print("Operation cancelled.");
+    return EXIT.ok;
+  }
+  const timeoutMs = durationOption(options, "timeout", parseDuration);
+  const request = { action, keys: options.positionals, all: options.boolean("all") };
+  const { done = [], failed = [] } = await withTarget(options, (client, address) => {
+    const call = { address, timeoutMs, action: "reconcile failed" };
+    return adminCall(client, operatorService.Reconcile, request, call);
+  });
+  if (output === "json") print(json({ action, done, failed }));
+  else {
+    for (const key of done) print(`${action === "adopt" ? "Adopted" : "Discarded"}: ${key}`);
+    for (const { key, reason } of failed) printError(`Error: ${key} stays in the manifest: ${reason}`);
+  }
+  return failed.length === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/** What is asked for; undefined: only a list. @throws CommandError */
+function actionOf(options: Arguments, usage: string): "adopt" | "discard" | undefined {
+  const wrong = (problem: string) => new CommandError(`${problem}\nUsage: ${usage}`, EXIT.usage);
+  const [adopt, discard, all] = ["adopt", "discard", "all"].map((name) => options.boolean(name));
+  const named = options.positionals.length > 0;
+  if (adopt && discard) throw wrong("--adopt and --discard exclude each other");
+  if (!adopt && !discard) {
+    if (named || all) throw wrong("say what is to become of them: --adopt or --discard");
+    return undefined;
+  }
+  if (named === all) throw wrong("name the keys, or give --all");
+  return adopt ? "adopt" : "discard";
+}
+
+async function list(options: Arguments, output: "text" | "json"): Promise<number> {
+  const timeoutMs = durationOption(options, "timeout", parseDuration);
+  const { losses = [] } = await withTarget(options, (client, address) => {
+    const call = { address, timeoutMs, action: "reconcile failed" };
+    return adminCall(client, operatorService.Losses, {}, call);
+  });
+  const rows = losses.map((loss) => ({
+    key: loss.key ?? "",
+    epoch: loss.epoch ?? 0,
+    newActiveHad: loss.new_active_has ?? "",
+    savedAt: new Date(loss.at_unix_ms ?? 0).toISOString(),
+    now: loss.now ?? "",
+    digest: digestFromWire(loss.digest),
+    object: JSON.parse(new TextDecoder().decode(loss.object)) as unknown,
+  }));
+  if (output === "json") print(json(rows));
+  else if (rows.length === 0) print("The loss manifest is empty: nothing of this side's was overwritten.");
+  else {
+    print(table(
+      ["KEY", "EPOCH", "THE NEW ACTIVE HAD", "SAVED", "HERE NOW"],
+      rows.map(({ key, epoch, newActiveHad, savedAt, now }) => [
+        key,
+        String(epoch),
+        newActiveHad,
+        savedAt,
+        now,
+      ]),
+    ));
+    print(
+      `\n${rows.length} saved. Look: ha reconcile -o json. Then, a key or more at a time, or --all:\n` +
+        "  ha reconcile --adopt KEY      the ACTIVE principal takes the saved state over its own\n" +
+        "  ha reconcile --discard KEY    the saved state is forgotten",
+    );
+  }
+  return EXIT.ok;
+}

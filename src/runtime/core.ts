@@ -1,0 +1,188 @@
+/**
+ * A principal without its listeners and files: everything that remembers, decides, replicates and writes, over a store and a way to
+ * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
+ */
+import { ChangeIndex } from "../changes/index.ts";
+import { initialModel, type Memory, type Standing } from "../ha/state.ts";
+import type { Store } from "../store/port.ts";
+import { VERSION } from "../version.ts";
+import { AgentRegistry } from "./agents.ts";
+import { ChangeWriter } from "./apply.ts";
+import type { ClusterInfo } from "./cluster_info.ts";
+import { Clusters } from "./clusters.ts";
+import {
+  type Context,
+  type HistoryEntry,
+  newCounters,
+  newFollowing,
+  type PeerSide,
+  type Processing,
+} from "./context.ts";
+import { Driver } from "./driver.ts";
+import { Effects } from "./effects.ts";
+import { Feed } from "./feed.ts";
+import { Fleet } from "./fleet.ts";
+import { Follower } from "./follow.ts";
+import { History } from "./history.ts";
+import type { Log } from "./log.ts";
+import { LossManifest } from "./loss.ts";
+import { principalUid, readMemory } from "./memory.ts";
+import { noteCommand, observe } from "./observe.ts";
+import { Reconciler } from "./reconcile.ts";
+import type { Settings } from "./settings.ts";
+import type { StoreMonitor } from "./stores.ts";
+import { Switchover } from "./switchover.ts";
+
+/** What a core is made of. */
+export interface CoreParts {
+  settings: Settings;
+  log: Log;
+  store: Store;
+  monitor: StoreMonitor;
+  peer: PeerSide;
+  history: HistoryEntry[];
+  processing: Processing;
+  clusterInfo(clusters: Clusters): Promise<ClusterInfo>;
+}
+
+/** A principal that has read its store and has not started. */
+export interface Core {
+  readonly ctx: Context;
+  readonly switchover: Switchover;
+  readonly reconciler: Reconciler;
+  /** Rejects when the principal cannot go on, because its store failed. */
+  readonly failed: Promise<never>;
+  /** Begins, with what the store remembers. */
+  start(): void;
+  /** Ends what the active does and what the replica does. */
+  rest(): Promise<void>;
+  /** Ends everything. */
+  stop(): Promise<void>;
+}
+
+/** Whether a certificate is on the blocklist: a ConfigMap, as the peer's, whose keys are fingerprints. */
+export function isBlocked(
+  { index, settings }: { index: ChangeIndex; settings: Pick<Settings, "namespace"> },
+  fingerprint: string,
+): boolean {
+  const entry = index.get(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
+  if (!entry || entry.deleted) return false;
+  const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
+  return data !== undefined && fingerprint in data;
+}
+
+/** Reads the store and puts a principal together. @throws StoreError where the store lacks what will not come by itself */
+export async function openCore(parts: CoreParts): Promise<Core> {
+  const { settings, log, store, monitor } = parts;
+  const index = new ChangeIndex(crypto.randomUUID());
+  const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
+  const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
+  const clusters = new Clusters();
+  const feeding = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const feed = new Feed(store, index, settings.scope, clusters);
+  const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
+  const stopFeed = async () => {
+    feeding.abort();
+    await ended;
+  };
+  try {
+    monitor.follow();
+    await feed.synced;
+    const chain = new History(store, settings.namespace, log);
+    await monitor.patiently(() => chain.load());
+    const clusterInfo = await parts.clusterInfo(clusters);
+    const core = compose({ ...parts, index, uid, clusters, chain, clusterInfo }, memory);
+    const stop = async () => {
+      await core.rest();
+      await clusterInfo.close();
+      await stopFeed();
+    };
+    return { ...core, failed: failed.promise, stop };
+  } catch (error) {
+    await stopFeed();
+    throw error;
+  }
+}
+
+interface Read extends Omit<CoreParts, "clusterInfo"> {
+  index: ChangeIndex;
+  uid: string;
+  clusters: Clusters;
+  chain: History;
+  clusterInfo: ClusterInfo;
+}
+
+function compose(
+  { monitor, chain, ...shared }: Read,
+  memory: Memory | undefined,
+): Omit<Core, "failed" | "stop"> {
+  const { settings, log, store, uid, clusters, index } = shared;
+  const { preferredRole, peerAddress } = settings;
+  const driver: Driver = new Driver(
+    initialModel({ preferredRole, peerAddress, uid }, Date.now()),
+    (effect) => effects.run(effect),
+    (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
+  );
+  const losses: LossManifest = new LossManifest({ model: () => driver.model, store, settings, log, index });
+  const ctx: Context = {
+    ...shared,
+    version: VERSION,
+    replicas: new Set(),
+    following: newFollowing(),
+    counters: newCounters(),
+    losses,
+    storeProblem: () => monitor.problem,
+    model: () => driver.model,
+    input: (input) => driver.input(input),
+    chain: () => chain.chain,
+    note: (what, who) => noteCommand(ctx, chain, what, who),
+    command: (kind, force, who = "") => {
+      ctx.note(`${kind}${force ? " --force" : ""}`, who);
+      return driver.command(kind, force);
+    },
+    activeScope: () => effects.scope,
+    standing: () => standing(ctx),
+    peerReachable: () =>
+      driver.model.state === "active"
+        ? driver.model.peer !== undefined
+        : driver.model.state === "replicating",
+    connectedAgents: () => fleet.connected,
+    registry: new AgentRegistry({ store, settings, log, activeScope: () => effects.scope }),
+    fleet: () => fleet,
+    redial: () => follower.redial(),
+  };
+  const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
+  const writer = new ChangeWriter(
+    store,
+    settings.scope,
+    ctx.counters,
+    (key, next) => losses.beforeWrite(key, next),
+  );
+  const follower = new Follower(ctx, writer);
+  const effects = new Effects(ctx, follower, fleet);
+  return {
+    ctx,
+    switchover: new Switchover(ctx),
+    reconciler: new Reconciler(ctx, writer),
+    start: () => driver.input({ type: "start", memory }),
+    rest: async () => {
+      await effects.stopServing(false, "this principal is shutting down");
+      await follower.stop();
+    },
+  };
+}
+
+function standing(ctx: Context): Standing {
+  const { state, sinceMs, memory } = ctx.model();
+  return {
+    uid: ctx.uid,
+    version: ctx.version,
+    namespace: ctx.settings.namespace,
+    state,
+    epoch: memory.epoch,
+    sinceMs,
+    connectedAgents: ctx.connectedAgents(),
+  };
+}

@@ -1,0 +1,111 @@
+/** The loss manifest: kept before anything is overwritten, adopted or discarded by an operator, never by itself. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { generatedApplication } from "../../src/cli/examples.ts";
+import type { ApiObject } from "../../src/resources/object.ts";
+import type { Running } from "../../src/runtime/serve.ts";
+import { runCli } from "../support/processes.ts";
+import { inWorkshop, LOOSE, Proxy, untilEqual, untilState, type Workshop } from "../support/principals.ts";
+
+const app = (n: number, change: string): ApiObject => {
+  const object = generatedApplication(n);
+  object.metadata.labels = { change };
+  return object;
+};
+const put = (running: Running, objects: ApiObject[]) =>
+  Promise.all(objects.map((object) => running.ctx.store.write({ op: "put", object })));
+const credential: ApiObject = {
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: {
+    name: "git",
+    namespace: "argocd",
+    labels: { "argocd.argoproj.io/secret-type": "repository" },
+  },
+  data: { password: btoa("a secret") },
+};
+
+/** A former ACTIVE that follows, and what it held alone: app-1 in another state, app-50 and a Secret at all. */
+async function superseded(workshop: Workshop) {
+  const toReplica = new Proxy(0);
+  workshop.onClose(() => toReplica.close());
+  const primary = await workshop.start(workshop.settings("primary", toReplica.port));
+  const toPrimary = new Proxy(primary.ports.grpc);
+  workshop.onClose(() => toPrimary.close());
+  const replica = await workshop.start(workshop.settings("replica", toPrimary.port));
+  toReplica.targetPort = replica.ports.grpc;
+  await untilState(primary, "active");
+  await put(primary, [app(1, "both"), app(2, "both")]);
+  await untilState(replica, "replicating");
+  await untilEqual(primary, replica);
+  toPrimary.mode = "refuse";
+  toPrimary.cut();
+  await untilState(replica, "disconnected");
+  await put(primary, [app(1, "only here"), app(50, "only here"), credential]);
+  await replica.ctx.command("promote", true);
+  await untilState(primary, "replicating", 20_000);
+  await untilEqual(primary, replica);
+  const admin = (side: Running) => `127.0.0.1:${side.ports.admin}`;
+  const ha = (side: Running, ...args: string[]) => runCli(["ha", "reconcile", "-a", admin(side), ...args]);
+  return { old: primary, active: replica, ha };
+}
+
+const labelOf = async (side: Running, key: string) =>
+  (await side.ctx.store.get(key))?.metadata.labels?.["change"];
+
+Deno.test({
+  name:
+    "ha reconcile: lists what only the old active held, adopts one at the new active, and discards the rest",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const { old, active, ha } = await superseded(workshop);
+      const listed = (await ha(old)).stdout;
+      assertMatch(listed, /Application\/edge-2\/app-1 +2 +another state +\S+ +another state\n/);
+      assertMatch(listed, /Secret\/argocd\/git +2 +nothing +\S+ +nothing\n/);
+      assertStringIncludes(listed, "3 saved.");
+      const json = (await ha(old, "-o", "json")).stdout;
+      assert(!json.includes("a secret") && !json.includes(btoa("a secret")), "a Secret's data is shown");
+      assertEquals((await ha(active)).stdout.split(":")[0], "The loss manifest is empty");
+
+      const adopted = await ha(old, "--adopt", "Application/edge-2/app-1", "--yes");
+      assertEquals(adopted.stdout, "Adopted: Application/edge-2/app-1\n");
+      assertEquals(await labelOf(active, "Application/edge-2/app-1"), "only here");
+      await untilEqual(old, active);
+      assertEquals(await labelOf(old, "Application/edge-2/app-1"), "only here");
+
+      const unknown = await ha(old, "--discard", "Application/edge-2/app-1", "--yes");
+      assertEquals(unknown.code, 1);
+      assertStringIncludes(unknown.stderr, "the loss manifest has no Application/edge-2/app-1");
+      const discarded = await ha(old, "--discard", "--all", "--yes");
+      assertEquals(
+        discarded.stdout.trim().split("\n").sort(),
+        [
+          "Discarded: Application/edge-1/app-50",
+          "Discarded: Secret/argocd/git",
+        ].sort(),
+      );
+      assertEquals(await old.ctx.losses.list(), []);
+      assertEquals(await old.ctx.store.get("Secret/argocd/argocd-agent-ha-loss-1"), undefined);
+      assertEquals(await active.ctx.store.get("Application/edge-1/app-50"), undefined);
+      for (const side of [old, active]) {
+        assert(side.ctx.chain().some(({ what, who }) => what.startsWith("reconcile --adopt") && who !== ""));
+      }
+    }),
+});
+
+Deno.test({
+  name:
+    "ha reconcile: what the active does not take stays in the manifest, also over a restart of the old one",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const { old, active, ha } = await superseded(workshop);
+      await active.stop();
+      const failed = await ha(old, "--adopt", "--all", "--yes");
+      assertEquals([failed.code, failed.stdout], [1, ""]);
+      assertStringIncludes(failed.stderr, "stays in the manifest: the ACTIVE principal did not take it");
+      await old.stop();
+      const again = await workshop.start(workshop.settings("primary", 1));
+      assertEquals((await again.ctx.losses.list()).length, 3);
+    }),
+});
