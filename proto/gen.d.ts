@@ -355,6 +355,7 @@ export interface Ack {
   held?: argocdagentha.v1.Held[];
   held_total?: number;
   standing?: argocdagentha.v1.Standing;
+  said_at_ms?: number;
 }
 export const Ack: Codec<Ack>;
 export interface Held {
@@ -396,6 +397,8 @@ export interface Heartbeat {
   sequence?: number;
   pending?: number;
   digest?: Uint8Array;
+  revision?: number;
+  said_at_ms?: number;
 }
 export const Heartbeat: Codec<Heartbeat>;
 export interface WatchRequest {

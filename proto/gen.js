@@ -5831,6 +5831,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Ack.prototype.held = $util.emptyArray;
             Ack.prototype.held_total = 0;
             Ack.prototype.standing = null;
+            Ack.prototype.said_at_ms = 0;
 
             Ack.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -5850,6 +5851,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(32).uint32(message.held_total);
                 if (message.standing != null && $Object.hasOwnProperty.call(message, "standing"))
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(42).fork(), _depth + 1).ldelim();
+                if (message.said_at_ms != null && $Object.hasOwnProperty.call(message, "said_at_ms") && !$Object.is(message.said_at_ms, 0))
+                    writer.uint32(49).double(message.said_at_ms);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5922,6 +5925,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             message.standing = $root.argocdagentha.v1.Standing.decode(reader, reader.size(), $undefined, _depth + 1, message.standing);
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.said_at_ms = value;
+                            else
+                                delete message.said_at_ms;
                             continue;
                         }
                     }
@@ -6540,6 +6552,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Heartbeat.prototype.sequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Heartbeat.prototype.pending = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Heartbeat.prototype.digest = $util.newBuffer([]);
+            Heartbeat.prototype.revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Heartbeat.prototype.said_at_ms = 0;
 
             Heartbeat.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -6556,6 +6570,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(24).uint64(message.pending);
                 if (message.digest != null && $Object.hasOwnProperty.call(message, "digest") && message.digest.length)
                     writer.uint32(34).bytes(message.digest);
+                if (message.revision != null && $Object.hasOwnProperty.call(message, "revision") && (typeof message.revision === "object" ? message.revision.low || message.revision.high : message.revision !== 0))
+                    writer.uint32(40).uint64(message.revision);
+                if (message.said_at_ms != null && $Object.hasOwnProperty.call(message, "said_at_ms") && !$Object.is(message.said_at_ms, 0))
+                    writer.uint32(49).double(message.said_at_ms);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -6620,6 +6638,24 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.digest = value;
                             else
                                 delete message.digest;
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.revision = value;
+                            else
+                                delete message.revision;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.said_at_ms = value;
+                            else
+                                delete message.said_at_ms;
                             continue;
                         }
                     }

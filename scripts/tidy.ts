@@ -97,10 +97,20 @@ function* sources(folder: string): Generator<string> {
   }
 }
 
+/** Checks the project in a folder, which ends with a slash. */
+export function checkProject(root: string): { files: number; found: Finding[] } {
+  const files = [
+    "main.ts",
+    ...["src", "tests", "scripts"].flatMap((folder) => [...sources(`${root}${folder}`)]),
+  ]
+    .map((file) => file.replace(root, ""));
+  const found = files.flatMap((file) => check(file, Deno.readTextFileSync(`${root}${file}`)));
+  return { files: files.length, found };
+}
+
 if (import.meta.main) {
-  const files = ["main.ts", ...["src", "tests", "scripts"].flatMap((folder) => [...sources(folder)])];
-  const found = files.flatMap((file) => check(file, Deno.readTextFileSync(file)));
+  const { files, found } = checkProject("./");
   for (const { file, line, rule } of found) console.error(`${file}:${line}: ${rule}`);
-  console.log(`tidy: ${files.length} files, ${found.length} findings`);
+  console.log(`tidy: ${files} files, ${found.length} findings`);
   if (found.length > 0) Deno.exit(1);
 }

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DOCUMENTS, PART_NAMES, refresh } from "../scripts/docs.ts";
 import { generate } from "../scripts/proto.ts";
-import { check } from "../scripts/tidy.ts";
+import { check, checkProject } from "../scripts/tidy.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 
@@ -48,6 +48,7 @@ Deno.test("tidy finds nothing in the project, and finds each rule broken in a ba
     ["src/cli/x.ts", "x();\n".repeat(401), "longer than 400 lines"],
   ];
   for (const [file, text, rule] of bad) assertEquals(check(file, text).map((one) => one.rule), [rule]);
+  assertEquals(checkProject(root).found, []);
   assertEquals(check("src/ha/x_test.ts", 'import { hash } from "node:crypto";'), []);
 });
 

@@ -3,10 +3,10 @@
  * made of its proved name, never of what its event claims, and whatever is malformed or not allowed comes to nothing, with the reason.
  */
 import type { AgentEvent } from "../events/cloudevent.ts";
-import { completed } from "../events/replicated.ts";
+import { completed, sourceUid } from "../events/replicated.ts";
 import { isDnsLabel, isDnsSubdomain, type Key, keyOf } from "../resources/keys.ts";
 import { type Kind, kindNamed } from "../resources/kinds.ts";
-import { type ApiObject, isRecord, objectProblem } from "../resources/object.ts";
+import { type ApiObject, isRecord, objectProblem, SOURCE_UID } from "../resources/object.ts";
 import type { Scope } from "../resources/scope.ts";
 import { prefixed } from "./projects.ts";
 import type { Identity } from "./step.ts";
@@ -28,8 +28,8 @@ export type Intent =
   | { do: "status"; key: Key; object: ApiObject }
   /** An autonomous agent's own resource. */
   | { do: "adopt"; key: Key; object: ApiObject }
-  /** The agent has deleted it. */
-  | { do: "deleted"; key: Key }
+  /** The agent has deleted the object that has this source UID; empty: it does not say which. */
+  | { do: "deleted"; key: Key; uid: string }
   /** Something failed on the agent's cluster. */
   | { do: "failed"; key: Key; message: string }
   /** Tell the agent what it is to have, unless its list has this checksum. */
@@ -88,12 +88,14 @@ const HANDLERS: Record<string, Handler> = {
       if (type === "create") return nothing("Applications of a managed agent come from here");
       const { key, object: here } = managedApplication(object, agent, world);
       if (type === "status-update") return { do: "status", key, object: here };
-      if (type === "delete") return { do: "deleted", key };
+      if (type === "delete") {
+        return { do: "deleted", key, uid: object.metadata.annotations?.[SOURCE_UID] ?? "" };
+      }
       return refused(`${type.slice(0, 64)} of an Application is not for a managed agent`);
     }
     const key = keyOf("Application", agent.name, nameOf(object));
     if (type === "create" || type === "spec-update") return { do: "adopt", key, object };
-    if (type === "delete") return { do: "deleted", key };
+    if (type === "delete") return { do: "deleted", key, uid: sourceUid(object) };
     return refused(`${type.slice(0, 64)} of an Application is not for an autonomous agent`);
   },
   appproject(type, body, agent, { scope }) {
@@ -104,7 +106,7 @@ const HANDLERS: Record<string, Handler> = {
     const object = objectOf(body, "AppProject");
     const key = keyOf("AppProject", scope.namespace, prefixed(agent.name, nameOf(object)));
     if (["create", "spec-update", "status-update"].includes(type)) return { do: "adopt", key, object };
-    if (type === "delete") return { do: "deleted", key };
+    if (type === "delete") return { do: "deleted", key, uid: sourceUid(object) };
     return refused(`${type.slice(0, 64)} of an AppProject is not served`);
   },
   resourceResync(type, body, agent, world) {

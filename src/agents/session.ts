@@ -118,10 +118,17 @@ export class AgentSession {
     return true;
   }
 
-  /** The agent's stream is new: what was on the way is sent again. */
+  /**
+   * The agent's stream is new. What was on the way is sent again; and since the agent may have been at another principal meanwhile,
+   * what it has is no longer known, but for the operations that it was given: none is given twice.
+   */
   connected(): void {
     this.#stream++;
     for (const [tag, flight] of this.#flights) this.#expire(tag, flight);
+    for (const [key, had] of [...this.#had]) {
+      this.#keep(key, { ...had, state: "", source: undefined });
+      this.touch(key);
+    }
   }
 
   /** Call now and then: what is not acknowledged in time becomes due again. True when something did. */

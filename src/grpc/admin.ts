@@ -2,6 +2,7 @@
 import grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Context, Refusal } from "../runtime/context.ts";
+import type { Switchover } from "../runtime/switchover.ts";
 import { OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
 import { Status } from "./status.ts";
@@ -15,10 +16,10 @@ export function operatorOf(metadata: grpc.Metadata): string {
   return claimed === "" ? "admin listener" : `${claimed} (admin listener)`;
 }
 
-export function adminHandlers(ctx: Context): grpc.UntypedServiceImplementation {
+export function adminHandlers(ctx: Context, switchover: Switchover): grpc.UntypedServiceImplementation {
   const command = async (kind: "promote" | "demote", force: boolean, who: string) => {
     try {
-      return { state: (await ctx.command(kind, force, who)).state };
+      return { state: (await switchover.command(kind, force, who)).state };
     } catch (error) {
       if (error instanceof Refusal) throw new Status(grpc.status.FAILED_PRECONDITION, error.message);
       throw error;

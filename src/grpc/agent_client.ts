@@ -48,32 +48,7 @@ export async function connectAgent(
     const given = metadata(headers);
     const tokens = await call(client, authenticationService.Authenticate, request, TIMEOUT_MS, given);
     await call(client, versionService.Version, {}, TIMEOUT_MS);
-    const { path, requestSerialize, responseDeserialize } = eventStreamService.Subscribe;
-    const token = metadata({ authorization: tokens.accessToken ?? "" });
-    const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, token);
-    watch(stream, client, events);
-    return {
-      principalNamespace: tokens.principalNamespace ?? "",
-      accessToken: tokens.accessToken ?? "",
-      refreshToken: tokens.refreshToken ?? "",
-      send: (event) => stream.write({ event: encodeEvent(event) }),
-      drained: () =>
-        new Promise((resolve) => {
-          if (!stream.writableNeedDrain) return resolve();
-          const ends = ["drain", "close", "error"];
-          const done = () => {
-            for (const event of ends) stream.off(event, done);
-            resolve();
-          };
-          for (const event of ends) stream.on(event, done);
-        }),
-      pause: () => stream.pause(),
-      resume: () => stream.resume(),
-      close: () => {
-        stream.cancel();
-        client.close();
-      },
-    };
+    return subscribe(client, tokens, events);
   } catch (error) {
     client.close();
     throw error;
@@ -81,6 +56,40 @@ export async function connectAgent(
 }
 
 type Stream = grpc.ClientDuplexStream<eventstreamapi.Event, eventstreamapi.Event>;
+
+/** Opens the stream of an agent that has its tokens. */
+export function subscribe(
+  client: grpc.Client,
+  tokens: authapi.AuthResponse,
+  events: AgentConnectionEvents,
+): AgentConnection {
+  const { path, requestSerialize, responseDeserialize } = eventStreamService.Subscribe;
+  const token = metadata({ authorization: tokens.accessToken ?? "" });
+  const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, token);
+  watch(stream, client, events);
+  return {
+    principalNamespace: tokens.principalNamespace ?? "",
+    accessToken: tokens.accessToken ?? "",
+    refreshToken: tokens.refreshToken ?? "",
+    send: (event) => stream.write({ event: encodeEvent(event) }),
+    drained: () =>
+      new Promise((resolve) => {
+        if (!stream.writableNeedDrain) return resolve();
+        const ends = ["drain", "close", "error"];
+        const done = () => {
+          for (const event of ends) stream.off(event, done);
+          resolve();
+        };
+        for (const event of ends) stream.on(event, done);
+      }),
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    close: () => {
+      stream.cancel();
+      client.close();
+    },
+  };
+}
 
 function watch(stream: Stream, client: grpc.Client, events: AgentConnectionEvents): void {
   let over = false;

@@ -4,7 +4,6 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import type { Position } from "../changes/cursor.ts";
 import { leaderProblem } from "../ha/sentences.ts";
 import { FollowerStream } from "../replication/follower.ts";
-import { Completion } from "../replication/applier.ts";
 import { ProtocolError } from "../replication/leader.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import type { Context } from "../runtime/context.ts";
@@ -31,6 +30,11 @@ const ACK_EVERY_MS = 20;
 /** Held keys named in an acknowledgement. */
 const MAX_HELD_SHOWN = 100;
 
+/**
+ * A principal that was ACTIVE counts as having given up all of its own when both digests are equal no sooner than this after the stream
+ * began: a late watch may still bring to light what was written here before.
+ */
+const SETTLED_MS = 10_000;
 /** Drift that comparing does not cure must not keep the stream from running. */
 const DRIFT_EVERY_MS = 60_000;
 const NOWHERE: Position = { session: "", revision: 0 };
@@ -64,7 +68,9 @@ class LinkFollower {
   #ackScheduled = false;
   #ackedAtMs = 0;
   #drifted = false;
-  readonly #completion = new Completion();
+  /** The newest revision of our own index in the digests that are compared. */
+  readonly #comparedAt: number;
+  #welcomedAtMs = 0;
   readonly #abort = () => this.#finish(new Error("stopped"));
 
   constructor(
@@ -74,7 +80,7 @@ class LinkFollower {
     private readonly position: Position,
     private readonly signal: AbortSignal,
   ) {
-    this.#follower = new FollowerStream(ctx.index, position);
+    this.#follower = new FollowerStream(ctx.index, position, monotonicMs());
     this.#pump = new ApplyPump(this.#follower.applier, {
       apply: (change) => writer.apply(change),
       settled: () => this.#settled(),
@@ -85,6 +91,8 @@ class LinkFollower {
     stream.on("end", () => this.#finish(new Error("the peer closed the stream")));
     this.#timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
     signal.addEventListener("abort", this.#abort);
+    if (signal.aborted) this.#abort();
+    this.#comparedAt = ctx.index.head;
     stream.write({
       hello: {
         standing: standingToWire(ctx.standing()),
@@ -112,8 +120,19 @@ class LinkFollower {
   }
 
   /** A copy that drifted (someone wrote to this store) is compared anew, at most once in `DRIFT_EVERY_MS`. */
-  #heartbeat({ sequence = 0, pending = 0, digest }: argocdagentha.v1.Heartbeat): void {
-    if (!this.#follower.heartbeat(sequence, pending, digestFromWire(digest))) return;
+  #heartbeat(heartbeat: argocdagentha.v1.Heartbeat): void {
+    const drifted = this.#follower.heartbeat({
+      sequence: heartbeat.sequence ?? 0,
+      pending: heartbeat.pending ?? 0,
+      digest: digestFromWire(heartbeat.digest),
+      revision: heartbeat.revision ?? 0,
+      saidAtMs: heartbeat.said_at_ms ?? 0,
+    });
+    const settled = monotonicMs() - this.#welcomedAtMs > SETTLED_MS;
+    if (settled && this.#follower.same && this.ctx.model().memory.formerActive) {
+      this.ctx.input({ type: "caughtUp" });
+    }
+    if (!drifted) return;
     const { following } = this.ctx;
     if (monotonicMs() - following.driftAtMs < DRIFT_EVERY_MS && following.driftAtMs > 0) return;
     following.driftAtMs = monotonicMs();
@@ -129,6 +148,7 @@ class LinkFollower {
     if (problem) throw new ProtocolError(problem);
     this.#answered = true;
     const resumed = welcome.resumed ?? false;
+    this.#welcomedAtMs = monotonicMs();
     const batches = this.#follower.welcome(welcome.session ?? "", resumed, welcome.differing ?? []);
     Object.assign(this.ctx.following, { contract: "link", connected: true });
     if (!resumed) this.ctx.counters.snapshots++;
@@ -160,9 +180,10 @@ class LinkFollower {
     if (!this.#follower.live && this.#follower.progress.total > 0) {
       this.ctx.input({ type: "progress", ...this.#follower.progress });
     }
-    const held = this.#follower.applier.heldCount;
-    if (this.#completion.due(this.#follower.settle(), this.#follower.live, held)) {
-      this.ctx.input({ type: "snapshotApplied", held });
+    if (this.#follower.settle()) {
+      // What is still as it was compared is the leader's, unless it waits to be overwritten.
+      if (this.#follower.applier.heldCount === 0) this.ctx.losses.proved(this.#comparedAt);
+      this.ctx.input({ type: "snapshotApplied" });
     }
     this.#report();
     if (this.#ackScheduled) return;
@@ -184,6 +205,7 @@ class LinkFollower {
         held: applier.held(MAX_HELD_SHOWN).map(({ key, reason }) => ({ key, reason })),
         held_total: applier.heldCount,
         standing: standingToWire(this.ctx.standing()),
+        said_at_ms: monotonicMs(),
       },
     });
   }
@@ -196,13 +218,13 @@ class LinkFollower {
   }
 
   #report(): void {
-    const { applier, behind, live } = this.#follower;
+    const { applier, behind, inSyncAsOfMs } = this.#follower;
     const { following } = this.ctx;
     following.behind = behind;
     following.held = applier.held(MAX_HELD_SHOWN);
     following.heldTotal = applier.heldCount;
     following.lastSequence = applier.applied;
-    if (live && behind === 0) following.caughtUpAtMs = monotonicMs();
+    if (inSyncAsOfMs !== undefined) following.inSyncAsOfMs = inSyncAsOfMs;
   }
 
   #guard(act: () => void): void {

@@ -2,7 +2,6 @@
 import type grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import type { replicationapi } from "../../proto/gen.d.ts";
-import { Completion } from "../replication/applier.ts";
 import { PlainFollowerStream } from "../replication/plain_follower.ts";
 import type { ChangeWriter } from "../runtime/apply.ts";
 import { monotonicMs } from "../runtime/clock.ts";
@@ -38,12 +37,12 @@ export async function followPlain(
 
 class PlainFollower {
   answered = false;
-  readonly #completion = new Completion();
   readonly #follower: PlainFollowerStream;
   readonly #pump: ApplyPump;
   readonly #stream: grpc.ClientDuplexStream<replicationapi.ReplicationAck, replicationapi.ReplicatedEvent>;
   readonly #ended = Promise.withResolvers<void>();
   #acknowledged = -1;
+  #snapshotAskedAtMs = 0;
 
   constructor(private readonly client: grpc.Client, private readonly ctx: Context, writer: ChangeWriter) {
     this.#follower = new PlainFollowerStream(ctx.index, ctx.settings.scope);
@@ -82,9 +81,11 @@ class PlainFollower {
 
   async #synchronize(): Promise<void> {
     const since = { since_sequence_num: this.#follower.peerSequence };
+    const askedAtMs = monotonicMs();
     const snapshot = await call(this.client, replicationService.GetSnapshot, since, SNAPSHOT_TIMEOUT_MS);
     this.ctx.counters.snapshots++;
     const { candidates } = this.#follower.snapshot(snapshot, Date.now());
+    this.#snapshotAskedAtMs = askedAtMs;
     this.#pump.kick();
     for (const { agent, resources } of candidates) {
       const request = {
@@ -111,8 +112,10 @@ class PlainFollower {
       sinceStatus += ACK_EVERY_MS;
       if (sinceStatus < STATUS_EVERY_MS) continue;
       sinceStatus = 0;
+      const askedAtMs = monotonicMs();
       const status = await call(this.client, replicationService.Status, {}, STATUS_TIMEOUT_MS);
-      if (this.#follower.live && this.#follower.behind(status.current_sequence_num ?? 0)) {
+      if (!this.#follower.behind(status.current_sequence_num ?? 0)) this.#inSyncAsOf(askedAtMs);
+      else if (this.#follower.live) {
         this.ctx.counters.sequenceGaps++;
         await this.#synchronize();
       }
@@ -131,17 +134,23 @@ class PlainFollower {
     const { applier, live, progress } = this.#follower;
     if (!live && progress.total > 0) this.ctx.input({ type: "progress", ...progress });
     const held = applier.heldCount;
-    const ended = this.answered && this.#follower.settle();
-    if (this.#completion.due(ended, this.#follower.live, held)) {
-      this.ctx.input({ type: "snapshotApplied", held });
-    }
+    if (this.answered && this.#follower.settle()) this.ctx.input({ type: "snapshotApplied" });
+    // There are no digests to compare.
+    if (live && held === 0 && this.ctx.model().memory.formerActive) this.ctx.input({ type: "caughtUp" });
     Object.assign(this.ctx.following, {
       behind: applier.pending,
       held: applier.held(MAX_HELD_SHOWN),
       heldTotal: held,
       lastSequence: this.#follower.acknowledge,
     });
-    if (this.#follower.live && applier.pending === 0) this.ctx.following.caughtUpAtMs = monotonicMs();
+    this.#inSyncAsOf(this.#snapshotAskedAtMs);
+  }
+
+  /** Nothing that the peer had at this time is missing, if nothing that was received is. */
+  #inSyncAsOf(askedAtMs: number): void {
+    const { following } = this.ctx;
+    if (!this.#follower.live || this.#follower.applier.pending > 0) return;
+    following.inSyncAsOfMs = Math.max(following.inSyncAsOfMs, askedAtMs);
   }
 
   /** The first acknowledgement waits for the snapshot to be applied; 0 is a normal one. */

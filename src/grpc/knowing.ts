@@ -4,7 +4,7 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { explain, type Situation } from "../ha/explain.ts";
 import { preflight } from "../ha/preflight.ts";
 import { monotonicMs } from "../runtime/clock.ts";
-import { type Context, lagMs } from "../runtime/context.ts";
+import { type Context, inSyncAgoMs } from "../runtime/context.ts";
 import { askPeer, conditionOf, type PeerAnswer } from "../runtime/peer.ts";
 import { unary } from "./server.ts";
 import { standingToWire } from "./wire.ts";
@@ -46,7 +46,7 @@ export function knowingHandlers(ctx: Context): grpc.UntypedServiceImplementation
   };
 }
 
-function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situation {
+export function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situation {
   const { following } = ctx;
   return {
     model: ctx.model(),
@@ -55,7 +55,7 @@ function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situation {
     replicas: ctx.replicas.size,
     agents: ctx.connectedAgents(),
     behind: following.behind,
-    inSyncAgoMs: lagMs(ctx, monotonicMs()),
+    inSyncAgoMs: inSyncAgoMs(ctx, monotonicMs()),
     heldTotal: following.heldTotal,
     storeProblem: ctx.storeProblem(),
     nowMs: Date.now(),

@@ -75,6 +75,7 @@ class LeaderSession implements ReplicaSession {
   #writable = true;
   #scheduled = false;
   #sentAtMs = 0;
+  #saidAtMs = 0;
   #ended = false;
 
   constructor(private readonly call: FollowCall, private readonly ctx: Context, readonly identity: string) {
@@ -114,6 +115,7 @@ class LeaderSession implements ReplicaSession {
     } else if (message.ack) {
       this.#stream.ack(message.ack.processed ?? 0, message.ack.applied ?? 0);
       this.heldTotal = message.ack.held_total ?? 0;
+      this.#saidAtMs = message.ack.said_at_ms ?? 0;
       this.standing = standingFromWire(message.ack.standing) ?? this.standing;
       if (this.standing) this.ctx.input({ type: "heard", peer: this.standing });
     }
@@ -155,9 +157,18 @@ class LeaderSession implements ReplicaSession {
     }
     if (!this.#writable || !this.ctx.replicas.has(this)) return;
     const standing = standingToWire(this.ctx.standing());
-    const digest = digestToWire(this.ctx.index.digests.root());
+    const { index } = this.ctx;
     const { sent, pending } = this.#stream;
-    this.call.write({ heartbeat: { standing, sequence: sent, pending, digest } });
+    this.call.write({
+      heartbeat: {
+        standing,
+        sequence: sent,
+        pending,
+        digest: digestToWire(index.digests.root()),
+        revision: index.head,
+        said_at_ms: this.#saidAtMs,
+      },
+    });
   }
 
   /** A single change travels at once; when they come thick and fast, those of `GATHER_MS` travel together. */

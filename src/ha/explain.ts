@@ -16,7 +16,7 @@ export interface Situation {
   agents: number;
   /** Changes that the active is known to have and this side has not written. */
   behind: number;
-  /** How long ago nothing was missing here, in ms; undefined: never in this process. */
+  /** Nothing older than this is missing here, in ms; undefined: nothing bounds it. */
   inSyncAgoMs: number | undefined;
   heldTotal: number;
   storeProblem: string;
@@ -84,18 +84,20 @@ export function predict({ model, peer, peerError, nowMs }: Situation, force: boo
 
 function lossOf({ model, behind, inSyncAgoMs, heldTotal }: Situation): string {
   if (model.state === "active") return "nothing: this side is ACTIVE";
-  const held = heldTotal > 0 ? `, ${count(heldTotal)} changes that cannot be written here` : "";
-  const known = `${count(behind)} changes that are known to be missing${held}`;
+  const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";
+  const known = behind > 0 || held
+    ? `${count(behind)} changes are known to be missing${held}`
+    : "nothing is known to be missing";
+  if (model.memory.formerActive && model.memory.complete) {
+    return `not bounded yet: this side was ACTIVE and still looks for what it holds alone (10 s from when it follows); ${known}`;
+  }
   if (inSyncAgoMs === undefined) {
     return model.memory.complete
       ? `everything since this process began to run: it has not been in sync in it; ${known}`
       : "everything that this side does not hold: it never had a complete copy";
   }
   const seconds = Math.ceil(inSyncAgoMs / 1_000);
-  if (model.state === "replicating" && behind === 0 && heldTotal === 0) {
-    return "at most what the active took in the last moment and had not sent yet";
-  }
-  return `at most what the active took in the last ${count(seconds)} s, among it ${known}`;
+  return `at most what the active took in the last ${count(seconds)} s; ${known}`;
 }
 
 function nextOf(situation: Situation): string[] {

@@ -87,11 +87,11 @@ Deno.test("explain() bounds what could be lost, in changes and seconds", () => {
   const complete = { memory: { ...(first as Situation).model.memory, complete: true } };
   assertStringIncludes(
     at({ inSyncAgoMs: 4_200, behind: 12 }, { state: "disconnected", ...complete }),
-    "in the last 5 s, among it 12 changes",
+    "in the last 5 s; 12 changes are known",
   );
   assertStringIncludes(at({ inSyncAgoMs: undefined }, { state: "syncing" }), "never had a complete copy");
   assertStringIncludes(
     at({ inSyncAgoMs: 0, behind: 0 }, { state: "replicating", ...complete }),
-    "last moment",
+    "in the last 0 s; nothing is known to be missing",
   );
 });

@@ -57,7 +57,7 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
   both((me, other) => {
     if (other.state !== "active" || me.state === "active" || me.memory.epoch > other.memory.epoch) return me;
     const live = settle(me, other, { type: "welcomed", peer: standing(other), resumed: false }, true);
-    return settle(live, other, { type: "snapshotApplied", held: 0 }, true);
+    return settle(live, other, { type: "snapshotApplied" }, true);
   });
   const start: Joint = { a: fresh("primary", "m"), b: fresh("replica", "n") };
   const first: Joint = {

@@ -45,8 +45,10 @@ function* models(): Generator<Model> {
       for (const force of [false, true]) operations.push({ kind, step, force, id: 1, ...more });
     }
   }
+  // The peer may have claimed a higher epoch than the one that is being recorded.
+  const peers = [undefined, peer({ state: "active", epoch: 9 })];
   for (const state of STATES) {
-    for (const operation of operations) {
+    for (const [operation, known] of operations.flatMap((one) => peers.map((two) => [one, two] as const))) {
       for (const streamLive of [false, true]) {
         for (const complete of [false, true]) {
           for (const peerAddress of ["", "b.example:8443"]) {
@@ -55,6 +57,7 @@ function* models(): Generator<Model> {
               yield model({
                 state,
                 operation,
+                peer: known,
                 streamLive,
                 peerAddress,
                 preferredRole,
@@ -86,7 +89,8 @@ function inputs(): Input[] {
       resumed,
     })),
     { type: "progress", done: 1, total: 2 },
-    { type: "snapshotApplied", held: 0 },
+    { type: "snapshotApplied" },
+    { type: "caughtUp" },
     { type: "streamLost", reason: "reset" },
     ...peers.map((p): Input => ({ type: "heard", peer: p })),
     { type: "peerSilent" },
@@ -139,7 +143,10 @@ Deno.test("step() over every state × input × guard: what must never happen doe
       if (row?.refuse) assertEquals(after, before, where);
       const durable = before.operation?.recording;
       if (row && durable && input.type === "recorded" && input.error === "") {
-        assertEquals(after.memory, durable, `${where}: claims what was not recorded`);
+        const claimed = row.name.endsWith(": overtaken")
+          ? { ...durable, role: "replica" as const, formerActive: after.memory.formerActive }
+          : durable;
+        assertEquals(after.memory, claimed, `${where}: claims what was not recorded`);
       }
       const ended = before.operation !== undefined && after.operation === undefined;
       if (ended && before.operation?.kind !== "start" && before.operation?.kind !== "supersede") {
@@ -259,7 +266,8 @@ Deno.test("P12: a demoted principal is SYNCING until it has a live stream and a 
     { type: "demote", id: 1 },
     recorded,
     { type: "welcomed", peer: peer({ state: "active", epoch: 4 }), resumed: false },
-    { type: "snapshotApplied", held: 0 },
+    { type: "snapshotApplied" },
+    { type: "caughtUp" },
   );
   assertEquals(states, ["active", "syncing", "replicating"]);
   assertEquals(effects.map((e) => e.type), [
@@ -304,7 +312,7 @@ Deno.test("promotion is refused by an ACTIVE peer, and --force overrides it with
 
 Deno.test("what is claimed is what was recorded, whatever is heard of the peer in between", () => {
   const heard: Input[] = [
-    { type: "heard", peer: peer({ epoch: 9 }) },
+    { type: "heard", peer: peer({ epoch: 1 }) },
     { type: "peerSilent" },
     { type: "streamLost", reason: "reset" },
   ];
@@ -324,6 +332,29 @@ Deno.test("what is claimed is what was recorded, whatever is heard of the peer i
       assertEquals([after.state, after.memory], ["active", durable], between.type);
     }
   }
+});
+
+Deno.test("a promotion or a start that the peer overtakes while it is recorded does not serve", () => {
+  const overtaking: Input = { type: "heard", peer: peer({ state: "active", epoch: 9 }) };
+  const promoted = play(
+    model({ state: "disconnected" }),
+    { type: "promote", id: 1, force: false },
+    noAnswer,
+    { type: "stopped" },
+    overtaking,
+    recorded,
+  );
+  assertEquals([promoted.model.state, promoted.model.memory.role], ["disconnected", "replica"]);
+  assertStringIncludes((promoted.effects.at(-1) as { error: string }).error, "has claimed epoch 9 meanwhile");
+  const started = play(
+    fresh("primary"),
+    { type: "start", memory: undefined },
+    noAnswer,
+    overtaking,
+    recorded,
+  );
+  assertEquals([started.model.state, started.model.memory.role], ["syncing", "replica"]);
+  assert(![...promoted.effects, ...started.effects].some(({ type }) => type === "serve"));
 });
 
 Deno.test("a promotion whose record fails is undone, says so, and follows on", () => {

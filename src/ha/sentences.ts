@@ -20,9 +20,12 @@ export const refusals = {
   peerActive: (m: Model, i: Input): string =>
     `cannot promote: peer "${m.peerAddress}" is ACTIVE ${epochText(i)}; demote it first (ha demote there), ` +
     "or use --force",
+  overtaken: (m: Model): string =>
+    `cannot promote: peer "${m.peerAddress}" has claimed epoch ${m.peer?.epoch} meanwhile; see: ha explain`,
   notActive: (m: Model): string => `can only demote from active state, current: ${m.state}`,
   notRecorded: (command: string, error: string): string =>
-    `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed`,
+    `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed, and should it have been ` +
+    "recorded all the same, that is taken back as soon as the store answers (until then, do not restart this principal)",
 };
 
 /** `in epoch 3 since 2026-01-01T00:00:00Z with 12 agents`, of the peer that an input carries. */

@@ -72,8 +72,9 @@ export type Input =
   | { type: "recorded"; error: string }
   | { type: "welcomed"; peer: Standing | undefined; resumed: boolean }
   | { type: "progress"; done: number; total: number }
-  /** `held`: changes that could not be written; told again when there are none left. */
-  | { type: "snapshotApplied"; held: number }
+  | { type: "snapshotApplied" }
+  /** Everything that this side held alone is overwritten, and was saved before: nothing can come to light any more. */
+  | { type: "caughtUp" }
   | { type: "streamLost"; reason: string }
   | { type: "heard"; peer: Standing }
   | { type: "peerSilent" }
@@ -90,6 +91,7 @@ export const INPUT_TYPES: readonly InputType[] = [
   "welcomed",
   "progress",
   "snapshotApplied",
+  "caughtUp",
   "streamLost",
   "heard",
   "peerSilent",
@@ -103,7 +105,7 @@ export type Effect =
   | { type: "askPeer"; afterMs?: number }
   /** Make the memory durable; comes back as `recorded`. */
   | { type: "record"; memory: Memory }
-  /** Make the memory durable; nothing waits for it, a failure is logged and shown. */
+  /** Make the memory durable; nothing waits for it, and it is tried again until it is, or another one is to be. */
   | { type: "remember"; memory: Memory }
   /** Start following the peer (no-op while following). */
   | { type: "follow" }

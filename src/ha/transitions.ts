@@ -56,6 +56,11 @@ export const GUARDS = {
     "the peer's epoch is higher, or equal and ACTIVE with a lower uid",
     (m, i) => outranked(m, i),
   ),
+  ahead: guard("the peer is known to be ahead", (m) => (m.peer?.epoch ?? 0) > m.memory.epoch),
+  overtaken: guard(
+    "the peer has meanwhile claimed a higher epoch than the one recorded",
+    (m) => (m.peer?.epoch ?? 0) > (m.operation?.recording?.epoch ?? Infinity),
+  ),
   starting: operation("start"),
   promoting: operation("promote"),
   demoting: operation("demote"),
@@ -238,10 +243,20 @@ const START: Row[] = [
     effects: (_, __, next) => record(next),
   },
   {
+    name: "start: overtaken",
+    from: ["recovering"],
+    on: "recorded",
+    when: [G.starting, not(G.failed), G.overtaken],
+    to: "syncing",
+    says: (m) => byPeer(m, `the peer has claimed epoch ${m.peer?.epoch} meanwhile`),
+    change: (m) => ({ ...done, memory: asReplica({ ...m, ...recordedMemory(m) }) }),
+    effects: (_, __, next) => [remember(next), { type: "follow" }],
+  },
+  {
     name: "start: recorded",
     from: ["recovering"],
     on: "recorded",
-    when: [G.starting, not(G.failed)],
+    when: [G.starting, not(G.failed), not(G.overtaken)],
     to: "active",
     says: (m) => `serving agents, epoch ${recordedMemory(m).memory?.epoch}`,
     change: recordedMemory,
@@ -359,10 +374,22 @@ const PROMOTE: Row[] = [
     effects: (_, __, next) => record(next),
   },
   {
+    name: "promote: overtaken",
+    from: PASSIVE,
+    on: "recorded",
+    when: [G.promoting, not(G.failed), G.overtaken],
+    says: (m) => `promotion given up: the peer has claimed epoch ${m.peer?.epoch} meanwhile`,
+    change: (m) => ({
+      ...done,
+      memory: { ...asReplica({ ...m, ...recordedMemory(m) }), formerActive: m.memory.formerActive },
+    }),
+    effects: (m, _, next) => [remember(next), { type: "follow" }, ...answer(m, refusals.overtaken(m))],
+  },
+  {
     name: "promoted",
     from: PASSIVE,
     on: "recorded",
-    when: [G.promoting, not(G.failed)],
+    when: [G.promoting, not(G.failed), not(G.overtaken)],
     to: "active",
     says: (m) => `promoted by an operator; serving agents, epoch ${recordedMemory(m).memory?.epoch}`,
     change: recordedMemory,
@@ -375,7 +402,11 @@ const PROMOTE: Row[] = [
     when: [G.promoting, G.failed],
     says: (_, i) => `promotion undone: the new epoch could not be recorded: ${errorOf(i)}`,
     change: () => done,
-    effects: (m, i) => [{ type: "follow" }, ...answer(m, refusals.notRecorded("promote", errorOf(i)))],
+    effects: (m, i, next) => [
+      remember(next),
+      { type: "follow" },
+      ...answer(m, refusals.notRecorded("promote", errorOf(i))),
+    ],
   },
 ];
 
@@ -402,20 +433,30 @@ const DEMOTE: Row[] = [
     effects: (m) => [{ type: "stopServing", drain: true }, { type: "follow" }, ...answer(m)],
   },
   {
+    name: "demote: superseded meanwhile",
+    from: ["active"],
+    on: "recorded",
+    when: [G.demoting, G.failed, G.ahead],
+    says: (m) =>
+      `the demotion could not be recorded, and the peer is in epoch ${m.peer?.epoch}; stepping down`,
+    change: (m) => toRecord(asOperation("supersede", "recording").operation, asReplica(m)),
+    effects: (m, i, next) => [
+      { type: "stopServing", drain: false },
+      ...record(next),
+      ...answer(m, refusals.notRecorded("demote", errorOf(i))),
+    ],
+  },
+  {
     name: "demote: the record failed",
     from: ["active"],
     on: "recorded",
-    when: [G.demoting, G.failed],
+    when: [G.demoting, G.failed, not(G.ahead)],
     says: (m, i) =>
       `still ACTIVE, epoch ${m.memory.epoch}: the demotion could not be recorded: ${errorOf(i)}`,
     change: () => done,
-    effects: (m, i) => answer(m, refusals.notRecorded("demote", errorOf(i))),
+    effects: (m, i, next) => [remember(next), ...answer(m, refusals.notRecorded("demote", errorOf(i)))],
   },
 ];
-
-function heldBy(input: Input): number {
-  return input.type === "snapshotApplied" ? input.held : 0;
-}
 
 const STREAM: Row[] = [
   {
@@ -451,9 +492,16 @@ const STREAM: Row[] = [
     when: [G.streamLive],
     to: "replicating",
     says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
-    change: ({ memory }, i) => ({
-      memory: { ...memory, complete: true, formerActive: memory.formerActive && heldBy(i) > 0 },
-    }),
+    change: ({ memory }) => ({ memory: { ...memory, complete: true } }),
+    effects: rememberIfNew,
+  },
+  {
+    name: "caught up",
+    from: ["replicating"],
+    on: "caughtUp",
+    when: [G.streamLive],
+    says: (m) => m.explanation,
+    change: ({ memory }) => ({ memory: { ...memory, formerActive: false } }),
     effects: rememberIfNew,
   },
   {
@@ -497,7 +545,7 @@ const SUPERSEDE: Row[] = [
     to: "syncing",
     says: (m) => byPeer(m, `superseded by epoch ${m.peer?.epoch ?? 0}`),
     change: (m) => ({ ...recordedMemory(m), ...AFRESH }),
-    effects: () => [{ type: "follow" }],
+    effects: (_, i, next) => [...(errorOf(i) ? [remember(next)] : []), { type: "follow" }],
   },
   {
     name: "heard",

@@ -1,5 +1,5 @@
 /**
- * `/healthz` is for the GSLB: 200 only when ACTIVE, exactly as the peer answers. `/livez` is for Kubernetes: 200
+ * `/healthz` is for the GSLB: 200 only when ACTIVE, as the peer answers, and no more from the moment in which this side steps down. `/livez` is for Kubernetes: 200
  * while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans and
  * rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
  */
@@ -21,13 +21,18 @@ export function startingApp(why: () => string): Hono {
   return app;
 }
 
+/** Whether agents are to be sent here: ACTIVE, and not about to step down. */
+export function serves(ctx: Context): boolean {
+  return ctx.model().state === "active" && ctx.activeScope() !== undefined;
+}
+
 export function healthApp(ctx: Context): Hono {
   const app = new Hono();
   app.get("/healthz", (c) => {
     if (!ctx.settings.haEnabled) return c.text("");
     const { state } = ctx.model();
     c.header("X-HA-State", state);
-    if (state === "active") return c.text("");
+    if (serves(ctx)) return c.text("");
     return c.text(`HA state: ${state} - not accepting traffic\n`, 503);
   });
   app.get("/livez", (c) => c.text("ok\n"));
@@ -41,7 +46,7 @@ export function healthApp(ctx: Context): Hono {
       );
     }
     const { state, explanation } = ctx.model();
-    if (state === "active") return c.text("ready: active\n");
+    if (serves(ctx)) return c.text("ready: active\n");
     const lag = lagMs(ctx, monotonicMs());
     if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {
       return c.text(`ready: replicating, ${lag} ms behind\n`);

@@ -30,6 +30,8 @@ interface Work {
   /** The lowest sequence number of this key that is not durable. */
   first: number;
   waiting?: IncomingChange;
+  /** The first state that came after the one in flight: `waiting` may be a later one, which does not make this one durable. */
+  waitingSince?: number;
   inFlight?: IncomingChange;
   held?: { reason: string; attempts: number; retryAt: number };
 }
@@ -53,6 +55,7 @@ export class Applier {
       this.#received = Math.max(this.#received, change.sequence);
       const work = this.#work.get(change.key) ?? { first: change.sequence };
       this.#work.set(change.key, work);
+      work.waitingSince ??= change.sequence;
       work.waiting = change;
       if (work.held) {
         this.#held--;
@@ -73,6 +76,7 @@ export class Applier {
       if (!work?.waiting) continue;
       work.inFlight = work.waiting;
       delete work.waiting;
+      delete work.waitingSince;
       this.#inFlight++;
       taken.push(work.inFlight);
     }
@@ -84,7 +88,7 @@ export class Applier {
     const work = this.#end(change);
     if (!work) return;
     if (work.waiting) {
-      work.first = work.waiting.sequence;
+      work.first = work.waitingSince ?? work.waiting.sequence;
       this.#ready.add(change.key);
     } else {
       this.#work.delete(change.key);
@@ -170,17 +174,5 @@ export class Applier {
     let lowest = this.#received + 1;
     for (const work of this.#work.values()) if (counts(work) && work.first < lowest) lowest = work.first;
     return lowest;
-  }
-}
-
-/** Says when a replica's copy is to be called complete: at the end of a snapshot, and again when nothing of it is held any more. */
-export class Completion {
-  #held = 0;
-
-  /** @param ended the snapshot has just ended @param live it has, now or before */
-  due(ended: boolean, live: boolean, held: number): boolean {
-    if (!ended && !(live && this.#held > 0 && held === 0)) return false;
-    this.#held = held;
-    return true;
   }
 }

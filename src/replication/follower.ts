@@ -23,6 +23,22 @@ export interface ChangesHeader {
   snapshotRemaining: number;
 }
 
+/** What a leader's heartbeat says of its side. */
+export interface LeaderBeat {
+  /** The last sequence number sent, and how many changes wait to be sent. */
+  sequence: number;
+  pending: number;
+  /** The root of its digest table; empty: not said. */
+  digest: string;
+  /** The newest revision of its index. */
+  revision: number;
+  /** When the last that it had heard of us was said, on our own clock; 0: it has heard nothing. */
+  saidAtMs: number;
+}
+
+/** Heartbeats remembered until their revision is applied; with more, every other one is forgotten. */
+const MAX_BEATS = 64;
+
 /** Heartbeats in a row with another digest that mean drift. */
 export const DRIFT_HEARTBEATS = 3;
 
@@ -39,10 +55,17 @@ export class FollowerStream {
   #leaderSequence = 0;
   #leaderPending = 0;
   #differed = 0;
+  #same = false;
+  #beats: { revision: number; saidAtMs: number }[] = [];
+  #inSyncAsOfMs: number | undefined;
   #phase: "welcome" | "snapshot" | "live" = "welcome";
 
-  /** @param position where an earlier stream stopped */
-  constructor(private readonly index: ChangeIndex, private readonly position: Position) {}
+  /** @param position where an earlier stream stopped @param helloAtMs when this one was asked for, on our own clock */
+  constructor(
+    private readonly index: ChangeIndex,
+    private readonly position: Position,
+    private readonly helloAtMs = 0,
+  ) {}
 
   /** The leader's first message; returns the batches of Have to send: none when the stream is resumed. */
   welcome(session: string, resumed: boolean, differing: readonly number[]): Have[] {
@@ -85,11 +108,14 @@ export class FollowerStream {
    * What the leader's heartbeat says of its side. True when this copy has drifted: everything was applied and the
    * digests differ, for several heartbeats in a row (one may be older than a write under way).
    */
-  heartbeat(sequence: number, pending: number, digest: string): boolean {
+  heartbeat({ sequence, pending, digest, revision, saidAtMs }: LeaderBeat): boolean {
+    if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });
+    if (this.#beats.length > MAX_BEATS) this.#beats = this.#beats.filter((_, i) => i % 2 === 0);
     this.#leaderSequence = Math.max(this.#leaderSequence, sequence);
     this.#leaderPending = pending;
     const comparable = this.live && this.behind === 0 && digest !== "";
-    this.#differed = comparable && digest !== this.index.digests.root() ? this.#differed + 1 : 0;
+    this.#same = comparable && digest === this.index.digests.root();
+    this.#differed = comparable && !this.#same ? this.#differed + 1 : 0;
     return this.#differed >= DRIFT_HEARTBEATS;
   }
 
@@ -101,6 +127,7 @@ export class FollowerStream {
     if (this.#phase !== "snapshot" || this.#snapshotEndAt === undefined) return false;
     if (this.applier.processed < this.#snapshotEndAt) return false;
     this.#phase = "live";
+    if (this.applier.heldCount === 0 && this.helloAtMs > 0) this.#inSyncAsOfMs = this.helloAtMs;
     return true;
   }
 
@@ -113,6 +140,23 @@ export class FollowerStream {
   /** Whether this stream has brought the replica up to the leader's state. */
   get live(): boolean {
     return this.#phase === "live";
+  }
+
+  /** Whether the last heartbeat found everything applied and both digests equal. */
+  get same(): boolean {
+    return this.#same;
+  }
+
+  /**
+   * The latest time, on the clock of what we say, of which nothing that the leader had then is missing here: what it had when it
+   * heard what we said at that time is durable. Undefined: no such time is known of this stream.
+   */
+  get inSyncAsOfMs(): number | undefined {
+    const reached = this.live ? this.#marks.reached(this.applier.applied) : -1;
+    while (this.#beats[0] && this.#beats[0].revision <= reached) {
+      this.#inSyncAsOfMs = this.#beats.shift()?.saidAtMs;
+    }
+    return this.#inSyncAsOfMs;
   }
 
   /** Snapshot progress in resources. */

@@ -9,6 +9,7 @@ import { ownsProject } from "../agents/projects.ts";
 import { identityOf } from "../agents/step.ts";
 import type { AgentView } from "../agents/view.ts";
 import { adopted, type Reached, withFailure, withStatus } from "../agents/writes.ts";
+import { sourceUid } from "../events/replicated.ts";
 import type { Key } from "../resources/keys.ts";
 import type { ApiObject, StoredObject } from "../resources/object.ts";
 import { agentOf } from "../resources/scope.ts";
@@ -57,7 +58,7 @@ export class AgentWrites {
       case "adopt":
         return await this.#adopt(intent);
       case "deleted":
-        return await this.#deleted(intent.key);
+        return await this.#deleted(intent);
       case "failed":
         return await this.#failed(intent);
       case "list":
@@ -107,14 +108,17 @@ export class AgentWrites {
     });
   }
 
-  async #deleted(key: Key): Promise<void> {
-    const { store } = this.fleet.ctx;
+  async #deleted({ key, uid }: Extract<Intent, { do: "deleted" }>): Promise<void> {
+    const { activeStore: store } = this.fleet.ctx;
     const { session, id } = this.host;
     const existing = await store.get(key);
     if (existing) this.#mustOwn(existing);
+    const another = existing !== undefined && uid !== "" && sourceUid(existing) !== uid;
+    // A deletion that comes late is of an object that was made anew since.
+    if (another && id.mode === "autonomous") return;
     this.#versions.delete(key);
     this.#open.delete(key);
-    if (existing && id.mode === "managed" && !existing.metadata.deletionTimestamp) {
+    if (existing && id.mode === "managed" && (another || !existing.metadata.deletionTimestamp)) {
       session.lost(key);
       this.host.schedule();
       return;
@@ -132,7 +136,7 @@ export class AgentWrites {
     incoming?: ApiObject,
   ): Promise<void> {
     const { key } = intent;
-    const { store } = this.fleet.ctx;
+    const { activeStore: store } = this.fleet.ctx;
     const { session } = this.host;
     session.hold(key);
     let has = {};

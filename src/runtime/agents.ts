@@ -17,7 +17,7 @@ export class AgentRegistry {
   #restart = false;
   #writing = false;
 
-  constructor(private readonly ctx: Pick<Context, "store" | "settings" | "log" | "activeScope">) {}
+  constructor(private readonly ctx: Pick<Context, "activeStore" | "settings" | "log" | "activeScope">) {}
 
   /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */
   authenticated(name: string, mode: Mode, namespace: string): void {
@@ -67,7 +67,7 @@ export class AgentRegistry {
   }
 
   async #write(notes: ReadonlyMap<string, Partial<Agent>>, restart: boolean): Promise<void> {
-    const { store, settings, activeScope } = this.ctx;
+    const { activeStore: store, settings, activeScope } = this.ctx;
     while (activeScope()) {
       const object = await store.get(agentsKey(settings.namespace));
       const agents = readAgents(object);

@@ -3,30 +3,67 @@
  * Application that arrives before its ApplicationSet is written without the reference, and gets it when the
  * ApplicationSet comes.
  */
+import { delay } from "@std/async/delay";
+import type { ChangeIndex } from "../changes/index.ts";
 import type { IncomingChange } from "../replication/applier.ts";
 import type { ApiObject, OwnerReference } from "../resources/object.ts";
 import { type Key, keyOf } from "../resources/keys.ts";
 import { localize, replicatedForm } from "../resources/transform.ts";
 import { acceptDelete, acceptObject } from "../resources/validate.ts";
 import type { Scope } from "../resources/scope.ts";
-import type { Store } from "../store/port.ts";
+import type { Store, Write } from "../store/port.ts";
+import { monotonicMs } from "./clock.ts";
 import type { Counters } from "./context.ts";
+import type { Expected, LossManifest } from "./loss.ts";
 
+/** Writes that the index has not shown yet are looked through when there are so many. */
+const MAX_UNSEEN = 1_000;
+const SEEN_LOOK_MS = 10;
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
 
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
+  /** What was written and the index has not shown yet: the version, empty for a deletion. */
+  readonly #unseen = new Map<Key, string>();
 
-  /** @param beforeWrite called with each key that is about to be overwritten or deleted */
   constructor(
     private readonly store: Store,
     private readonly scope: Scope,
     private readonly counters: Counters,
-    private readonly beforeWrite: (key: Key, next: ApiObject | undefined) => Promise<void> = () =>
-      Promise.resolve(),
+    private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
+    private readonly index: ChangeIndex,
   ) {}
+
+  /**
+   * Waits until the index shows everything that was written here, for at most `forMs`: digests are compared from it, and a late watch
+   * would let it deny what this side has.
+   */
+  async seen(forMs: number, signal: AbortSignal): Promise<void> {
+    const until = monotonicMs() + forMs;
+    for (this.#forgetSeen(); this.#unseen.size > 0 && monotonicMs() < until; this.#forgetSeen()) {
+      if (signal.aborted) return;
+      await delay(SEEN_LOOK_MS);
+    }
+  }
+
+  #forgetSeen(): void {
+    for (const [key, version] of this.#unseen) {
+      const entry = this.index.get(key);
+      const there = version === ""
+        ? !entry || entry.deleted
+        : entry !== undefined && Number(entry.version) >= Number(version);
+      if (there) this.#unseen.delete(key);
+    }
+  }
+
+  async #write(key: Key, write: Write): Promise<void> {
+    const { object, changed } = await this.store.write(write);
+    if (!changed) return;
+    this.#unseen.set(key, object?.metadata.resourceVersion ?? "");
+    if (this.#unseen.size > MAX_UNSEEN) this.#forgetSeen();
+  }
 
   /** Applies a change; resolves when it is durable. @throws Error with the reason why it cannot be */
   async apply(change: IncomingChange): Promise<void> {
@@ -40,17 +77,21 @@ export class ChangeWriter {
     this.#forgetOrphan(change.key);
     const { object, kind } = verdict;
     if (!object || !kind) {
-      await this.beforeWrite(change.key, undefined);
-      await this.store.write({ op: "delete", key: change.key });
+      const expect = await this.losses.beforeWrite(change.key, undefined);
+      if (expect !== "absent") {
+        await this.#write(change.key, { op: "delete", key: change.key, ...(expect ? { expect } : {}) });
+      }
+      this.losses.written(change.key);
       return;
     }
     const form = replicatedForm(object, kind);
-    await this.beforeWrite(change.key, form);
-    await this.#put(change.key, form);
+    const expect = await this.losses.beforeWrite(change.key, form);
+    await this.#put(change.key, form, expect);
+    this.losses.written(change.key);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
   }
 
-  async #put(key: Key, form: ApiObject): Promise<void> {
+  async #put(key: Key, form: ApiObject, expect?: Expected): Promise<void> {
     const references = form.metadata.ownerReferences ?? [];
     const uids = new Map<string, string>();
     for (const owner of references) {
@@ -59,7 +100,7 @@ export class ChangeWriter {
     }
     const { object, missing } = localize(form, (owner) => uids.get(owner.name));
     for (const owner of missing) this.#rememberOrphan(ownerKey(form, owner), key, form);
-    await this.store.write({ op: "put", object });
+    await this.#write(key, { op: "put", object, ...(expect ? { expect } : {}) });
   }
 
   async #repair(owner: Key): Promise<void> {

@@ -5,6 +5,7 @@ import type { Link } from "../ha/history.ts";
 import type { Input, Model, Standing } from "../ha/state.ts";
 import type { HeldKey } from "../replication/applier.ts";
 import type { Store } from "../store/port.ts";
+import type { ActiveStore } from "./active_store.ts";
 import type { AgentRegistry } from "./agents.ts";
 import type { ClusterInfo } from "./cluster_info.ts";
 import type { Clusters } from "./clusters.ts";
@@ -33,8 +34,8 @@ export interface Following {
   connected: boolean;
   /** Changes that the active is known to have and that are not durable here. */
   behind: number;
-  /** When nothing was missing last, on the monotonic clock; 0: never in this process. */
-  caughtUpAtMs: number;
+  /** Nothing that the active had at this time is missing here, on the monotonic clock; 0: no such time in this process. */
+  inSyncAsOfMs: number;
   /** When this copy was last found to differ from the active's, on the monotonic clock; 0: never. */
   driftAtMs: number;
   lastEventMs: number;
@@ -103,6 +104,8 @@ export interface Context {
   readonly settings: Settings;
   readonly log: Log;
   readonly store: Store;
+  /** For what only the ACTIVE writes. */
+  readonly activeStore: ActiveStore;
   readonly index: ChangeIndex;
   readonly uid: string;
   readonly version: string;
@@ -143,11 +146,19 @@ export interface Context {
 /** An operator's command that the state machine refused. */
 export class Refusal extends Error {}
 
-/** How long a replica lags, in ms: 0 when nothing is missing; undefined when it does not follow. */
-export function lagMs({ following }: Pick<Context, "following">, nowMs: number): number | undefined {
-  if (following.caughtUpAtMs === 0) return undefined;
-  if (following.connected && following.behind === 0) return 0;
-  return Math.max(0, nowMs - following.caughtUpAtMs);
+/** What the active says of itself is fresh for this long: it says it every second; a Go principal is asked every five. */
+const FRESH_MS = { "": 3_000, link: 3_000, plain: 12_000 };
+
+/** Nothing older than this is missing here, in ms: it bounds what a promotion loses. Undefined: nothing bounds it. */
+export function inSyncAgoMs({ following }: Pick<Context, "following">, nowMs: number): number | undefined {
+  return following.inSyncAsOfMs === 0 ? undefined : Math.max(0, nowMs - following.inSyncAsOfMs);
+}
+
+/** How long a replica lags, in ms: 0 when nothing is known to be missing and that is fresh; undefined when it does not follow. */
+export function lagMs(ctx: Pick<Context, "following">, nowMs: number): number | undefined {
+  const { connected, behind, contract } = ctx.following;
+  const ago = inSyncAgoMs(ctx, nowMs);
+  return ago !== undefined && connected && behind === 0 && ago < FRESH_MS[contract] ? 0 : ago;
 }
 
 /** Nothing followed yet. */
@@ -156,7 +167,7 @@ export function newFollowing(): Following {
     contract: "",
     connected: false,
     behind: 0,
-    caughtUpAtMs: 0,
+    inSyncAsOfMs: 0,
     driftAtMs: 0,
     lastEventMs: 0,
     lastSequence: 0,

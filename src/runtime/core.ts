@@ -6,6 +6,7 @@ import { ChangeIndex } from "../changes/index.ts";
 import { initialModel, type Memory, type Standing } from "../ha/state.ts";
 import type { Store } from "../store/port.ts";
 import { VERSION } from "../version.ts";
+import { ActiveStore } from "./active_store.ts";
 import { AgentRegistry } from "./agents.ts";
 import { ChangeWriter } from "./apply.ts";
 import type { ClusterInfo } from "./cluster_info.ts";
@@ -126,8 +127,10 @@ function compose(
     (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
   );
   const losses: LossManifest = new LossManifest({ model: () => driver.model, store, settings, log, index });
+  const activeStore = new ActiveStore(store, () => effects.scope);
   const ctx: Context = {
     ...shared,
+    activeStore,
     version: VERSION,
     replicas: new Set(),
     following: newFollowing(),
@@ -149,17 +152,12 @@ function compose(
         ? driver.model.peer !== undefined
         : driver.model.state === "replicating",
     connectedAgents: () => fleet.connected,
-    registry: new AgentRegistry({ store, settings, log, activeScope: () => effects.scope }),
+    registry: new AgentRegistry({ activeStore, settings, log, activeScope: () => effects.scope }),
     fleet: () => fleet,
     redial: () => follower.redial(),
   };
   const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
-  const writer = new ChangeWriter(
-    store,
-    settings.scope,
-    ctx.counters,
-    (key, next) => losses.beforeWrite(key, next),
-  );
+  const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
   const follower = new Follower(ctx, writer);
   const effects = new Effects(ctx, follower, fleet);
   return {
@@ -168,6 +166,7 @@ function compose(
     reconciler: new Reconciler(ctx, writer),
     start: () => driver.input({ type: "start", memory }),
     rest: async () => {
+      effects.rest();
       await effects.stopServing(false, "this principal is shutting down");
       await follower.stop();
     },

@@ -1,6 +1,7 @@
 /** Effects of the state machine, performed. */
 import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
+import pLimit from "p-limit";
 import { Code, Status } from "../grpc/status.ts";
 import type { Effect, Model } from "../ha/state.ts";
 import { monotonicMs } from "./clock.ts";
@@ -16,10 +17,15 @@ const DRAIN_MS = 5_000;
 const DRAIN_LOOK_MS = 10;
 /** How often an ACTIVE asks its peer: this is how it learns of a higher epoch. */
 const ASK_EVERY_MS = 5_000;
+const REMEMBER_AGAIN_MS = 1_000;
 
 /** Opens and ends what only the active does, and everything else that the state machine asks for. */
 export class Effects {
   #scope: AbortController | undefined;
+  /** Counts memories that were to be made durable: one that is tried again gives way to the next. */
+  #turn = 0;
+  readonly #oneAtATime = pLimit(1);
+  #resting = false;
 
   constructor(
     private readonly ctx: Context,
@@ -58,16 +64,28 @@ export class Effects {
   };
 
   /**
-   * Ends agents' streams at once. Where `drain`, what they were told is done is then on the replicas too, within a bounded time; last,
-   * replicas' streams end.
+   * Ends agents' streams at once, and replicas' streams: at once too, or where `drain` when what agents were told is done is on the
+   * replicas, within a bounded time. Afterwards nothing of an agent's is being written any more: whoever follows next must not
+   * find its own late writes over what it was sent.
    */
   async stopServing(drain: boolean, why: string): Promise<void> {
     const written = this.fleet.close(why);
-    if (drain) await deadline(written, DRAIN_MS).catch(() => {});
-    const until = monotonicMs() + (drain ? DRAIN_MS : 0);
+    if (!drain) this.#endScope(why);
+    await deadline(written, DRAIN_MS).catch(() => {});
+    const until = monotonicMs() + DRAIN_MS;
     const behind = () =>
       [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
-    while (behind() && monotonicMs() < until) await delay(DRAIN_LOOK_MS);
+    while (drain && behind() && monotonicMs() < until) await delay(DRAIN_LOOK_MS);
+    this.#endScope(why);
+    await deadline(this.ctx.activeStore.settled(), DRAIN_MS).catch(() => {});
+  }
+
+  /** Nothing is tried again any more. */
+  rest(): void {
+    this.#resting = true;
+  }
+
+  #endScope(why: string): void {
     this.#scope?.abort(new Status(Code.UNAVAILABLE, why));
     this.#scope = undefined;
   }
@@ -85,10 +103,28 @@ export class Effects {
 
   async #remember({ memory }: Extract<Effect, { type: "remember" }>): Promise<void> {
     const error = await this.#write(memory);
-    if (error) this.ctx.log.error("role and epoch could not be remembered", { error });
+    if (!error) return;
+    this.ctx.log.error("role and epoch could not be remembered; trying again", { error });
+    void this.#rememberLater(memory);
   }
 
+  async #rememberLater(memory: Model["memory"]): Promise<void> {
+    const turn = this.#turn;
+    while (!this.#resting) {
+      await delay(REMEMBER_AGAIN_MS);
+      if (this.#resting || turn !== this.#turn) return;
+      const error = await this.#oneAtATime(() => turn === this.#turn ? this.#put(memory) : "");
+      if (error === "") return;
+    }
+  }
+
+  /** Takes the place of whatever is being tried again; the error, or nothing. */
   #write(memory: Model["memory"]): Promise<string> {
+    this.#turn++;
+    return this.#oneAtATime(() => this.#put(memory));
+  }
+
+  #put(memory: Model["memory"]): Promise<string> {
     return writeMemory(this.ctx.store, this.ctx.settings.namespace, memory)
       .then(() => "", (error) => (error as Error).message);
   }

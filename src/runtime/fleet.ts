@@ -194,6 +194,7 @@ export class Fleet {
     await this.#ready;
     if (!this.#router) return undefined;
     const host = this.#hostOf(caller);
+    this.#greet(host);
     host.connect(stream, caller.fingerprint);
     this.ctx.log.info("agent connected", { agent: caller.name, mode: caller.mode });
     this.#noteConnected(caller, true);
@@ -282,14 +283,18 @@ export class Fleet {
     const host = new AgentHost({ name: caller.name, mode: caller.mode }, this);
     this.#hosts.set(caller.name, host);
     if (this.#frozen) void host.inbox.freeze();
-    const keys = this.keysOf(host.id);
-    for (const key of keys) host.session.touch(key);
-    if (caller.mode === "managed") host.session.say("resync", "request-resource-resync", {});
-    else {
-      const checksum = host.session.checksum(host.session.list(keys)) || null;
-      host.session.say("list", "request-synced-resource-list", { checksum });
-    }
     return host;
+  }
+
+  /** Everything that an agent is to have is looked at, and the agent is asked what it has. */
+  #greet({ id, session }: AgentHost): void {
+    const keys = this.keysOf(id);
+    for (const key of keys) session.touch(key);
+    if (id.mode === "managed") session.say("resync", "request-resource-resync", {});
+    else {
+      const checksum = session.checksum(session.list(keys)) || null;
+      session.say("list", "request-synced-resource-list", { checksum });
+    }
   }
 
   async #dispatch(): Promise<void> {

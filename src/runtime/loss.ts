@@ -35,6 +35,9 @@ export interface Loss {
   object: ApiObject;
 }
 
+/** A resourceVersion, or that there is no such object; undefined: it does not matter. */
+export type Expected = string | "absent" | undefined;
+
 export class LossManifest {
   /** What replication has written over already is the new active's, and is not saved when it is written over again. */
   readonly #handled = new Set<Key>();
@@ -49,16 +52,24 @@ export class LossManifest {
   /** The peer has proved that it holds everything up to this revision of the index; 0: nothing is proved any more. */
   proved(revision: number): void {
     this.#proved = revision;
-    this.#handled.clear();
+    if (revision === 0) this.#handled.clear();
   }
 
-  /** Call before `key` is overwritten with `next` (undefined: deleted). @throws StoreError: then it must not be */
-  async beforeWrite(key: Key, next: ApiObject | undefined): Promise<void> {
+  /**
+   * Call before `key` is overwritten with `next` (undefined: deleted). What the write must find in its place, that nothing later is
+   * overwritten unseen; undefined: anything. @throws StoreError: then it must not be written
+   */
+  async beforeWrite(key: Key, next: ApiObject | undefined): Promise<Expected> {
     const { memory } = this.ctx.model();
-    if (!memory.formerActive || this.#handled.has(key)) return;
+    if (!memory.formerActive || this.#handled.has(key)) return undefined;
     const entry = this.ctx.index.get(key);
-    if (!entry || entry.revision > this.#proved) await this.#keep(key, memory.epoch, next);
-    this.#handled.add(key);
+    if (entry && entry.revision <= this.#proved) return entry.deleted ? "absent" : entry.version;
+    return await this.#keep(key, memory.epoch, next);
+  }
+
+  /** Call when that write is durable: what is in its place now is the active's. */
+  written(key: Key): void {
+    if (this.ctx.model().memory.formerActive) this.#handled.add(key);
   }
 
   /** Everything that is kept, oldest first. @throws StoreError */
@@ -81,12 +92,14 @@ export class LossManifest {
     });
   }
 
-  async #keep(key: Key, epoch: number, next: ApiObject | undefined): Promise<void> {
+  async #keep(key: Key, epoch: number, next: ApiObject | undefined): Promise<Expected> {
     const object = await this.ctx.store.get(key);
-    const kind = object && kindOf(object, this.ctx.settings.scope);
-    if (!object || !kind) return;
+    if (!object) return "absent";
+    const expected = object.metadata.resourceVersion;
+    const kind = kindOf(object, this.ctx.settings.scope);
+    if (!kind) return expected;
     const form = replicatedForm(object, kind);
-    if (next && canonicalize(form) === canonicalize(next)) return;
+    if (next && canonicalize(form) === canonicalize(next)) return expected;
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
     await this.#append({
       key,
@@ -96,6 +109,7 @@ export class LossManifest {
       atMs: Date.now(),
       object: { ...object, metadata },
     });
+    return expected;
   }
 
   #append(loss: Loss): Promise<void> {
@@ -141,9 +155,7 @@ export class LossManifest {
     for (;;) {
       const found = await this.ctx.store.get(this.#key(pages.length));
       if (!found) break;
-      const data = isRecord(found["data"]) ? found["data"][FIELD] : undefined;
-      const text = typeof data === "string" ? gunzipSync(Buffer.from(data, "base64")).toString("utf8") : "";
-      pages.push(text.split("\n").filter(Boolean).map((line) => JSON.parse(line)));
+      pages.push(lossesOf(found));
     }
     return this.#pages = pages;
   }
@@ -161,6 +173,13 @@ export class LossManifest {
   #key(page: number): Key {
     return keyOf("Secret", this.ctx.settings.namespace, `${NAME}${page + 1}`);
   }
+}
+
+/** The entries of a page. */
+export function lossesOf(page: ApiObject): Loss[] {
+  const data = isRecord(page["data"]) ? page["data"][FIELD] : undefined;
+  const text = typeof data === "string" ? gunzipSync(Buffer.from(data, "base64")).toString("utf8") : "";
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
 function sizeOf(losses: readonly Loss[]): number {

@@ -15,7 +15,7 @@ const MAX_CONFLICTS = 5;
 
 /** Makes or refreshes the cluster Secret of an agent, where that is configured. @throws Error, StoreError */
 export async function registerCluster(
-  { settings, store, activeScope, clusters, log }: Context,
+  { settings, activeStore: store, activeScope, clusters, log }: Context,
   agent: string,
   tokens: Tokens,
 ): Promise<void> {

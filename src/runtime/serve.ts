@@ -31,6 +31,7 @@ import { reasonOf } from "./reason.ts";
 import { jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
+import type { Switchover } from "./switchover.ts";
 
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
@@ -189,7 +190,7 @@ async function openListeners(
     ? await listen(server, address, rotating(tls, settings))
     : await listenPlaintext(server, address);
   const admin = settings.haEnabled
-    ? await openAdmin(ctx, {
+    ? await openAdmin(ctx, switchover, {
       Switchover: switchoverHandler(ctx, switchover),
       ...knowingHandlers(ctx),
       ...diffHandlers(ctx),
@@ -207,11 +208,12 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
 
 async function openAdmin(
   ctx: Context,
+  switchover: Switchover,
   more: Parameters<ReturnType<typeof createServer>["addService"]>[1],
   undo: (() => Promise<void> | void)[],
 ): Promise<number> {
   const server = createServer(4 * 1024 * 1024);
-  server.addService(services.adminService, adminHandlers(ctx));
+  server.addService(services.adminService, adminHandlers(ctx, switchover));
   server.addService(services.operatorService, {
     ...operatorHandlers(ctx),
     ...more,

@@ -5,7 +5,7 @@ import { call } from "../grpc/dial.ts";
 import { linkService } from "../grpc/services.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "../grpc/wire.ts";
-import type { Standing } from "../ha/state.ts";
+import type { Model, Standing } from "../ha/state.ts";
 import { type Phase, PHASES, switchoverProblem } from "../ha/switchover.ts";
 import { monotonicMs } from "./clock.ts";
 import { type Context, Refusal } from "./context.ts";
@@ -52,6 +52,14 @@ export class Switchover {
     } finally {
       this.#running = false;
     }
+  }
+
+  /** An operator's command, which a switchover that is under way does not bear without `force`. @throws Refusal */
+  async command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model> {
+    if (this.#running && !force) {
+      throw new Refusal(`cannot ${kind}: a switchover is under way; wait for it, see: ha watch`);
+    }
+    return await this.ctx.command(kind, force, who);
   }
 
   /** The replica's part: says what it has and, unless that was all, becomes ACTIVE. @throws Refusal */

@@ -43,6 +43,8 @@ export interface SimOptions {
   version?: string;
   misbehaviour?: Misbehaviour;
   firstVersion?: number;
+  /** How it reaches its principal; over the wire where nothing else is said. */
+  connect?: typeof connectAgent;
   /** Whether Argo CD runs on its cluster: it then reports a status for what it is given, and carries operations out. */
   controller?: boolean;
 }
@@ -170,7 +172,7 @@ export class SimAgent {
           request,
           ...(headers ? { headers } : {}),
         };
-        this.#connection = await connectAgent(handshake, {
+        this.#connection = await (this.options.connect ?? connectAgent)(handshake, {
           received: (event) => this.#received(event),
           ended: (code, details) => {
             this.seen.ends.push(`${code} ${details}`);

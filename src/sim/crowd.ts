@@ -15,7 +15,7 @@ export interface CrowdOptions {
 }
 
 export class Crowd {
-  private constructor(readonly managed: SimAgent[], readonly autonomous: SimAgent[]) {}
+  constructor(readonly managed: SimAgent[], readonly autonomous: SimAgent[]) {}
 
   static async make({ pki, address, managed, autonomous, controller = true }: CrowdOptions): Promise<Crowd> {
     const issue = await issuer(pki);

@@ -6,15 +6,18 @@ import { assertEquals } from "@std/assert";
 import { TABLE } from "../../src/ha/transitions.ts";
 import { play } from "./run.ts";
 
-/** Rows that no command line brings about at will; src/ha/machine_test.ts and tests/wire cover them. */
+/** Rows that no command line brings about at will; src/ha/machine_test.ts, tests/wire and tests/sim cover them. */
 const NOT_FROM_OUTSIDE = [
   "start: the record failed",
+  "start: overtaken",
+  "promote: overtaken",
   "promote: busy",
   "promote: starting",
   "promote: syncing",
   "promote: the record failed",
   "demote: busy",
   "demote: the record failed",
+  "demote: superseded meanwhile",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;

@@ -39,7 +39,7 @@ Deno.test({
       assertStringIncludes((await get(lonely.ports.healthz, "/readyz")).body, "not ready: syncing: ");
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(replica, "replicating");
-      await until(() => replica.ctx.following.caughtUpAtMs > 0, 5_000, () => "never caught up");
+      await until(() => replica.ctx.following.inSyncAsOfMs > 0, 5_000, () => "never caught up");
       const ready = await get(replica.ports.healthz, "/readyz?maxLagMs=5000");
       assertEquals([ready.code, /^ready: replicating, \d+ ms behind\n$/.test(ready.body)], [200, true]);
       assertEquals((await get(replica.ports.healthz, "/readyz?maxLagMs=soon")).code, 400);

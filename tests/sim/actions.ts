@@ -1,0 +1,112 @@
+/** What can happen in a story, drawn from its seed before it begins, so that a story can be played again with less of it. */
+import type { Random } from "../support/random.ts";
+
+export type Action =
+  | { do: "write"; many: number }
+  | { do: "agent writes"; agent: number; remove: boolean }
+  | { do: "swallow"; ways: "a>b" | "b>a" | "both" | "agents"; ms: number }
+  | { do: "refuse"; to: "a" | "b"; ms: number }
+  | { do: "slow"; maxMs: number; ms: number }
+  | { do: "cut" }
+  | { do: "kill"; site: "a" | "b"; ms: number }
+  | { do: "kill both"; ms: number; gapMs: number }
+  | { do: "pause"; site: "a" | "b"; ms: number }
+  | { do: "skew"; site: "a" | "b"; skewMs: number }
+  | {
+    do: "disk";
+    site: "a" | "b";
+    failing: number;
+    lostAnswers: number;
+    maxMs: number;
+    watchMs: number;
+    watchLost: number;
+    ms: number;
+  }
+  | { do: "agent stalls"; agent: number; ms: number }
+  | { do: "agent restarts"; agent: number }
+  | { do: "astray"; agent: number; to: "a" | "b"; ms: number }
+  | { do: "stranger"; to: "a" | "b" }
+  | { do: "promote"; site: "a" | "b"; force: boolean }
+  | { do: "demote"; site: "a" | "b" }
+  | { do: "switchover"; at: "a" | "b" }
+  | { do: "reconcile"; site: "a" | "b"; adopt: boolean };
+
+export interface Timed {
+  atMs: number;
+  action: Action;
+}
+
+type Draw = (random: Random) => Action;
+
+const site = (random: Random) => random.pick(["a", "b"] as const);
+const ms = (random: Random, min: number, max: number) => Math.round(min + random.next() ** 2 * (max - min));
+
+/** Every kind, how often it is drawn beside the others, and what of it. */
+const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
+  write: [60, (r) => ({ do: "write", many: r.chance(0.05) ? 40 : 1 + r.int(3) })],
+  "agent writes": [12, (r) => ({ do: "agent writes", agent: r.int(1_000), remove: r.chance(0.2) })],
+  swallow: [
+    4,
+    (r) => ({ do: "swallow", ways: r.pick(["a>b", "b>a", "both", "agents"]), ms: ms(r, 200, 60_000) }),
+  ],
+  refuse: [3, (r) => ({ do: "refuse", to: site(r), ms: ms(r, 200, 20_000) })],
+  slow: [2, (r) => ({ do: "slow", maxMs: ms(r, 20, 3_000), ms: ms(r, 1_000, 20_000) })],
+  cut: [3, () => ({ do: "cut" })],
+  kill: [4, (r) => ({ do: "kill", site: site(r), ms: ms(r, 1, 20_000) })],
+  "kill both": [1, (r) => ({ do: "kill both", ms: ms(r, 1, 10_000), gapMs: ms(r, 0, 8_000) })],
+  pause: [2, (r) => ({ do: "pause", site: site(r), ms: ms(r, 1_000, 120_000) })],
+  skew: [1, (r) => ({ do: "skew", site: site(r), skewMs: (r.int(3) - 1) * 3_600_000 })],
+  disk: [
+    4,
+    (r) => ({
+      do: "disk",
+      site: site(r),
+      failing: r.pick([0, 0, 0.2, 0.6, 1]),
+      lostAnswers: r.pick([0, 0.1, 0.4]),
+      maxMs: r.pick([2, 50, 1_500]),
+      watchMs: r.pick([1, 100, 2_000]),
+      watchLost: r.pick([0, 0, 0.1]),
+      ms: ms(r, 500, 15_000),
+    }),
+  ],
+  "agent stalls": [1, (r) => ({ do: "agent stalls", agent: r.int(1_000), ms: ms(r, 500, 20_000) })],
+  "agent restarts": [1, (r) => ({ do: "agent restarts", agent: r.int(1_000) })],
+  astray: [2, (r) => ({ do: "astray", agent: r.int(1_000), to: site(r), ms: ms(r, 1_000, 20_000) })],
+  stranger: [1, (r) => ({ do: "stranger", to: site(r) })],
+  promote: [4, (r) => ({ do: "promote", site: site(r), force: r.chance(0.4) })],
+  demote: [1, (r) => ({ do: "demote", site: site(r) })],
+  switchover: [4, (r) => ({ do: "switchover", at: site(r) })],
+  reconcile: [1, (r) => ({ do: "reconcile", site: site(r), adopt: r.chance(0.5) })],
+};
+
+const ALWAYS: readonly Action["do"][] = ["write", "agent writes", "switchover", "promote"];
+const FIRST_MS = 300;
+const MEAN_GAP_MS = 400;
+const LAST_MS = 240_000;
+
+/** How much more often what a story is about happens in it. */
+const FOCUS = 8;
+
+/**
+ * The actions of a story. Each story has only some kinds of trouble (swarm testing, Groce et al. 2012), and is about a few of them: what
+ * always happens hides what happens only where it does not, and what is rare never meets what is rare. `wanted`: about these kinds.
+ */
+export function draw(random: Random, wanted: readonly string[] = []): Timed[] {
+  const names = Object.keys(KINDS) as Action["do"][];
+  const drawn = Array.from({ length: random.int(4) }, () => random.pick(names));
+  const about = new Set(wanted.length > 0 ? names.filter((name) => wanted.includes(name)) : drawn);
+  const kinds = names
+    .filter((name) => ALWAYS.includes(name) || about.has(name) || random.chance(0.55))
+    .map((name): [string, [number, Draw]] => {
+      const [weight, make] = KINDS[name];
+      return [name, [about.has(name) ? weight * FOCUS : weight, make]];
+    });
+  const total = kinds.reduce((sum, [, [weight]]) => sum + weight, 0);
+  const story: Timed[] = [];
+  for (let atMs = FIRST_MS; atMs < LAST_MS; atMs += -Math.log(1 - random.next()) * MEAN_GAP_MS) {
+    let at = random.next() * total;
+    const [, [, make]] = kinds.find(([, [weight]]) => (at -= weight) < 0) ?? kinds[0] as typeof kinds[number];
+    story.push({ atMs, action: make(random) });
+  }
+  return story;
+}

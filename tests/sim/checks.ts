@@ -1,0 +1,361 @@
+/** The invariants of the two principals (I1 to I13), looked at after every event and after every durable write. */
+import type { Entry } from "../../src/changes/index.ts";
+import type { Situation } from "../../src/ha/explain.ts";
+import { type Key, parseKey } from "../../src/resources/keys.ts";
+import type { Core } from "../../src/runtime/core.ts";
+import type { Write } from "../../src/store/port.ts";
+import type { Clock } from "./clock.ts";
+import type { State } from "./disk.ts";
+import type { Site } from "./site.ts";
+import { fresh, watch, type Watched } from "./watched.ts";
+
+/** An invariant that does not hold. */
+export class Violation extends Error {
+  constructor(readonly invariant: string, text: string) {
+    super(`${invariant}: ${text}`);
+  }
+}
+
+/** How long what was true a moment ago may still be acted upon: the longest way of a message, and the writes after it. */
+const IN_FLIGHT_MS = 30_000;
+/** A replica says REPLICATING of a stream that is broken at most this long: 8 s of silence, and what a slow host adds. */
+const STALE_MS = 15_000;
+const BOUNDS_EVERY = 50;
+/** Longer than the question of the peer takes. */
+const SOUND_MS = 5_000;
+/** Longer than a message is on its way where nothing is wrong. */
+const PROMPT_MS = 250;
+/** A switchover under way asks every 50 ms. */
+const DIAL_WINDOW_MS = 10_000;
+const MAX_DIALS = 400;
+/** The longest pause, and a switchover. */
+const MOVE_MS = 160_000;
+
+export class Checks {
+  readonly #watched: Record<"a" | "b", Watched>;
+  /** Keys that somebody wrote in the replica's cluster: nobody keeps those. */
+  readonly strays = new Set<Key>();
+  /** Keys that an autonomous agent has deleted. */
+  readonly removedByAgents = new Set<Key>();
+  readonly autonomous = new Set<string>();
+  violation: Violation | undefined;
+  readonly #dials = new Map<string, number[]>();
+  /** States that a side did not get by replication. */
+  readonly #own = new WeakSet<State>();
+  #moveUntilMs = 0;
+  #steps = 0;
+  /** How often each was looked at with something to look at. */
+  readonly looked: Record<string, number> = {};
+
+  /** @param linked whether messages pass between the two sides in good time now */
+  constructor(
+    private readonly clock: Clock,
+    sites: { a: Site; b: Site },
+    private readonly linked: () => boolean,
+  ) {
+    this.#watched = { a: watch(sites.a), b: watch(sites.b) };
+    for (const one of [this.#watched.a, this.#watched.b]) {
+      one.site.disk.onChange = (key, state, write) => {
+        try {
+          this.#written(one, key, state, write);
+        } catch (error) {
+          this.found(error);
+        }
+      };
+    }
+  }
+
+  get #all(): Watched[] {
+    return [this.#watched.a, this.#watched.b];
+  }
+
+  /** Keeps the first that is found where nobody would hear of it. */
+  found(error: unknown): void {
+    this.violation ??= error instanceof Violation
+      ? error
+      : new Violation("crash", error instanceof Error ? error.stack ?? error.message : String(error));
+  }
+
+  #other({ site }: Watched): Watched {
+    return this.#watched[site.other];
+  }
+
+  note(invariant: string): void {
+    this.looked[invariant] = (this.looked[invariant] ?? 0) + 1;
+  }
+
+  /** A principal has read its store. */
+  opened(site: Site, { ctx }: Core): void {
+    const one = this.#watched[site.name];
+    Object.assign(one, fresh(), { uid: ctx.uid });
+    const take = () => {
+      const { entries, position } = ctx.index.since(one.seen, Infinity);
+      one.seen = position;
+      for (const entry of entries) this.#take(one, entry);
+    };
+    take();
+    ctx.index.onChange(take);
+  }
+
+  #take({ taken }: Watched, { key, revision, digest }: Entry): void {
+    const list = taken.get(key) ?? [];
+    list.push({ revision, digest, atMs: this.clock.nowMs });
+    taken.set(key, list);
+  }
+
+  /** An operator has asked this side's principal for a promotion. */
+  promotionAsked(site: Site): void {
+    this.#watched[site.name].promotionAsked = true;
+  }
+
+  /**
+   * An operator has asked for a switchover: either side may become ACTIVE by it, also one that has started again, and long after: it is
+   * the principal that carries it out, which may have been paused.
+   */
+  moveAsked(): void {
+    this.#moveUntilMs = this.clock.nowMs + MOVE_MS;
+  }
+
+  /** After every event. @throws Violation */
+  after(): void {
+    if (this.violation) throw this.violation;
+    for (const one of this.#all) {
+      const { alive, paused } = one.site.process;
+      if (!alive || paused || !this.linked()) one.deafAtMs = this.clock.nowMs;
+    }
+    this.#steps++;
+    for (const one of this.#all) {
+      if (!one.site.process.alive || !one.site.ctx) continue;
+      this.#role(one);
+      this.#acknowledgements(one);
+      this.#welcomed(one);
+      this.#honest(one);
+      if (this.#steps % BOUNDS_EVERY === 0) this.#bounded(one);
+    }
+    this.#oneActive();
+  }
+
+  /** I1. */
+  #oneActive(): void {
+    const { a, b } = this.#watched;
+    if (!a.site.serving || !b.site.serving) return;
+    this.note("I1");
+    const [one, two] = [a, b].map(({ site }) => site.ctx?.model().memory.epoch);
+    if (one === two) throw new Violation("I1", `both sides serve agents in epoch ${one}`);
+  }
+
+  /** I1 of one side, and I13. */
+  #role(one: Watched): void {
+    const { site } = one;
+    const model = site.ctx?.model();
+    if (!model) return;
+    const heard = model.peer?.epoch ?? 0;
+    if (site.serving && !model.operation && heard > model.memory.epoch) {
+      throw new Violation(
+        "I1",
+        `${site.name} serves in epoch ${model.memory.epoch} and has heard of ${heard}`,
+      );
+    }
+    if (site.serving) one.lastServedMs = this.clock.nowMs;
+    const active = model.state === "active";
+    if (active && !one.wasActive) {
+      this.note("I13");
+      one.activations++;
+      if (one.leftStart && !one.promotionAsked && this.clock.nowMs > this.#moveUntilMs) {
+        throw new Violation("I13", `${site.name} became ACTIVE and nobody asked for it`);
+      }
+      const { epoch } = model.memory;
+      const theirs = this.#other(one).site.ctx?.model().memory.epoch ?? 0;
+      if (
+        this.#other(one).site.serving && theirs > epoch &&
+        this.clock.nowMs - this.#other(one).deafAtMs > SOUND_MS
+      ) {
+        const text =
+          `${site.name} became ACTIVE in epoch ${epoch} while the other side serves in ${theirs} and can be asked`;
+        throw new Violation("I1", text);
+      }
+      one.promotionAsked = false;
+    }
+    if (model.state !== "recovering") one.leftStart = true;
+    one.wasActive = active;
+  }
+
+  /** I3: what a leader takes for applied is durable at its replica. */
+  #acknowledgements(one: Watched): void {
+    const { ctx } = one.site;
+    const other = this.#other(one);
+    if (!ctx) return;
+    for (const replica of ctx.replicas) {
+      const upTo = replica.appliedRevision;
+      if (upTo <= one.acknowledged) continue;
+      if ((other.site.ctx?.model().memory.epoch ?? 0) > ctx.model().memory.epoch) continue;
+      if (other.site.serving) continue;
+      this.note("I3");
+      for (const [key, records] of one.taken) {
+        const at = records.findLastIndex(({ revision }) => revision <= upTo);
+        const record = records[at];
+        if (!record || record.revision <= one.acknowledged) continue;
+        const now = other.site.disk.now(key);
+        if (records.slice(at).some(({ digest }) => digest === now)) continue;
+        // What it held alone and its watch told it late is drift, which it finds later (I6).
+        const last = other.site.disk.states.get(key)?.at(-1);
+        if (last && this.#own.has(last)) continue;
+        throw new Violation(
+          "I3",
+          `${other.site.name} acknowledged revision ${upTo} of ${one.site.name} and does not hold ${key} of revision ${record.revision}`,
+        );
+      }
+      one.acknowledged = upTo;
+    }
+  }
+
+  /** I5: only one that serves lets itself be followed: its word deletes. */
+  #welcomed(one: Watched): void {
+    const live = one.site.ctx?.model().streamLive === true;
+    const rising = live && !one.wasLive;
+    one.wasLive = live;
+    const other = this.#other(one);
+    const promptly = this.#all.every(({ deafAtMs }) => this.clock.nowMs - deafAtMs > PROMPT_MS);
+    if (!rising || !promptly || this.clock.nowMs - other.lastServedMs < PROMPT_MS) return;
+    throw new Violation("I5", `${one.site.name} follows ${other.site.name}, which is not ACTIVE`);
+  }
+
+  /** I8: who says REPLICATING has a stream, of one that serves. */
+  #honest(one: Watched): void {
+    const { site } = one;
+    const other = this.#other(one).site;
+    const says = site.ctx?.model().state === "replicating" && !site.process.paused;
+    const true_ = !says ||
+      (other.process.alive && this.clock.nowMs - this.#other(one).lastServedMs < STALE_MS &&
+        [...other.ctx?.replicas ?? []].some(({ standing }) => standing?.uid === one.uid));
+    if (true_) {
+      one.brokenSinceMs = undefined;
+      return;
+    }
+    this.note("I8");
+    one.brokenSinceMs ??= this.clock.nowMs;
+    if (this.clock.nowMs - one.brokenSinceMs > STALE_MS && !other.process.paused) {
+      throw new Violation("I8", `${site.name} has said REPLICATING for ${STALE_MS} ms without a stream`);
+    }
+  }
+
+  /** I10: a peer that does not answer is not hammered. */
+  dialled(from: string): void {
+    const recent = (this.#dials.get(from) ?? []).filter((atMs) => atMs > this.clock.nowMs - DIAL_WINDOW_MS);
+    recent.push(this.clock.nowMs);
+    this.#dials.set(from, recent);
+    if (recent.length <= MAX_DIALS) return;
+    this.found(
+      new Violation("I10", `${from} dialled its peer ${recent.length} times in ${DIAL_WINDOW_MS} ms`),
+    );
+  }
+
+  /** I10. */
+  #bounded({ site, taken }: Watched): void {
+    const { ctx } = site;
+    if (!ctx) return;
+    this.note("I10");
+    if (ctx.index.logLength > 2 * (taken.size + 10_000) + 1_024) {
+      throw new Violation("I10", `${site.name}'s log of changes has ${ctx.index.logLength} entries`);
+    }
+  }
+
+  /** I4 and I5, at each durable write of a principal. */
+  #written(one: Watched, key: Key, state: State, write: Write): void {
+    if (state.by === "user" || !one.site.ctx?.following.connected) this.#own.add(state);
+    if (state.by === "user") return;
+    if (!one.site.serving && one.site.ctx?.following.connected) this.#saved(one, key);
+    if (state.digest === "") this.#deleted(one, key, write);
+    else if (!one.site.serving && one.site.ctx?.following.connected) this.#overwritten(one, key, state);
+  }
+
+  /** What only this side had is in its loss manifest before it is overwritten. */
+  #saved(one: Watched, key: Key): void {
+    const { disk } = one.site;
+    const before = disk.states.get(key)?.at(-2);
+    if (!before || before.digest === "" || this.strays.has(key)) return;
+    const known = this.#other(one).site.disk.states.get(key) ?? [];
+    if (known.some(({ digest }) => digest === before.digest)) return;
+    this.note("manifest");
+    if (disk.saved.has(`${key} ${before.digest}`)) return;
+    throw new Violation(
+      "manifest",
+      `${one.site.name} overwrote its own state of ${key} and had not saved it`,
+    );
+  }
+
+  #overwritten(one: Watched, key: Key, state: State): void {
+    const leader = this.#other(one);
+    this.note("I4");
+    const order = leader.site.disk.states.get(key) ?? [];
+    const last = one.stands.get(key);
+    const from = last?.activation === leader.activations ? last.at : 0;
+    // One state may come again and again (who is connected): the first that is not older counts.
+    const at = order.findIndex(({ digest }, i) => i >= from && digest === state.digest);
+    if (at === -1) {
+      const known = order.some(({ digest }) => digest === state.digest);
+      const what = known ? "an older state over a newer one" : "a state that the other side never had";
+      throw new Violation("I4", `${one.site.name} wrote ${what} of ${key}`);
+    }
+    one.stands.set(key, { activation: leader.activations, at });
+  }
+
+  #deleted(one: Watched, key: Key, write: Write): void {
+    if (write.op !== "delete") return;
+    const { namespace = "" } = parseKey(key) ?? {};
+    if (this.autonomous.has(namespace) && this.removedByAgents.has(key)) return;
+    this.note("I5");
+    const leader = this.#other(one);
+    if (one.site.serving) {
+      throw new Violation("I5", `${one.site.name}, ACTIVE, deleted ${key}, which nobody asked for`);
+    }
+    const since = this.clock.nowMs - IN_FLIGHT_MS;
+    const states = leader.site.disk.states.get(key) ?? [];
+    const absent = (states.at(-1)?.digest ?? "") === "" || (states[0]?.atMs ?? 0) >= since ||
+      states.some((state, i) => state.digest === "" && (states[i + 1]?.atMs ?? Infinity) >= since);
+    if (!absent) {
+      throw new Violation("I5", `${one.site.name} deleted ${key}, which the other side has had all the time`);
+    }
+    if (leader.lastServedMs < since) {
+      throw new Violation("I5", `${one.site.name} deleted ${key} and nobody was ACTIVE to say so`);
+    }
+  }
+
+  /** I2: what the old active had taken at the cut is at the new one. */
+  switchedOver(from: Site, to: Site, cut: number): void {
+    this.note("I2");
+    for (const [key, records] of this.#watched[from.name].taken) {
+      const last = records.findLast(({ revision }) => revision <= cut);
+      if (!last) continue;
+      const states = to.disk.states.get(key) ?? [];
+      const there = last.digest === ""
+        ? (states[0]?.atMs ?? Infinity) > last.atMs || states.some(({ digest }) => digest === "")
+        : states.some(({ digest }) => digest === last.digest);
+      if (!there) {
+        throw new Violation("I2", `${key} as of the cut at ${from.name} never came to ${to.name}`);
+      }
+    }
+  }
+
+  /** I12: what this side lacks of the other's is within what it said at `atMs` could be lost. */
+  lossBounded(site: Site, { inSyncAgoMs, model }: Situation, atMs: number): void {
+    const other = this.#watched[site.other];
+    if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) return;
+    this.note("I12");
+    const since = atMs - Math.ceil(inSyncAgoMs / 1_000) * 1_000;
+    const held = new Set(site.ctx?.following.held.map(({ key }) => key) ?? []);
+    for (const [key, records] of other.taken) {
+      const at = records.findLastIndex(({ atMs }) => atMs <= since);
+      const record = records[at];
+      if (!record || held.has(key)) continue;
+      const now = site.disk.now(key);
+      if (records.slice(at).some(({ digest }) => digest === now)) continue;
+      throw new Violation(
+        "I12",
+        `${site.name} says that at most the last ${
+          Math.ceil(inSyncAgoMs / 1_000)
+        } s are lost, and lacks ${key} of ${Math.round(this.clock.nowMs - record.atMs)} ms ago`,
+      );
+    }
+  }
+}

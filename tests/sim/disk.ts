@@ -1,0 +1,174 @@
+/**
+ * A site's disk and API server: the embedded store's own code on a database that outlives the processes, behind answers that come
+ * late, fail, or get lost although the write was carried out. Every durable state of a resource is noted in order: what the checkers
+ * compare with.
+ */
+import type { Key } from "../../src/resources/keys.ts";
+import { keyOfObject } from "../../src/resources/keys.ts";
+import { kindOf } from "../../src/resources/kinds.ts";
+import type { ApiObject, StoredObject } from "../../src/resources/object.ts";
+import type { Scope } from "../../src/resources/scope.ts";
+import { digestOf, payloadOf } from "../../src/runtime/feed.ts";
+import {
+  type Store,
+  StoreError,
+  type StoreEvent,
+  type StoreStatus,
+  type Write,
+  type Written,
+} from "../../src/store/port.ts";
+import { SqliteStore } from "../../src/store/sqlite.ts";
+import { openFile } from "../../src/store/sqlite_file.ts";
+import { lossesOf } from "../../src/runtime/loss.ts";
+import { SOUND_DISK } from "./sound.ts";
+import { type Clock, type Process, process } from "./clock.ts";
+
+/** A watch that was lost is opened again within this time. */
+const WATCH_AGAIN_MS = 2_000;
+
+/** How a disk behaves now. */
+export interface DiskFaults {
+  minMs: number;
+  maxMs: number;
+  /** The share of writes that fail. */
+  failing: number;
+  /** The share of writes that are carried out and whose answer is lost. */
+  lostAnswers: number;
+  /** How late a watch tells, at most, in ms. */
+  watchMs: number;
+  /** The share of a watch's messages with which it is lost. */
+  watchLost: number;
+}
+
+/** A durable state of a replicated resource: its digest, empty where it is deleted. */
+export interface State {
+  digest: string;
+  atMs: number;
+  /** Who wrote it: the principal's process, or a user of the cluster. */
+  by: string;
+}
+
+export class Disk {
+  readonly faults: DiskFaults = { ...SOUND_DISK };
+  /** Every durable state of every replicated key, oldest first. */
+  readonly states = new Map<Key, State[]>();
+  /** Called after each durable change of a replicated key. */
+  onChange: ((key: Key, state: State, write: Write) => void) | undefined;
+  /** `KEY DIGEST` of everything that was ever in the loss manifest. */
+  readonly saved = new Set<string>();
+  readonly #store: SqliteStore;
+
+  constructor(readonly name: string, readonly clock: Clock, readonly scope: Scope) {
+    const database = openFile(":memory:", { create: true, verify: false });
+    const nobody = { ...process("disk"), alive: false };
+    // Its polls for what other operating system processes write are nobody's, and never come.
+    this.#store = clock.as(nobody, () => new SqliteStore(database, name, false));
+  }
+
+  /** A principal's handle. */
+  mount(process: Process): Store {
+    return new FaultyStore(this, this.#store, process);
+  }
+
+  /** Somebody writes with kubectl. */
+  async write(by: string, write: Write): Promise<Written> {
+    const written = await this.#store.write(write);
+    this.note(by, write, written);
+    return written;
+  }
+
+  get(key: Key): Promise<StoredObject | undefined> {
+    return this.#store.get(key);
+  }
+
+  list(): Promise<StoredObject[]> {
+    return this.#store.list();
+  }
+
+  /** The present state of a key; empty: it does not exist. */
+  now(key: Key): string {
+    return this.states.get(key)?.at(-1)?.digest ?? "";
+  }
+
+  note(by: string, write: Write, { object, changed }: Written): void {
+    if (!changed) return;
+    if (object && object.metadata.name.startsWith("argocd-agent-ha-loss-")) {
+      for (const { key, digest } of lossesOf(object)) this.saved.add(`${key} ${digest}`);
+    }
+    const key = write.op === "put" ? keyOfObject(write.object) : write.key;
+    const digest = object ? stateOf(object, this.scope) : "";
+    const states = this.states.get(key) ?? [];
+    if (digest === undefined || (digest === "" && states.length === 0)) return;
+    const state = { digest, atMs: this.clock.nowMs, by };
+    this.states.set(key, [...states, state]);
+    this.onChange?.(key, state, write);
+  }
+}
+
+function stateOf(object: ApiObject, scope: Scope): string | undefined {
+  const kind = kindOf(object, scope);
+  return kind && digestOf(keyOfObject(object), payloadOf(object, kind));
+}
+
+class FaultyStore implements Store {
+  constructor(
+    private readonly disk: Disk,
+    private readonly inner: SqliteStore,
+    private readonly process: Process,
+  ) {}
+
+  async get(key: Key): Promise<StoredObject | undefined> {
+    await this.#wait("read");
+    return await this.inner.get(key);
+  }
+
+  async list(kind?: string): Promise<StoredObject[]> {
+    await this.#wait("list");
+    return await this.inner.list(kind);
+  }
+
+  async write(write: Write): Promise<Written> {
+    const { clock, faults } = this.disk;
+    await this.#wait("write");
+    if (clock.random.chance(faults.failing)) {
+      throw new StoreError("unavailable", "the API server answered 503 (simulated)");
+    }
+    const written = await this.inner.write(write);
+    this.disk.note(this.process.name, write, written);
+    await this.#wait("written");
+    if (clock.random.chance(faults.lostAnswers)) {
+      throw new StoreError("unavailable", "the API server's answer was lost (simulated)");
+    }
+    return written;
+  }
+
+  /** What is told may be late; now and then the watch is lost, and begins with a full listing again. */
+  async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
+    const { clock, faults } = this.disk;
+    while (!signal.aborted) {
+      for await (const events of this.inner.watch(signal)) {
+        await this.#sleep(clock.random.next() * faults.watchMs, "watch");
+        if (clock.random.chance(faults.watchLost)) break;
+        yield events;
+      }
+      if (!signal.aborted) await this.#sleep(clock.random.next() * WATCH_AGAIN_MS, "watch again");
+    }
+  }
+
+  status(): StoreStatus {
+    return this.inner.status();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #wait(label: string): Promise<void> {
+    const { clock, faults } = this.disk;
+    return this.#sleep(faults.minMs + clock.random.next() * (faults.maxMs - faults.minMs), `disk ${label}`);
+  }
+
+  #sleep(ms: number, label: string): Promise<void> {
+    return new Promise((resolve) => this.disk.clock.schedule(this.process, ms, resolve, label));
+  }
+}

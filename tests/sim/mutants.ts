@@ -1,0 +1,344 @@
+/**
+ * Mistakes that could have been made, each planted alone into a copy of the source: the simulator must find every one. Where the Go
+ * principal makes one of them, its number in the list of its weaknesses (P1 to P17) stands before the name.
+ */
+
+import type { Action } from "./actions.ts";
+
+export interface Mutant {
+  name: string;
+  edits: readonly { file: string; from: string; to: string }[];
+  /** What the stories are about in which it is looked for; what their seeds draw where nothing is said. */
+  about?: readonly Action["do"][];
+  /** Longer stories than the others'. */
+  steps?: number;
+}
+
+const mutant = (
+  name: string,
+  file: string,
+  from: string,
+  to: string,
+  about: readonly Action["do"][] = [],
+): Mutant => ({ name, edits: [{ file, from, to }], about });
+
+const TRANSITIONS = "src/ha/transitions.ts";
+const APPLIER = "src/replication/applier.ts";
+const LEADER = "src/replication/leader.ts";
+const FOLLOWER = "src/replication/follower.ts";
+const FOLLOW = "src/grpc/follow_link.ts";
+const LINK = "src/grpc/link.ts";
+const EFFECTS = "src/runtime/effects.ts";
+const LOSS = "src/runtime/loss.ts";
+const SWITCHOVER = "src/runtime/switchover.ts";
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "P1 a principal that starts does not care what its peer says",
+    edits: [
+      {
+        file: TRANSITIONS,
+        from: 'if (input.type !== "peerAnswer" || input.peer?.state !== "active") return false;',
+        to: "if (input.type) return false;",
+      },
+      {
+        file: TRANSITIONS,
+        from: 'return input.type === "peerAnswer" ? input.peer?.epoch ?? 0 : 0;',
+        to: "return input.type ? 0 : 0;",
+      },
+      {
+        file: TRANSITIONS,
+        from: "(m) => (m.peer?.epoch ?? 0) > (m.operation?.recording?.epoch ?? Infinity),",
+        to: "(m) => (m.peer?.epoch ?? 0) > (m.operation ? Infinity : 0),",
+      },
+    ],
+    about: ["kill", "promote"],
+  },
+  mutant(
+    "P2, P7 one that is not ACTIVE lets itself be followed",
+    LINK,
+    "const scope = this.ctx.activeScope();\n    if (!scope) throw notActive(this.ctx);",
+    "const scope = this.ctx.activeScope() ?? new AbortController().signal;",
+    ["demote", "kill"],
+  ),
+  mutant(
+    "P3 under load a change is dropped",
+    LEADER,
+    "const [entry] = this.#cursor.read(1);",
+    "const [entry] = this.#cursor.pending > 8 ? this.#cursor.read(2).slice(1) : this.#cursor.read(1);",
+  ),
+  mutant(
+    "P6 the role is not kept over a restart",
+    "src/runtime/memory.ts",
+    "  const data = await readData(store, namespace, STATE_NAME);\n  if (!data) return undefined;",
+    "  const data = await readData(store, namespace, STATE_NAME);\n  if (!data || namespace) return undefined;",
+  ),
+  mutant(
+    "P9 a write that failed counts as done",
+    "src/runtime/pump.ts",
+    "this.applier.failed(change, reason, monotonicMs(), Math.random(), policyFor(error));",
+    "policyFor(error);\n          this.applier.succeeded(change);",
+  ),
+  mutant(
+    "P10 a dead peer is redialled at once",
+    "src/runtime/follow.ts",
+    "const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());",
+    "const wait = refused ? REFUSED_DELAY_MS : Math.min(1, delayMs(REDIAL, failures, Math.random()));",
+  ),
+  mutant(
+    "P11 any certificate of the CA may replicate",
+    "src/grpc/auth.ts",
+    "if (!policy.allowAny && !policy.allowed.has(found.identity)) {",
+    'if (found.identity === "") {',
+  ),
+  mutant(
+    "P12 REPLICATING is said although the stream is lost",
+    TRANSITIONS,
+    'on: "streamLost",\n    to: "disconnected",',
+    'on: "streamLost",',
+  ),
+  mutant(
+    "P14 what was deleted while a replica was away stays there",
+    LEADER,
+    "for (const key of this.#have.keys()) add(key);",
+    "",
+  ),
+  mutant(
+    "P15 drift is not looked for",
+    FOLLOWER,
+    "return this.#differed >= DRIFT_HEARTBEATS;",
+    "return false;",
+  ),
+  {
+    name: "P17 a stream that has gone silent is kept",
+    edits: [{
+      file: FOLLOW,
+      from: "if (monotonicMs() - this.#lastHeardMs > SILENCE_MS) {",
+      to: "if (monotonicMs() - this.#lastHeardMs > SILENCE_MS * 100) {",
+    }],
+    about: ["swallow"],
+    steps: 6_000,
+  },
+  mutant(
+    "a promotion does not raise the epoch",
+    TRANSITIONS,
+    "const next = (heard + 1) % 2 === own ? heard + 1 : heard + 2;",
+    "const next = heard + 0 * own;",
+  ),
+  mutant(
+    "both sides choose their epochs from the same numbers",
+    TRANSITIONS,
+    "const next = (heard + 1) % 2 === own ? heard + 1 : heard + 2;",
+    "const next = heard + 1 + 0 * own;",
+  ),
+  mutant(
+    "an ACTIVE does not hear of a higher epoch",
+    TRANSITIONS,
+    "if (epoch !== model.memory.epoch) return epoch > model.memory.epoch;",
+    "if (epoch !== model.memory.epoch) return false;",
+  ),
+  mutant(
+    "an ACTIVE that is superseded goes on serving",
+    TRANSITIONS,
+    'effects: (_, __, next) => [{ type: "stopServing", drain: false }, ...record(next)],',
+    "effects: (_, __, next) => record(next),",
+  ),
+  mutant(
+    "a promotion that was overtaken serves all the same",
+    TRANSITIONS,
+    "(m) => (m.peer?.epoch ?? 0) > (m.operation?.recording?.epoch ?? Infinity),",
+    "(m) => (m.peer?.epoch ?? 0) > (m.operation ? Infinity : 0),",
+  ),
+  mutant(
+    "a replica that does not reach its peer promotes itself",
+    TRANSITIONS,
+    'name: "not reached",\n    from: ["syncing"],\n    on: "streamLost",',
+    'name: "not reached",\n    from: ["syncing"],\n    on: "streamLost",\n    to: "active",',
+  ),
+  mutant(
+    "a record that failed is not taken back",
+    TRANSITIONS,
+    '      remember(next),\n      { type: "follow" },\n      ...answer(m, refusals.notRecorded("promote", errorOf(i))),',
+    '      ...(next ? [] : [remember(next)]),\n      { type: "follow" },\n      ...answer(m, refusals.notRecorded("promote", errorOf(i))),',
+    ["disk", "promote"],
+  ),
+  mutant(
+    "what could not be remembered is not tried again",
+    EFFECTS,
+    "void this.#rememberLater(memory);",
+    "if (memory.epoch < 0) void this.#rememberLater(memory);",
+    ["disk", "promote"],
+  ),
+  mutant(
+    "ha explain says that all is well when nobody is ACTIVE",
+    "src/ha/explain.ts",
+    '? "ha promote here, or on the peer: neither is ACTIVE"',
+    '? "nothing: all is well"',
+  ),
+  mutant(
+    "everything received is acknowledged as applied",
+    APPLIER,
+    "return this.#lowest(() => true) - 1;",
+    "return this.#received + 0 * this.#lowest(() => true);",
+  ),
+  mutant(
+    "a later state that waits makes an earlier one count as applied",
+    APPLIER,
+    "work.first = work.waitingSince ?? work.waiting.sequence;",
+    "work.first = work.waiting.sequence;",
+  ),
+  mutant(
+    "two writes of one key are under way at once",
+    APPLIER,
+    "if (!work.inFlight) this.#ready.add(change.key);",
+    "this.#ready.add(change.key);",
+  ),
+  mutant(
+    "a failed write is tried again over a newer state",
+    APPLIER,
+    "    if (work.waiting) {\n      this.#ready.add(change.key);\n      return;\n    }\n    const attempts",
+    "    const attempts",
+  ),
+  mutant(
+    "a position of another index is resumed",
+    "src/changes/cursor.ts",
+    "return position.session === index.session && position.revision >= index.floor &&",
+    "return position.revision > 0 && position.revision >= index.floor &&",
+  ),
+  mutant(
+    "a deletion leaves no tombstone",
+    "src/changes/index.ts",
+    "if (!before || before.deleted) return false;",
+    "if (!before || before.deleted || before.revision > 0) return false;",
+  ),
+  mutant(
+    "what vanished while a watch was lost is not noticed",
+    "src/runtime/feed.ts",
+    'for (const key of this.#unseen ?? []) this.index.remove(key, "", now);',
+    "",
+  ),
+  mutant(
+    "changes made while digests are compared do not travel",
+    LEADER,
+    "  #begin(): void {",
+    "  #begin(): void {\n    this.#cursor = new Cursor(this.index, this.index.head);",
+  ),
+  mutant(
+    "a snapshot counts as applied before it is",
+    FOLLOWER,
+    "if (this.applier.processed < this.#snapshotEndAt) return false;",
+    "",
+    ["disk", "kill", "write"],
+  ),
+  mutant(
+    "the age of what a replica holds is counted from when it heard, not from when it was true",
+    FOLLOWER,
+    "if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });",
+    "if (saidAtMs > 0) this.#beats.push({ revision: 0 * revision, saidAtMs });",
+    ["disk", "promote", "write"],
+  ),
+  mutant(
+    "nothing goes into the loss manifest",
+    LOSS,
+    "if (!memory.formerActive || this.#handled.has(key)) return undefined;",
+    "if (memory.epoch >= 0 || this.#handled.has(key)) return undefined;",
+  ),
+  mutant(
+    "an object is overwritten before it is in the loss manifest",
+    LOSS,
+    "    await this.#append({",
+    "    void this.#append({",
+  ),
+  mutant(
+    "what was compared later than the digests counts as proved",
+    FOLLOW,
+    "if (this.#follower.applier.heldCount === 0) this.ctx.losses.proved(this.#comparedAt);",
+    "if (this.#comparedAt >= 0) this.ctx.losses.proved(this.ctx.index.head);",
+    ["disk", "promote"],
+  ),
+  {
+    name: "a switchover waits for nothing and proves nothing",
+    edits: [
+      {
+        file: SWITCHOVER,
+        from: "while (![...ctx.replicas].some((replica) => replica.appliedRevision >= revision)) {",
+        to: "while (revision < 0) {",
+      },
+      { file: SWITCHOVER, from: "if (theirs !== digest) {", to: "if (theirs === undefined) {" },
+      { file: SWITCHOVER, from: "await within(SEEN_MS, () => digest() === expected);", to: "" },
+      {
+        file: TRANSITIONS,
+        from: 'effects: (m) => [{ type: "stopServing", drain: true }, { type: "follow" }, ...answer(m)],',
+        to: 'effects: (m) => [{ type: "stopServing", drain: false }, { type: "follow" }, ...answer(m)],',
+      },
+    ],
+    about: ["switchover", "disk", "write"],
+  },
+  mutant(
+    "agents stay connected to one that steps down",
+    EFFECTS,
+    "const written = this.fleet.close(why);",
+    "const written = Promise.resolve();",
+  ),
+  mutant(
+    "an agent's event whose write failed is acknowledged",
+    "src/runtime/inbox.ts",
+    'if (status === "failure") return;',
+    "",
+  ),
+  mutant(
+    "what an agent has is taken for known although it was elsewhere",
+    "src/agents/session.ts",
+    'this.#keep(key, { ...had, state: "", source: undefined });\n      this.touch(key);',
+    "this.#keep(key, had);",
+    ["astray", "agent writes", "promote", "refuse"],
+  ),
+  mutant(
+    "an agent's late deletion deletes what was made anew since",
+    "src/runtime/agent_writes.ts",
+    'if (another && id.mode === "autonomous") return;',
+    "",
+    ["agent writes", "pause"],
+  ),
+  {
+    name: "every agent is sent every Application",
+    edits: [
+      {
+        file: "src/agents/view.ts",
+        from: 'return agentOf(object, scope) === agent ? { target: "application", object } : undefined;',
+        to: 'return agentOf(object, scope) !== "" ? { target: "application", object } : undefined;',
+      },
+      {
+        file: "src/agents/router.ts",
+        from: "return { key, agents: new Set([...before, ...after]) };",
+        to: 'return { key, agents: before.size + after.size > 0 ? "all" : before };',
+      },
+    ],
+  },
+  mutant(
+    "agents stay frozen when a switchover is undone",
+    SWITCHOVER,
+    "      ctx.fleet().thaw();\n      throw new Refusal(`${reasonOf(error)}; nothing",
+    "      throw new Refusal(`${reasonOf(error)}; nothing",
+    ["switchover", "swallow", "slow"],
+  ),
+  mutant(
+    "the epoch is not carried to the peer",
+    "src/grpc/wire.ts",
+    "epoch: Math.max(0, Math.floor(wire.epoch ?? 0)),",
+    "epoch: Math.min(0, Math.floor(wire.epoch ?? 0)),",
+  ),
+  mutant(
+    "ACTIVE is claimed before it is durable",
+    EFFECTS,
+    'const error = await this.#write(memory);\n    this.ctx.input({ type: "recorded", error });',
+    'void this.#write(memory);\n    this.ctx.input({ type: "recorded", error: "" });',
+    ["disk", "kill", "promote"],
+  ),
+  mutant(
+    "replication goes on writing after a promotion",
+    EFFECTS,
+    'this.follower.stop().then(() => this.ctx.input({ type: "stopped" }));',
+    'this.ctx.input({ type: "stopped" });',
+  ),
+];

@@ -1,0 +1,91 @@
+/** Operators: what they type, at either side's admin listener, also two at a time and at the wrong one. */
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { openServerStream } from "../../src/grpc/dial.ts";
+import { linkService } from "../../src/grpc/services.ts";
+import { Refusal } from "../../src/runtime/context.ts";
+import { StoreError } from "../../src/store/port.ts";
+import type { Process } from "./clock.ts";
+import type { Site } from "./site.ts";
+import type { World } from "./world.ts";
+
+const SWITCHOVER_MS = 10_000;
+
+export class Operator {
+  /** Where a command is being carried out. */
+  readonly pending = new Set<Process>();
+
+  constructor(private readonly world: World) {}
+
+  demote(site: Site): Promise<void> {
+    return this.command(site, "demote", (site) => site.core?.switchover.command("demote", false, "operator"));
+  }
+
+  reconcile(site: Site, action: "adopt" | "discard"): Promise<void> {
+    return this.command(
+      site,
+      `reconcile --${action}`,
+      (site) => site.core?.reconciler.reconcile({ action, keys: undefined, who: "operator" }),
+    );
+  }
+
+  /** An operator's command at a side's admin listener; what is refused is only told. */
+  command(site: Site, what: string, run: (site: Site) => Promise<unknown> | undefined): Promise<void> {
+    const { world } = this;
+    if (!site.process.alive || !site.core) {
+      world.tell("operator", `${what} at ${site.name}: nothing answers`);
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      world.clock.schedule(site.process, 1, () => {
+        const asked = run(site) ?? Promise.resolve();
+        const { process } = site;
+        this.pending.add(process);
+        asked.finally(() => this.pending.delete(process)).then(
+          () => world.tell("operator", `${what} at ${site.name}: done`),
+          (error) => {
+            world.tell("operator", `${what} at ${site.name}: ${(error as Error).message}`);
+            if (!(error instanceof Refusal) && !(error instanceof StoreError)) world.checks.found(error);
+          },
+        ).then(resolve);
+      }, `command ${what}`);
+    });
+  }
+
+  promote(site: Site, force: boolean): Promise<void> {
+    const { world } = this;
+    return this.command(site, `promote${force ? " --force" : ""}`, async (site) => {
+      const { situation } = await site.explain();
+      const atMs = world.clock.nowMs;
+      if (site.ctx?.model().state !== "active") world.checks.promotionAsked(site);
+      await site.core?.switchover.command("promote", force, "operator");
+      if (situation.model.state !== "active") world.checks.lossBounded(site, situation, atMs);
+    });
+  }
+
+  /** From either side, as `ha switchover` does. */
+  switchover(at: Site): Promise<void> {
+    const { world } = this;
+    return this.command(at, "switchover", async (site) => {
+      const from = site.serving ? site : world.sites[site.other];
+      const to = world.sites[from.other];
+      world.checks.moveAsked();
+      const options = { who: "operator", dryRun: false, timeoutMs: SWITCHOVER_MS };
+      const receipt = site.serving
+        ? await site.core?.switchover.run(options, () => {})
+        : await this.#overThere(site, options.timeoutMs);
+      world.tell("operator", `receipt: epoch ${receipt?.epoch_before} -> ${receipt?.epoch_after}`);
+      world.checks.switchedOver(from, to, receipt?.cut_revision ?? 0);
+    });
+  }
+
+  #overThere(site: Site, timeout_ms: number): Promise<argocdagentha.v1.Receipt> {
+    return new Promise((resolve, reject) => {
+      const client = site.ctx?.peer.dial();
+      if (!client) return reject(new Refusal("not running"));
+      const stream = openServerStream(client, linkService.Switchover, { who: "operator", timeout_ms });
+      stream.on("data", ({ receipt }: argocdagentha.v1.SwitchoverProgress) => receipt && resolve(receipt));
+      stream.on("error", (error: Error) => reject(new Refusal(error.message)));
+      stream.on("end", () => reject(new Refusal("no receipt")));
+    });
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * How a story must end: the trouble stops, an operator does what `ha explain` says and nothing else, and the pair comes to rest by
+ * itself: exactly one ACTIVE, both copies equal, every agent as the active says, and nothing written twice.
+ */
+import { keyOfObject } from "../../src/resources/keys.ts";
+import type { ApiObject } from "../../src/resources/object.ts";
+import { Violation } from "./checks.ts";
+import type { Operator } from "./operator.ts";
+import type { Site } from "./site.ts";
+import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
+import type { World } from "./world.ts";
+
+/** Bounds of coming to rest, in simulated time. */
+const ONE_ACTIVE_MS = 120_000;
+const EQUAL_MS = 120_000;
+const AGENTS_MS = 120_000;
+const DRIFT_MS = 150_000;
+const OPERATOR_EVERY_MS = 4_000;
+const OPERATOR_PATIENCE_MS = 30_000;
+
+export class Rest {
+  /** @param deleted how many Applications of each agent people have deleted */
+  constructor(
+    private readonly world: World,
+    private readonly operator: Operator,
+    private readonly deleted: ReadonlyMap<string, number>,
+  ) {}
+
+  /** Stops the trouble, and waits. @throws Violation */
+  async come(): Promise<void> {
+    const { world } = this;
+    world.tell("story", "the trouble stops");
+    for (const path of world.network.paths) {
+      Object.assign(path, SOUND_PATH);
+    }
+    for (const { process } of world.agents) world.clock.resume(process);
+    world.astray.clear();
+    for (const site of world.both) {
+      Object.assign(site.disk.faults, SOUND_DISK);
+      world.clock.resume(site.process);
+      site.start();
+    }
+    await this.#oneActive();
+    await this.#equal();
+    await this.#agentsConverge();
+    await this.#drift();
+    await this.#equal();
+    await this.#nothingTwice();
+  }
+
+  /** Lets the world go on until something is done, or the operator gives up. */
+  async #meanwhile(doing: Promise<unknown>): Promise<void> {
+    let done = false;
+    doing.then(() => done = true);
+    await this.world.run(() => done, OPERATOR_PATIENCE_MS);
+  }
+
+  /** I9: at rest, or by what `ha explain` says, exactly one side is ACTIVE. */
+  async #oneActive(): Promise<void> {
+    const { world } = this;
+    const settled = () =>
+      world.both.every((site) => site.core && !site.ctx?.model().operation) &&
+      ![...this.operator.pending].some(({ alive }) => alive);
+    const active = () => world.both.filter(({ state }) => state === "active").length;
+    const untilMs = world.clock.nowMs + ONE_ACTIVE_MS;
+    for (let tries = 0;; tries++) {
+      await world.run(() => false, OPERATOR_EVERY_MS);
+      world.checks.note("I9");
+      if (settled() && active() === 1) return;
+      if (world.clock.nowMs > untilMs) {
+        throw new Violation(
+          "I9",
+          `after ${tries} rounds: a is ${world.sites.a.state}, b is ${world.sites.b.state}`,
+        );
+      }
+      if (settled() && active() === 0) await this.#meanwhile(this.#obey(world.both[tries % 2] as Site));
+    }
+  }
+
+  /** Does what a side's `ha explain` says is to be done first. */
+  async #obey(site: Site): Promise<void> {
+    const { world } = this;
+    let next = "";
+    await this.operator.command(site, "explain", async (site) => {
+      next = (await site.explain()).explanation.next[0] ?? "";
+    });
+    world.tell("operator", `explain at ${site.name}: ${next}`);
+    const said = /ha promote( --force)? (here|on the peer)/.exec(next);
+    if (!said) return;
+    const where = said[2] === "here" ? site : world.sites[site.other];
+    await this.operator.promote(where, said[1] !== undefined);
+  }
+
+  /** I6. */
+  async #equal(): Promise<void> {
+    const { world } = this;
+    const same = () => {
+      const [a, b] = world.both.map(({ ctx }) => ctx?.index.digests.root());
+      return a !== undefined && a === b && world.both.some(({ state }) => state === "replicating") &&
+        this.#sameOnDisk();
+    };
+    world.checks.note("I6");
+    if (await world.run(same, EQUAL_MS)) return;
+    const { a, b } = world.sites;
+    throw new Violation(
+      "I6",
+      `a (${a.state}) and b (${b.state}) hold different things: ${this.#difference()}`,
+    );
+  }
+
+  #sameOnDisk(): boolean {
+    return this.#difference() === "";
+  }
+
+  #difference(): string {
+    const { a, b } = this.world.sites;
+    const keys = new Set([...a.disk.states.keys(), ...b.disk.states.keys()]);
+    return [...keys].filter((key) => a.disk.now(key) !== b.disk.now(key)).slice(0, 5).join(", ");
+  }
+
+  /** Every agent holds what the active says. */
+  async #agentsConverge(): Promise<void> {
+    const { world } = this;
+    const differing = async () => {
+      const objects = await world.serving?.disk.list() ?? [];
+      return world.crowd.differing(objects);
+    };
+    const untilMs = world.clock.nowMs + AGENTS_MS;
+    let left = await differing();
+    world.checks.note("agents");
+    while (left.length > 0) {
+      if (world.clock.nowMs > untilMs) throw new Violation("agents", `${left.join(", ")} never converged`);
+      await world.run(() => false, 1_000);
+      left = await differing();
+    }
+    // What was lost and is written again by people is another object, everywhere.
+    if (world.both.some(({ disk }) => disk.saved.size > 0)) return;
+    for (const { name, cluster: { recreated } } of world.crowd.all) {
+      if (recreated <= (this.deleted.get(name) ?? 0)) continue;
+      throw new Violation("agents", `${recreated} objects of ${name} were made anew, which nobody asked for`);
+    }
+  }
+
+  /** I6, of what somebody does in the wrong cluster. */
+  async #drift(): Promise<void> {
+    const { world } = this;
+    const replica = world.both.find(({ state }) => state === "replicating");
+    if (!replica) throw new Violation("I6", "nobody replicates although both sides are the same");
+    const stray = strayApplication();
+    const key = keyOfObject(stray);
+    world.checks.strays.add(key);
+    await replica.disk.write("user", { op: "put", object: stray });
+    if (await world.run(() => replica.disk.now(key) === "", DRIFT_MS)) return;
+    throw new Violation("I6", `${replica.name} keeps ${key}, which the active does not have`);
+  }
+
+  /** I7: a replica that has everything and starts again writes nothing. */
+  async #nothingTwice(): Promise<void> {
+    const { world } = this;
+    const replica = world.both.find(({ state }) => state === "replicating");
+    if (!replica) throw new Violation("I6", "nobody replicates although both sides are the same");
+    world.checks.note("I7");
+    await world.run(() => false, 2_000);
+    const count = () => [...replica.disk.states.values()].reduce((sum, list) => sum + list.length, 0);
+    const before = count();
+    replica.kill();
+    replica.start();
+    await world.run(() => replica.state === "replicating", EQUAL_MS);
+    await world.run(() => false, 2_000);
+    if (replica.state !== "replicating") {
+      throw new Violation("I6", `${replica.name} is ${replica.state} after a restart`);
+    }
+    if (count() !== before) {
+      throw new Violation("I7", `${replica.name} wrote ${count() - before} states again that it had`);
+    }
+  }
+}
+
+function strayApplication(): ApiObject {
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Application",
+    metadata: { name: "stray", namespace: "agent-1", labels: { owner: "agent-1" } },
+    spec: { project: "default", destination: { name: "agent-1", namespace: "default" } },
+  };
+}

@@ -1,0 +1,183 @@
+/** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
+import { Buffer } from "node:buffer";
+import { eventStreamHandlers } from "../../src/grpc/agents.ts";
+import type { ReplicationPolicy } from "../../src/grpc/auth.ts";
+import { versionHandlers } from "../../src/grpc/authentication.ts";
+import { inventoryHandlers } from "../../src/grpc/diff.ts";
+import { linkHandlers } from "../../src/grpc/link.ts";
+import { adoptHandlers } from "../../src/grpc/reconcile.ts";
+import { eventStreamService, linkService, type Methods, versionService } from "../../src/grpc/services.ts";
+import { switchoverLinkHandlers } from "../../src/grpc/switchover.ts";
+import type { Tokens } from "../../src/grpc/tokens.ts";
+import { explain, type Explanation, type Situation } from "../../src/ha/explain.ts";
+import { situationOf } from "../../src/grpc/knowing.ts";
+import { askPeer } from "../../src/runtime/peer.ts";
+import type { Mode } from "../../src/resources/agents.ts";
+import { NO_CLUSTER_INFO } from "../../src/runtime/cluster_info.ts";
+import { type Core, openCore } from "../../src/runtime/core.ts";
+import type { Context } from "../../src/runtime/context.ts";
+import { type Log, LOG_LEVELS } from "../../src/runtime/log.ts";
+import { parseSettings, type Settings } from "../../src/runtime/settings.ts";
+import { StoreMonitor } from "../../src/runtime/stores.ts";
+import { type Process, process } from "./clock.ts";
+import type { Disk } from "./disk.ts";
+import { type Network, serve, type Server } from "./network.ts";
+
+export type SiteName = "a" | "b";
+
+/** Certificates by name; made once, before the clock is simulated. */
+export type Certificates = Record<"primary" | "replica" | "stranger", Buffer>;
+
+const ROLE = { a: "primary", b: "replica" } as const;
+
+export function settingsOf(name: SiteName): Settings {
+  const { settings } = parseSettings([
+    "--namespace=argocd",
+    "--auth=mtls:CN=([^,]+)",
+    "--store=sqlite:simulated.db",
+    "--tls-cert=simulated",
+    "--tls-key=simulated",
+    "--root-ca-path=simulated",
+    "--ha-enabled",
+    "--ha-allowed-replication-clients=primary,replica",
+    `--ha-preferred-role=${ROLE[name]}`,
+    `--ha-peer-address=${name === "a" ? "b" : "a"}.example:8443`,
+  ], () => undefined);
+  return settings;
+}
+
+/** What a site tells the checkers. */
+export interface SiteEvents {
+  log(site: Site, level: string, message: string, fields: Record<string, unknown>): void;
+  opened(site: Site, core: Core): void;
+}
+
+export class Site {
+  process: Process = { ...process("none"), alive: false };
+  core: Core | undefined;
+  starts = 0;
+  /** Why the process ended by itself. */
+  ended = "";
+  readonly settings: Settings;
+  readonly other: SiteName;
+
+  constructor(
+    readonly name: SiteName,
+    private readonly network: Network,
+    readonly disk: Disk,
+    private readonly certificates: Certificates,
+    private readonly events: SiteEvents,
+  ) {
+    this.settings = settingsOf(name);
+    this.other = name === "a" ? "b" : "a";
+  }
+
+  get ctx(): Context | undefined {
+    return this.core?.ctx;
+  }
+
+  /** Whether this side serves agents now. */
+  get serving(): boolean {
+    return this.process.alive && this.ctx?.activeScope() !== undefined;
+  }
+
+  get state(): string {
+    if (!this.process.alive) return "dead";
+    return this.ctx?.model().state ?? "starting";
+  }
+
+  start(): void {
+    if (this.process.alive) return;
+    this.process = { ...process(`${this.name}${++this.starts}`), skewMs: this.process.skewMs };
+    this.core = undefined;
+    this.network.clock.schedule(this.process, 1, () => void this.#run(this.process), "start");
+  }
+
+  kill(): void {
+    if (!this.process.alive) return;
+    this.process.alive = false;
+    this.core = undefined;
+    this.network.servers.delete(this.name);
+    this.network.died(this.process);
+  }
+
+  /** What `ha explain` says here. @throws Error when this principal does not run */
+  async explain(): Promise<{ situation: Situation; explanation: Explanation }> {
+    const { ctx } = this;
+    if (!ctx) throw new Error("not running");
+    const situation = situationOf(ctx, await askPeer(ctx));
+    return { situation, explanation: explain(situation) };
+  }
+
+  async #run(me: Process): Promise<void> {
+    const log = this.#log();
+    const store = this.disk.mount(me);
+    const certificate = { sslPeerCertificate: { raw: this.certificates[ROLE[this.name]] } };
+    const core = await openCore({
+      settings: this.settings,
+      log,
+      store,
+      monitor: new StoreMonitor(store, log, () => {}),
+      peer: {
+        dial: () => this.network.dial(me, this.name, () => this.other, certificate),
+        certificateNotAfterMs: () => 0,
+      },
+      history: [],
+      processing: { observe: () => {}, forget: () => {} },
+      clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
+    });
+    if (me !== this.process) return;
+    this.core = core;
+    core.failed.catch((error) => {
+      this.ended = `the store failed: ${error}`;
+      this.kill();
+    });
+    this.events.opened(this, core);
+    this.network.servers.set(this.name, this.#server(me, core));
+    core.start();
+  }
+
+  #server(me: Process, { ctx, switchover, reconciler }: Core): Server {
+    const { auth, allowedReplicationClients } = this.settings;
+    const policy: ReplicationPolicy = {
+      haEnabled: true,
+      rule: auth.method === "mtls" ? auth.rule : undefined,
+      allowed: new Set(allowedReplicationClients),
+      allowAny: false,
+      blocked: () => false,
+    };
+    const server: Server = { process: me, methods: new Map() };
+    serve(server.methods, linkService as unknown as Methods, {
+      ...linkHandlers(ctx, policy),
+      ...switchoverLinkHandlers(switchover, policy),
+      ...inventoryHandlers(ctx, policy),
+      ...adoptHandlers(reconciler, policy),
+    });
+    serve(server.methods, versionService as unknown as Methods, versionHandlers(ctx));
+    // An agent's token is its name and mode: how tokens are made and checked is tried elsewhere, with real keys.
+    const tokens = {
+      verifyAccess: (token: string) => {
+        const [clientID = "", mode = "managed"] = token.split("|");
+        ctx.registry.authenticated(clientID, mode as Mode, "argocd");
+        return Promise.resolve({ clientID, mode: mode as Mode });
+      },
+    } as unknown as Tokens;
+    const byToken = {
+      method: "header" as const,
+      authenticate: () => ({ problem: "not simulated" }),
+      stillHolds: (_: unknown, identity: string) => ({ identity, fingerprint: "" }),
+    };
+    serve(
+      server.methods,
+      eventStreamService as unknown as Methods,
+      eventStreamHandlers(ctx, byToken, tokens),
+    );
+    return server;
+  }
+
+  #log(): Log {
+    const line = (level: string) => (message: string, fields = {}) =>
+      this.events.log(this, level, message, fields);
+    return Object.fromEntries(LOG_LEVELS.map((level) => [level, line(level)])) as Log;
+  }
+}

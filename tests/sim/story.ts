@@ -1,0 +1,326 @@
+/**
+ * One story: a world, what happens to it, and how it ends. First everything that was drawn happens, until so many events have run;
+ * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
+ */
+import type { Standing } from "../../src/ha/state.ts";
+import { linkService } from "../../src/grpc/services.ts";
+import { call, openStream } from "../../src/grpc/dial.ts";
+import { standingToWire } from "../../src/grpc/wire.ts";
+import { keyOfObject } from "../../src/resources/keys.ts";
+import type { ApiObject } from "../../src/resources/object.ts";
+import { seeded } from "../support/random.ts";
+import { type Action, draw, type Timed } from "./actions.ts";
+import { Violation } from "./checks.ts";
+import type { Process } from "./clock.ts";
+import { Operator } from "./operator.ts";
+import { Rest } from "./rest.ts";
+import type { Certificates, Site } from "./site.ts";
+import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
+import { applicationKey, World } from "./world.ts";
+
+/** How a story ended. */
+export interface Outcome {
+  seed: number;
+  steps: number;
+  simulatedMs: number;
+  /** Equal for two runs of one seed. */
+  fingerprint: number;
+  violation: Violation | undefined;
+  trace: string[];
+  looked: Record<string, number>;
+  actions: Timed[];
+}
+
+export interface StoryOptions {
+  seed: number;
+  steps: number;
+  certificates: Certificates;
+  /** What every story is about; what the seed draws where nothing is said. */
+  about?: readonly string[];
+  /** Instead of what the seed draws. */
+  actions?: Timed[];
+}
+
+/** Plays a story; a violation ends it. */
+export async function play(options: StoryOptions): Promise<Outcome> {
+  const { seed, steps, certificates } = options;
+  const random = seeded(seed ^ 0x5eed);
+  const world = new World(seed, certificates, { managed: 2 + random.int(5), autonomous: 1 + random.int(3) });
+  const actions = options.actions ?? draw(random, options.about);
+  const story = new Story(world);
+  let violation: Violation | undefined;
+  world.guard();
+  try {
+    await story.play(actions, steps);
+  } catch (error) {
+    world.checks.found(error);
+    violation = world.checks.violation;
+    world.tell("VIOLATION", String(violation?.message));
+  } finally {
+    world.end();
+  }
+  const { clock, trace, checks: { looked } } = world;
+  return {
+    seed,
+    steps: clock.steps,
+    simulatedMs: clock.nowMs,
+    fingerprint: clock.fingerprint,
+    violation,
+    trace,
+    looked,
+    actions: actions.filter(({ atMs }) => atMs <= clock.nowMs),
+  };
+}
+
+class Story {
+  #written = 0;
+  /** How many Applications of each agent people have deleted. */
+  readonly #deleted = new Map<string, number>();
+
+  readonly #operator: Operator;
+  readonly #restarting = new Set<Process>();
+  #calm = false;
+
+  constructor(private readonly world: World) {
+    this.#operator = new Operator(world);
+  }
+
+  async play(actions: readonly Timed[], steps: number): Promise<void> {
+    const { world } = this;
+    const { clock } = world;
+    world.start();
+    for (const { atMs, action } of actions) {
+      clock.schedule(clock.nobody, atMs, () => this.#calm ? undefined : this.#act(action), action.do);
+    }
+    await world.run(() => false, Infinity, steps);
+    this.#calm = true;
+    await new Rest(world, this.#operator, this.#deleted).come();
+  }
+
+  #act(action: Action): void {
+    this.world.tell("story", describe(action));
+    const done = this.#perform(action);
+    done?.catch((error) => this.world.checks.found(error));
+  }
+
+  #perform(action: Action): Promise<unknown> | void {
+    const { world } = this;
+    switch (action.do) {
+      case "write":
+        return this.#write(action.many);
+      case "agent writes":
+        return this.#agentWrites(action.agent, action.remove);
+      case "agent stalls":
+        return this.#pause(this.#agent(action.agent).process, action.ms);
+      case "agent restarts":
+        return this.#restart(action.agent);
+      case "astray": {
+        const { agent } = this.#agent(action.agent);
+        world.astray.set(agent.name, action.to);
+        agent.connection?.close();
+        return this.#later(action.ms, () => world.astray.delete(agent.name));
+      }
+      case "stranger":
+        return this.#stranger(action.to);
+      case "promote":
+        return this.#operator.promote(world.sites[action.site], action.force);
+      case "demote":
+        return this.#operator.demote(world.sites[action.site]);
+      case "switchover":
+        return this.#operator.switchover(world.sites[action.at]);
+      case "reconcile":
+        return this.#operator.reconcile(world.sites[action.site], action.adopt ? "adopt" : "discard");
+      default:
+        return this.#trouble(action);
+    }
+  }
+
+  #trouble(action: Exclude<Action, { do: "write" | "agent writes" }>): void {
+    const { world } = this;
+    const { network, sites } = world;
+    switch (action.do) {
+      case "swallow": {
+        const ways = WAYS[action.ways] ?? [];
+        const paths = action.ways === "agents"
+          ? world.agents.flatMap((
+            { agent },
+          ) => [network.path(agent.name, "a"), network.path(agent.name, "b")])
+          : ways.map(([from, to]) => network.path(from, to));
+        for (const path of paths) path.swallows = true;
+        return this.#later(action.ms, () => paths.forEach((path) => path.swallows = false));
+      }
+      case "refuse": {
+        const { other } = sites[action.to];
+        const path = network.path(other, action.to);
+        path.refuses = true;
+        network.cut("a", "b");
+        return this.#later(action.ms, () => path.refuses = false);
+      }
+      case "slow": {
+        const paths = WAYS.both.map(([from, to]) => network.path(from, to));
+        for (const path of paths) Object.assign(path, { minMs: action.maxMs / 3, maxMs: action.maxMs });
+        return this.#later(
+          action.ms,
+          () =>
+            paths.forEach((path) =>
+              Object.assign(path, { minMs: SOUND_PATH.minMs, maxMs: SOUND_PATH.maxMs })
+            ),
+        );
+      }
+      case "cut":
+        return network.cut("a", "b");
+      case "kill":
+        sites[action.site].kill();
+        return this.#later(action.ms, () => sites[action.site].start());
+      case "kill both":
+        for (const site of world.both) site.kill();
+        this.#later(action.ms, () => sites.a.start());
+        return this.#later(action.gapMs, () => sites.b.start());
+      case "pause":
+        return this.#pause(sites[action.site].process, action.ms);
+      case "skew":
+        sites[action.site].process.skewMs = action.skewMs;
+        return;
+      case "disk": {
+        const { faults } = sites[action.site].disk;
+        const { failing, lostAnswers, maxMs, watchMs, watchLost } = action;
+        Object.assign(faults, { failing, lostAnswers, maxMs, watchMs, watchLost });
+        return this.#later(action.ms, () => Object.assign(faults, SOUND_DISK));
+      }
+    }
+  }
+
+  #pause(process: Process, ms: number): void {
+    this.world.clock.pause(process);
+    this.#later(ms, () => this.world.clock.resume(process));
+  }
+
+  /** One restart at a time. */
+  async #restart(n: number): Promise<void> {
+    const { agent, process } = this.#agent(n);
+    if (!agent.connected || this.#restarting.has(process)) return;
+    this.#restarting.add(process);
+    await this.world.clock.as(process, () => agent.restart());
+    this.#restarting.delete(process);
+  }
+
+  #later(ms: number, run: () => unknown): void {
+    const { clock } = this.world;
+    clock.schedule(clock.nobody, ms, run, "later");
+  }
+
+  #agent(n: number) {
+    const { agents } = this.world;
+    return agents[n % agents.length] as (typeof agents)[number];
+  }
+
+  /** Somebody changes things in the cluster of the side that serves. */
+  async #write(many: number): Promise<void> {
+    const { world } = this;
+    const { random } = world.clock;
+    const site = world.serving;
+    if (!site) return;
+    for (let n = 0; n < many; n++) {
+      const agent = this.#agent(random.int(1_000));
+      const owner = agent.mode === "managed" ? agent.agent.name : "agent-1";
+      const name = `app-${random.int(12)}`;
+      if (random.chance(0.15)) {
+        this.#deleted.set(owner, (this.#deleted.get(owner) ?? 0) + 1);
+        await site.disk.write("user", { op: "delete", key: applicationKey(owner, name) });
+      } else if (random.chance(0.1)) await site.disk.write("user", { op: "put", object: this.#credential() });
+      else await this.#apply(site, this.#application(owner, name));
+    }
+  }
+
+  /** As `kubectl apply` does: what it does not name stays. */
+  async #apply({ disk }: Site, { metadata, ...rest }: ApiObject): Promise<void> {
+    const existing = await disk.get(keyOfObject({ metadata, ...rest }));
+    const { annotations } = existing?.metadata ?? {};
+    const object = {
+      ...existing,
+      ...rest,
+      metadata: { ...metadata, ...(annotations ? { annotations } : {}) },
+    };
+    await disk.write("user", { op: "put", object });
+  }
+
+  #application(owner: string, name: string): ApiObject {
+    const written = String(++this.#written);
+    return {
+      apiVersion: "argoproj.io/v1alpha1",
+      kind: "Application",
+      metadata: { name, namespace: owner, labels: { owner } },
+      spec: {
+        project: "default",
+        source: { repoURL: "https://git.example.com/a.git", path: name, targetRevision: written },
+        destination: { name: owner, namespace: "default" },
+      },
+    };
+  }
+
+  #credential(): ApiObject {
+    const { random } = this.world.clock;
+    return {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: {
+        name: `repo-${random.int(3)}`,
+        namespace: "argocd",
+        labels: { "argocd.argoproj.io/secret-type": "repository" },
+      },
+      data: { password: btoa(String(++this.#written)) },
+    };
+  }
+
+  /** An autonomous agent's own users change things there. */
+  #agentWrites(n: number, remove: boolean): void {
+    const { world } = this;
+    const own = world.agents.filter(({ mode }) => mode === "autonomous");
+    const { agent, process } = own[n % own.length] as (typeof own)[number];
+    const name = `own-${world.clock.random.int(5)}`;
+    world.clock.as(process, () => {
+      if (remove) {
+        if (!agent.cluster.get("Application", name)) return;
+        world.checks.removedByAgents.add(applicationKey(agent.name, name));
+        agent.remove("Application", name);
+        return;
+      }
+      const object = this.#application(agent.name, name);
+      agent.apply("Application", { ...object, metadata: { ...object.metadata, namespace: "argocd" } });
+    });
+  }
+
+  /** Somebody whose certificate is of our CA and who may not replicate tries to. */
+  #stranger(to: "a" | "b"): void {
+    const { world } = this;
+    const client = world.network.dial(world.clock.nobody, "stranger", () => to, world.strangerPeer);
+    const standing: Standing = {
+      uid: "stranger",
+      version: "1",
+      namespace: "argocd",
+      state: "syncing",
+      epoch: 0,
+      sinceMs: 0,
+      connectedAgents: 0,
+    };
+    const stream = openStream(client, linkService.Follow);
+    stream.on("data", () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)));
+    stream.on("error", () => {});
+    stream.write({ hello: { standing: standingToWire(standing) } });
+    const high = { standing: standingToWire({ ...standing, state: "active", epoch: 1_000_000 }) };
+    call(client, linkService.Ask, high, 2_000).then(
+      () => world.checks.found(new Violation("I11", `${to} answers a stranger`)),
+      () => world.checks.note("I11"),
+    );
+  }
+}
+
+const WAYS: Record<string, [string, string][]> & { both: [string, string][] } = {
+  "a>b": [["a", "b"]],
+  "b>a": [["b", "a"]],
+  both: [["a", "b"], ["b", "a"]],
+};
+
+function describe({ do: what, ...rest }: Action): string {
+  return [what, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");
+}

@@ -1,0 +1,53 @@
+/** What the checkers know of one side. */
+import type { Key } from "../../src/resources/keys.ts";
+import type { Site } from "./site.ts";
+
+/** What a principal's index has recorded, in order. */
+export interface Recorded {
+  revision: number;
+  digest: string;
+  atMs: number;
+}
+
+/** What is known of one side. */
+export interface Watched {
+  site: Site;
+  /** By key: what the present or last principal here took. */
+  taken: Map<Key, Recorded[]>;
+  uid: string;
+  seen: number;
+  wasActive: boolean;
+  wasLive: boolean;
+  leftStart: boolean;
+  /** An operator has asked for a promotion and it has not come yet. */
+  promotionAsked: boolean;
+  activations: number;
+  lastServedMs: number;
+  /** When it could not be asked anything last. */
+  deafAtMs: number;
+  /** The last applied revision that its replica has acknowledged. */
+  acknowledged: number;
+  brokenSinceMs: number | undefined;
+  /** By key: where in the leader's order of states this copy stands, under which activation of it. */
+  stands: Map<Key, { activation: number; at: number }>;
+}
+
+/** Nothing is known of a principal that has just started. */
+export function fresh() {
+  return {
+    taken: new Map<Key, Recorded[]>(),
+    uid: "",
+    seen: 0,
+    wasActive: false,
+    wasLive: false,
+    leftStart: false,
+    promotionAsked: false,
+    acknowledged: 0,
+    brokenSinceMs: undefined,
+  };
+}
+
+/** Nothing is known of a side. */
+export function watch(site: Site): Watched {
+  return { site, ...fresh(), activations: 0, lastServedMs: -Infinity, deafAtMs: 0, stands: new Map() };
+}

@@ -1,0 +1,200 @@
+/** Two principals, their agents, the network between them and the name that agents follow: what a story happens to. */
+import { X509Certificate } from "node:crypto";
+import { call } from "../../src/grpc/dial.ts";
+import { type AgentConnectionEvents, type AgentHandshake, subscribe } from "../../src/grpc/agent_client.ts";
+import { versionService } from "../../src/grpc/services.ts";
+import { serves } from "../../src/http/health.ts";
+import type { Mode } from "../../src/resources/agents.ts";
+import { keyOf } from "../../src/resources/keys.ts";
+import { SimAgent } from "../../src/sim/agent.ts";
+import { Crowd } from "../../src/sim/crowd.ts";
+import { Authority } from "../../src/tls/pki.ts";
+import { Checks, Violation } from "./checks.ts";
+import { Clock, type Process, process, useClock } from "./clock.ts";
+import { Disk } from "./disk.ts";
+import { Network, type Peer } from "./network.ts";
+import { SOUND_PATH } from "./sound.ts";
+import { type Certificates, settingsOf, Site, type SiteName } from "./site.ts";
+
+const HANDSHAKE_MS = 20_000;
+const GSLB_MS = 1_000;
+
+/** Certificates of the two principals and of somebody else; call before a clock is simulated. */
+export async function makeCertificates(): Promise<Certificates> {
+  const authority = await Authority.create(1);
+  const der = async (commonName: string) => {
+    const { cert } = await authority.issue({ commonName, sans: [], server: true });
+    return new X509Certificate(cert).raw;
+  };
+  return { primary: await der("primary"), replica: await der("replica"), stranger: await der("agent-1") };
+}
+
+let guarded: Checks | undefined;
+globalThis.addEventListener("unhandledrejection", (event) => {
+  if (!guarded) return;
+  event.preventDefault();
+  guarded.found(event.reason);
+});
+
+export interface WorldOptions {
+  managed: number;
+  autonomous: number;
+}
+
+export class World {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly sites: { a: Site; b: Site };
+  readonly checks: Checks;
+  readonly agents: { agent: SimAgent; process: Process; mode: Mode }[] = [];
+  readonly trace: string[] = [];
+  readonly crowd: Crowd;
+  /** Where the name points. */
+  dns: SiteName = "a";
+  /** Agents that another answer of the name has reached. */
+  readonly astray = new Map<string, SiteName>();
+
+  readonly strangerPeer: Peer;
+
+  constructor(seed: number, certificates: Certificates, { managed, autonomous }: WorldOptions) {
+    const clock = this.clock = new Clock(seed);
+    useClock(clock);
+    this.network = new Network(clock);
+    this.strangerPeer = { sslPeerCertificate: { raw: certificates.stranger } };
+    const site = (name: SiteName) => {
+      const disk = new Disk(name, clock, settingsOf(name).scope);
+      return new Site(name, this.network, disk, certificates, {
+        log: (from, level, message, fields) => {
+          if (level === "trace" || level === "debug") return;
+          this.tell(from.process.name, `${level} ${message}${textOf(fields)}`);
+        },
+        opened: (from, core) => this.checks.opened(from, core),
+      });
+    };
+    this.sites = { a: site("a"), b: site("b") };
+    this.checks = new Checks(clock, this.sites, () => this.#linked());
+    this.network.onDial = (from, to) => {
+      if (from in this.sites && to in this.sites) this.checks.dialled(from);
+    };
+    for (let n = 1; n <= managed + autonomous; n++) {
+      this.#addAgent(n, n <= managed ? "managed" : "autonomous");
+    }
+    const of = (wanted: Mode) => this.agents.filter(({ mode }) => mode === wanted).map(({ agent }) => agent);
+    this.crowd = new Crowd(of("managed"), of("autonomous"));
+    clock.schedule(clock.nobody, 0, () => this.#followHealth(), "gslb");
+  }
+
+  get both(): Site[] {
+    return [this.sites.a, this.sites.b];
+  }
+
+  /** The side that serves, if there is one. */
+  get serving(): Site | undefined {
+    return this.both.find(({ serving }) => serving);
+  }
+
+  tell(who: string, what: string): void {
+    this.trace.push(`${(this.clock.nowMs / 1_000).toFixed(3).padStart(9)}s ${who.padEnd(9)} ${what}`);
+  }
+
+  start(): void {
+    for (const site of this.both) site.start();
+    for (const { agent, process } of this.agents) {
+      this.clock.schedule(process, this.clock.random.next() * 500, () => agent.start(), "agent starts");
+    }
+  }
+
+  /** Runs until the condition holds, at most for so long; whether it does. @throws Violation */
+  async run(holds: () => boolean, forMs: number, maxSteps = Infinity): Promise<boolean> {
+    const untilMs = this.clock.nowMs + forMs;
+    const steps = this.clock.steps + maxSteps;
+    while (!holds()) {
+      if (this.clock.nowMs >= untilMs || this.clock.steps >= steps) return false;
+      await this.step();
+    }
+    return true;
+  }
+
+  /** From now on a rejection that nobody handles is this world's: a crash of one of its processes. */
+  guard(): void {
+    guarded = this.checks;
+  }
+
+  /** Nothing is this world's any more. */
+  end(): void {
+    guarded = undefined;
+  }
+
+  /** One event, and every invariant. @throws Violation */
+  async step(): Promise<void> {
+    await this.clock.step();
+    this.checks.after();
+  }
+
+  #linked(): boolean {
+    return [this.network.path("a", "b"), this.network.path("b", "a")].every(({ refuses, swallows, maxMs }) =>
+      !refuses && !swallows && maxMs <= SOUND_PATH.maxMs
+    );
+  }
+
+  #followHealth(): void {
+    const healthy = this.both.filter(({ process, ctx }) => process.alive && ctx && serves(ctx));
+    const [one] = healthy;
+    if (one && !healthy.some(({ name }) => name === this.dns)) this.dns = one.name;
+    this.clock.schedule(this.clock.nobody, GSLB_MS, () => this.#followHealth(), "gslb");
+  }
+
+  #addAgent(n: number, mode: Mode): void {
+    const name = `agent-${n}`;
+    const me = process(name);
+    const agent = new SimAgent({
+      name,
+      mode,
+      address: () => "",
+      material: undefined,
+      firstVersion: 1_000 * n,
+      connect: (handshake, events) => this.#connect(me, name, mode, handshake, events),
+    });
+    agent.onWire = (way, event) => {
+      if (way === "to agent" && event.target === "application") this.#mustBeOf(name, event.payload);
+    };
+    if (mode === "autonomous") this.checks.autonomous.add(name);
+    this.agents.push({ agent, process: me, mode });
+  }
+
+  async #connect(
+    me: Process,
+    name: string,
+    mode: Mode,
+    _: AgentHandshake,
+    events: AgentConnectionEvents,
+  ): Promise<ReturnType<typeof subscribe>> {
+    const to = this.astray.get(name) ?? this.dns;
+    const client = this.network.dial(me, name, () => to);
+    try {
+      await call(client, versionService.Version, {}, HANDSHAKE_MS);
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    return subscribe(client, { accessToken: `${name}|${mode}` }, events);
+  }
+
+  /** I11: every Application of this world says whose it is. */
+  #mustBeOf(name: string, payload: Uint8Array | undefined): void {
+    const { metadata } = JSON.parse(new TextDecoder().decode(payload)) as {
+      metadata?: { labels?: Record<string, string> };
+    };
+    const owner = metadata?.labels?.["owner"];
+    this.checks.note("I11");
+    if (owner !== undefined && owner !== name) {
+      this.checks.found(new Violation("I11", `${name} was sent an Application of ${owner}`));
+    }
+  }
+}
+
+export const applicationKey = (agent: string, name: string) => keyOf("Application", agent, name);
+
+function textOf(fields: Record<string, unknown>): string {
+  return Object.entries(fields).map(([name, value]) => ` ${name}=${String(value).slice(0, 160)}`).join("");
+}
