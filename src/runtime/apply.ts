@@ -16,8 +16,10 @@ import { monotonicMs } from "./clock.ts";
 import type { Counters } from "./context.ts";
 import type { Expected, LossManifest } from "./loss.ts";
 
-/** Writes that the index has not shown yet are looked through when there are so many. */
-const MAX_UNSEEN = 1_000;
+/** Writes that the index has not shown yet are looked through when there are so many, and again when there are twice as many as then. */
+const UNSEEN = 1_000;
+/** What a watch has not told after this time it may never tell. */
+const SEEN_MS = 5_000;
 const SEEN_LOOK_MS = 10;
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
@@ -25,8 +27,9 @@ const MAX_ORPHANS = 100_000;
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
-  /** What was written and the index has not shown yet: the version, empty for a deletion. */
-  readonly #unseen = new Map<Key, string>();
+  /** What was written and the index has not shown yet; the version is empty for a deletion. */
+  readonly #unseen = new Map<Key, { version: string; atMs: number }>();
+  #lookAt = UNSEEN;
 
   constructor(
     private readonly store: Store,
@@ -37,32 +40,33 @@ export class ChangeWriter {
   ) {}
 
   /**
-   * Waits until the index shows everything that was written here, for at most `forMs`: digests are compared from it, and a late watch
-   * would let it deny what this side has.
+   * Waits until the index shows everything that was written here, 5 s at most: digests are compared from it, and a late watch would let
+   * it deny what this side has.
    */
-  async seen(forMs: number, signal: AbortSignal): Promise<void> {
-    const until = monotonicMs() + forMs;
-    for (this.#forgetSeen(); this.#unseen.size > 0 && monotonicMs() < until; this.#forgetSeen()) {
+  async seen(signal: AbortSignal): Promise<void> {
+    for (this.#forgetSeen(); this.#unseen.size > 0; this.#forgetSeen()) {
       if (signal.aborted) return;
       await delay(SEEN_LOOK_MS);
     }
   }
 
   #forgetSeen(): void {
-    for (const [key, version] of this.#unseen) {
+    const longAgo = monotonicMs() - SEEN_MS;
+    for (const [key, { version, atMs }] of this.#unseen) {
       const entry = this.index.get(key);
       const there = version === ""
         ? !entry || entry.deleted
         : entry !== undefined && Number(entry.version) >= Number(version);
-      if (there) this.#unseen.delete(key);
+      if (there || atMs < longAgo) this.#unseen.delete(key);
     }
+    this.#lookAt = Math.max(UNSEEN, 2 * this.#unseen.size);
   }
 
   async #write(key: Key, write: Write): Promise<void> {
     const { object, changed } = await this.store.write(write);
     if (!changed) return;
-    this.#unseen.set(key, object?.metadata.resourceVersion ?? "");
-    if (this.#unseen.size > MAX_UNSEEN) this.#forgetSeen();
+    this.#unseen.set(key, { version: object?.metadata.resourceVersion ?? "", atMs: monotonicMs() });
+    if (this.#unseen.size > this.#lookAt) this.#forgetSeen();
   }
 
   /** Applies a change; resolves when it is durable. @throws Error with the reason why it cannot be */

@@ -13,8 +13,6 @@ import type { Context } from "./context.ts";
 
 /** How long a peer that answers "not ACTIVE" is left alone; it paces its refusals too. */
 const REFUSED_DELAY_MS = 500;
-/** How long a new stream waits for the index to show what was written before. */
-const SEEN_MS = 5_000;
 
 export class Follower {
   #running: { controller: AbortController; done: Promise<void> } | undefined;
@@ -76,7 +74,7 @@ export class Follower {
 
   async #once(signal: AbortSignal): Promise<FollowEnd> {
     const { settings } = this.ctx;
-    await this.writer.seen(SEEN_MS, signal);
+    await this.writer.seen(signal);
     if (signal.aborted) return { position: this.#position, answered: false, error: signal.reason };
     const client = this.ctx.peer.dial();
     try {
