@@ -118,6 +118,11 @@ function commandsFor(situation: Situation): string[] {
     case "recovering":
       return ["wait: this principal is starting; then: ha status"];
     case "active":
+      if (peer?.state === "active") {
+        return [
+          `the peer is ACTIVE too: run ha demote on the side that shall not serve (here, or on "${model.peerAddress}")`,
+        ];
+      }
       return ["nothing: this side serves (planned move: ha switchover)"];
     case "replicating":
       return peer?.state === "active"

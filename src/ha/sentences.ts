@@ -32,6 +32,7 @@ export const refusals = {
 export function epochText(input: Input): string {
   const peer = "peer" in input ? input.peer : undefined;
   if (!peer) return "";
+  if (peer.uid === "") return "as its /healthz says (a Go principal has no epochs)";
   const since = peer.sinceMs > 0 ? ` since ${new Date(peer.sinceMs).toISOString()}` : "";
   return `in epoch ${peer.epoch}${since} with ${count(peer.connectedAgents)} agents`;
 }

@@ -218,6 +218,12 @@ export const FLAGS: readonly Flag[] = [
     "self-registered",
     "which cluster secrets replicate: self-registered or all",
   ),
+  ours(
+    "ha-peer-healthz",
+    "string",
+    "",
+    "URL of /healthz of a peer that is a Go principal: asked before going ACTIVE",
+  ),
   ours("ha-peer-check-timeout", "duration", "3s", "how long the peer is asked before going ACTIVE"),
   ours("ha-plain-contract", "bool", "false", "speak only the peer's replication contract, in both roles"),
   flag(

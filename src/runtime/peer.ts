@@ -6,6 +6,7 @@ import { conditionFromWire, standingFromWire, standingToWire } from "../grpc/wir
 import type { Condition } from "../ha/preflight.ts";
 import type { Standing } from "../ha/state.ts";
 import type { Context } from "./context.ts";
+import { reasonOf } from "./reason.ts";
 
 export interface PeerAnswer {
   peer: Standing | undefined;
@@ -26,10 +27,31 @@ export function conditionOf(ctx: Context): Condition {
   };
 }
 
-/** Asks once, within `--ha-peer-check-timeout`; a peer of the plain contract has no answer, which is no error. */
+/**
+ * What a Go principal says of itself: its `/healthz`, where that is configured, is 200 only when it is ACTIVE. It has no identity and no
+ * epochs, so its being ACTIVE counts as much as ours would.
+ */
+async function askHealthz({ settings, model }: Context): Promise<PeerAnswer> {
+  const { peerHealthz, peerCheckTimeoutMs } = settings;
+  if (peerHealthz === "") return { peer: undefined, error: "" };
+  try {
+    const signal = AbortSignal.timeout(peerCheckTimeoutMs);
+    const response = await fetch(peerHealthz, { signal, redirect: "manual" });
+    await response.body?.cancel();
+    if (response.status !== 200) return { peer: undefined, error: "" };
+    const epoch = model().memory.epoch;
+    const nobody = { uid: "", version: "", namespace: "", sinceMs: 0, connectedAgents: 0 };
+    return { peer: { ...nobody, state: "active", epoch }, error: "" };
+  } catch (error) {
+    return { peer: undefined, error: `${peerHealthz} does not answer: ${reasonOf(error)}` };
+  }
+}
+
+/** Asks once, within `--ha-peer-check-timeout`; a peer of the plain contract has no answer but its `/healthz`, which is no error. */
 export async function askPeer(ctx: Context): Promise<PeerAnswer> {
   const { peerAddress, plainContract, peerCheckTimeoutMs } = ctx.settings;
-  if (peerAddress === "" || plainContract) return { peer: undefined, error: "" };
+  if (peerAddress === "") return { peer: undefined, error: "" };
+  if (plainContract) return await askHealthz(ctx);
   const client = ctx.peer.dial();
   try {
     const request = { standing: standingToWire(ctx.standing()) };
@@ -40,7 +62,7 @@ export async function askPeer(ctx: Context): Promise<PeerAnswer> {
     const skewMs = (condition.now_unix_ms ?? 0) - (askedAtMs + Date.now()) / 2;
     return { ...answer, condition: conditionFromWire(condition), skewMs };
   } catch (error) {
-    if (codeOf(error) === Code.UNIMPLEMENTED) return { peer: undefined, error: "" };
+    if (codeOf(error) === Code.UNIMPLEMENTED) return await askHealthz(ctx);
     return { peer: undefined, error: explainCall(error, peerAddress) };
   } finally {
     client.close();

@@ -45,6 +45,8 @@ export interface Settings {
   haEnabled: boolean;
   preferredRole: "primary" | "replica";
   peerAddress: string;
+  /** Where a Go principal as peer says whether it is ACTIVE; empty: it is not asked. */
+  peerHealthz: string;
   adminPort: number;
   allowedReplicationClients: string[];
   allowAnyReplicationClient: boolean;
@@ -186,6 +188,7 @@ function settingsOf(value: Value, inCluster: boolean): Settings {
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
     peerAddress: value("ha-peer-address"),
+    peerHealthz: value("ha-peer-healthz"),
     adminPort: port(value, "ha-admin-port", 65_535) || 8405,
     allowedReplicationClients: listOf(value, "ha-allowed-replication-clients"),
     allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
@@ -204,6 +207,11 @@ function checkHa(settings: Settings): void {
   }
   if (settings.peerAddress !== "" && !/^.+:\d{1,5}$/.test(settings.peerAddress)) {
     throw new UsageError(`--ha-peer-address "${settings.peerAddress}": must be host:port`);
+  }
+  if (settings.peerHealthz !== "" && !/^https?:$/.test(URL.parse(settings.peerHealthz)?.protocol ?? "")) {
+    throw new UsageError(
+      `--ha-peer-healthz "${settings.peerHealthz}": must be a URL such as http://b.example:8003/healthz`,
+    );
   }
   if (settings.allowedReplicationClients.length === 0 && !settings.allowAnyReplicationClient) {
     throw new UsageError(

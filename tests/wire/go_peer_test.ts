@@ -159,3 +159,35 @@ Deno.test(
       assert(primary.calls.subscribe - attempts <= 1, "a dead primary is not hammered");
     }),
 );
+
+Deno.test(
+  "P1 with a Go principal: one whose /healthz says ACTIVE is followed at start, and not overridden without --force",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const go = new GoPrimary();
+      const port = await go.listen(await material(workshop, "replica"));
+      workshop.onClose(() => go.close());
+      let code = 200;
+      const healthz = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+        () => new Response(null, { status: code }),
+      );
+      workshop.onClose(() => healthz.shutdown());
+      const url = `http://127.0.0.1:${(healthz.addr as Deno.NetAddr).port}/healthz`;
+      const ours = await workshop.start(
+        workshop.settings("primary", port, ["--insecure-jwt-generate", `--ha-peer-healthz=${url}`]),
+      );
+      await untilState(ours, "replicating");
+      assertEquals(ours.ctx.model().memory.role, "replica");
+      go.close();
+      await untilState(ours, "disconnected", 20_000);
+      const again = new GoPrimary();
+      await again.listen(await material(workshop, "replica"), port);
+      workshop.onClose(() => again.close());
+      const refused = await ours.ctx.command("promote", false).then(() => "", (error) => error.message);
+      assert(/ACTIVE as its \/healthz says|still replicating/.test(refused), refused);
+      code = 503;
+      assertEquals((await ours.ctx.command("promote", true)).state, "active");
+    }),
+);
