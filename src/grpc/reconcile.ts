@@ -2,7 +2,7 @@
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
-import { type Context, Refusal } from "../runtime/context.ts";
+import type { Context } from "../runtime/context.ts";
 import { reasonOf } from "../runtime/reason.ts";
 import type { Reconciler } from "../runtime/reconcile.ts";
 import { operatorOf } from "./admin.ts";
@@ -58,7 +58,6 @@ export function adoptHandlers(
 }
 
 function refuse(error: unknown): never {
-  if (error instanceof Refusal) throw new Status(grpc.status.FAILED_PRECONDITION, error.message);
   throw new Status(grpc.status.FAILED_PRECONDITION, reasonOf(error));
 }
 

@@ -152,7 +152,8 @@ export class FollowerStream {
    * heard what we said at that time is durable. Undefined: no such time is known of this stream.
    */
   get inSyncAsOfMs(): number | undefined {
-    const reached = this.live ? this.#marks.reached(this.applier.applied) : -1;
+    if (!this.live || this.#beats.length === 0) return this.#inSyncAsOfMs;
+    const reached = this.#marks.reached(this.applier.applied);
     while (this.#beats[0] && this.#beats[0].revision <= reached) {
       this.#inSyncAsOfMs = this.#beats.shift()?.saidAtMs;
     }

@@ -1,18 +1,17 @@
 /** The composition root: builds a principal from its settings, starts it, and stops it in order. */
 import { VERSION } from "../version.ts";
-import type { ReplicationPolicy } from "../grpc/auth.ts";
 import { adminHandlers } from "../grpc/admin.ts";
 import { eventStreamHandlers } from "../grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
 import { type Authenticator, authenticator } from "../grpc/methods.ts";
 import { Tokens } from "../grpc/tokens.ts";
 import { dialPeer } from "../grpc/dial.ts";
-import { diffHandlers, inventoryHandlers } from "../grpc/diff.ts";
+import { diffHandlers } from "../grpc/diff.ts";
 import { knowingHandlers } from "../grpc/knowing.ts";
-import { linkHandlers } from "../grpc/link.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
-import { switchoverHandler, switchoverLinkHandlers } from "../grpc/switchover.ts";
-import { adoptHandlers, reconcileHandlers } from "../grpc/reconcile.ts";
+import { switchoverHandler } from "../grpc/switchover.ts";
+import { peerHandlers, replicationPolicy } from "../grpc/peer_service.ts";
+import { reconcileHandlers } from "../grpc/reconcile.ts";
 import { replicationHandlers } from "../grpc/replication.ts";
 import { createServer, listen, listenPlaintext, RotatingCredentials, shutdown } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
@@ -154,18 +153,13 @@ async function openClusterInfo(settings: Settings, clusters: Clusters, log: Log)
 }
 
 async function openListeners(
-  { ctx, switchover, reconciler }: Core,
+  core: Core,
   { tls, tokens, authenticator, processing }: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Running["ports"], "healthz">> {
+  const { ctx, switchover, reconciler } = core;
   const { settings } = ctx;
-  const policy: ReplicationPolicy = {
-    haEnabled: settings.haEnabled,
-    rule: settings.auth.method === "mtls" ? settings.auth.rule : undefined,
-    allowed: new Set(settings.allowedReplicationClients),
-    allowAny: settings.allowAnyReplicationClient,
-    blocked: (fingerprint) => isBlocked(ctx, fingerprint),
-  };
+  const policy = replicationPolicy(ctx);
   const host = listenHost(settings);
   const metrics = settings.metricsPort === 0
     ? 0
@@ -175,15 +169,7 @@ async function openListeners(
   server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
   server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
   server.addService(services.replicationService, replicationHandlers(ctx, policy));
-  if (!settings.plainContract) {
-    const handlers = {
-      ...linkHandlers(ctx, policy),
-      ...switchoverLinkHandlers(switchover, policy),
-      ...inventoryHandlers(ctx, policy),
-      ...adoptHandlers(reconciler, policy),
-    };
-    server.addService(services.linkService, handlers);
-  }
+  if (!settings.plainContract) server.addService(services.linkService, peerHandlers(core, policy));
   undo.push(() => shutdown(server, GRACE_MS));
   const address = `${host}:${settings.listenPort}`;
   const grpcPort = tls

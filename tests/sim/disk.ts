@@ -100,7 +100,8 @@ export class Disk {
     const states = this.states.get(key) ?? [];
     if (digest === undefined || (digest === "" && states.length === 0)) return;
     const state = { digest, atMs: this.clock.nowMs, by };
-    this.states.set(key, [...states, state]);
+    states.push(state);
+    this.states.set(key, states);
     this.onChange?.(key, state, write);
   }
 }

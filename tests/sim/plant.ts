@@ -1,7 +1,7 @@
 /** Plants a mutant into a copy of the source and lets the simulator look for it. */
 import type { Mutant } from "./mutants.ts";
+import { ROOT, simulate } from "./run.ts";
 
-const ROOT = new URL("../../", import.meta.url).pathname;
 /** What the simulator needs. */
 const PARTS = [
   "src",
@@ -27,41 +27,25 @@ export interface Hunt {
 
 /** Runs the simulator over a copy with the mutant in it, until a seed fails or so many have been played. */
 export async function hunt(
-  mutant: Mutant | undefined,
-  options: { seeds: number; steps: number; first?: number },
+  mutant: Mutant,
+  options: { seeds: number; steps: number },
 ): Promise<Hunt> {
   const dir = Deno.makeTempDirSync({ prefix: "aaha-mutant-" });
   try {
     for (const part of PARTS) copy(`${ROOT}${part}`, `${dir}/${part}`);
-    for (const edit of mutant?.edits ?? []) apply(`${dir}/${edit.file}`, edit);
-    const args = [
-      `--about=${(mutant?.about ?? []).join(",")}`,
+    for (const edit of mutant.edits) apply(`${dir}/${edit.file}`, edit);
+    const { stdout, stderr } = await simulate([
+      `--about=${(mutant.about ?? []).join(",")}`,
       `--seeds=${options.seeds}`,
-      `--steps=${mutant?.steps ?? options.steps}`,
-      `--first=${options.first ?? 1}`,
+      `--steps=${mutant.steps ?? options.steps}`,
       "--json",
-    ];
-    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-check",
-        "--allow-read",
-        "--allow-env",
-        "--allow-sys=hostname",
-        "scripts/sim.ts",
-        ...args,
-      ],
-      cwd: dir,
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    const last = new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "";
+    ], dir);
+    const last = stdout.trim().split("\n").at(-1) ?? "";
     try {
       const { invariant, seeds } = JSON.parse(last) as { invariant: string; seeds: number };
       return { invariant, seeds, problem: "" };
     } catch {
-      return { invariant: "", seeds: 0, problem: new TextDecoder().decode(stderr).slice(0, 2_000) };
+      return { invariant: "", seeds: 0, problem: stderr.slice(0, 2_000) };
     }
   } finally {
     Deno.removeSync(dir, { recursive: true });

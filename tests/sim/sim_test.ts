@@ -1,46 +1,30 @@
 /**
  * The simulator, as a part of the tests: many seeds, one seed twice, either side killed at every await, and every planted mistake found.
- * Each runs in a process of its own, whose clock is not this one's.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MUTANTS } from "./mutants.ts";
 import { hunt } from "./plant.ts";
+import { simulate } from "./run.ts";
 
 const SEEDS = 1_000;
 const STEPS = 2_000;
 /** A mistake that so many stories do not show is not found. */
 const HUNT_SEEDS = 600;
 const WORKERS = 2;
-const ROOT = new URL("../../", import.meta.url).pathname;
 const LOOSE = { sanitizeOps: false, sanitizeResources: false } as const;
 /** Everything that is checked; each must have had something to look at. */
 const INVARIANTS = "I1 I2 I3 I4 I5 I6 I7 I8 I9 I10 I11 I12 I13 agents manifest".split(" ");
 
-async function simulate(...args: string[]): Promise<{ code: number; lines: string[] }> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--no-check",
-      "--allow-read",
-      "--allow-env",
-      "--allow-sys=hostname",
-      "scripts/sim.ts",
-      ...args,
-    ],
-    cwd: ROOT,
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  return { code, lines: text.trimEnd().split("\n") };
+async function linesOf(...args: string[]): Promise<{ code: number; lines: string[] }> {
+  const { code, stdout, stderr } = await simulate(args);
+  return { code, lines: (stdout + stderr).trimEnd().split("\n") };
 }
 
 Deno.test({
   name: `the simulator: ${SEEDS} seeds of ${STEPS} events keep every invariant, and come to rest`,
   ...LOOSE,
   fn: async () => {
-    const { code, lines } = await simulate(`--seeds=${SEEDS}`, `--steps=${STEPS}`);
+    const { code, lines } = await linesOf(`--seeds=${SEEDS}`, `--steps=${STEPS}`);
     assertEquals(code, 0, lines.slice(-70).join("\n"));
     const summary = lines.at(-1) ?? "";
     assertStringIncludes(summary, `${SEEDS} seeds`);
@@ -56,7 +40,7 @@ Deno.test({
   ...LOOSE,
   fn: async () => {
     const [one, two, other] = await Promise.all(
-      ["4711", "4711", "4712"].map((seed) => simulate(`--seed=${seed}`, "--steps=3000", "--trace")),
+      ["4711", "4711", "4712"].map((seed) => linesOf(`--seed=${seed}`, "--steps=3000", "--trace")),
     );
     assertEquals(one?.lines, two?.lines);
     assert((one?.lines.length ?? 0) > 30 && one?.lines.at(-1) !== other?.lines.at(-1));
@@ -68,7 +52,7 @@ Deno.test({
     "the simulator: either side killed at every await of promote, demote, switchover, snapshot, apply and acknowledge",
   ...LOOSE,
   fn: async () => {
-    const { code, lines } = await simulate("--failpoints");
+    const { code, lines } = await linesOf("--failpoints");
     assertEquals(code, 0, lines.slice(-70).join("\n"));
     const points = lines.map((line) => Number(/killed at (\d+) points: ok/.exec(line)?.[1] ?? 0));
     assertEquals(points.filter((n) => n >= 10).length, 12, lines.join("\n"));

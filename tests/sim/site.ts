@@ -1,13 +1,9 @@
 /** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
 import { Buffer } from "node:buffer";
 import { eventStreamHandlers } from "../../src/grpc/agents.ts";
-import type { ReplicationPolicy } from "../../src/grpc/auth.ts";
 import { versionHandlers } from "../../src/grpc/authentication.ts";
-import { inventoryHandlers } from "../../src/grpc/diff.ts";
-import { linkHandlers } from "../../src/grpc/link.ts";
-import { adoptHandlers } from "../../src/grpc/reconcile.ts";
+import { peerHandlers, replicationPolicy } from "../../src/grpc/peer_service.ts";
 import { eventStreamService, linkService, type Methods, versionService } from "../../src/grpc/services.ts";
-import { switchoverLinkHandlers } from "../../src/grpc/switchover.ts";
 import type { Tokens } from "../../src/grpc/tokens.ts";
 import { explain, type Explanation, type Situation } from "../../src/ha/explain.ts";
 import { situationOf } from "../../src/grpc/knowing.ts";
@@ -56,8 +52,6 @@ export class Site {
   process: Process = { ...process("none"), alive: false };
   core: Core | undefined;
   starts = 0;
-  /** Why the process ended by itself. */
-  ended = "";
   readonly settings: Settings;
   readonly other: SiteName;
 
@@ -129,7 +123,7 @@ export class Site {
     if (me !== this.process) return;
     this.core = core;
     core.failed.catch((error) => {
-      this.ended = `the store failed: ${error}`;
+      this.events.log(this, "error", `the store failed: ${error}`, {});
       this.kill();
     });
     this.events.opened(this, core);
@@ -137,22 +131,10 @@ export class Site {
     core.start();
   }
 
-  #server(me: Process, { ctx, switchover, reconciler }: Core): Server {
-    const { auth, allowedReplicationClients } = this.settings;
-    const policy: ReplicationPolicy = {
-      haEnabled: true,
-      rule: auth.method === "mtls" ? auth.rule : undefined,
-      allowed: new Set(allowedReplicationClients),
-      allowAny: false,
-      blocked: () => false,
-    };
+  #server(me: Process, core: Core): Server {
+    const { ctx } = core;
     const server: Server = { process: me, methods: new Map() };
-    serve(server.methods, linkService as unknown as Methods, {
-      ...linkHandlers(ctx, policy),
-      ...switchoverLinkHandlers(switchover, policy),
-      ...inventoryHandlers(ctx, policy),
-      ...adoptHandlers(reconciler, policy),
-    });
+    serve(server.methods, linkService as unknown as Methods, peerHandlers(core, replicationPolicy(ctx)));
     serve(server.methods, versionService as unknown as Methods, versionHandlers(ctx));
     // An agent's token is its name and mode: how tokens are made and checked is tried elsewhere, with real keys.
     const tokens = {

@@ -18,6 +18,17 @@ const put = (running: Running, object: ApiObject) => running.ctx.store.write({ o
 const get = (running: Running, key: string) => running.ctx.store.get(key);
 const drop = (running: Running, key: string) => running.ctx.store.write({ op: "delete", key });
 
+/** The agent says something about an Application that it made up. */
+function tell(agent: SimAgent, type: string, body: unknown): void {
+  const id = crypto.randomUUID();
+  agent.send({
+    type,
+    target: "application",
+    extensions: { resourceid: id, eventid: id },
+    payload: new TextEncoder().encode(JSON.stringify(body)),
+  });
+}
+
 function untilStatus(running: Running, key: string, wanted: string): Promise<void> {
   let last = "";
   return until(
@@ -237,14 +248,7 @@ Deno.test(
       await untilHolds(first, "Application", []);
       await untilHolds(second, "Application", ["a"]);
       await quiet(running, second);
-      first.send({
-        type: "status-update",
-        target: "application",
-        extensions: { resourceid: "r", eventid: "e" },
-        payload: new TextEncoder().encode(
-          JSON.stringify({ metadata: { name: "a", namespace: "team" }, status: { forged: true } }),
-        ),
-      });
+      tell(first, "status-update", { metadata: { name: "a", namespace: "team" }, status: { forged: true } });
       await quiet(running, first);
       assert(
         !JSON.stringify(await get(running, "Application/team/a")).includes("forged"),
@@ -262,14 +266,7 @@ Deno.test(
       await put(running, application("edge-1", "a"));
       const agent = await startAgent(workshop, running, { name: "edge-1", controller: false });
       await untilHolds(agent, "Application", ["a"]);
-      agent.send({
-        type: "error",
-        target: "application",
-        extensions: { resourceid: "r", eventid: "e" },
-        payload: new TextEncoder().encode(
-          JSON.stringify({ resourceName: "a", resourceNamespace: "argocd", message: "no such namespace" }),
-        ),
-      });
+      tell(agent, "error", { resourceName: "a", resourceNamespace: "argocd", message: "no such namespace" });
       await untilStatus(running, "Application/edge-1/a", "managed by agent edge-1: no such namespace");
       await quiet(running, agent);
     }),
@@ -285,14 +282,8 @@ Deno.test(
       const agent = await startAgent(workshop, running, { name: "edge-1", controller: false });
       await untilHolds(agent, "Application", ["a"]);
       const report = async (resourceVersion: string, message: string) => {
-        const id = crypto.randomUUID();
         const metadata = { name: "a", namespace: "argocd", uid: "on the agent's cluster", resourceVersion };
-        agent.send({
-          type: "status-update",
-          target: "application",
-          extensions: { resourceid: id, eventid: id },
-          payload: new TextEncoder().encode(JSON.stringify({ metadata, status: { health: { message } } })),
-        });
+        tell(agent, "status-update", { metadata, status: { health: { message } } });
         await quiet(running, agent);
         const found = await get(running, "Application/edge-1/a");
         return (found?.["status"] as { health: { message: string } }).health.message;
