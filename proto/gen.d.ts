@@ -129,6 +129,7 @@ export interface Standing {
 export const Standing: Codec<Standing>;
 export interface AskRequest {
   standing?: argocdagentha.v1.Standing;
+  examine?: boolean;
 }
 export const AskRequest: Codec<AskRequest>;
 export interface AskResponse {
@@ -142,8 +143,17 @@ export interface Condition {
   certificate_not_after_unix_ms?: number;
   held_total?: number;
   behind?: number;
+  missing?: argocdagentha.v1.Missing;
+  examination_error?: string;
+  record_ms?: number;
 }
 export const Condition: Codec<Condition>;
+export interface Missing {
+  rights?: string[];
+  definitions?: string[];
+  namespaces?: string[];
+}
+export const Missing: Codec<Missing>;
 export interface ExplainRequest {
 }
 export const ExplainRequest: Codec<ExplainRequest>;
@@ -214,6 +224,7 @@ export const PreflightRequest: Codec<PreflightRequest>;
 export interface PreflightResponse {
   checks?: argocdagentha.v1.Check[];
   loss?: string;
+  time?: string;
 }
 export const PreflightResponse: Codec<PreflightResponse>;
 export interface Check {

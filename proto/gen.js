@@ -2001,6 +2001,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             AskRequest.prototype.standing = null;
+            AskRequest.prototype.examine = false;
 
             AskRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2011,6 +2012,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     throw $Error("max depth exceeded");
                 if (message.standing != null && $Object.hasOwnProperty.call(message, "standing"))
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(10).fork(), _depth + 1).ldelim();
+                if (message.examine != null && $Object.hasOwnProperty.call(message, "examine") && message.examine !== false)
+                    writer.uint32(16).bool(message.examine);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2048,6 +2051,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             message.standing = $root.argocdagentha.v1.Standing.decode(reader, reader.size(), $undefined, _depth + 1, message.standing);
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.examine = value;
+                            else
+                                delete message.examine;
                             continue;
                         }
                     }
@@ -2172,6 +2184,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Condition.prototype.certificate_not_after_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Condition.prototype.held_total = 0;
             Condition.prototype.behind = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Condition.prototype.missing = null;
+            Condition.prototype.examination_error = "";
+            Condition.prototype.record_ms = 0;
 
             Condition.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2190,6 +2205,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(32).uint32(message.held_total);
                 if (message.behind != null && $Object.hasOwnProperty.call(message, "behind") && (typeof message.behind === "object" ? message.behind.low || message.behind.high : message.behind !== 0))
                     writer.uint32(40).uint64(message.behind);
+                if (message.missing != null && $Object.hasOwnProperty.call(message, "missing"))
+                    $root.argocdagentha.v1.Missing.encode(message.missing, writer.uint32(50).fork(), _depth + 1).ldelim();
+                if (message.examination_error != null && $Object.hasOwnProperty.call(message, "examination_error") && message.examination_error !== "")
+                    writer.uint32(58).string(message.examination_error);
+                if (message.record_ms != null && $Object.hasOwnProperty.call(message, "record_ms") && !$Object.is(message.record_ms, 0))
+                    writer.uint32(65).double(message.record_ms);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2268,6 +2289,30 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 delete message.behind;
                             continue;
                         }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            message.missing = $root.argocdagentha.v1.Missing.decode(reader, reader.size(), $undefined, _depth + 1, message.missing);
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.examination_error = value;
+                            else
+                                delete message.examination_error;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.record_ms = value;
+                            else
+                                delete message.record_ms;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -2286,6 +2331,115 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             return Condition;
+        })();
+
+        v1.Missing = (function() {
+
+            const Missing = function (properties) {
+                this.rights = [];
+                this.definitions = [];
+                this.namespaces = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Missing.prototype.rights = $util.emptyArray;
+            Missing.prototype.definitions = $util.emptyArray;
+            Missing.prototype.namespaces = $util.emptyArray;
+
+            Missing.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.rights != null && message.rights.length)
+                    for (let i = 0; i < message.rights.length; ++i)
+                        writer.uint32(10).string(message.rights[i]);
+                if (message.definitions != null && message.definitions.length)
+                    for (let i = 0; i < message.definitions.length; ++i)
+                        writer.uint32(18).string(message.definitions[i]);
+                if (message.namespaces != null && message.namespaces.length)
+                    for (let i = 0; i < message.namespaces.length; ++i)
+                        writer.uint32(26).string(message.namespaces[i]);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Missing.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.argocdagentha.v1.Missing();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.rights && message.rights.length))
+                                message.rights = [];
+                            message.rights.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.definitions && message.definitions.length))
+                                message.definitions = [];
+                            message.definitions.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.namespaces && message.namespaces.length))
+                                message.namespaces = [];
+                            message.namespaces.push(reader.stringVerify());
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Missing;
         })();
 
         v1.ExplainRequest = (function() {
@@ -3451,6 +3605,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             PreflightResponse.prototype.checks = $util.emptyArray;
             PreflightResponse.prototype.loss = "";
+            PreflightResponse.prototype.time = "";
 
             PreflightResponse.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3464,6 +3619,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                         $root.argocdagentha.v1.Check.encode(message.checks[i], writer.uint32(10).fork(), _depth + 1).ldelim();
                 if (message.loss != null && $Object.hasOwnProperty.call(message, "loss") && message.loss !== "")
                     writer.uint32(18).string(message.loss);
+                if (message.time != null && $Object.hasOwnProperty.call(message, "time") && message.time !== "")
+                    writer.uint32(26).string(message.time);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3512,6 +3669,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.loss = value;
                             else
                                 delete message.loss;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.time = value;
+                            else
+                                delete message.time;
                             continue;
                         }
                     }

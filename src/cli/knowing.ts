@@ -90,19 +90,20 @@ export async function preflightCommand(args: string[], usage: string): Promise<n
   const parsed = options(args, usage);
   if (!parsed) return EXIT.ok;
   const timeoutMs = durationOption(parsed, "timeout", parseDuration);
-  const { checks = [], loss = "" } = await withTarget(parsed, (client, address) => {
+  const { checks = [], loss = "", time = "" } = await withTarget(parsed, (client, address) => {
     const call = { address, timeoutMs, action: "preflight failed" };
     return adminCall(client, operatorService.Preflight, {}, call);
   });
   const rows = checks.map(({ name = "", ok = false, found = "", fix = "" }) => ({ name, ok, found, fix }));
   const ready = rows.every(({ ok }) => ok);
-  if (parsed.string("output") === "json") print(json({ ready, checks: rows, possibleLoss: loss }));
-  else {
+  if (parsed.string("output") === "json") {
+    print(json({ ready, checks: rows, possibleLoss: loss, promotionTakes: time }));
+  } else {
     const cells = rows.map((
       { name, ok, found, fix },
     ) => [ok ? "ok" : "NOT OK", name, fix ? `${found}; ${fix}` : found]);
     print(table(["", "CHECK", "FOUND"], cells));
-    print(`\nPossible loss: ${loss}\n${ready ? "Ready." : "Not ready."}`);
+    print(`\nPossible loss: ${loss}\nA promotion takes: ${time}\n${ready ? "Ready." : "Not ready."}`);
   }
   return ready ? EXIT.ok : EXIT.failed;
 }

@@ -205,7 +205,7 @@ export class PrincipalProcess {
   /** A series of `/metrics` that has no labels; NaN where there is none. */
   async metric(name: string): Promise<number> {
     const text = await (await fetch(`http://127.0.0.1:${this.side.ports.metrics}/metrics`)).text();
-    return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+    return Number(new RegExp(`^${RegExp.escape(name)} (\\S+)$`, "m").exec(text)?.[1]);
   }
 
   /** Waits until `/healthz` reports this state. @throws Error with the log's end after `timeoutMs` */

@@ -7,6 +7,7 @@ import { monotonicMs } from "../runtime/clock.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { conditionOf } from "../runtime/peer.ts";
+import { examinedCondition } from "../runtime/readiness.ts";
 import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import {
@@ -44,14 +45,15 @@ export function linkHandlers(
   policy: ReplicationPolicy,
 ): grpc.UntypedServiceImplementation {
   return {
-    Ask: unary<argocdagentha.v1.AskRequest, argocdagentha.v1.AskResponse>((request, call) => {
+    Ask: unary<argocdagentha.v1.AskRequest, argocdagentha.v1.AskResponse>(async (request, call) => {
       authorizeReplication(call, policy);
       const peer = standingFromWire(request.standing);
       if (peer) ctx.input({ type: "heard", peer });
       if (peer?.state === "active") ctx.redial();
+      const condition = request.examine ? await examinedCondition(ctx) : conditionOf(ctx);
       return {
         standing: standingToWire(ctx.standing()),
-        condition: conditionToWire(conditionOf(ctx), Date.now()),
+        condition: conditionToWire(condition, Date.now()),
       };
     }),
     Follow: (call: FollowCall) => {

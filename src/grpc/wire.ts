@@ -49,16 +49,36 @@ export function conditionToWire(condition: Condition, nowMs: number): argocdagen
     certificate_not_after_unix_ms: condition.certificateNotAfterMs,
     held_total: condition.heldTotal,
     behind: condition.behind,
+    record_ms: condition.recordMs,
+    ...(condition.missing ? { missing: condition.missing } : {}),
+    ...(condition.examinationError ? { examination_error: condition.examinationError } : {}),
   };
 }
 
 export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
+  const { missing, examination_error } = wire;
   return {
     storeProblem: (wire.store_problem ?? "").slice(0, 1_000),
     certificateNotAfterMs: wire.certificate_not_after_unix_ms ?? 0,
     heldTotal: wire.held_total ?? 0,
     behind: wire.behind ?? 0,
+    recordMs: wire.record_ms ?? 0,
+    ...(missing
+      ? {
+        missing: {
+          rights: bounded(missing.rights),
+          definitions: bounded(missing.definitions),
+          namespaces: bounded(missing.namespaces),
+        },
+      }
+      : {}),
+    ...(examination_error ? { examinationError: examination_error.slice(0, 1_000) } : {}),
   };
+}
+
+/** What a peer lists of what it lacks. */
+function bounded(texts: string[] = []): string[] {
+  return texts.slice(0, 1_000).map((text) => text.slice(0, 300));
 }
 
 /** A digest's 16 bytes. */

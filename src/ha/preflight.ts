@@ -1,4 +1,5 @@
 /** Is this pair ready for a failover or a planned move? One check a line: what was found, and what to do where it is not good. */
+import type { Missing } from "../resources/missing.ts";
 import type { Standing } from "./state.ts";
 
 /** What one side says of itself beside its standing. */
@@ -9,6 +10,12 @@ export interface Condition {
   heldTotal: number;
   /** Changes that it is known to lack. */
   behind: number;
+  /** How long its last durable record of role and epoch took, in ms; 0: not known. */
+  recordMs: number;
+  /** What it would lack as ACTIVE; undefined: nobody looked, or nothing could be missing. */
+  missing?: Missing | undefined;
+  /** Why nobody could look. */
+  examinationError?: string;
 }
 
 export interface PreflightFacts {
@@ -22,6 +29,8 @@ export interface PreflightFacts {
   skewMs: number;
   /** Whether a replica with the peer's identity follows us; only asked of an ACTIVE. */
   followed: boolean;
+  /** How long a promotion waits for a peer that does not answer. */
+  peerCheckTimeoutMs: number;
   nowMs: number;
 }
 
@@ -36,6 +45,8 @@ export interface Check {
 /** Certificates that expire sooner are worth a page. */
 const CERTIFICATE_DAYS = 14;
 const MAX_SKEW_MS = 5_000;
+/** Missing things that are named. */
+const SHOWN = 10;
 const DAY_MS = 86_400_000;
 
 const count = (n: number) => n.toLocaleString("en-US");
@@ -127,7 +138,58 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
       heldTotal === 0 ? `${count(behind)} changes behind` : `${count(heldTotal)} changes cannot be written`,
       "ha status there says which and why",
     ),
+    ...surroundings(name, condition),
   ];
+}
+
+/** How long `ha promote` on the side that is not ACTIVE would take, and what else stands between it and its agents. */
+export function timeOf({ own, condition, peerCondition, peerCheckTimeoutMs }: PreflightFacts): string {
+  const promoted = own.state === "active" ? peerCondition : condition;
+  const record = promoted?.recordMs ?? 0;
+  const known = record > 0
+    ? `about ${count(Math.ceil(record))} ms to record it, as the last time`
+    : "one durable write";
+  return `${known}, and up to ${
+    count(peerCheckTimeoutMs)
+  } ms more where the other side is dead and does not answer; ` +
+    "agents come when the DNS name has moved (its health check and TTL)";
+}
+
+/** What an ACTIVE principal needs around its store, and what to do where it is not there. */
+const NEEDS: readonly [keyof Missing, string, (missing: string[]) => string][] = [
+  [
+    "rights",
+    "may not",
+    () => "kubectl apply -k deploy/overlays/… there, or grant what deploy/base/rbac.yaml grants",
+  ],
+  ["definitions", "not served:", () => "install Argo CD's CustomResourceDefinitions there"],
+  [
+    "namespaces",
+    "not there:",
+    (missing) => missing.map((name) => `kubectl create namespace ${name}`).join("; "),
+  ],
+];
+
+function surroundings(name: string, { missing, examinationError = "" }: Condition): Check[] {
+  if (examinationError !== "") {
+    return [check(`rights ${name}`, false, `could not be looked at: ${examinationError}`, "see the reason")];
+  }
+  if (!missing) return [];
+  return NEEDS.map(([what, label, fix]) => {
+    const lacking = missing[what];
+    return check(
+      `${what} ${name}`,
+      lacking.length === 0,
+      lacking.length === 0 ? "all there" : `${label} ${listed(lacking, "; ")}`,
+      fix(lacking.slice(0, SHOWN)),
+    );
+  });
+}
+
+/** Of a long list the first. */
+function listed(words: readonly string[], separator: string): string {
+  const more = words.length - SHOWN;
+  return words.slice(0, SHOWN).join(separator) + (more > 0 ? ` and ${count(more)} more` : "");
 }
 
 function check(name: string, ok: boolean, found: string, fix: string): Check {

@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { preflight, type PreflightFacts } from "./preflight.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { preflight, type PreflightFacts, timeOf } from "./preflight.ts";
 
 const DAY = 86_400_000;
 const standing = (state: "active" | "replicating" | "syncing") => ({
@@ -11,7 +11,8 @@ const standing = (state: "active" | "replicating" | "syncing") => ({
   sinceMs: 0,
   connectedAgents: 0,
 });
-const well = { storeProblem: "", certificateNotAfterMs: 100 * DAY, heldTotal: 0, behind: 0 };
+const well = { storeProblem: "", certificateNotAfterMs: 100 * DAY, heldTotal: 0, behind: 0, recordMs: 0 };
+const whole = { rights: [], definitions: [], namespaces: [] };
 const GOOD: PreflightFacts = {
   own: standing("active"),
   condition: well,
@@ -21,6 +22,7 @@ const GOOD: PreflightFacts = {
   peerCondition: well,
   skewMs: 3,
   followed: true,
+  peerCheckTimeoutMs: 3_000,
   nowMs: 0,
 };
 
@@ -44,6 +46,22 @@ Deno.test("preflight() finds what would make a failover fail, and says what to d
     [{ condition: { ...well, storeProblem: "away" } }, ["store here"]],
     [{ peerCondition: { ...well, certificateNotAfterMs: 3 * DAY } }, ["certificate peer"]],
     [{ peerCondition: { ...well, heldTotal: 2 } }, ["copy peer"]],
+    [{ condition: { ...well, missing: whole } }, []],
+    [{ peerCondition: { ...well, missing: { ...whole, rights: ["patch secrets"] } } }, ["rights peer"]],
+    [{ condition: { ...well, missing: { ...whole, definitions: ["AppProject"] } } }, ["definitions here"]],
+    [{ peerCondition: { ...well, missing: { ...whole, namespaces: ["edge-1"] } } }, ["namespaces peer"]],
+    [{ peerCondition: { ...well, examinationError: "no answer" } }, ["rights peer"]],
   ];
   for (const [change, names] of cases) assertEquals(failed(change), names, JSON.stringify(change));
+});
+
+Deno.test("timeOf() speaks of the side that would be promoted", () => {
+  const here = {
+    ...GOOD,
+    condition: { ...well, recordMs: 5 },
+    peerCondition: { ...well, recordMs: 1_234.5 },
+  };
+  assertStringIncludes(timeOf(here), "about 1,235 ms");
+  assertStringIncludes(timeOf({ ...here, own: standing("replicating") }), "about 5 ms");
+  assertStringIncludes(timeOf(GOOD), "one durable write, and up to 3,000 ms more");
 });

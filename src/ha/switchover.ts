@@ -10,6 +10,7 @@
  * - step: the active records that it is none, ends its streams, and the replica records the next epoch and is ACTIVE.
  * - follow: the old active follows. - agents: they are back.
  */
+import type { Missing } from "../resources/missing.ts";
 import type { Standing } from "./state.ts";
 
 /** The phases by name, in order. */
@@ -33,12 +34,14 @@ export interface Facts {
   /** What the peer at `peerAddress` says of itself, or why it says nothing. */
   peer: Standing | undefined;
   peerError: string;
+  /** What the peer lacks around its store. */
+  peerMissing?: Missing | undefined;
   storeProblem: string;
 }
 
 /** Why a switchover cannot begin, and what to do; undefined: it can. */
 export function switchoverProblem(facts: Facts): string | undefined {
-  const { own, busy, peerAddress, replicas, peer, peerError, storeProblem } = facts;
+  const { own, busy, peerAddress, replicas, peer, peerError, peerMissing, storeProblem } = facts;
   const cannot = (why: string) => `cannot switch over: ${why}`;
   if (own.state !== "active") {
     return cannot(`this principal is not ACTIVE (state ${own.state}); ask the ACTIVE one`);
@@ -74,6 +77,14 @@ export function switchoverProblem(facts: Facts): string | undefined {
   if (replica.heldTotal > 0) {
     return cannot(
       `replica "${replica.identity}" holds ${replica.heldTotal} changes that it cannot write; its ha status says why`,
+    );
+  }
+  const lacking = [...peerMissing?.definitions ?? [], ...peerMissing?.rights ?? []];
+  if (lacking.length > 0) {
+    return cannot(
+      `replica "${replica.identity}" could not serve as ACTIVE: it lacks ${
+        lacking.slice(0, 5).join("; ")
+      }; see: ha preflight`,
     );
   }
   return undefined;

@@ -7,7 +7,7 @@ import { Hono } from "hono";
 import { Counter, Gauge, Registry } from "prom-client";
 import { STATES } from "../ha/state.ts";
 import { monotonicMs } from "../runtime/clock.ts";
-import { type Context, lagMs } from "../runtime/context.ts";
+import { type Context, inSyncAgoMs, lagMs } from "../runtime/context.ts";
 
 interface Series {
   name: string;
@@ -90,6 +90,26 @@ const HA: Series[] = [
     "argocd_agent_ha_replication_lag_seconds",
     "Lag of this replica; 0 when ACTIVE",
     (ctx) => lagSeconds(ctx),
+  ),
+  gauge(
+    "argocd_agent_ha_preflight_ok",
+    "1 for each check of ha preflight that is well, 0 for one that is not; looked at every minute",
+    (ctx) => (ctx.readiness.last?.checks ?? []).map(({ name, ok }) => [{ check: name }, +ok]),
+    ["check"],
+  ),
+  gauge(
+    "argocd_agent_ha_preflight_timestamp_seconds",
+    "When the pair was last looked at; 0: not yet",
+    (ctx) => (ctx.readiness.last?.atMs ?? 0) / 1_000,
+  ),
+  gauge(
+    "argocd_agent_ha_possible_loss_seconds",
+    "A promotion now loses nothing that the active took longer ago; NaN: nothing bounds it; 0 when ACTIVE",
+    (ctx) => {
+      if (ctx.model().state === "active") return 0;
+      const agoMs = inSyncAgoMs(ctx, monotonicMs());
+      return agoMs === undefined ? Number.NaN : agoMs / 1_000;
+    },
   ),
   counter("argocd_agent_ha_replication_events_total", "Changes applied", (ctx) => ctx.counters.eventsApplied),
   counter(

@@ -12,6 +12,7 @@ import type { Clusters } from "./clusters.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Log } from "./log.ts";
 import type { LossManifest } from "./loss.ts";
+import type { Readiness } from "./readiness.ts";
 import type { Settings } from "./settings.ts";
 
 /** A replica that is connected to us. */
@@ -44,7 +45,7 @@ export interface Following {
   heldTotal: number;
 }
 
-/** Counters that metrics show; only grow. */
+/** Counters that metrics show; only grow, but for times. */
 export interface Counters {
   eventsForwarded: number;
   eventsReceived: number;
@@ -70,6 +71,8 @@ export interface Counters {
   agentErrors: Record<string, number>;
   /** Streams opened, by agent. */
   agentConnections: Record<string, number>;
+  /** How long the last durable record of role and epoch took, in ms; 0: there was none in this process. */
+  recordMs: number;
 }
 
 /** How the handling of one event of an agent ended. */
@@ -125,6 +128,8 @@ export interface Context {
   /** The peer is ACTIVE: whoever waits before dialling it again need not. */
   redial(): void;
   readonly processing: Processing;
+  /** Whether the pair is ready for a failover. */
+  readonly readiness: Readiness;
   /** What keeps the store from being current, in words; empty: nothing. */
   storeProblem(): string;
   /** The state machine's present model. */
@@ -198,5 +203,6 @@ export function newCounters(): Counters {
     agentEventsReceived: 0,
     agentErrors: {},
     agentConnections: {},
+    recordMs: 0,
   };
 }

@@ -29,6 +29,7 @@ import type { Log } from "./log.ts";
 import { LossManifest } from "./loss.ts";
 import { principalUid, readMemory } from "./memory.ts";
 import { noteCommand, observe } from "./observe.ts";
+import { Readiness } from "./readiness.ts";
 import { Reconciler } from "./reconcile.ts";
 import type { Settings } from "./settings.ts";
 import type { StoreMonitor } from "./stores.ts";
@@ -136,6 +137,9 @@ function compose(
     following: newFollowing(),
     counters: newCounters(),
     losses,
+    get readiness() {
+      return readiness;
+    },
     storeProblem: () => monitor.problem,
     model: () => driver.model,
     input: (input) => driver.input(input),
@@ -156,6 +160,7 @@ function compose(
     fleet: () => fleet,
     redial: () => follower.redial(),
   };
+  const readiness = new Readiness(ctx);
   const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
   const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
   const follower = new Follower(ctx, writer);

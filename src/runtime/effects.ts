@@ -11,6 +11,7 @@ import type { Fleet } from "./fleet.ts";
 import type { Follower } from "./follow.ts";
 import { writeMemory } from "./memory.ts";
 import { askPeer } from "./peer.ts";
+import { reasonOf } from "./reason.ts";
 
 /** How long a demotion waits for replicas to apply what they do not have yet. */
 const DRAIN_MS = 5_000;
@@ -124,9 +125,16 @@ export class Effects {
     return this.#oneAtATime(() => this.#put(memory));
   }
 
-  #put(memory: Model["memory"]): Promise<string> {
-    return writeMemory(this.ctx.store, this.ctx.settings.namespace, memory)
-      .then(() => "", (error) => (error as Error).message);
+  async #put(memory: Model["memory"]): Promise<string> {
+    const { store, settings, counters } = this.ctx;
+    const startedAt = monotonicMs();
+    try {
+      await writeMemory(store, settings.namespace, memory);
+      counters.recordMs = monotonicMs() - startedAt;
+      return "";
+    } catch (error) {
+      return reasonOf(error);
+    }
   }
 
   async #watchPeer(signal: AbortSignal): Promise<void> {

@@ -8,6 +8,9 @@ import type { Standing } from "../ha/state.ts";
 import type { Context } from "./context.ts";
 import { reasonOf } from "./reason.ts";
 
+/** A peer that looks around itself may take this much longer to answer. */
+export const EXAMINE_MS = 7_000;
+
 export interface PeerAnswer {
   peer: Standing | undefined;
   error: string;
@@ -24,6 +27,7 @@ export function conditionOf(ctx: Context): Condition {
     certificateNotAfterMs: ctx.peer.certificateNotAfterMs(),
     heldTotal: ctx.following.heldTotal,
     behind: ctx.model().state === "active" ? 0 : ctx.following.behind,
+    recordMs: ctx.counters.recordMs,
   };
 }
 
@@ -47,16 +51,20 @@ async function askHealthz({ settings, model }: Context): Promise<PeerAnswer> {
   }
 }
 
-/** Asks once, within `--ha-peer-check-timeout`; a peer of the plain contract has no answer but its `/healthz`, which is no error. */
-export async function askPeer(ctx: Context): Promise<PeerAnswer> {
+/**
+ * Asks once, within `--ha-peer-check-timeout`; a peer of the plain contract has no answer but its `/healthz`, which is no error. With
+ * `examineMs` the peer also looks around itself first, and may take so much longer.
+ */
+export async function askPeer(ctx: Context, { examineMs = 0 } = {}): Promise<PeerAnswer> {
   const { peerAddress, plainContract, peerCheckTimeoutMs } = ctx.settings;
   if (peerAddress === "") return { peer: undefined, error: "" };
   if (plainContract) return await askHealthz(ctx);
   const client = ctx.peer.dial();
   try {
-    const request = { standing: standingToWire(ctx.standing()) };
+    const request = { standing: standingToWire(ctx.standing()), examine: examineMs > 0 };
     const askedAtMs = Date.now();
-    const { standing, condition } = await call(client, linkService.Ask, request, peerCheckTimeoutMs);
+    const timeoutMs = peerCheckTimeoutMs + examineMs;
+    const { standing, condition } = await call(client, linkService.Ask, request, timeoutMs);
     const answer = { peer: standingFromWire(standing), error: "" };
     if (!condition) return answer;
     const skewMs = (condition.now_unix_ms ?? 0) - (askedAtMs + Date.now()) / 2;

@@ -99,6 +99,7 @@ async function start(
   health = healthApp(ctx);
   undo.push(() => core.rest());
   core.start();
+  if (settings.haEnabled) undo.push(ctx.readiness.watch());
   log.info("principal started", { version: VERSION, uid: ctx.uid, ...ports });
   return { ctx, ports, failed: core.failed, stop };
 }

@@ -9,7 +9,7 @@ import type { Model, Standing } from "../ha/state.ts";
 import { type Phase, PHASES, switchoverProblem } from "../ha/switchover.ts";
 import { monotonicMs } from "./clock.ts";
 import { type Context, Refusal } from "./context.ts";
-import { askPeer, type PeerAnswer } from "./peer.ts";
+import { askPeer, EXAMINE_MS, type PeerAnswer } from "./peer.ts";
 import { reasonOf } from "./reason.ts";
 
 export type Receipt = argocdagentha.v1.Receipt;
@@ -140,7 +140,7 @@ class Move {
   async #preflight(): Promise<void> {
     const { ctx } = this;
     this.#say("preflight", "asking the peer, looking at what follows");
-    const { peer, error } = await this.#ask();
+    const { peer, error, condition } = await askPeer(ctx, { examineMs: EXAMINE_MS });
     const problem = switchoverProblem({
       own: ctx.standing(),
       busy: ctx.model().operation !== undefined,
@@ -148,6 +148,7 @@ class Move {
       replicas: [...ctx.replicas],
       peer,
       peerError: error,
+      peerMissing: condition?.missing,
       storeProblem: ctx.storeProblem(),
     });
     if (problem) throw new Refusal(problem);

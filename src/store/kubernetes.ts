@@ -4,9 +4,11 @@
  */
 import type { StoredObject } from "../resources/object.ts";
 import { byKey, type Key, parseKey } from "../resources/keys.ts";
+import type { Missing } from "../resources/missing.ts";
 import { Access, type AccessOptions } from "./kubernetes_access.ts";
 import { ApiFailure, KubeApi, storeError } from "./kubernetes_api.ts";
 import { KubeCache } from "./kubernetes_cache.ts";
+import { examine } from "./kubernetes_examination.ts";
 import { Informer, type InformerLimits } from "./kubernetes_informer.ts";
 import { Transport } from "./kubernetes_transport.ts";
 import { apiVersionOf, KubeWriter, type NamespaceCreation } from "./kubernetes_writer.ts";
@@ -49,7 +51,7 @@ export class KubernetesStore implements Store {
   readonly #closing = new AbortController();
   #running: Promise<unknown> | undefined;
 
-  constructor(access: Access, options: KubernetesOptions) {
+  constructor(access: Access, private readonly options: KubernetesOptions) {
     this.#transport = new Transport(access);
     this.#api = new KubeApi(this.#transport);
     this.#writer = new KubeWriter(this.#api, this.#cache, {
@@ -75,6 +77,12 @@ export class KubernetesStore implements Store {
         options.informers,
       )
     );
+  }
+
+  examine(namespaces: readonly string[]): Promise<Missing> {
+    const kinds = this.#informers.map(({ what }) => what);
+    const { createNamespaces: creation, writeConcurrency: concurrency } = this.options;
+    return this.#asking(() => examine(this.#api, { kinds, namespaces, creation, concurrency }));
   }
 
   status(): StoreStatus {

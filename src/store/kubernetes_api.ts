@@ -23,6 +23,14 @@ export interface Resource {
 /** One operation of a JSON patch; `add` replaces what is there. */
 export type PatchOperation = { op: "add"; path: string; value: unknown } | { op: "remove"; path: string };
 
+/** What somebody may want to do; `subresource` empty: to the resource itself, `namespace` empty: everywhere. */
+export interface Attempt {
+  resource: Resource;
+  subresource: string;
+  verb: string;
+  namespace: string;
+}
+
 /** One page of a list. */
 export interface Page {
   items: ApiObject[];
@@ -129,8 +137,11 @@ export class KubeApi {
     }
   }
 
-  create(resource: Resource, object: ApiObject): Promise<StoredObject> {
-    const path = `${collection(resource, object.metadata.namespace ?? "")}?${MANAGED}`;
+  /** Creates an object; as a dry run the API server only says what it would come to. */
+  create(resource: Resource, object: ApiObject, { dryRun = false } = {}): Promise<StoredObject> {
+    const path = `${collection(resource, object.metadata.namespace ?? "")}?${MANAGED}${
+      dryRun ? "&dryRun=All" : ""
+    }`;
     return this.#object(`create ${resource.plural}`, "POST", path, object);
   }
 
@@ -163,6 +174,22 @@ export class KubeApi {
       `${collection(resource, namespace)}/${name}`,
       options,
     );
+  }
+
+  /** Whether we have a right (SelfSubjectAccessReview). */
+  async may({ resource: { apiVersion, plural }, subresource, verb, namespace }: Attempt): Promise<boolean> {
+    const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
+    const { status } = await this.#call<{ status?: { allowed?: boolean } }>(
+      "ask for our rights",
+      "POST",
+      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+      {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SelfSubjectAccessReview",
+        spec: { resourceAttributes: { group, resource: plural, subresource, verb, namespace } },
+      },
+    );
+    return status?.allowed === true;
   }
 
   /** Creates a namespace; one that exists is left as it is. */

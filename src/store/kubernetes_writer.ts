@@ -37,6 +37,11 @@ export interface NamespaceCreation {
   labels: Record<string, string>;
 }
 
+/** Whether a namespace of this name would be created. */
+export function mayCreate(creation: NamespaceCreation | undefined, namespace: string): boolean {
+  return creation !== undefined && (creation.pattern?.test(namespace) ?? true);
+}
+
 export interface WriterOptions {
   concurrency: number;
   /** Undefined: namespaces are never created. */
@@ -161,7 +166,7 @@ export class KubeWriter {
 
   async #createNamespace(namespace: string, because: ApiFailure): Promise<void> {
     const { createNamespaces } = this.options;
-    if (!createNamespaces || (createNamespaces.pattern && !createNamespaces.pattern.test(namespace))) {
+    if (!createNamespaces || !mayCreate(createNamespaces, namespace)) {
       const why = createNamespaces
         ? `"${namespace}" does not match --namespace-create-pattern`
         : "namespaces are not created without --namespace-create-enable";

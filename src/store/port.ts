@@ -6,6 +6,7 @@
  */
 import type { ApiObject, StoredObject } from "../resources/object.ts";
 import type { Key } from "../resources/keys.ts";
+import type { Missing } from "../resources/missing.ts";
 
 /** One write. */
 export type Write =
@@ -58,6 +59,11 @@ export interface Store {
    * skipped in favour of later ones, never reordered.
    */
   watch(signal: AbortSignal): AsyncIterable<StoreEvent[]>;
+  /**
+   * Looks whether everything is there that an ACTIVE principal needs, and these namespaces; undefined: there is nothing around this
+   * store that could be missing. Writes nothing. @throws StoreError
+   */
+  examine(namespaces: readonly string[]): Promise<Missing | undefined>;
   /** How the store is, now. */
   status(): StoreStatus;
   /** Ends watches and releases files and connections. */

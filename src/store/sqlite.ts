@@ -149,6 +149,11 @@ export class SqliteStore implements Store {
     }
   }
 
+  /** A file has no rights, no definitions and no namespaces of its own. */
+  examine(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   status(): StoreStatus {
     return { problem: "", writes: this.#writes, lists: 0 };
   }

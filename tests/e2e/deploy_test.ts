@@ -3,7 +3,7 @@
  * it, its certificates in Secrets, and exactly the rights of its service account. The API server's audit log says which verbs
  * were used: one that is granted and not used fails the test.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exampleObjects } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
 import { type ApiObject, isRecord } from "../../src/resources/object.ts";
@@ -11,6 +11,7 @@ import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { kustomize } from "../kube/kustomize.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { application, project, startAgent, untilHolds } from "../support/agents.ts";
+import { runCli } from "../support/processes.ts";
 import { applyAll, KubePair, removeAll, type SideName, SIDES } from "../support/kube_pair.ts";
 
 const ACCOUNT = "system:serviceaccount:argocd:argocd-agent-principal";
@@ -192,6 +193,59 @@ async function agents(pair: KubePair): Promise<void> {
   }
 }
 
+/** What `ha preflight` at the primary finds wrong around either store. */
+async function surroundings(pair: KubePair): Promise<string[]> {
+  const { stdout } = await runCli(["ha", "preflight", "-o", "json", "-a", pair.primary.admin]);
+  const { checks } = JSON.parse(stdout) as {
+    checks: { name: string; ok: boolean; found: string; fix: string }[];
+  };
+  const about = checks.filter(({ name }) => /^(rights|definitions|namespaces) /.test(name));
+  assertEquals(about.length, 6, stdout);
+  return about.filter(({ ok }) => !ok).map(({ name, found, fix }) => `${name}: ${found}; ${fix}`);
+}
+
+/** Rights and definitions that the replica would need as ACTIVE, and loses. */
+async function looked(pair: KubePair): Promise<void> {
+  const { replica } = pair.clusters;
+  assertEquals(await surroundings(pair), []);
+  const role = "/apis/rbac.authorization.k8s.io/v1/namespaces/argocd/roles/argocd-agent-principal";
+  const patch = [{
+    op: "replace",
+    path: "/rules/1/verbs",
+    value: ["get", "list", "watch", "create", "delete"],
+  }];
+  const contentType = "application/json-patch+json";
+  assertEquals((await replica.request("PATCH", role, patch, { contentType })).code, 200);
+  const untilFound = async (expected: string[]) => {
+    let found: string[] = [];
+    await until(
+      async () => (found = await surroundings(pair)).length === expected.length,
+      20_000,
+      () => `preflight finds ${JSON.stringify(found)}`,
+    );
+    assertEquals(found, expected);
+  };
+  const rights =
+    "rights peer: may not patch secrets in argocd; patch configmaps in argocd; kubectl apply -k deploy/overlays/… there, or " +
+    "grant what deploy/base/rbac.yaml grants";
+  const metric = (check: string) => pair.primary.metric(`argocd_agent_ha_preflight_ok{check="${check}"}`);
+  assertEquals(await metric("rights peer"), 1);
+  await untilFound([rights]);
+  assertEquals(await metric("rights peer"), 0);
+  const refused = await runCli(["ha", "switchover", "--yes", "-a", pair.primary.admin]);
+  assertEquals(refused.code, 1);
+  assertMatch(
+    refused.stderr,
+    /cannot switch over: replica "[^"]+" could not serve as ACTIVE: it lacks patch secrets/,
+  );
+  const crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/appprojects.argoproj.io";
+  assertEquals((await replica.request("DELETE", crd)).code, 200);
+  await untilFound([
+    rights,
+    "definitions peer: not served: AppProject (argoproj.io/v1alpha1); install Argo CD's CustomResourceDefinitions there",
+  ]);
+}
+
 Deno.test({
   name: "deploy/: the overlays apply, and the pair runs under exactly the rights that they grant",
   ...ON_CLUSTER,
@@ -225,6 +279,7 @@ Deno.test({
           `granted and not used: ${rights.filter((right) => !used(pair).allowed.includes(right)).join(", ")}`,
       );
       assertEquals(used(pair).forbidden, []);
+      await looked(pair);
       assertEquals(granted(await kustomize(`${root}overlays/replica`)), rights);
     } finally {
       await pair.close();

@@ -177,6 +177,11 @@ Deno.test({
         'Application/edge-9/app-8: namespace "edge-9" does not exist in this cluster',
       );
       assertStringIncludes(status.stdout, "kubectl create namespace edge-9");
+      const preflight = await runCli(["ha", "preflight", "-a", pair.primary.admin]);
+      assertMatch(
+        preflight.stdout,
+        /NOT OK +namespaces peer +not there: edge-9; kubectl create namespace edge-9/,
+      );
       assertEquals((await pair.content("replica")).size, exampleObjects().length);
       await pair.replica.kill("SIGTERM");
       pair.replica.start(["--namespace-create-enable", "--namespace-create-labels=made-by=principal"]);

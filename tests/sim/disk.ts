@@ -156,6 +156,11 @@ class FaultyStore implements Store {
     }
   }
 
+  async examine(): Promise<undefined> {
+    await this.#wait("examine");
+    return await this.inner.examine();
+  }
+
   status(): StoreStatus {
     return this.inner.status();
   }

@@ -6,7 +6,7 @@ import { peerHandlers, replicationPolicy } from "../../src/grpc/peer_service.ts"
 import { eventStreamService, linkService, type Methods, versionService } from "../../src/grpc/services.ts";
 import type { Tokens } from "../../src/grpc/tokens.ts";
 import { explain, type Explanation, type Situation } from "../../src/ha/explain.ts";
-import { situationOf } from "../../src/grpc/knowing.ts";
+import { situationOf } from "../../src/runtime/readiness.ts";
 import { askPeer } from "../../src/runtime/peer.ts";
 import type { Mode } from "../../src/resources/agents.ts";
 import { NO_CLUSTER_INFO } from "../../src/runtime/cluster_info.ts";
