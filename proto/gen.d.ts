@@ -193,7 +193,35 @@ export interface Group {
   digest?: Uint8Array;
 }
 export const Group: Codec<Group>;
+export interface FetchRequest {
+  keys?: string[];
+  salt?: Uint8Array;
+}
+export const FetchRequest: Codec<FetchRequest>;
+export interface FetchResponse {
+  entries?: argocdagentha.v1.FetchedResource[];
+}
+export const FetchResponse: Codec<FetchResponse>;
+export interface FetchedResource {
+  key?: string;
+  digest?: Uint8Array;
+  object?: Uint8Array;
+}
+export const FetchedResource: Codec<FetchedResource>;
+export interface RepairRequest {
+  standing?: argocdagentha.v1.Standing;
+  keys?: string[];
+  timeout_ms?: number;
+  who?: string;
+}
+export const RepairRequest: Codec<RepairRequest>;
+export interface RepairResponse {
+  done?: string[];
+  failed?: argocdagentha.v1.Held[];
+}
+export const RepairResponse: Codec<RepairResponse>;
 export interface DiffRequest {
+  keys?: string[];
 }
 export const DiffRequest: Codec<DiffRequest>;
 export interface DiffResponse {
@@ -216,8 +244,15 @@ export interface KeyDiff {
   key?: string;
   here?: Uint8Array;
   peer?: Uint8Array;
+  fields?: argocdagentha.v1.FieldDiff[];
 }
 export const KeyDiff: Codec<KeyDiff>;
+export interface FieldDiff {
+  path?: string;
+  here?: string;
+  peer?: string;
+}
+export const FieldDiff: Codec<FieldDiff>;
 export interface PreflightRequest {
 }
 export const PreflightRequest: Codec<PreflightRequest>;
@@ -341,6 +376,7 @@ export interface FollowerMessage {
   hello?: argocdagentha.v1.Hello;
   have?: argocdagentha.v1.Have;
   ack?: argocdagentha.v1.Ack;
+  again?: argocdagentha.v1.Again;
 }
 export const FollowerMessage: Codec<FollowerMessage>;
 export interface Hello {
@@ -350,6 +386,10 @@ export interface Hello {
   buckets?: Uint8Array;
 }
 export const Hello: Codec<Hello>;
+export interface Again {
+  keys?: string[];
+}
+export const Again: Codec<Again>;
 export interface Have {
   entries?: argocdagentha.v1.KeyDigest[];
   last?: boolean;

@@ -196,17 +196,25 @@ export class AgentSession {
     return value !== "" && this.#had.get(key)?.[what] === value;
   }
 
-  /** The agent lost a resource that it is to have. */
-  lost(key: Key): void {
+  /** The agent lost the resource of this UID (empty: not known), and is to have one of this name. */
+  lost(key: Key, uid = ""): void {
+    if (this.#hasAnother(key, uid)) return this.touch(key);
     const flight = this.#flights.get(key);
     if (flight) this.#drop(key, flight);
     this.#keep(key, undefined);
     this.touch(key);
   }
 
-  /** The agent no longer has a key, and that is as it should be: nothing is sent or asked about it. */
-  gone(key: Key): void {
-    this.#keep(key, undefined);
+  /** The agent no longer has the resource of this UID (empty: not known), and that is as it should be: nothing is sent or asked about it. */
+  gone(key: Key, uid = ""): void {
+    if (this.#hasAnother(key, uid)) this.touch(key);
+    else this.#keep(key, undefined);
+  }
+
+  /** Whether it has got another under the same name since, of which what is said of this UID is not true. */
+  #hasAnother(key: Key, uid: string): boolean {
+    const had = this.#had.get(key)?.uid ?? "";
+    return had !== "" && uid !== "" && had !== uid;
   }
 
   /** What is known of a key may be wrong: it is sent, or asked for, anew. False when too many such keys are open. */

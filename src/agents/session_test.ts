@@ -203,6 +203,20 @@ Deno.test("AgentSession asks an autonomous agent about what may differ, and agai
   assert(world.session.idle);
 });
 
+Deno.test("AgentSession: what is said late of a resource that is gone is not believed of another of its name", () => {
+  for (const says of ["lost", "gone"] as const) {
+    const world = new World();
+    world.set("a", { uid: "first" });
+    for (const event of world.drain()) world.ack(event);
+    world.set("a", { uid: "second", state: "2" });
+    for (const event of world.drain()) world.ack(event);
+    world.session[says]("a", "first");
+    world.remove("a");
+    const types = world.drain().map(({ type }) => type);
+    assertEquals(types, ["delete"], says);
+  }
+});
+
 Deno.test("AgentSession by seed: whatever is lost, late or doubled, the agent converges and never goes back", () => {
   for (let seed = 1; seed <= 200; seed++) {
     const random = seeded(seed);

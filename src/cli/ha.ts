@@ -14,7 +14,7 @@ const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINC
        argocd-agent-ha ha switchover [--dry-run] [--yes] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha explain [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha preflight [-o text|json] [PRINCIPAL]
-       argocd-agent-ha ha diff [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha diff [KEY...] [--repair [--all] [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha reconcile [(--adopt | --discard) (--all | KEY...) [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha history [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
@@ -36,7 +36,7 @@ export async function ha(args: string[]): Promise<number> {
     case "preflight":
       return await (await import("./knowing.ts")).preflightCommand(rest, USAGE);
     case "diff":
-      return await (await import("./knowing.ts")).diffCommand(rest, USAGE);
+      return await (await import("./diff.ts")).diff(rest, USAGE, () => confirmed(name));
     case "reconcile":
       return await (await import("./reconcile.ts")).reconcile(rest, USAGE, () => confirmed(name));
     case "history":
@@ -144,6 +144,7 @@ const WARNINGS = {
     "WARNING: This will demote the principal to REPLICA.",
     "All connected agents will be disconnected.",
   ],
+  diff: ["WARNING: What the replica has of these is written over with what the ACTIVE principal has."],
   reconcile: [
     "WARNING: What is adopted is written over what the ACTIVE principal has now; what is discarded is gone.",
   ],

@@ -1,7 +1,6 @@
-/** `ha explain`, `ha preflight`, `ha diff`, `ha history`, and what `ha promote --dry-run` shows. */
+/** `ha explain`, `ha preflight`, `ha history`, and what `ha promote --dry-run` shows. */
 import { hash } from "node:crypto";
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { digestFromWire } from "../grpc/wire.ts";
 import { operatorService } from "../grpc/services.ts";
 import { firstBroken, type Link } from "../ha/history.ts";
 import { parseDuration } from "../runtime/settings.ts";
@@ -106,49 +105,6 @@ export async function preflightCommand(args: string[], usage: string): Promise<n
     print(`\nPossible loss: ${loss}\nA promotion takes: ${time}\n${ready ? "Ready." : "Not ready."}`);
   }
   return ready ? EXIT.ok : EXIT.failed;
-}
-
-export async function diffCommand(args: string[], usage: string): Promise<number> {
-  const parsed = options(args, usage);
-  if (!parsed) return EXIT.ok;
-  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
-  const { here, peer, groups = [], keys = [], truncated = false } = await withTarget(
-    parsed,
-    (client, address) => {
-      const call = { address, timeoutMs, action: "diff failed" };
-      return adminCall(client, operatorService.Diff, {}, call);
-    },
-  );
-  const differing = keys.map((one) => ({
-    key: one.key ?? "",
-    here: digestFromWire(one.here),
-    peer: digestFromWire(one.peer),
-  }));
-  if (parsed.string("output") === "json") {
-    const sides = { here: here?.state ?? "", peer: peer?.state ?? "" };
-    print(json({ ...sides, same: differing.length === 0, groups, differing, truncated }));
-  } else {
-    const rows = groups.map(({ kind = "", agent = "", here = 0, peer = 0, same = false }) => [
-      kind,
-      agent || "-",
-      String(here),
-      String(peer),
-      same ? "" : "DIFFERS",
-    ]);
-    print(table(["KIND", "AGENT", "HERE", "PEER", ""], rows));
-    for (const { key, here, peer } of differing) print(`${key}: ${differs(here, peer)}`);
-    print(
-      differing.length === 0
-        ? "\nThe two sides hold the same."
-        : `\n${differing.length}${truncated ? " and more" : ""} differ.`,
-    );
-  }
-  return differing.length === 0 ? EXIT.ok : EXIT.failed;
-}
-
-function differs(here: string, peer: string): string {
-  if (here === "") return "only at the peer";
-  return peer === "" ? "only here" : `digest ${here} here, ${peer} at the peer`;
 }
 
 export async function historyCommand(args: string[], usage: string): Promise<number> {

@@ -150,7 +150,8 @@ class LinkFollower {
     const resumed = welcome.resumed ?? false;
     this.#welcomedAtMs = monotonicMs();
     const batches = this.#follower.welcome(welcome.session ?? "", resumed, welcome.differing ?? []);
-    Object.assign(this.ctx.following, { contract: "link", connected: true });
+    const again = (keys: readonly string[]) => this.stream.write({ again: { keys: [...keys] } });
+    Object.assign(this.ctx.following, { contract: "link", connected: true, again });
     if (!resumed) this.ctx.counters.snapshots++;
     this.ctx.input({ type: "welcomed", peer, resumed });
     for (const { entries, last } of batches) {
@@ -241,7 +242,7 @@ class LinkFollower {
     this.#finished = true;
     clearInterval(this.#timer);
     this.signal.removeEventListener("abort", this.#abort);
-    this.ctx.following.connected = false;
+    Object.assign(this.ctx.following, { connected: false, again: undefined });
     this.stream.cancel();
     await this.#pump.stop();
     const reached = this.#follower.resumeAt;

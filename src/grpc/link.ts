@@ -114,7 +114,8 @@ class LeaderSession implements ReplicaSession {
         digest: digestFromWire(digest),
       }));
       this.#stream.have(entries, message.have.last ?? false);
-    } else if (message.ack) {
+    } else if (message.again) this.#stream.again(message.again.keys ?? []);
+    else if (message.ack) {
       this.#stream.ack(message.ack.processed ?? 0, message.ack.applied ?? 0);
       this.heldTotal = message.ack.held_total ?? 0;
       this.#saidAtMs = message.ack.said_at_ms ?? 0;

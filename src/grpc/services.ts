@@ -75,6 +75,8 @@ export const linkService = {
     ha.InventoryResponse,
     UNARY,
   ),
+  Fetch: method("/argocdagentha.v1.Link/Fetch", ha.FetchRequest, ha.FetchResponse, UNARY),
+  Repair: method("/argocdagentha.v1.Link/Repair", ha.RepairRequest, ha.RepairResponse, UNARY),
   TakeOver: method("/argocdagentha.v1.Link/TakeOver", ha.TakeOverRequest, ha.TakeOverResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Link/Switchover",
@@ -95,6 +97,7 @@ export const operatorService = {
   ),
   Explain: method("/argocdagentha.v1.Operator/Explain", ha.ExplainRequest, ha.Explanation, UNARY),
   Diff: method("/argocdagentha.v1.Operator/Diff", ha.DiffRequest, ha.DiffResponse, UNARY),
+  Repair: method("/argocdagentha.v1.Operator/Repair", ha.RepairRequest, ha.RepairResponse, UNARY),
   Preflight: method(
     "/argocdagentha.v1.Operator/Preflight",
     ha.PreflightRequest,

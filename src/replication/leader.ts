@@ -65,6 +65,7 @@ export class LeaderStream {
   readonly #have = new Map<string, string>();
   #snapshot: string[] = [];
   #snapshotAt = 0;
+  readonly #again = new Set<string>();
   #cursor: Cursor;
   #sequence = 0;
   #processed = 0;
@@ -104,6 +105,15 @@ export class LeaderStream {
     if (last) this.#begin();
   }
 
+  /** The replica wants these as they are now, whatever it was sent before; a key that does not exist here is sent as deleted. */
+  again(keys: readonly string[]): void {
+    for (const key of keys) {
+      if (!parseKey(key)) throw new ProtocolError("Again names a malformed key");
+      this.#again.add(key);
+    }
+    if (this.#again.size > this.limits.windowChanges) throw new ProtocolError("Again names too many keys");
+  }
+
   /** The replica's progress; numbers beyond what was sent are a protocol error. */
   ack(processed: number, applied: number): void {
     if (processed > this.#sequence || applied > processed) {
@@ -121,6 +131,11 @@ export class LeaderStream {
     if (room === 0) return undefined;
     const changes: OutgoingChange[] = [];
     let bytes = 0;
+    for (const key of this.#again) {
+      if (changes.length === room) break;
+      this.#again.delete(key);
+      changes.push(this.#now(key));
+    }
     while (changes.length < room && bytes < this.limits.maxMessageBytes) {
       const [entry] = this.#cursor.read(1);
       if (!entry) break;
@@ -138,7 +153,7 @@ export class LeaderStream {
 
   /** Changes waiting to be sent. */
   get pending(): number {
-    return this.#snapshot.length - this.#snapshotAt + this.#cursor.pending;
+    return this.#snapshot.length - this.#snapshotAt + this.#again.size + this.#cursor.pending;
   }
 
   /** The last sequence number sent. */
@@ -158,7 +173,7 @@ export class LeaderStream {
 
   /** Whether the replica has durably applied everything that the index holds now. */
   get caughtUp(): boolean {
-    return this.#phase === "live" && this.#applied === this.#sequence && this.#cursor.pending === 0;
+    return this.#phase === "live" && this.#applied === this.#sequence && this.pending === 0;
   }
 
   #room(): number {
@@ -188,9 +203,9 @@ export class LeaderStream {
     let bytes = 0;
     while (changes.length < room && bytes < this.limits.maxMessageBytes) {
       const key = this.#snapshot[this.#snapshotAt++] as string;
-      const entry = this.index.get(key);
-      changes.push(entry && !entry.deleted ? { key, entry } : { key });
-      bytes += entry?.payload.length ?? 0;
+      const change = this.#now(key);
+      changes.push(change);
+      bytes += change.entry?.payload.length ?? 0;
     }
     const left = this.#snapshot.length - this.#snapshotAt;
     if (left > 0) return this.#message(changes, { snapshot: true, snapshotRemaining: left });
@@ -198,6 +213,11 @@ export class LeaderStream {
     this.#snapshot = [];
     this.#snapshotAt = 0;
     return this.#message(changes, { snapshot: true, snapshotEnd: true, revision: this.#cursor.revision });
+  }
+
+  #now(key: string): OutgoingChange {
+    const entry = this.index.get(key);
+    return entry && !entry.deleted ? { key, entry } : { key };
   }
 
   #message(changes: OutgoingChange[], rest: Partial<Outgoing>): Outgoing {

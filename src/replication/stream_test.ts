@@ -1,5 +1,5 @@
 /** Leader and follower against each other, without a network: whatever breaks, both end with the same. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { seeded } from "../../tests/support/random.ts";
 import { bucketOf, BUCKETS, DIGEST_BYTES } from "../changes/digest.ts";
 import { ChangeIndex } from "../changes/index.ts";
@@ -272,3 +272,19 @@ function otherBucket(key: string): string {
 function sameBucket(key: string): string {
   for (let n = 0;; n++) if (bucketOf(`bad ${n}`) === bucketOf(key)) return `bad ${n}`;
 }
+
+Deno.test("LeaderStream.again() sends keys as they are now, through the stream and before what is new", () => {
+  const [from, to] = [new ChangeIndex("leader"), new ChangeIndex("replica")];
+  for (const n of [1, 2, 3]) put(from, app(n), "x");
+  const link = new Link(from, to);
+  while (link.send()) link.apply(10);
+  to.remove(app(1), "", 0);
+  put(to, app(9), "of somebody else");
+  put(from, app(3), "new");
+  link.leader.again([app(1), app(9)]);
+  assertEquals(link.leader.pending, 3);
+  while (link.send()) link.apply(10);
+  assertEquals(link.sent.at(-1)?.changes.map(({ key }) => key), [app(1), app(9), app(3)]);
+  assertEquals(to.digests.root(), from.digests.root());
+  assert(assertThrows(() => link.leader.again(["no key"])) instanceof ProtocolError);
+});

@@ -119,11 +119,11 @@ export class AgentWrites {
     this.#versions.delete(key);
     this.#open.delete(key);
     if (existing && id.mode === "managed" && (another || !existing.metadata.deletionTimestamp)) {
-      session.lost(key);
+      session.lost(key, uid);
       this.host.schedule();
       return;
     }
-    session.gone(key);
+    session.gone(key, uid);
     if (!existing) return;
     await store.write({ op: "delete", key });
     await this.fleet.indexed(key, undefined);

@@ -43,6 +43,8 @@ export interface Following {
   lastSequence: number;
   held: HeldKey[];
   heldTotal: number;
+  /** Asks the active for the present state of these keys again; undefined: nothing is followed in our own contract. */
+  again: ((keys: readonly string[]) => void) | undefined;
 }
 
 /** Counters that metrics show; only grow, but for times. */
@@ -178,6 +180,7 @@ export function newFollowing(): Following {
     lastSequence: 0,
     held: [],
     heldTotal: 0,
+    again: undefined,
   };
 }
 

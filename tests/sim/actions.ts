@@ -12,6 +12,7 @@ export type Action =
   | { do: "kill both"; ms: number; gapMs: number }
   | { do: "pause"; site: "a" | "b"; ms: number }
   | { do: "skew"; site: "a" | "b"; skewMs: number }
+  | { do: "drift"; site: "a" | "b"; percent: number }
   | {
     do: "disk";
     site: "a" | "b";
@@ -29,6 +30,7 @@ export type Action =
   | { do: "promote"; site: "a" | "b"; force: boolean }
   | { do: "demote"; site: "a" | "b" }
   | { do: "switchover"; at: "a" | "b" }
+  | { do: "repair"; site: "a" | "b" }
   | { do: "reconcile"; site: "a" | "b"; adopt: boolean };
 
 export interface Timed {
@@ -56,6 +58,7 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   "kill both": [1, (r) => ({ do: "kill both", ms: ms(r, 1, 10_000), gapMs: ms(r, 0, 8_000) })],
   pause: [2, (r) => ({ do: "pause", site: site(r), ms: ms(r, 1_000, 120_000) })],
   skew: [1, (r) => ({ do: "skew", site: site(r), skewMs: (r.int(3) - 1) * 3_600_000 })],
+  drift: [1, (r) => ({ do: "drift", site: site(r), percent: r.pick([-20, -1, 0, 1, 20]) })],
   disk: [
     4,
     (r) => ({
@@ -76,6 +79,7 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   promote: [4, (r) => ({ do: "promote", site: site(r), force: r.chance(0.4) })],
   demote: [1, (r) => ({ do: "demote", site: site(r) })],
   switchover: [4, (r) => ({ do: "switchover", at: site(r) })],
+  repair: [1, (r) => ({ do: "repair", site: site(r) })],
   reconcile: [1, (r) => ({ do: "reconcile", site: site(r), adopt: r.chance(0.5) })],
 };
 

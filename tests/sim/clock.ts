@@ -18,6 +18,8 @@ export interface Process {
   paused: boolean;
   /** What its wall clock is off by, in ms. */
   skewMs: number;
+  /** How much faster than time it goes since then. */
+  drift: { rate: number; sinceMs: number };
 }
 
 interface Scheduled {
@@ -37,7 +39,7 @@ const START_MS = Date.UTC(2026, 0, 1);
 const FNV = { offset: 0x811c9dc5, prime: 0x01000193 };
 
 export function process(name: string): Process {
-  return { name, alive: true, paused: false, skewMs: 0 };
+  return { name, alive: true, paused: false, skewMs: 0, drift: { rate: 0, sinceMs: 0 } };
 }
 
 export class Clock {
@@ -165,7 +167,8 @@ export class Clock {
 
   /** The wall clock of the process that runs now, in unix ms. */
   wallMs(): number {
-    return Math.floor(START_MS + this.nowMs + this.#current.skewMs);
+    const { skewMs, drift } = this.#current;
+    return Math.floor(START_MS + this.nowMs + skewMs + drift.rate * (this.nowMs - drift.sinceMs));
   }
 
   uuid(): string {

@@ -3,12 +3,14 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { openServerStream } from "../../src/grpc/dial.ts";
 import { linkService } from "../../src/grpc/services.ts";
 import { Refusal } from "../../src/runtime/context.ts";
+import { MAX_REPAIRED, repair } from "../../src/runtime/repair.ts";
 import { StoreError } from "../../src/store/port.ts";
 import type { Process } from "./clock.ts";
 import type { Site } from "./site.ts";
 import type { World } from "./world.ts";
 
 const SWITCHOVER_MS = 10_000;
+const REPAIR_MS = 5_000;
 
 export class Operator {
   /** Where a command is being carried out. */
@@ -18,6 +20,15 @@ export class Operator {
 
   demote(site: Site): Promise<void> {
     return this.command(site, "demote", (site) => site.core?.switchover.command("demote", false, "operator"));
+  }
+
+  /** `ha diff --repair` of everything that this side has. */
+  repair(site: Site): Promise<void> {
+    return this.command(site, "diff --repair", (site) => {
+      if (!site.ctx) return undefined;
+      const keys = [...site.ctx.index.live()].map(({ key }) => key).slice(0, MAX_REPAIRED);
+      return repair(site.ctx, { keys, timeoutMs: REPAIR_MS, who: "operator" });
+    });
   }
 
   reconcile(site: Site, action: "adopt" | "discard"): Promise<void> {

@@ -82,7 +82,8 @@ export class Site {
 
   start(): void {
     if (this.process.alive) return;
-    this.process = { ...process(`${this.name}${++this.starts}`), skewMs: this.process.skewMs };
+    const { skewMs, drift } = this.process;
+    this.process = { ...process(`${this.name}${++this.starts}`), skewMs, drift };
     this.core = undefined;
     this.network.clock.schedule(this.process, 1, () => void this.#run(this.process), "start");
   }

@@ -45,7 +45,11 @@ export interface StoryOptions {
 export async function play(options: StoryOptions): Promise<Outcome> {
   const { seed, steps, certificates } = options;
   const random = seeded(seed ^ 0x5eed);
-  const world = new World(seed, certificates, { managed: 2 + random.int(5), autonomous: 1 + random.int(3) });
+  const [managed, autonomous] = random.chance(MANY_AGENTS) ? [9, 9] : [5, 3];
+  const world = new World(seed, certificates, {
+    managed: 2 + random.int(managed + 1),
+    autonomous: 1 + random.int(autonomous),
+  });
   const actions = options.actions ?? draw(random, options.about);
   const story = new Story(world);
   let violation: Violation | undefined;
@@ -128,6 +132,8 @@ class Story {
         return this.#operator.demote(world.sites[action.site]);
       case "switchover":
         return this.#operator.switchover(world.sites[action.at]);
+      case "repair":
+        return this.#operator.repair(world.sites[action.site]);
       case "reconcile":
         return this.#operator.reconcile(world.sites[action.site], action.adopt ? "adopt" : "discard");
       default:
@@ -180,6 +186,9 @@ class Story {
         return this.#pause(sites[action.site].process, action.ms);
       case "skew":
         sites[action.site].process.skewMs = action.skewMs;
+        return;
+      case "drift":
+        sites[action.site].process.drift = { rate: action.percent / 100, sinceMs: world.clock.nowMs };
         return;
       case "disk": {
         const { faults } = sites[action.site].disk;
@@ -315,6 +324,8 @@ class Story {
   }
 }
 
+/** The share of stories with up to 20 agents; they are slower, and what they find is seldom the number. */
+const MANY_AGENTS = 0.05;
 const WAYS: Record<string, [string, string][]> & { both: [string, string][] } = {
   "a>b": [["a", "b"]],
   "b>a": [["b", "a"]],

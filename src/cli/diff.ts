@@ -1,0 +1,150 @@
+/** `ha diff`: where the two sides differ, in which fields, and the replica's copy of chosen resources made what the ACTIVE has. */
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { operatorService } from "../grpc/services.ts";
+import { digestFromWire } from "../grpc/wire.ts";
+import { parseDuration } from "../runtime/settings.ts";
+import { adminCall } from "./admin_client.ts";
+import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
+import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
+import { TARGET_OPTIONS, withTarget } from "./target.ts";
+
+/** As many keys as a principal repairs at once. */
+const BATCH = 1_000;
+
+/** @param confirmed asks the operator; false: not now */
+export async function diff(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
+  const options = parse(args, {
+    strings: { ...TARGET_OPTIONS, timeout: "30s", output: "text" },
+    booleans: ["repair", "all", "yes"],
+    alias: { address: "a", timeout: "t", output: "o", yes: "y" },
+    positionals: [0, 100],
+    usage,
+  });
+  if (options.help) {
+    print(`Usage: ${usage}`);
+    return EXIT.ok;
+  }
+  const output = outputOption(options);
+  const [repair, all] = [options.boolean("repair"), options.boolean("all")];
+  const named = options.positionals.length > 0;
+  if (repair ? named === all : all) {
+    const problem = repair ? "name the keys to repair, or give --all" : "--all goes with --repair";
+    throw new CommandError(`${problem}\nUsage: ${usage}`, EXIT.usage);
+  }
+  const found = await ask(options);
+  const same = found.keys.length === 0;
+  if (!repair || same) {
+    print(output === "json" ? json(plain(found)) : text(found, options.positionals));
+    return same ? EXIT.ok : EXIT.failed;
+  }
+  if (!options.boolean("yes") && !confirmed()) {
+    print("Operation cancelled.");
+    return EXIT.ok;
+  }
+  const { done, failed } = await repaired(options, found.keys.map(({ key }) => key));
+  if (output === "json") print(json({ repaired: done, failed }));
+  else {
+    for (const key of done) print(`Repaired: ${key}`);
+    for (const { key = "", reason = "" } of failed) printError(`Error: ${key} is not repaired: ${reason}`);
+    if (found.truncated) print("More differ: run it again.");
+  }
+  return failed.length === 0 ? EXIT.ok : EXIT.failed;
+}
+
+interface Found {
+  here: string;
+  peer: string;
+  groups: Required<argocdagentha.v1.GroupDiff>[];
+  keys: { key: string; here: string; peer: string; fields: Required<argocdagentha.v1.FieldDiff>[] }[];
+  truncated: boolean;
+}
+
+async function ask(options: Arguments): Promise<Found> {
+  const timeoutMs = durationOption(options, "timeout", parseDuration);
+  const request = { keys: options.positionals };
+  const { here, peer, groups = [], keys = [], truncated = false } = await withTarget(
+    options,
+    (client, address) =>
+      adminCall(client, operatorService.Diff, request, { address, timeoutMs, action: "diff failed" }),
+  );
+  return {
+    here: here?.state ?? "",
+    peer: peer?.state ?? "",
+    groups: groups.map(({ kind = "", agent = "", here = 0, peer = 0, same = false }) => ({
+      kind,
+      agent,
+      here,
+      peer,
+      same,
+    })),
+    keys: keys.map(({ key = "", here, peer, fields = [] }) => ({
+      key,
+      here: digestFromWire(here),
+      peer: digestFromWire(peer),
+      fields: fields.map(({ path = "", here = "", peer = "" }) => ({ path, here, peer })),
+    })),
+    truncated,
+  };
+}
+
+async function repaired(
+  options: Arguments,
+  keys: string[],
+): Promise<Required<argocdagentha.v1.RepairResponse>> {
+  const timeoutMs = durationOption(options, "timeout", parseDuration);
+  const request = { keys: keys.slice(0, BATCH), timeout_ms: timeoutMs };
+  const { done = [], failed = [] } = await withTarget(
+    options,
+    (client, address) =>
+      adminCall(client, operatorService.Repair, request, {
+        address,
+        timeoutMs: timeoutMs * 2,
+        action: "repair failed",
+      }),
+  );
+  return { done, failed };
+}
+
+function plain({ keys, ...rest }: Found): Record<string, unknown> {
+  return { ...rest, same: keys.length === 0, differing: keys };
+}
+
+function text({ groups, keys, truncated }: Found, chosen: readonly string[]): string {
+  const lines = keys.flatMap(({ key, here, peer, fields }) => [
+    `${key}: ${differs(here, peer, fields.length > 0)}`,
+    ...fields.map((field) => `  ${field.path}: ${sides(field.here, field.peer)}`),
+  ]);
+  if (chosen.length > 0) {
+    const differing = new Set(keys.map(({ key }) => key));
+    const same = chosen.filter((key) => !differing.has(key)).map((key) =>
+      `${key}: the same on both sides, or on neither`
+    );
+    return [...lines, ...same].join("\n");
+  }
+  const rows = groups.map(({ kind, agent, here, peer, same }) => [
+    kind,
+    agent || "-",
+    String(here),
+    String(peer),
+    same ? "" : "DIFFERS",
+  ]);
+  const end = keys.length === 0 ? ["", "The two sides hold the same."] : [
+    "",
+    `${keys.length}${
+      truncated ? " and more" : ""
+    } differ. In which fields: ha diff KEY...; to copy from the ACTIVE to the ` +
+    "replica: ha diff --repair KEY...",
+  ];
+  return [table(["KIND", "AGENT", "HERE", "PEER", ""], rows), ...lines, ...end].join("\n");
+}
+
+function differs(here: string, peer: string, inFields: boolean): string {
+  if (here === "") return "only at the peer";
+  if (peer === "") return "only here";
+  return inFields ? "differs" : `digest ${here} here, ${peer} at the peer`;
+}
+
+function sides(here: string, peer: string): string {
+  if (here === "") return `${peer} at the peer, nothing here`;
+  return peer === "" ? `${here} here, nothing at the peer` : `${here} here, ${peer} at the peer`;
+}

@@ -1,0 +1,54 @@
+/** In which fields two states of one resource differ, for people to read. What Secrets hold is never shown: only whether it is the same. */
+import microdiff from "microdiff";
+import { type ApiObject, isRecord } from "./object.ts";
+
+/** One field; values as JSON, empty where the field is not there. */
+export interface FieldDifference {
+  path: string;
+  here: string;
+  peer: string;
+}
+
+/** Differences that are told at most, and how long a value may be. */
+const MAX_FIELDS = 100;
+const MAX_VALUE = 200;
+const SECRET_FIELDS = ["data", "stringData"];
+
+/** An object as it may be shown: a Secret's values are replaced by what `digest` makes of them. */
+export function shownForm(object: ApiObject, digest: (value: string) => string): ApiObject {
+  if (object.kind !== "Secret") return object;
+  const shown: ApiObject = { ...object };
+  for (const field of SECRET_FIELDS) {
+    const values = object[field];
+    if (!isRecord(values)) continue;
+    shown[field] = Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [name, `digest ${digest(JSON.stringify(value))}`]),
+    );
+  }
+  return shown;
+}
+
+/** The fields in which two states differ, at most 100, values cut at 200 characters; a state that is not there differs as a whole. */
+export function fieldDifferences(
+  here: ApiObject | undefined,
+  peer: ApiObject | undefined,
+): FieldDifference[] {
+  if (!here || !peer) return [];
+  return microdiff(here, peer).slice(0, MAX_FIELDS).map((difference) => ({
+    path: difference.path.reduce<string>(extended, ""),
+    here: difference.type === "CREATE" ? "" : text(difference.oldValue),
+    peer: difference.type === "REMOVE" ? "" : text(difference.value),
+  }));
+}
+
+/** As kubectl's JSONPath: `spec.sources[0].path`, `metadata.labels["a.b/c"]`. */
+function extended(path: string, part: string | number): string {
+  if (typeof part === "number") return `${path}[${part}]`;
+  if (!/^[\w-]+$/.test(part)) return `${path}[${JSON.stringify(part)}]`;
+  return path === "" ? part : `${path}.${part}`;
+}
+
+function text(value: unknown): string {
+  const json = JSON.stringify(value) ?? "null";
+  return json.length > MAX_VALUE ? `${json.slice(0, MAX_VALUE)}…` : json;
+}
