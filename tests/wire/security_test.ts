@@ -66,13 +66,15 @@ Deno.test({
         code: grpc.status.PERMISSION_DENIED,
         details: 'identity "agent-1" not in allowed replication clients',
       };
-      const { replicationService: r, linkService: l } = services;
-      assertEquals(await outcome(port, agent, r.Status, {}), denied);
-      assertEquals(await outcome(port, agent, r.GetSnapshot, {}), denied);
-      assertEquals(await outcome(port, agent, r.ConfirmMissingResources, {}), denied);
-      assertEquals(await outcome(port, agent, l.Ask, {}), denied);
+      const { replicationService, linkService } = services;
+      const methods = [replicationService, linkService].flatMap((service) =>
+        Object.values(service)
+      ) as unknown as grpc.MethodDefinition<object, object>[];
+      for (const method of methods.filter(({ responseStream }) => !responseStream)) {
+        assertEquals(await outcome(port, agent, method, {}), denied, method.path);
+      }
       const client = dialPeer(`127.0.0.1:${port}`, agent, 1 << 20);
-      for (const method of [l.Follow, r.Subscribe] as grpc.MethodDefinition<object, object>[]) {
+      for (const method of methods.filter(({ requestStream }) => requestStream)) {
         const stream = openStream(client, method);
         const received: unknown[] = [];
         stream.on("data", (message) => received.push(message));
