@@ -146,6 +146,7 @@ export interface Condition {
   missing?: argocdagentha.v1.Missing;
   examination_error?: string;
   record_ms?: number;
+  no_signing_key?: boolean;
 }
 export const Condition: Codec<Condition>;
 export interface Missing {
@@ -269,6 +270,35 @@ export interface Check {
   fix?: string;
 }
 export const Check: Codec<Check>;
+export interface DrillRequest {
+  agent?: string;
+  timeout_ms?: number;
+}
+export const DrillRequest: Codec<DrillRequest>;
+export interface DrillResponse {
+  standing?: argocdagentha.v1.Standing;
+  agent?: string;
+  mode?: string;
+  promoted_ms?: number;
+  connected_ms?: number;
+  converged_ms?: number;
+  applications?: number;
+  took?: argocdagentha.v1.KindCount[];
+  again_events?: number;
+  deleted?: number;
+  made_anew?: number;
+  missing?: string[];
+  missing_total?: number;
+  problems?: string[];
+  writes?: number;
+  loss?: string;
+}
+export const DrillResponse: Codec<DrillResponse>;
+export interface KindCount {
+  kind?: string;
+  count?: number;
+}
+export const KindCount: Codec<KindCount>;
 export interface HistoryRequest {
 }
 export const HistoryRequest: Codec<HistoryRequest>;

@@ -14,6 +14,7 @@ const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINC
        argocd-agent-ha ha switchover [--dry-run] [--yes] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha explain [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha preflight [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha drill [--agent NAME] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha diff [KEY...] [--repair [--all] [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha reconcile [(--adopt | --discard) (--all | KEY...) [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha history [-o text|json] [PRINCIPAL]
@@ -35,6 +36,8 @@ export async function ha(args: string[]): Promise<number> {
       return await (await import("./knowing.ts")).explainCommand(rest, USAGE);
     case "preflight":
       return await (await import("./knowing.ts")).preflightCommand(rest, USAGE);
+    case "drill":
+      return await (await import("./drill.ts")).drill(rest, USAGE);
     case "diff":
       return await (await import("./diff.ts")).diff(rest, USAGE, () => confirmed(name));
     case "reconcile":

@@ -97,6 +97,7 @@ export const operatorService = {
   ),
   Explain: method("/argocdagentha.v1.Operator/Explain", ha.ExplainRequest, ha.Explanation, UNARY),
   Diff: method("/argocdagentha.v1.Operator/Diff", ha.DiffRequest, ha.DiffResponse, UNARY),
+  Drill: method("/argocdagentha.v1.Operator/Drill", ha.DrillRequest, ha.DrillResponse, UNARY),
   Repair: method("/argocdagentha.v1.Operator/Repair", ha.RepairRequest, ha.RepairResponse, UNARY),
   Preflight: method(
     "/argocdagentha.v1.Operator/Preflight",

@@ -50,6 +50,7 @@ export function conditionToWire(condition: Condition, nowMs: number): argocdagen
     held_total: condition.heldTotal,
     behind: condition.behind,
     record_ms: condition.recordMs,
+    no_signing_key: condition.noSigningKey,
     ...(condition.missing ? { missing: condition.missing } : {}),
     ...(condition.examinationError ? { examination_error: condition.examinationError } : {}),
   };
@@ -63,6 +64,7 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
     heldTotal: wire.held_total ?? 0,
     behind: wire.behind ?? 0,
     recordMs: wire.record_ms ?? 0,
+    noSigningKey: wire.no_signing_key ?? false,
     ...(missing
       ? {
         missing: {

@@ -12,6 +12,8 @@ export interface Condition {
   behind: number;
   /** How long its last durable record of role and epoch took, in ms; 0: not known. */
   recordMs: number;
+  /** No key is configured that signs agents' tokens: as ACTIVE it could let no agent in. */
+  noSigningKey: boolean;
   /** What it would lack as ACTIVE; undefined: nobody looked, or nothing could be missing. */
   missing?: Missing | undefined;
   /** Why nobody could look. */
@@ -117,7 +119,7 @@ function roles({ own, peer, followed }: PreflightFacts): Check {
 }
 
 function side(name: string, condition: Condition, nowMs: number): Check[] {
-  const { storeProblem, certificateNotAfterMs, heldTotal, behind } = condition;
+  const { storeProblem, certificateNotAfterMs, heldTotal, behind, noSigningKey } = condition;
   const days = Math.floor((certificateNotAfterMs - nowMs) / DAY_MS);
   return [
     check(
@@ -131,6 +133,12 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
       certificateNotAfterMs === 0 || days >= CERTIFICATE_DAYS,
       certificateNotAfterMs === 0 ? "not known" : `${count(days)} days left`,
       "renew it; it is read again while streams stay open",
+    ),
+    check(
+      `signing key ${name}`,
+      !noSigningKey,
+      noSigningKey ? "none is configured: no agent could authenticate" : "configured",
+      "set --jwt-key FILE there",
     ),
     check(
       `copy ${name}`,

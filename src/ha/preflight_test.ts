@@ -11,7 +11,14 @@ const standing = (state: "active" | "replicating" | "syncing") => ({
   sinceMs: 0,
   connectedAgents: 0,
 });
-const well = { storeProblem: "", certificateNotAfterMs: 100 * DAY, heldTotal: 0, behind: 0, recordMs: 0 };
+const well = {
+  storeProblem: "",
+  certificateNotAfterMs: 100 * DAY,
+  heldTotal: 0,
+  behind: 0,
+  recordMs: 0,
+  noSigningKey: false,
+};
 const whole = { rights: [], definitions: [], namespaces: [] };
 const GOOD: PreflightFacts = {
   own: standing("active"),
@@ -46,6 +53,7 @@ Deno.test("preflight() finds what would make a failover fail, and says what to d
     [{ condition: { ...well, storeProblem: "away" } }, ["store here"]],
     [{ peerCondition: { ...well, certificateNotAfterMs: 3 * DAY } }, ["certificate peer"]],
     [{ peerCondition: { ...well, heldTotal: 2 } }, ["copy peer"]],
+    [{ condition: { ...well, noSigningKey: true } }, ["signing key here"]],
     [{ condition: { ...well, missing: whole } }, []],
     [{ peerCondition: { ...well, missing: { ...whole, rights: ["patch secrets"] } } }, ["rights peer"]],
     [{ condition: { ...well, missing: { ...whole, definitions: ["AppProject"] } } }, ["definitions here"]],

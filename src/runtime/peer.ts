@@ -7,6 +7,7 @@ import type { Condition } from "../ha/preflight.ts";
 import type { Standing } from "../ha/state.ts";
 import type { Context } from "./context.ts";
 import { reasonOf } from "./reason.ts";
+import { hasSigningKey } from "./secrets.ts";
 
 /** A peer that looks around itself may take this much longer to answer. */
 export const EXAMINE_MS = 7_000;
@@ -28,6 +29,7 @@ export function conditionOf(ctx: Context): Condition {
     heldTotal: ctx.following.heldTotal,
     behind: ctx.model().state === "active" ? 0 : ctx.following.behind,
     recordMs: ctx.counters.recordMs,
+    noSigningKey: !hasSigningKey(ctx.settings),
   };
 }
 

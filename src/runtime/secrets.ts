@@ -58,6 +58,13 @@ export function tlsEveryMs({ tls }: Wanted): number {
   return tls.cert === "" || tls.ca === "" ? 30_000 : 2_000;
 }
 
+/** Whether a key for agents' tokens is configured: without one no agent can authenticate. */
+export function hasSigningKey(
+  { generateJwtKey, jwtKey, store }: Pick<Settings, "generateJwtKey" | "jwtKey" | "store">,
+): boolean {
+  return generateJwtKey || jwtKey !== "" || store.type !== "sqlite";
+}
+
 /** The RSA key that signs agents' tokens, as PEM. @throws Error */
 export async function jwtPem(wanted: Wanted, store: Store): Promise<Pem> {
   if (wanted.jwtKey !== "") return readPem("--jwt-key", wanted.jwtKey);

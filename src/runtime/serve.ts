@@ -7,6 +7,7 @@ import { type Authenticator, authenticator } from "../grpc/methods.ts";
 import { Tokens } from "../grpc/tokens.ts";
 import { dialPeer } from "../grpc/dial.ts";
 import { diffHandlers } from "../grpc/diff.ts";
+import { drillHandlers } from "../grpc/drill.ts";
 import { knowingHandlers } from "../grpc/knowing.ts";
 import { operatorHandlers } from "../grpc/operator.ts";
 import { switchoverHandler } from "../grpc/switchover.ts";
@@ -27,7 +28,7 @@ import { type Core, isBlocked, openCore } from "./core.ts";
 import type { Log } from "./log.ts";
 import { remember } from "./observe.ts";
 import { reasonOf } from "./reason.ts";
-import { jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
+import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
 import type { Switchover } from "./switchover.ts";
@@ -124,7 +125,7 @@ function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> 
 /** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
 async function loadTokens(settings: Settings, store: Store): Promise<Tokens | undefined> {
   if (settings.generateJwtKey && settings.jwtKey === "") return await Tokens.generate();
-  if (settings.jwtKey === "" && settings.store.type === "sqlite") return undefined;
+  if (!hasSigningKey(settings)) return undefined;
   const { text, from } = await jwtPem(settings, store);
   try {
     return await Tokens.fromPem(text.toString("utf8"));
@@ -181,6 +182,7 @@ async function openListeners(
       Switchover: switchoverHandler(ctx, switchover),
       ...knowingHandlers(ctx),
       ...diffHandlers(ctx),
+      ...drillHandlers(ctx),
       ...reconcileHandlers(ctx, reconciler),
     }, undo)
     : 0;

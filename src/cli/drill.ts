@@ -1,0 +1,79 @@
+/** `ha drill`: what a failover to this replica would take and miss, tried with one simulated agent; nothing is written. */
+import type { argocdagentha } from "../../proto/gen.d.ts";
+import { operatorService } from "../grpc/services.ts";
+import { parseDuration } from "../runtime/settings.ts";
+import { adminCall } from "./admin_client.ts";
+import { durationOption, outputOption, parse } from "./arguments.ts";
+import { EXIT, json, print } from "./output.ts";
+import { TARGET_OPTIONS, withTarget } from "./target.ts";
+
+/** The answer comes this long after the drill's own time at the latest. */
+const ANSWER_MS = 15_000;
+
+export async function drill(args: string[], usage: string): Promise<number> {
+  const options = parse(args, {
+    strings: { ...TARGET_OPTIONS, agent: "", timeout: "60s", output: "text" },
+    alias: { address: "a", timeout: "t", output: "o" },
+    positionals: [0, 0],
+    usage,
+  });
+  if (options.help) {
+    print(`Usage: ${usage}`);
+    return EXIT.ok;
+  }
+  const output = outputOption(options);
+  const timeout_ms = Math.round(durationOption(options, "timeout", parseDuration));
+  const response = await withTarget(options, (client, address) => {
+    const call = { address, timeoutMs: timeout_ms + ANSWER_MS, action: "drill failed" };
+    return adminCall(client, operatorService.Drill, { agent: options.string("agent"), timeout_ms }, call);
+  });
+  const found = plain(response);
+  print(output === "json" ? json(found) : text(found));
+  return found.well ? EXIT.ok : EXIT.failed;
+}
+
+function plain(response: argocdagentha.v1.DrillResponse) {
+  const round = (ms = 0) => Math.round(ms);
+  const { took = [], missing = [], problems = [], deleted = 0, made_anew = 0 } = response;
+  const missingTotal = response.missing_total ?? 0;
+  return {
+    agent: response.agent ?? "",
+    mode: response.mode ?? "",
+    well: missingTotal === 0 && problems.length === 0 && deleted === 0 && made_anew === 0,
+    promotedMs: round(response.promoted_ms),
+    connectedMs: round(response.connected_ms),
+    convergedMs: round(response.converged_ms),
+    applications: response.applications ?? 0,
+    took: Object.fromEntries(took.map(({ kind = "", count = 0 }) => [kind, count])),
+    again: { events: response.again_events ?? 0, deleted, madeAnew: made_anew },
+    missing,
+    missingTotal,
+    problems,
+    writesNotMade: response.writes ?? 0,
+    possibleLoss: response.loss ?? "",
+  };
+}
+
+function text(found: ReturnType<typeof plain>): string {
+  const line = (label: string, text: string) => `${`${label}:`.padEnd(18)}${text}`;
+  const took = Object.entries(found.took).map(([kind, count]) => `${count} ${kind}`).join(", ") || "nothing";
+  const more = found.missingTotal - found.missing.length;
+  const { events, deleted, madeAnew } = found.again;
+  return [
+    `Drill: agent "${found.agent}" (${found.mode}) was played and served from this side's copy. Nothing was written, no real`,
+    "agent was let in.",
+    "",
+    line("Promoted", `after ${found.promotedMs} ms; the agent's stream after ${found.connectedMs} ms more`),
+    line("Took", `${took}, in ${found.convergedMs} ms`),
+    line("Came back", `${events} events, ${deleted} deleted, ${madeAnew} made anew`),
+    line(
+      "Missed",
+      found.missingTotal === 0 ? "nothing that the ACTIVE has for it" : `${found.missingTotal} resources`,
+    ),
+    ...found.missing.map((key) => `  ${key}`),
+    ...(more > 0 ? [`  and ${more} more; all: ha diff`] : []),
+    ...(found.problems.length > 0 ? ["Problems:", ...found.problems.map((problem) => `  ${problem}`)] : []),
+    line("Writes not made", String(found.writesNotMade)),
+    line("Possible loss", found.possibleLoss),
+  ].join("\n");
+}

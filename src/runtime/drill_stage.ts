@@ -1,0 +1,143 @@
+/** The stage of a drill: a second core over a copy in memory, a port that nobody is told, and a simulated agent. */
+import { Buffer } from "node:buffer";
+import { unprefixed } from "../agents/projects.ts";
+import { eventStreamHandlers } from "../grpc/agents.ts";
+import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
+import { authenticator } from "../grpc/methods.ts";
+import { createServer, listen, RotatingCredentials } from "../grpc/server.ts";
+import * as services from "../grpc/services.ts";
+import { Tokens } from "../grpc/tokens.ts";
+import type { Mode } from "../resources/agents.ts";
+import { type ApiObject, isRecord } from "../resources/object.ts";
+import { localize } from "../resources/transform.ts";
+import type { SimAgent } from "../sim/agent.ts";
+import { SqliteStore } from "../store/sqlite.ts";
+import { openFile } from "../store/sqlite_file.ts";
+import type { TlsMaterial } from "../tls/files.ts";
+import { parseMtlsRule } from "../tls/identity.ts";
+import { Authority } from "../tls/pki.ts";
+import { NO_CLUSTER_INFO } from "./cluster_info.ts";
+import type { Context } from "./context.ts";
+import { type Core, openCore } from "./core.ts";
+import type { Log } from "./log.ts";
+import { writeMemory } from "./memory.ts";
+import { StoreMonitor } from "./stores.ts";
+
+const DAY_MS = 86_400_000;
+
+/** A core over a copy of this side's copy, not promoted yet. */
+export async function openCopy(
+  ctx: Context,
+  tell: (problem: string) => void,
+  undo: (() => Promise<void> | void)[],
+): Promise<Core> {
+  const settings = {
+    ...ctx.settings,
+    peerAddress: "",
+    preferredRole: "replica",
+    selfRegistration: undefined,
+    agentVersionPolicy: "any",
+    generateJwtKey: true,
+  } as const;
+  const store = new SqliteStore(
+    openFile(":memory:", { create: true, verify: false }),
+    "the drill's copy",
+    false,
+  );
+  undo.push(() => store.close());
+  const objects = [...ctx.index.live()].map(({ payload }) =>
+    localize(JSON.parse(payload) as ApiObject, () => undefined).object
+  );
+  await Promise.all(objects.map((object) => store.write({ op: "put", object })));
+  const { epoch } = ctx.model().memory;
+  const memory = { role: "replica", epoch, complete: true, leader: "", formerActive: false } as const;
+  await writeMemory(store, settings.namespace, memory);
+  const log = logTo(tell);
+  const monitor = new StoreMonitor(store, log, () => {});
+  undo.push(() => monitor.stop());
+  const core = await openCore({
+    settings,
+    log,
+    store,
+    monitor,
+    peer: {
+      dial: () => {
+        throw new Error("a drill has no peer");
+      },
+      certificateNotAfterMs: () => 0,
+    },
+    history: [],
+    processing: { observe: () => {}, forget: () => {} },
+    clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
+  });
+  undo.push(() => core.stop());
+  core.start();
+  return core;
+}
+
+/** Only what goes wrong is of interest. */
+function logTo(tell: (problem: string) => void): Log {
+  const line = (message: string, fields = {}) => {
+    tell([message, ...Object.entries(fields).map(([name, value]) => `${name}=${value}`)].join(" "));
+  };
+  const nothing = () => {};
+  return { trace: nothing, debug: nothing, info: nothing, warn: line, error: line };
+}
+
+/** Serves, and starts the agent. */
+export async function openAgent(
+  core: Core,
+  { agent, mode, own }: { agent: string; mode: Mode; own: readonly Own[] },
+  undo: (() => Promise<void> | void)[],
+): Promise<SimAgent> {
+  const authority = await Authority.create(1);
+  const issued = async (commonName: string, server: boolean): Promise<TlsMaterial> => {
+    const { cert, key } = await authority.issue({ commonName, sans: server ? ["127.0.0.1"] : [], server });
+    const ca = Buffer.from(authority.pem.cert);
+    return { ca, cert: Buffer.from(cert), key: Buffer.from(key), notAfterMs: Date.now() + DAY_MS };
+  };
+  const auth = authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, () => false);
+  const tokens = await Tokens.generate();
+  const server = createServer(core.ctx.settings.maxMessageBytes);
+  server.addService(services.versionService, versionHandlers(core.ctx));
+  server.addService(services.authenticationService, authenticationHandlers(core.ctx, auth, tokens));
+  server.addService(services.eventStreamService, eventStreamHandlers(core.ctx, auth, tokens));
+  undo.push(() => server.forceShutdown());
+  const credentials = new RotatingCredentials(await issued("drill", true), "TLSv1.3", true);
+  const port = await listen(server, "127.0.0.1:0", credentials);
+  const { SimAgent } = await import("../sim/agent.ts");
+  const sim = new SimAgent({
+    name: agent,
+    mode,
+    address: () => `127.0.0.1:${port}`,
+    material: await issued(agent, false),
+  });
+  for (const { kind, payload } of own) sim.cluster.put(kind, atAgent(JSON.parse(payload), agent));
+  undo.push(() => sim.stop());
+  sim.start();
+  return sim;
+}
+
+/** An autonomous agent's own resources in a copy, and the checksums by which the two agree; none of a managed one. */
+export function ownOf(core: Core, { agent, mode }: { agent: string; mode: Mode }): Own[] {
+  if (mode === "managed") return [];
+  return [...core.ctx.index.live()].flatMap(({ key, payload }) => {
+    const view = core.ctx.fleet().view({ name: agent, mode }, key);
+    return view ? [{ key, kind: view.kind, payload, checksum: view.source ?? "" }] : [];
+  });
+}
+
+export interface Own {
+  key: string;
+  kind: string;
+  payload: string;
+  checksum: string;
+}
+
+/** A principal's copy of an autonomous agent's resource as the agent has it. */
+function atAgent(object: ApiObject, agent: string): ApiObject {
+  const spec = isRecord(object["spec"]) ? { ...object["spec"] } : {};
+  if (object.kind === "Application") spec["project"] = unprefixed(agent, String(spec["project"] ?? ""));
+  const name = object.kind === "AppProject" ? unprefixed(agent, object.metadata.name) : object.metadata.name;
+  return { ...object, metadata: { ...object.metadata, name }, spec };
+}
