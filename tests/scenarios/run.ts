@@ -191,6 +191,7 @@ class Stage {
       )
       .replace(/revision \d+/g, "revision N").replace(/\b(last) \d+ s\b/g, "$1 N s")
       .replace(/\d+ days left/g, "N days left")
+      .replace(/\b\d+ events,/g, "N events,").replace(/(Writes not made: +)\d+/, "$1N")
       .replace(/"last_event_timestamp": \d+/, '"last_event_timestamp": N')
       .replace(/lasteventtimestamp: [1-9]\d*/, "lasteventtimestamp: N")
       .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b/g, "UID").replace(
