@@ -1,14 +1,21 @@
 /** Calls to a principal's admin listener, with errors that say what to check. */
-import { call, type Client, dialAdmin, type Method, operatorMetadata } from "../grpc/dial.ts";
+import { call, type Client, dialAdmin, dialPeer, type Method, operatorMetadata } from "../grpc/dial.ts";
 import { Code, codeOf } from "../grpc/status.ts";
+import type { TlsMaterial } from "../tls/files.ts";
 import { CommandError } from "./output.ts";
 
 /** Where the admin listener is when nothing else is said. */
 export const DEFAULT_ADDRESS = "127.0.0.1:8405";
 
-/** Runs `use` with a client and closes it. */
-export async function withAdmin<T>(address: string, use: (client: Client) => Promise<T>): Promise<T> {
-  const client = dialAdmin(address);
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** Runs `use` with a client, over mTLS where `material` is given, and closes it. */
+export async function withAdmin<T>(
+  address: string,
+  use: (client: Client) => Promise<T>,
+  material?: TlsMaterial,
+): Promise<T> {
+  const client = material ? dialPeer(address, material, MAX_MESSAGE_BYTES) : dialAdmin(address);
   try {
     return await use(client);
   } finally {
@@ -43,6 +50,12 @@ export function adminError(
 ): CommandError {
   const code = codeOf(error);
   const details = (error as { details?: string }).details ?? String(error);
+  if (code === Code.UNAVAILABLE && !/ECONNREFUSED|ENOTFOUND|timed out/.test(details)) {
+    return new CommandError(
+      `${action}: ${address} hangs up: ${details}. A listener of --ha-admin-listen wants --tls-ca, --tls-cert and --tls-key, of a CA ` +
+        "that it trusts; the one on loopback wants none of them",
+    );
+  }
   if (code === Code.UNAVAILABLE) {
     return new CommandError(
       `${action}: nothing answers at ${address}. Is the principal running with --ha-enabled on this host (the admin ` +

@@ -1,6 +1,6 @@
 /** `ha switchover`: the planned move in one command, and its receipt. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { openServerStream } from "../grpc/dial.ts";
+import { openServerStream, operatorMetadata } from "../grpc/dial.ts";
 import { operatorService } from "../grpc/services.ts";
 import { digestFromWire } from "../grpc/wire.ts";
 import { parseDuration } from "../runtime/settings.ts";
@@ -32,13 +32,18 @@ export async function switchover(args: string[], usage: string, confirmed: () =>
     print("Operation cancelled.");
     return EXIT.ok;
   }
-  const request = { dry_run, timeout_ms, who: operatorName() };
+  const request = { dry_run, timeout_ms };
   const tell = output === "text" ? (progress: Progress) => print(progressLine(progress)) : () => {};
   const receipt = await withTarget(
     options,
     (client, address) =>
       new Promise<Receipt>((resolve, reject) => {
-        const stream = openServerStream(client, operatorService.Switchover, request);
+        const stream = openServerStream(
+          client,
+          operatorService.Switchover,
+          request,
+          operatorMetadata(operatorName()),
+        );
         stream.on("data", (progress: Progress) =>
           progress.receipt ? resolve(progress.receipt) : tell(progress));
         stream.on("error", (error: unknown) =>

@@ -6,7 +6,8 @@
 import type { Client } from "../grpc/dial.ts";
 import { DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
 import type { Arguments } from "./arguments.ts";
-import { CommandError } from "./output.ts";
+import type { TlsMaterial } from "../tls/files.ts";
+import { CommandError, EXIT } from "./output.ts";
 
 /** The options that name a principal; give them to `parse`. */
 export const TARGET_OPTIONS: Record<string, string> = {
@@ -14,9 +15,12 @@ export const TARGET_OPTIONS: Record<string, string> = {
   kubeconfig: "",
   "principal-context": "",
   "principal-namespace": "",
+  "tls-ca": "",
+  "tls-cert": "",
+  "tls-key": "",
 };
 export const TARGET_USAGE =
-  "[-a HOST:PORT | --kubeconfig FILE --principal-context CONTEXT --principal-namespace NAMESPACE]";
+  "[-a HOST:PORT [--tls-ca FILE --tls-cert FILE --tls-key FILE] | --kubeconfig FILE --principal-context CONTEXT --principal-namespace NAMESPACE]";
 
 /** The peer serves HAAdmin in its pod on this port, and so do we by default. */
 const POD_PORT = 8405;
@@ -63,7 +67,30 @@ async function withLoopback<T>(
     );
   }
   const address = given || DEFAULT_ADDRESS;
-  return await withAdmin(address, (client) => use(client, address));
+  return await withAdmin(address, (client) => use(client, address), await materialOf(given, options));
+}
+
+/** What a listener over mTLS is dialled with; undefined: without TLS. @throws CommandError */
+async function materialOf(given: string, options: Arguments): Promise<TlsMaterial | undefined> {
+  const [ca, cert, key] = (["tls-ca", "tls-cert", "tls-key"] as const).map((name) => options.string(name));
+  if (!ca && !cert && !key) return undefined;
+  if (!ca || !cert || !key || given === "") {
+    throw new CommandError(
+      "--tls-ca, --tls-cert and --tls-key belong together, and to -a HOST:PORT",
+      EXIT.usage,
+    );
+  }
+  const { checkTls, readPem } = await import("../tls/files.ts");
+  try {
+    const parts = {
+      ca: readPem("--tls-ca", ca),
+      cert: readPem("--tls-cert", cert),
+      key: readPem("--tls-key", key),
+    };
+    return checkTls(parts, Date.now());
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
 }
 
 /** The first that exists of --kubeconfig, $KUBECONFIG and ~/.kube/config; empty: none. */

@@ -3,16 +3,19 @@ import grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Context, Refusal } from "../runtime/context.ts";
 import type { Switchover } from "../runtime/switchover.ts";
+import { provedIdentity } from "./admin_access.ts";
 import { OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
 import { Status } from "./status.ts";
 
-/** Who asks, as our CLI says; on loopback nobody proves it. The peer's CLI says nothing. */
+/** Who asks: as a certificate proves, or on loopback, where nobody proves anything, as our CLI says. The peer's CLI says nothing. */
 export function operatorOf(metadata: grpc.Metadata): string {
   const claimed = String(metadata.get(OPERATOR_METADATA)[0] ?? "").replace(/[^\x21-\x7e]/g, "?").slice(
     0,
     100,
   );
+  const identity = provedIdentity(metadata);
+  if (identity !== undefined) return `${identity} by certificate${claimed ? `, as ${claimed}` : ""}`;
   return claimed === "" ? "admin listener" : `${claimed} (admin listener)`;
 }
 

@@ -79,12 +79,14 @@ export function openServerStream<Q, S>(
   client: grpc.Client,
   method: grpc.MethodDefinition<Q, S>,
   request: Q,
+  metadata = new grpc.Metadata(),
 ): grpc.ClientReadableStream<S> {
   return client.makeServerStreamRequest(
     method.path,
     method.requestSerialize,
     method.responseDeserialize,
     request,
+    metadata,
   );
 }
 

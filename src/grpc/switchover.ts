@@ -4,6 +4,7 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { type Context, Refusal } from "../runtime/context.ts";
 import { reasonOf } from "../runtime/reason.ts";
 import { DEFAULT_TIMEOUT_MS, type Switchover } from "../runtime/switchover.ts";
+import { operatorOf } from "./admin.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { openServerStream } from "./dial.ts";
 import { failStream, unary } from "./server.ts";
@@ -39,7 +40,7 @@ export function switchoverLinkHandlers(
     Switchover: (call: Call) => {
       try {
         authorizeReplication(call as unknown as Parameters<typeof authorizeReplication>[0], policy);
-        run(call, switchover);
+        run(call, switchover, call.request.who ?? "");
       } catch (error) {
         failStream(call, error);
       }
@@ -50,7 +51,8 @@ export function switchoverLinkHandlers(
 /** `Operator/Switchover`: here where this principal is ACTIVE, otherwise at the peer. */
 export function switchoverHandler(ctx: Context, switchover: Switchover) {
   return (call: Call) => {
-    if (ctx.activeScope()) return run(call, switchover);
+    const who = operatorOf(call.metadata);
+    if (ctx.activeScope()) return run(call, switchover, who);
     const { peerAddress } = ctx.settings;
     if (peerAddress === "") {
       return failStream(
@@ -59,7 +61,7 @@ export function switchoverHandler(ctx: Context, switchover: Switchover) {
       );
     }
     const client = ctx.peer.dial();
-    const stream = openServerStream(client, linkService.Switchover, call.request);
+    const stream = openServerStream(client, linkService.Switchover, { ...call.request, who });
     stream.on("data", (progress: Progress) => call.write(progress));
     stream.on("error", (error: grpc.ServiceError) => {
       client.close();
@@ -77,11 +79,11 @@ export function switchoverHandler(ctx: Context, switchover: Switchover) {
 }
 
 /** Nobody needs to listen to the end: a switchover is not stopped by a stream that breaks. */
-function run(call: Call, switchover: Switchover): void {
+function run(call: Call, switchover: Switchover, who: string): void {
   let open = true;
   call.on("cancelled", () => open = false);
   const options = {
-    who: (call.request.who ?? "").slice(0, 150) || "admin listener",
+    who: who.slice(0, 200) || "admin listener",
     dryRun: call.request.dry_run ?? false,
     timeoutMs: call.request.timeout_ms || DEFAULT_TIMEOUT_MS,
   };

@@ -194,6 +194,24 @@ export const FLAGS: readonly Flag[] = [
   flag("ha-preferred-role", "string", "primary", "primary or replica, when nothing is remembered"),
   flag("ha-peer-address", "string", "", "host:port of the other principal"),
   flag("ha-admin-port", "int", "8405", "port of HAAdmin on 127.0.0.1"),
+  ours(
+    "ha-admin-listen",
+    "string",
+    "",
+    "host:port of a second admin listener, over mTLS, for whom the two flags below name; empty: none",
+  ),
+  ours(
+    "ha-admin-readers",
+    "list",
+    "",
+    "identities that may ask there: status, explain, preflight, diff, drill, …",
+  ),
+  ours(
+    "ha-admin-operators",
+    "list",
+    "",
+    "identities that may also change: promote, demote, switchover, reconcile, repair",
+  ),
   flag(
     "ha-allowed-replication-clients",
     "list",

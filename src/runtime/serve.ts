@@ -1,6 +1,7 @@
 /** The composition root: builds a principal from its settings, starts it, and stops it in order. */
 import { VERSION } from "../version.ts";
 import { adminHandlers } from "../grpc/admin.ts";
+import { guarded } from "../grpc/admin_access.ts";
 import { eventStreamHandlers } from "../grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
 import { type Authenticator, authenticator } from "../grpc/methods.ts";
@@ -31,16 +32,16 @@ import { reasonOf } from "./reason.ts";
 import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./secrets.ts";
 import type { Settings } from "./settings.ts";
 import { openStore, StoreMonitor } from "./stores.ts";
-import type { Switchover } from "./switchover.ts";
 
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
+const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 /** A running principal. */
 export interface Running {
   readonly ctx: Context;
   /** Where it listens; ports are the real ones where 0 was asked for. */
-  readonly ports: { grpc: number; admin: number; healthz: number; metrics: number };
+  readonly ports: { grpc: number; admin: number; adminTls: number; healthz: number; metrics: number };
   /** Rejects when the principal cannot go on, e.g. because its store failed. */
   readonly failed: Promise<never>;
   stop(): Promise<void>;
@@ -159,7 +160,7 @@ async function openListeners(
   { tls, tokens, authenticator, processing }: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Running["ports"], "healthz">> {
-  const { ctx, switchover, reconciler } = core;
+  const { ctx } = core;
   const { settings } = ctx;
   const policy = replicationPolicy(ctx);
   const host = listenHost(settings);
@@ -177,16 +178,8 @@ async function openListeners(
   const grpcPort = tls
     ? await listen(server, address, rotating(tls, settings))
     : await listenPlaintext(server, address);
-  const admin = settings.haEnabled
-    ? await openAdmin(ctx, switchover, {
-      Switchover: switchoverHandler(ctx, switchover),
-      ...knowingHandlers(ctx),
-      ...diffHandlers(ctx),
-      ...drillHandlers(ctx),
-      ...reconcileHandlers(ctx, reconciler),
-    }, undo)
-    : 0;
-  return { grpc: grpcPort, admin, metrics };
+  const admin = settings.haEnabled ? await openAdmin(core, tls, undo) : { admin: 0, adminTls: 0 };
+  return { grpc: grpcPort, ...admin, metrics };
 }
 
 function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
@@ -195,20 +188,42 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
   return credentials;
 }
 
+/** The loopback listener, and where configured another over mTLS for whom it names. */
 async function openAdmin(
-  ctx: Context,
-  switchover: Switchover,
-  more: Parameters<ReturnType<typeof createServer>["addService"]>[1],
+  { ctx, switchover, reconciler }: Core,
+  tls: TlsWatch | undefined,
   undo: (() => Promise<void> | void)[],
-): Promise<number> {
-  const server = createServer(4 * 1024 * 1024);
-  server.addService(services.adminService, adminHandlers(ctx, switchover));
-  server.addService(services.operatorService, {
+): Promise<{ admin: number; adminTls: number }> {
+  const { settings, log } = ctx;
+  const haAdmin = adminHandlers(ctx, switchover);
+  const operator = {
     ...operatorHandlers(ctx),
-    ...more,
-  });
-  undo.push(() => server.forceShutdown());
-  return await listenPlaintext(server, `127.0.0.1:${ctx.settings.adminPort}`);
+    Switchover: switchoverHandler(ctx, switchover),
+    ...knowingHandlers(ctx),
+    ...diffHandlers(ctx),
+    ...drillHandlers(ctx),
+    ...reconcileHandlers(ctx, reconciler),
+  };
+  const loopback = createServer(ADMIN_MESSAGE_BYTES);
+  loopback.addService(services.adminService, haAdmin);
+  loopback.addService(services.operatorService, operator);
+  undo.push(() => loopback.forceShutdown());
+  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`);
+  const { adminListen, auth } = settings;
+  if (!adminListen || !tls || auth.method !== "mtls") return { admin, adminTls: 0 };
+  const policy = {
+    rule: auth.rule,
+    readers: new Set(adminListen.readers),
+    operators: new Set(adminListen.operators),
+    blocked: (fingerprint: string) => isBlocked(ctx, fingerprint),
+  };
+  const guard = (service: object, handlers: typeof operator) =>
+    guarded(service as services.Methods, handlers, policy, log);
+  const remote = createServer(ADMIN_MESSAGE_BYTES);
+  remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
+  remote.addService(services.operatorService, guard(services.operatorService, operator));
+  undo.push(() => remote.forceShutdown());
+  return { admin, adminTls: await listen(remote, adminListen.address, rotating(tls, settings)) };
 }
 
 function serveHttp(

@@ -48,6 +48,8 @@ export interface Settings {
   /** Where a Go principal as peer says whether it is ACTIVE; empty: it is not asked. */
   peerHealthz: string;
   adminPort: number;
+  /** A second admin listener, over mTLS; undefined: none. */
+  adminListen: { address: string; readers: string[]; operators: string[] } | undefined;
   allowedReplicationClients: string[];
   allowAnyReplicationClient: boolean;
   initialAckTimeoutMs: number;
@@ -190,6 +192,7 @@ function settingsOf(value: Value, inCluster: boolean): Settings {
     peerAddress: value("ha-peer-address"),
     peerHealthz: value("ha-peer-healthz"),
     adminPort: port(value, "ha-admin-port", 65_535) || 8405,
+    adminListen: adminListenOf(value),
     allowedReplicationClients: listOf(value, "ha-allowed-replication-clients"),
     allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
     initialAckTimeoutMs: parseDuration(value("ha-replication-initial-ack-timeout")) || 300_000,
@@ -224,6 +227,29 @@ function checkHa(settings: Settings): void {
       "--ha-enabled needs --auth mtls:REGEX: replication identifies its clients by certificate",
     );
   }
+}
+
+/** `--ha-admin-listen` and who may come. @throws UsageError */
+function adminListenOf(value: Value): Settings["adminListen"] {
+  const address = value("ha-admin-listen");
+  const [readers, operators] = [listOf(value, "ha-admin-readers"), listOf(value, "ha-admin-operators")];
+  const named = readers.length + operators.length > 0;
+  if (address === "") {
+    if (named) {
+      throw new UsageError("--ha-admin-readers and --ha-admin-operators need --ha-admin-listen HOST:PORT");
+    }
+    return undefined;
+  }
+  if (!/^(\[[0-9a-fA-F:]+\]|[^:[\]]+):\d{1,5}$/.test(address)) {
+    throw new UsageError(`--ha-admin-listen "${address}": must be host:port, e.g. 0.0.0.0:8406`);
+  }
+  if (!named) {
+    throw new UsageError(
+      `--ha-admin-listen "${address}" lets nobody in: name who may ask in --ha-admin-readers, and who may also promote, demote and ` +
+        "switch over in --ha-admin-operators",
+    );
+  }
+  return { address, readers, operators };
 }
 
 function namespaceOf(value: Value): string {
