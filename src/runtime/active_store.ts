@@ -10,6 +10,11 @@ export class ActiveStore {
   /** @param active the scope in which this principal is ACTIVE; undefined: it is not */
   constructor(private readonly store: Store, private readonly active: () => AbortSignal | undefined) {}
 
+  /** Whether this principal is ACTIVE. */
+  get writable(): boolean {
+    return this.active() !== undefined;
+  }
+
   /** As `Store.get`. */
   get(key: string): ReturnType<Store["get"]> {
     return this.store.get(key);

@@ -4,6 +4,7 @@
  */
 import { ChangeIndex } from "../changes/index.ts";
 import { initialModel, type Memory, type Standing } from "../ha/state.ts";
+import { IdentifiedStore } from "../store/identified.ts";
 import type { Store } from "../store/port.ts";
 import { VERSION } from "../version.ts";
 import { ActiveStore } from "./active_store.ts";
@@ -34,6 +35,7 @@ import { Reconciler } from "./reconcile.ts";
 import type { Settings } from "./settings.ts";
 import type { StoreMonitor } from "./stores.ts";
 import { Switchover } from "./switchover.ts";
+import { WriteBack } from "./write_back.ts";
 
 /** What a core is made of. */
 export interface CoreParts {
@@ -75,7 +77,9 @@ export function isBlocked(
 
 /** Reads the store and puts a principal together. @throws StoreError where the store lacks what will not come by itself */
 export async function openCore(parts: CoreParts): Promise<Core> {
-  const { settings, log, store, monitor } = parts;
+  const { settings, log, monitor } = parts;
+  let writeBack: WriteBack | undefined;
+  const store = new IdentifiedStore(parts.store, (key) => void writeBack?.annotation(key));
   const index = new ChangeIndex(crypto.randomUUID());
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
   const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
@@ -95,7 +99,8 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     const chain = new History(store, settings.namespace, log);
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
-    const core = compose({ ...parts, index, uid, clusters, chain, clusterInfo }, memory);
+    const core = compose({ ...parts, store, index, uid, clusters, chain, clusterInfo }, memory);
+    writeBack = core.writeBack;
     const stop = async () => {
       await core.rest();
       await clusterInfo.close();
@@ -119,7 +124,7 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
 function compose(
   { monitor, chain, ...shared }: Read,
   memory: Memory | undefined,
-): Omit<Core, "failed" | "stop"> {
+): Omit<Core, "failed" | "stop"> & { writeBack: WriteBack } {
   const { settings, log, store, uid, clusters, index } = shared;
   const { preferredRole, peerAddress } = settings;
   const driver: Driver = new Driver(
@@ -128,7 +133,7 @@ function compose(
     (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
   );
   const losses: LossManifest = new LossManifest({ model: () => driver.model, store, settings, log, index });
-  const activeStore = new ActiveStore(store, () => effects.scope);
+  const activeStore: ActiveStore = new ActiveStore(store, () => effects.scope);
   const ctx: Context = {
     ...shared,
     activeStore,
@@ -164,9 +169,11 @@ function compose(
   const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
   const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
   const follower = new Follower(ctx, writer);
-  const effects = new Effects(ctx, follower, fleet);
+  const writeBack = new WriteBack(activeStore, log);
+  const effects = new Effects(ctx, { follower, fleet, writeBack });
   return {
     ctx,
+    writeBack,
     switchover: new Switchover(ctx),
     reconciler: new Reconciler(ctx, writer),
     start: () => driver.input({ type: "start", memory }),

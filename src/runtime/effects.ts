@@ -12,6 +12,7 @@ import type { Follower } from "./follow.ts";
 import { writeMemory } from "./memory.ts";
 import { askPeer } from "./peer.ts";
 import { reasonOf } from "./reason.ts";
+import type { WriteBack } from "./write_back.ts";
 
 /** How long a demotion waits for replicas to apply what they do not have yet. */
 const DRAIN_MS = 5_000;
@@ -30,8 +31,7 @@ export class Effects {
 
   constructor(
     private readonly ctx: Context,
-    private readonly follower: Follower,
-    private readonly fleet: Fleet,
+    private readonly parts: { follower: Follower; fleet: Fleet; writeBack: WriteBack },
   ) {}
 
   get scope(): AbortSignal | undefined {
@@ -48,15 +48,16 @@ export class Effects {
       case "remember":
         return this.#remember(effect);
       case "follow":
-        this.follower.start();
+        this.parts.follower.start();
         return;
       case "stopFollowing":
-        this.follower.stop().then(() => this.ctx.input({ type: "stopped" }));
+        this.parts.follower.stop().then(() => this.ctx.input({ type: "stopped" }));
         return;
       case "serve":
         this.#scope = new AbortController();
         this.ctx.losses.proved(0);
-        this.fleet.open();
+        this.parts.fleet.open();
+        this.parts.writeBack.serving();
         this.#watchPeer(this.#scope.signal);
         return;
       case "stopServing":
@@ -70,7 +71,7 @@ export class Effects {
    * find its own late writes over what it was sent.
    */
   async stopServing(drain: boolean, why: string): Promise<void> {
-    const written = this.fleet.close(why);
+    const written = this.parts.fleet.close(why);
     if (!drain) this.#endScope(why);
     await deadline(written, DRAIN_MS).catch(() => {});
     const until = monotonicMs() + DRAIN_MS;

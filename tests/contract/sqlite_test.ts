@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { until } from "../../src/cli/processes.ts";
+import { SOURCE_UID } from "../../src/resources/object.ts";
+import { IdentifiedStore } from "../../src/store/identified.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { StoreError } from "../../src/store/port.ts";
 import { application, collect, expectStoreError, storeContract } from "./store_contract.ts";
@@ -21,6 +24,70 @@ storeContract("sqlite", () => {
     },
   });
 });
+
+/** What principals see of it: objects keep the identity by which agents know them. */
+storeContract("identified sqlite", () => {
+  const dir = folder();
+  const open = () => new IdentifiedStore(openSqlite(`${dir}/s.db`));
+  const [store, other] = [open(), open()];
+  return Promise.resolve({
+    store,
+    other,
+    namespace: "argocd",
+    close: async () => {
+      await store.close();
+      await other.close();
+      Deno.removeSync(dir, { recursive: true });
+    },
+  });
+});
+
+Deno.test("identified: an object keeps its identity while it is the same object, and not when it is made anew", () =>
+  inFolder(async (dir) => {
+    const below = openSqlite(`${dir}/s.db`);
+    const stripped: string[] = [];
+    const store = new IdentifiedStore(below, (key) => stripped.push(key));
+    const stop = new AbortController();
+    const told: (string | undefined)[] = [];
+    const watching = (async () => {
+      for await (const events of store.watch(stop.signal)) {
+        for (const event of events) {
+          if (event.type === "put") told.push(event.object.metadata.annotations?.[SOURCE_UID]);
+        }
+      }
+    })();
+    const app = application("a");
+    const key = "Application/argocd/a";
+    const identity = async () => (await store.get(key))?.metadata.annotations?.[SOURCE_UID];
+    const untilTold = (n: number) => until(() => told.length === n, 5_000, () => `told ${told}`, 5);
+    try {
+      const copy = {
+        ...app,
+        metadata: { ...app.metadata, annotations: { [SOURCE_UID]: "first", kept: "1" } },
+      };
+      await below.write({ op: "put", object: copy });
+      await untilTold(1);
+      await below.write({
+        op: "put",
+        object: { ...app, metadata: { ...app.metadata, annotations: { other: "2" } } },
+      });
+      await untilTold(2);
+      assertEquals(told, ["first", "first"]);
+      assertEquals((await store.get(key))?.metadata.annotations, { other: "2", [SOURCE_UID]: "first" });
+      assertEquals((await store.list("Application"))[0]?.metadata.annotations?.[SOURCE_UID], "first");
+      assertEquals((await below.get(key))?.metadata.annotations, { other: "2" });
+      assertEquals(stripped, [key]);
+      await below.write({ op: "delete", key });
+      await below.write({ op: "put", object: app });
+      await untilTold(3);
+      assertEquals([told[2], await identity()], [undefined, undefined]);
+      assertEquals(stripped, [key]);
+    } finally {
+      stop.abort();
+      await watching;
+      await below.close();
+    }
+  }));
 
 async function inFolder(run: (dir: string) => Promise<void>): Promise<void> {
   const dir = folder();

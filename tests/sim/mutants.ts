@@ -277,7 +277,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "agents stay connected to one that steps down",
     EFFECTS,
-    "const written = this.fleet.close(why);",
+    "const written = this.parts.fleet.close(why);",
     "const written = Promise.resolve();",
   ),
   mutant(
@@ -338,7 +338,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "replication goes on writing after a promotion",
     EFFECTS,
-    'this.follower.stop().then(() => this.ctx.input({ type: "stopped" }));',
+    'this.parts.follower.stop().then(() => this.ctx.input({ type: "stopped" }));',
     'this.ctx.input({ type: "stopped" });',
   ),
 ];

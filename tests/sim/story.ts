@@ -236,7 +236,7 @@ class Story {
       if (random.chance(0.15)) {
         this.#deleted.set(owner, (this.#deleted.get(owner) ?? 0) + 1);
         await site.disk.write("user", { op: "delete", key: applicationKey(owner, name) });
-      } else if (random.chance(0.1)) await site.disk.write("user", { op: "put", object: this.#credential() });
+      } else if (random.chance(0.1)) await this.#apply(site, this.#credential());
       else await this.#apply(site, this.#application(owner, name));
     }
   }

@@ -1,6 +1,7 @@
 /** Agents over a failover and a planned switchover: two principals, one address, agents that never learn that there are two. */
 import { assert, assertEquals } from "@std/assert";
-import type { ApiObject } from "../../src/resources/object.ts";
+import { openSqlite } from "../../src/store/sqlite.ts";
+import { type ApiObject, SOURCE_UID } from "../../src/resources/object.ts";
 import type { Running } from "../../src/runtime/serve.ts";
 import { PRINCIPAL_UID } from "../../src/sim/managed.ts";
 import { application, project, repository, startAgent, untilHolds, untilServed } from "../support/agents.ts";
@@ -88,6 +89,68 @@ Deno.test(
       );
       assertEquals([auto.cluster.recreated, auto.cluster.deleted], [0, 0]);
       assert(!!await replica.ctx.store.get("AppProject/argocd/auto-1-own"));
+    }),
+);
+
+Deno.test(
+  "after a failover, who replaces an Application whole (kubectl replace, an ApplicationSet controller) does not make it another one",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica, address, front } = await pair(workshop);
+      for (const name of ["a", "b"]) await put(primary, application("edge-1", name));
+      const agent = await startAgent(workshop, address, { name: "edge-1" });
+      await untilHolds(agent, "Application", ["a", "b"]);
+      await untilEqual(primary, replica);
+      // One while it is a replica, one while it is ACTIVE.
+      const replaced = (name: string, revision: string) => {
+        const object = application("edge-1", name);
+        Object.assign((object["spec"] as { source: object }).source, { targetRevision: revision });
+        return object;
+      };
+      const uid = (name: string) =>
+        agent.cluster.get("Application", name)?.metadata.annotations?.[SOURCE_UID];
+      const first = { a: uid("a"), b: uid("b") };
+      await primary.stop();
+      await untilState(replica, "disconnected");
+      await put(replica, replaced("a", "as a replica"));
+      await until(
+        () => replica.ctx.index.get("Application/edge-1/a")?.payload.includes("as a replica") ?? false,
+        5_000,
+        () => "not seen",
+        5,
+      );
+      await replica.ctx.command("promote", false);
+      front.to = replica;
+      await put(replica, replaced("b", "as the ACTIVE"));
+      const revision = (name: string) =>
+        (agent.cluster.get("Application", name)?.["spec"] as { source: { targetRevision: string } }).source
+          .targetRevision;
+      await until(
+        () => revision("a") === "as a replica" && revision("b") === "as the ACTIVE",
+        15_000,
+        () => `${revision("a")}, ${revision("b")}`,
+        5,
+      );
+      const stored = openSqlite(`${workshop.dir}/replica.db`, { verify: false });
+      workshop.onClose(() => stored.close());
+      for (const name of ["a", "b"] as const) {
+        await until(
+          async () =>
+            (await stored.get(`Application/edge-1/${name}`))?.metadata.annotations?.[SOURCE_UID] ===
+              first[name],
+          5_000,
+          () => `the annotation of ${name} is not written back`,
+          5,
+        );
+      }
+      await replica.stop();
+      front.to = await workshop.start(workshop.settings("replica", 1, KEYS));
+      await untilServed(front.to, agent);
+      await put(front.to, application("edge-1", "c"));
+      await untilHolds(agent, "Application", ["a", "b", "c"]);
+      assertEquals([agent.cluster.recreated, agent.cluster.deleted], [0, 0]);
+      assertEquals({ a: uid("a"), b: uid("b") }, first);
     }),
 );
 
