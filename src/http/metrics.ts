@@ -93,7 +93,7 @@ const HA: Series[] = [
   ),
   gauge(
     "argocd_agent_ha_preflight_ok",
-    "1 for each check of ha preflight that is well, 0 for one that is not; looked at every minute",
+    "1 for each check of ha preflight that is well, 0 for one that is not; looked at every 5 minutes",
     (ctx) => (ctx.readiness.last?.checks ?? []).map(({ name, ok }) => [{ check: name }, +ok]),
     ["check"],
   ),

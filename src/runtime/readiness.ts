@@ -18,8 +18,8 @@ export interface Look {
   atMs: number;
 }
 
-/** For metrics the pair is looked at this often. */
-const LOOK_EVERY_MS = 60_000;
+/** For metrics the pair is looked at this often: it costs each API server about 60 requests. */
+const LOOK_EVERY_MS = 300_000;
 /** Namespaces that are looked for at most. */
 const MAX_NAMESPACES = 200;
 
