@@ -32,14 +32,10 @@ export async function agentSim(args: string[]): Promise<number> {
     },
     positionals: [0, 0],
     usage: USAGE,
+    about:
+      "DIR is a folder of pki init; agents are named PREFIX1, PREFIX2, …, autonomous ones PREFIXauto-1, …\n" +
+      "One line of JSON a second says how they are.",
   });
-  if (options.help) {
-    print(
-      `Usage: ${USAGE}\nDIR is a folder of pki init; agents are named PREFIX1, PREFIX2, …, autonomous ones PREFIXauto-1, …\n` +
-        "One line of JSON a second says how they are.",
-    );
-    return EXIT.ok;
-  }
   const [address, pki] = [options.string("address"), options.string("pki")];
   if (address === "" || pki === "") {
     throw new CommandError(`--address and --pki are needed\nUsage: ${USAGE}`, EXIT.usage);

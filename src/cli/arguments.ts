@@ -1,6 +1,6 @@
 /** Arguments of the small subcommands: strict, with help. */
 import { parseArgs } from "@std/cli/parse-args";
-import { CommandError, EXIT } from "./output.ts";
+import { CommandError, EXIT, HelpRequest } from "./output.ts";
 
 export interface Accepted {
   /** Option names that take a value, with their defaults. */
@@ -10,17 +10,17 @@ export interface Accepted {
   /** How many positional arguments are allowed. */
   positionals: readonly [min: number, max: number];
   usage: string;
+  /** What else `--help` says. */
+  about?: string;
 }
 
 export interface Arguments {
   positionals: string[];
   string(name: string): string;
   boolean(name: string): boolean;
-  /** `--help` was given. */
-  help: boolean;
 }
 
-/** Parses strictly. @throws CommandError with the usage */
+/** Parses strictly. @throws CommandError with the usage, and HelpRequest for `--help` */
 export function parse(args: string[], accepted: Accepted): Arguments {
   const strings = Object.keys(accepted.strings ?? {});
   const booleans = [...accepted.booleans ?? [], "help"];
@@ -38,8 +38,10 @@ export function parse(args: string[], accepted: Accepted): Arguments {
   });
   const positionals = parsed._.map(String);
   const [min, max] = accepted.positionals;
-  const help = parsed["help"] === true;
-  if (!help && (positionals.length < min || positionals.length > max)) {
+  if (parsed["help"] === true) {
+    throw new HelpRequest(`Usage: ${accepted.usage}${accepted.about ? `\n${accepted.about}` : ""}`);
+  }
+  if (positionals.length < min || positionals.length > max) {
     throw usageError(
       positionals.length < min ? "an argument is missing" : `unexpected "${positionals[max]}"`,
     );
@@ -51,7 +53,6 @@ export function parse(args: string[], accepted: Accepted): Arguments {
     positionals,
     string: (name) => String(parsed[name] ?? ""),
     boolean: (name) => parsed[name] === true,
-    help,
   };
 }
 

@@ -20,10 +20,6 @@ export async function demo(args: string[]): Promise<number> {
     positionals: [0, 0],
     usage: USAGE,
   });
-  if (options.help) {
-    print(`Usage: ${USAGE}`);
-    return EXIT.ok;
-  }
   const count = wholeOption(options, "count", MAX_COUNT);
   const agents = wholeOption(options, "agents", MAX_AGENTS);
   const asJson = options.boolean("json");

@@ -20,10 +20,6 @@ export async function diff(args: string[], usage: string, confirmed: () => boole
     positionals: [0, 100],
     usage,
   });
-  if (options.help) {
-    print(`Usage: ${usage}`);
-    return EXIT.ok;
-  }
   const output = outputOption(options);
   const [repair, all] = [options.boolean("repair"), options.boolean("all")];
   const named = options.positionals.length > 0;

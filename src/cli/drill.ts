@@ -17,10 +17,6 @@ export async function drill(args: string[], usage: string): Promise<number> {
     positionals: [0, 0],
     usage,
   });
-  if (options.help) {
-    print(`Usage: ${usage}`);
-    return EXIT.ok;
-  }
   const output = outputOption(options);
   const timeout_ms = Math.round(durationOption(options, "timeout", parseDuration));
   const response = await withTarget(options, (client, address) => {

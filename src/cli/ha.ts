@@ -65,7 +65,6 @@ async function status(args: string[]): Promise<number> {
     positionals: [0, 0],
     usage: USAGE,
   });
-  if (options.help) return help();
   const output = options.string("output");
   const [response, troubles] = await withTarget(options, async (client, address) => {
     const call = callOptions(options, address, "failed to get HA status");
@@ -97,7 +96,6 @@ async function change(kind: "promote" | "demote", args: string[]): Promise<numbe
     positionals: [0, 0],
     usage: USAGE,
   });
-  if (options.help) return help();
   const force = options.boolean("force");
   if (options.boolean("dry-run")) return await dryRun(options, force);
   if (!force && !options.boolean("yes") && !confirmed(kind)) {
@@ -126,11 +124,6 @@ async function dryRun(options: Arguments, force: boolean): Promise<number> {
   );
   print(`Possible loss: ${explanation.loss ?? ""}`);
   return verdict?.allowed ? EXIT.ok : EXIT.failed;
-}
-
-function help(): number {
-  print(`Usage: ${USAGE}`);
-  return EXIT.ok;
 }
 
 function callOptions(options: Arguments, address: string, action: string) {

@@ -11,17 +11,13 @@ import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
 type Explanation = argocdagentha.v1.Explanation;
 
-function options(args: string[], usage: string): Arguments | undefined {
+function options(args: string[], usage: string): Arguments {
   const parsed = parse(args, {
     strings: { ...TARGET_OPTIONS, timeout: "10s", output: "text" },
     alias: { address: "a", timeout: "t", output: "o" },
     positionals: [0, 0],
     usage,
   });
-  if (parsed.help) {
-    print(`Usage: ${usage}`);
-    return undefined;
-  }
   outputOption(parsed);
   return parsed;
 }
@@ -37,7 +33,6 @@ export function askExplanation(parsed: Arguments, action: string): Promise<Expla
 
 export async function explainCommand(args: string[], usage: string): Promise<number> {
   const parsed = options(args, usage);
-  if (!parsed) return EXIT.ok;
   const explanation = await askExplanation(parsed, "explain failed");
   print(parsed.string("output") === "json" ? json(plain(explanation)) : explanationText(explanation));
   return EXIT.ok;
@@ -87,7 +82,6 @@ export function explanationText({ standing, peer, promote, force, ...rest }: Exp
 
 export async function preflightCommand(args: string[], usage: string): Promise<number> {
   const parsed = options(args, usage);
-  if (!parsed) return EXIT.ok;
   const timeoutMs = durationOption(parsed, "timeout", parseDuration);
   const { checks = [], loss = "", time = "" } = await withTarget(parsed, (client, address) => {
     const call = { address, timeoutMs, action: "preflight failed" };
@@ -109,7 +103,6 @@ export async function preflightCommand(args: string[], usage: string): Promise<n
 
 export async function historyCommand(args: string[], usage: string): Promise<number> {
   const parsed = options(args, usage);
-  if (!parsed) return EXIT.ok;
   const timeoutMs = durationOption(parsed, "timeout", parseDuration);
   const { links = [] } = await withTarget(parsed, (client, address) => {
     const call = { address, timeoutMs, action: "failed to get the history" };

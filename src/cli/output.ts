@@ -17,6 +17,9 @@ export class CommandError extends Error {
   }
 }
 
+/** Help was asked for, and nothing else is done. */
+export class HelpRequest extends Error {}
+
 export function print(text: string): void {
   writeTo(Deno.stdout, text + "\n");
 }

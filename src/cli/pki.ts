@@ -24,10 +24,6 @@ export async function pki(args: string[]): Promise<number> {
     positionals: [1, 1],
     usage: USAGE,
   });
-  if (options.help) {
-    print(`Usage: ${USAGE}`);
-    return EXIT.ok;
-  }
   const [dir = ""] = options.positionals;
   const agents = wholeOption(options, "agents", 10_000);
   const days = wholeOption(options, "days", 36_500);

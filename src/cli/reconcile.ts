@@ -16,10 +16,6 @@ export async function reconcile(args: string[], usage: string, confirmed: () => 
     positionals: [0, 1_000],
     usage,
   });
-  if (options.help) {
-    print(`Usage: ${usage}`);
-    return EXIT.ok;
-  }
   const output = outputOption(options);
   const action = actionOf(options, usage);
   if (!action) return await list(options, output);

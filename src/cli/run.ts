@@ -1,6 +1,6 @@
 /** Dispatch by the first argument; each subcommand loads only what it needs. */
 import { VERSION } from "../version.ts";
-import { CommandError, EXIT, print, printError } from "./output.ts";
+import { CommandError, EXIT, HelpRequest, print, printError } from "./output.ts";
 
 interface Command {
   help: string;
@@ -79,6 +79,10 @@ export async function run(args: string[]): Promise<number> {
   try {
     return await command.run(rest);
   } catch (error) {
+    if (error instanceof HelpRequest) {
+      print(error.message);
+      return EXIT.ok;
+    }
     printError(`Error: ${error instanceof Error ? error.message : String(error)}`);
     return error instanceof CommandError ? error.exitCode : EXIT.failed;
   }

@@ -7,7 +7,7 @@ import { type Store, StoreError, type Written } from "../store/port.ts";
 import { openSqlite } from "../store/sqlite.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { applied, readManifests } from "./manifests.ts";
-import { age, CommandError, EXIT, json, print, printError, table, yaml } from "./output.ts";
+import { age, CommandError, EXIT, HelpRequest, json, print, printError, table, yaml } from "./output.ts";
 
 const USAGE = `argocd-agent-ha store apply -f FILE|DIR|- [--wait-replicated TIMEOUT [-a HOST:PORT]] [STORE]
        argocd-agent-ha store get [KIND] [NAME] [-o table|json|yaml] [-A] [STORE]
@@ -27,7 +27,7 @@ export async function store(args: string[]): Promise<number> {
       return await remove(rest);
     case "--help":
     case "-h":
-      return help();
+      throw new HelpRequest(`Usage: ${USAGE}`);
     default:
       throw new CommandError(
         `${
@@ -36,11 +36,6 @@ export async function store(args: string[]): Promise<number> {
         EXIT.usage,
       );
   }
-}
-
-function help(): number {
-  print(`Usage: ${USAGE}`);
-  return EXIT.ok;
 }
 
 const COMMON = { store: DEFAULT_STORE, namespace: "argocd" };
@@ -71,7 +66,6 @@ async function apply(args: string[]): Promise<number> {
     positionals: [0, 0],
     usage: USAGE,
   });
-  if (options.help) return help();
   if (options.string("filename") === "") throw new CommandError(`-f is missing\nUsage: ${USAGE}`, EXIT.usage);
   const wait = options.string("wait-replicated") === "0"
     ? 0
@@ -148,7 +142,6 @@ async function get(args: string[]): Promise<number> {
     positionals: [0, 2],
     usage: USAGE,
   });
-  if (options.help) return help();
   const output = options.string("output");
   if (!["table", "json", "yaml"].includes(output)) {
     throw new CommandError(`-o "${output}": must be table, json or yaml`, EXIT.usage);
@@ -194,7 +187,6 @@ function printTable(found: StoredObject[], namespace: string, all: boolean): voi
 
 async function remove(args: string[]): Promise<number> {
   const options = parse(args, { strings: COMMON, alias: ALIAS, positionals: [2, 2], usage: USAGE });
-  if (options.help) return help();
   const [kindName = "", name = ""] = options.positionals;
   const key: Key = keyOf(kindFor(kindName), options.string("namespace"), name);
   const { changed } = await withStore(options, false, (opened) => opened.write({ op: "delete", key }));

@@ -21,10 +21,6 @@ export async function switchover(args: string[], usage: string, confirmed: () =>
     positionals: [0, 0],
     usage,
   });
-  if (options.help) {
-    print(`Usage: ${usage}`);
-    return EXIT.ok;
-  }
   const output = outputOption(options);
   const timeout_ms = Math.round(durationOption(options, "timeout", parseDuration));
   const dry_run = options.boolean("dry-run");

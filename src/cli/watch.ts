@@ -21,10 +21,6 @@ export async function watch(args: string[], usage: string): Promise<number> {
     positionals: [0, 0],
     usage,
   });
-  if (options.help) {
-    print(`Usage: ${usage}`);
-    return EXIT.ok;
-  }
   const interval_ms = Math.round(durationOption(options, "interval", parseDuration));
   const terminal = Deno.stdout.isTerminal() && !options.boolean("once");
   const color = terminal && !Deno.noColor;

@@ -4,43 +4,33 @@ import { until } from "../../src/cli/processes.ts";
 import { SOURCE_UID } from "../../src/resources/object.ts";
 import { IdentifiedStore } from "../../src/store/identified.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
-import { StoreError } from "../../src/store/port.ts";
+import { type Store, StoreError } from "../../src/store/port.ts";
 import { application, collect, expectStoreError, storeContract } from "./store_contract.ts";
 
 const folder = () => Deno.makeTempDirSync({ prefix: "aaha-sqlite-" });
 
-storeContract("sqlite", () => {
-  const dir = folder();
-  const store = openSqlite(`${dir}/s.db`);
-  const other = openSqlite(`${dir}/s.db`);
-  return Promise.resolve({
-    store,
-    other,
-    namespace: "argocd",
-    close: async () => {
-      await store.close();
-      await other.close();
-      Deno.removeSync(dir, { recursive: true });
-    },
-  });
-});
+/** The adapter, and what principals see of it. */
+const ADAPTERS: Record<string, (path: string) => Store> = {
+  sqlite: (path) => openSqlite(path),
+  "identified sqlite": (path) => new IdentifiedStore(openSqlite(path)),
+};
 
-/** What principals see of it: objects keep the identity by which agents know them. */
-storeContract("identified sqlite", () => {
-  const dir = folder();
-  const open = () => new IdentifiedStore(openSqlite(`${dir}/s.db`));
-  const [store, other] = [open(), open()];
-  return Promise.resolve({
-    store,
-    other,
-    namespace: "argocd",
-    close: async () => {
-      await store.close();
-      await other.close();
-      Deno.removeSync(dir, { recursive: true });
-    },
+for (const [name, open] of Object.entries(ADAPTERS)) {
+  storeContract(name, () => {
+    const dir = folder();
+    const [store, other] = [open(`${dir}/s.db`), open(`${dir}/s.db`)];
+    return Promise.resolve({
+      store,
+      other,
+      namespace: "argocd",
+      close: async () => {
+        await store.close();
+        await other.close();
+        Deno.removeSync(dir, { recursive: true });
+      },
+    });
   });
-});
+}
 
 Deno.test("identified: an object keeps its identity while it is the same object, and not when it is made anew", () =>
   inFolder(async (dir) => {
