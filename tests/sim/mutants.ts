@@ -148,6 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
     TRANSITIONS,
     "(m) => (m.peer?.epoch ?? 0) > (m.operation?.recording?.epoch ?? Infinity),",
     "(m) => (m.peer?.epoch ?? 0) > (m.operation ? Infinity : 0),",
+    ["promote", "disk", "refuse"],
   ),
   mutant(
     "a replica that does not reach its peer promotes itself",
@@ -235,7 +236,7 @@ export const MUTANTS: readonly Mutant[] = [
     FOLLOWER,
     "if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });",
     "if (saidAtMs > 0) this.#beats.push({ revision: 0 * revision, saidAtMs });",
-    ["disk", "promote", "write"],
+    ["disk", "promote", "pause"],
   ),
   mutant(
     "nothing goes into the loss manifest",

@@ -9,7 +9,7 @@ import { simulate } from "./run.ts";
 const SEEDS = 1_000;
 const STEPS = 2_000;
 /** A mistake that so many stories do not show is not found. */
-const HUNT_SEEDS = 600;
+const HUNT_SEEDS = 1_000;
 const WORKERS = 2;
 const LOOSE = { sanitizeOps: false, sanitizeResources: false } as const;
 /** Everything that is checked; each must have had something to look at. */
