@@ -232,6 +232,13 @@ export const MUTANTS: readonly Mutant[] = [
     ["disk", "kill", "write"],
   ),
   mutant(
+    "what is sent again for a repair is sent as deleted",
+    LEADER,
+    "changes.push(this.#now(key));\n    }",
+    "changes.push({ key });\n    }",
+    ["repair", "write"],
+  ),
+  mutant(
     "the age of what a replica holds is counted from when it heard, not from when it was true",
     FOLLOWER,
     "if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });",
