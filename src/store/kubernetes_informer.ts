@@ -15,7 +15,10 @@ import { isNewer, type KubeCache } from "./kubernetes_cache.ts";
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 20_000, factor: 2 };
 /** The server is asked to end a watch after this long, with up to as much again added so that not all end together. */
 const WATCH_SECONDS = 300;
-/** The API server sends a bookmark about every minute: a watch silent for longer is dead. */
+/**
+ * The API server sends a bookmark about every minute, so a watch silent for longer is taken for dead. One whose etcd does not notify of
+ * progress sends none for a kind that nothing happens to: then the watch is merely opened again.
+ */
 const SILENCE_MS = 90_000;
 /** A watch that ends sooner than this and told nothing has not worked. */
 const SHORT_WATCH_MS = 1_000;
@@ -73,23 +76,26 @@ export class Informer {
     let failures = 0;
     while (!signal.aborted) {
       const startedAt = performance.now();
+      let watching = false;
       try {
         if (failures > 0 && this.#version !== "") await this.#checkHistory();
         if (this.#version === "") await this.#list(signal);
         this.#problem = "";
         this.#synced.resolve();
+        watching = true;
         const told = await this.#watch(signal);
         failures = told === 0 && performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
       } catch (error) {
         if (signal.aborted) return;
         failures = performance.now() - startedAt > SILENCE_MS ? 1 : failures + 1;
-        this.#failed(error);
+        this.#failed(error, watching && failures === 1);
       }
       if (failures > 0) await delay(delayMs(RETRY, failures, Math.random()), { signal }).catch(() => {});
     }
   }
 
-  #failed(error: unknown): void {
+  /** @param first a watch that had worked broke: whether that is a problem is what the next request says */
+  #failed(error: unknown, first: boolean): void {
     if (error instanceof ApiFailure && (error.status === 410 || error.reason === "Expired")) {
       this.#version = "";
       return;
@@ -98,7 +104,7 @@ export class Informer {
       this.api.forgetResources();
       this.#version = "";
     }
-    this.#problem = error instanceof Error ? error.message : String(error);
+    if (!first) this.#problem = error instanceof Error ? error.message : String(error);
   }
 
   /**

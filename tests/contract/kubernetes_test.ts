@@ -50,6 +50,8 @@ Deno.test({
     const store = await cluster.store(namespace, { kubeconfig, informers: { silenceMs: 500 } });
     const stop = new AbortController();
     const seen = new Map<string, StoreEvent["type"]>();
+    const problems = new Set<string>();
+    const looking = setInterval(() => problems.add(store.status().problem), 5);
     const reading = (async () => {
       for await (const events of store.watch(stop.signal)) {
         for (const event of events) if (event.type === "put") seen.set(event.object.metadata.name, "put");
@@ -69,7 +71,9 @@ Deno.test({
       await until(() => seen.has("first"), 10_000, () => "the silent watch is not noticed");
       assert(proxy.accepted > 1);
       assertEquals(store.status().lists, 5, "a watch goes on where it stopped");
+      assertEquals([...problems], [""], "watches that were merely silent are no problem");
     } finally {
+      clearInterval(looking);
       stop.abort();
       await reading;
       await store.close();
