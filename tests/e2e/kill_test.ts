@@ -222,12 +222,11 @@ async function play(pair: Pair, active: PrincipalProcess, round: number, drawn: 
   // A side that gave up, followed, and was promoted again has one too.
   const manifests = [await savedAt(pair.primary), await savedAt(pair.replica)];
   for (const [name, tag] of tags) {
-    const there = load.has(tag) || saved.get(name)?.some((one) => load.has(one));
+    const saved = manifests.flatMap((manifest) => manifest.get(name) ?? []);
+    const there = [tag, ...saved].some((one) => load.has(one));
     assert(
       there,
-      `${name} is at ${tag}, acknowledged was ${load.acknowledged}, and the loss manifest has ${
-        saved.get(name)
-      }`,
+      `${name} is at ${tag}, acknowledged was ${load.acknowledged}, and the loss manifests have ${saved}`,
     );
   }
   return { active: next as PrincipalProcess, commands };
