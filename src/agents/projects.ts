@@ -71,6 +71,16 @@ export function unprefixed(agent: string, name: string): string {
   return name.startsWith(`${agent}-`) ? name.slice(agent.length + 1) : name;
 }
 
+/** A principal's copy of an autonomous agent's resource as the agent has it: with its own names of projects. */
+export function asAtAgent(object: ApiObject, agent: string): ApiObject {
+  const { kind, metadata, spec } = object as ApiObject & { spec?: unknown };
+  if (kind === "AppProject") {
+    return { ...object, metadata: { ...metadata, name: unprefixed(agent, metadata.name) } };
+  }
+  if (kind !== "Application" || !isRecord(spec) || typeof spec["project"] !== "string") return object;
+  return { ...object, spec: { ...spec, project: unprefixed(agent, spec["project"]) } } as ApiObject;
+}
+
 /** An autonomous agent's project as it is kept here: for this agent alone. @throws Error when its name is too long */
 export function adoptProject(project: ApiObject, agent: string): ApiObject["spec"] {
   const spec = isRecord(project["spec"]) ? project["spec"] : {};

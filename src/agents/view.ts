@@ -15,7 +15,7 @@ import { type ApiObject, isRecord, secretText } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
 import { REFRESH } from "../resources/transform.ts";
 import { type Sha256, specChecksum } from "./checksum.ts";
-import { ownsProject, projectFor, projectMatches, type ProjectRule, unprefixed } from "./projects.ts";
+import { asAtAgent, ownsProject, projectFor, projectMatches, type ProjectRule } from "./projects.ts";
 
 /** Who is looked at. */
 export interface AgentId {
@@ -140,11 +140,7 @@ function relevant({ status: _, ...body }: ApiObject): string {
 
 /** What the autonomous agent's own checksum of a resource is while it agrees with the copy here. */
 function ownChecksum(object: ApiObject, agent: string, sha256: Sha256): string {
-  const spec = isRecord(object["spec"]) ? { ...object["spec"] } : {};
-  if (object.kind === "Application" && typeof spec["project"] === "string") {
-    spec["project"] = unprefixed(agent, spec["project"]);
-  }
-  return specChecksum({ ...object, spec }, sha256);
+  return specChecksum(asAtAgent(object, agent), sha256);
 }
 
 function phaseOf({ status }: ApiObject): unknown {

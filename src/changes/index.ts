@@ -87,6 +87,12 @@ export class ChangeIndex {
     return this.#entries.get(key);
   }
 
+  /** The entry of a key that exists. */
+  present(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    return entry?.deleted ? undefined : entry;
+  }
+
   /** Live entries, in no particular order. */
   *live(): Generator<Entry> {
     for (const entry of this.#entries.values()) if (!entry.deleted) yield entry;

@@ -2,14 +2,12 @@
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../grpc/services.ts";
 import { digestFromWire } from "../grpc/wire.ts";
+import { MAX_REPAIRED } from "../runtime/repair.ts";
 import { parseDuration } from "../runtime/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
-
-/** As many keys as a principal repairs at once. */
-const BATCH = 1_000;
 
 /** @param confirmed asks the operator; false: not now */
 export async function diff(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
@@ -88,7 +86,7 @@ async function repaired(
   keys: string[],
 ): Promise<Required<argocdagentha.v1.RepairResponse>> {
   const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const request = { keys: keys.slice(0, BATCH), timeout_ms: timeoutMs };
+  const request = { keys: keys.slice(0, MAX_REPAIRED), timeout_ms: timeoutMs };
   const { done = [], failed = [] } = await withTarget(
     options,
     (client, address) =>

@@ -1,12 +1,11 @@
 /** `haadminapi.HAAdmin` on the loopback listener, for our CLI and the peer's. */
-import grpc from "@grpc/grpc-js";
+import type grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../proto/gen.d.ts";
-import { type Context, Refusal } from "../runtime/context.ts";
+import type { Context } from "../runtime/context.ts";
 import type { Switchover } from "../runtime/switchover.ts";
 import { provedIdentity } from "./admin_access.ts";
 import { OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
-import { Status } from "./status.ts";
 
 /** Who asks: as a certificate proves, or on loopback, where nobody proves anything, as our CLI says. The peer's CLI says nothing. */
 export function operatorOf(metadata: grpc.Metadata): string {
@@ -21,12 +20,8 @@ export function operatorOf(metadata: grpc.Metadata): string {
 
 export function adminHandlers(ctx: Context, switchover: Switchover): grpc.UntypedServiceImplementation {
   const command = async (kind: "promote" | "demote", force: boolean, who: string) => {
-    try {
-      return { state: (await switchover.command(kind, force, who)).state };
-    } catch (error) {
-      if (error instanceof Refusal) throw new Status(grpc.status.FAILED_PRECONDITION, error.message);
-      throw error;
-    }
+    const { state } = await switchover.command(kind, force, who);
+    return { state };
   };
   return {
     Status: unary<haadminapi.StatusRequest, haadminapi.HAStatusResponse>(() => {

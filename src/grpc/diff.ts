@@ -9,7 +9,7 @@ import { differingGroups, entriesOf, type Group, groupName, inventory } from "..
 import type { Entry } from "../changes/index.ts";
 import { type FieldDifference, fieldDifferences, shownForm } from "../resources/fields.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
-import { type Context, Refusal } from "../runtime/context.ts";
+import type { Context } from "../runtime/context.ts";
 import { MAX_REPAIRED, repair } from "../runtime/repair.ts";
 import { operatorOf } from "./admin.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
@@ -53,14 +53,14 @@ export function inventoryHandlers(
       authorizeReplication(asked, policy);
       const { keys = [], salt = new Uint8Array() } = request;
       const limit = salt.length > 0 ? MAX_FETCHED : MAX_REPAIRED;
-      const entries = keys.slice(0, limit).map((key) => ctx.index.get(key)).filter((entry) =>
-        entry !== undefined && !entry.deleted
-      ) as Entry[];
+      const entries = keys.slice(0, limit).map((key) => ctx.index.present(key)).filter((entry) =>
+        entry !== undefined
+      );
       return {
         entries: entries.map((entry) => ({
           key: entry.key,
           digest: digestToWire(entry.digest),
-          ...(salt.length > 0 ? { object: encoder.encode(JSON.stringify(shown(entry, salt))) } : {}),
+          ...(salt.length > 0 ? { object: encoder.encode(JSON.stringify(redacted(entry, salt))) } : {}),
         })),
       };
     }),
@@ -76,9 +76,7 @@ export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
     Diff: unary<argocdagentha.v1.DiffRequest, argocdagentha.v1.DiffResponse>(({ keys = [] }) =>
       withPeer(ctx, "compare with the peer", async (client) => {
         const { theirs, here, there, names, differing } = await compare(ctx, client);
-        const chosen = [...new Set([...keys, ...differing.keys()])].filter((key) =>
-          keys.length === 0 || keys.includes(key)
-        ).sort();
+        const shown = [...differing].filter(([key]) => keys.length === 0 || keys.includes(key));
         const fields = await fieldsOf(ctx, client, keys);
         return {
           here: standingToWire(ctx.standing()),
@@ -89,13 +87,13 @@ export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
             peer: there.get(name)?.count ?? 0,
             same: !names.includes(name),
           })),
-          keys: chosen.filter((key) => differing.has(key)).slice(0, MAX_SHOWN).map((key) => ({
+          keys: shown.slice(0, MAX_SHOWN).map(([key, { here, peer }]) => ({
             key,
-            here: digestToWire(differing.get(key)?.here ?? ""),
-            peer: digestToWire(differing.get(key)?.peer ?? ""),
+            here: digestToWire(here),
+            peer: digestToWire(peer),
             fields: fields.get(key) ?? [],
           })),
-          truncated: chosen.length > MAX_SHOWN,
+          truncated: shown.length > MAX_SHOWN,
         };
       })
     ),
@@ -120,11 +118,7 @@ async function repaired(
   if (keys.length === 0 || keys.length > MAX_REPAIRED) {
     throw new Status(grpc.status.INVALID_ARGUMENT, `name 1 to ${MAX_REPAIRED} keys`);
   }
-  try {
-    return await repair(ctx, { keys, timeoutMs: Math.min(timeout_ms || TIMEOUT_MS, MAX_REPAIR_MS), who });
-  } catch (error) {
-    throw error instanceof Refusal ? new Status(grpc.status.FAILED_PRECONDITION, error.message) : error;
-  }
+  return await repair(ctx, { keys, timeoutMs: Math.min(timeout_ms || TIMEOUT_MS, MAX_REPAIR_MS), who });
 }
 
 async function withPeer<T>(ctx: Context, what: string, use: (client: Client) => Promise<T>): Promise<T> {
@@ -178,12 +172,12 @@ async function fieldsOf(
   const { entries = [] } = await call(client, linkService.Fetch, { keys: [...keys], salt }, TIMEOUT_MS);
   const theirs = new Map(entries.map(({ key = "", object }) => [key, parsed(object)]));
   return new Map(keys.map((key) => {
-    const entry = ctx.index.get(key);
-    return [key, fieldDifferences(entry && !entry.deleted ? shown(entry, salt) : undefined, theirs.get(key))];
+    const entry = ctx.index.present(key);
+    return [key, fieldDifferences(entry && redacted(entry, salt), theirs.get(key))];
   }));
 }
 
-function shown({ payload }: Entry, salt: Uint8Array): ApiObject {
+function redacted({ payload }: Entry, salt: Uint8Array): ApiObject {
   const digest = (value: string) => hash("sha256", `${salt.toHex()}${value}`, "hex").slice(0, 12);
   return shownForm(JSON.parse(payload), digest);
 }

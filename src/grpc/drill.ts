@@ -1,13 +1,11 @@
 /** `Operator/Drill`: a failover that does not happen. */
-import grpc from "@grpc/grpc-js";
+import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { explain } from "../ha/explain.ts";
-import { type Context, Refusal } from "../runtime/context.ts";
+import { possibleLoss } from "../ha/explain.ts";
+import type { Context } from "../runtime/context.ts";
 import { Drill } from "../runtime/drill.ts";
 import { situationOf } from "../runtime/readiness.ts";
-import { askPeer } from "../runtime/peer.ts";
 import { unary } from "./server.ts";
-import { Status } from "./status.ts";
 import { standingToWire } from "./wire.ts";
 
 const DEFAULT_MS = 60_000;
@@ -18,32 +16,25 @@ export function drillHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
     Drill: unary<argocdagentha.v1.DrillRequest, argocdagentha.v1.DrillResponse>(async (request) => {
       const timeoutMs = Math.min(MAX_MS, request.timeout_ms || DEFAULT_MS);
-      try {
-        const { again, ...report } = await drill.run({
-          agent: (request.agent ?? "").slice(0, 253),
-          timeoutMs,
-        });
-        return {
-          standing: standingToWire(ctx.standing()),
-          agent: report.agent,
-          mode: report.mode,
-          promoted_ms: report.promotedMs,
-          connected_ms: report.connectedMs,
-          converged_ms: report.convergedMs,
-          applications: report.applications,
-          took: report.took,
-          again_events: again.events,
-          deleted: again.deleted,
-          made_anew: again.madeAnew,
-          missing: report.missing,
-          missing_total: report.missingTotal,
-          problems: report.problems,
-          writes: report.writes,
-          loss: explain(situationOf(ctx, await askPeer(ctx))).loss,
-        };
-      } catch (error) {
-        throw error instanceof Refusal ? new Status(grpc.status.FAILED_PRECONDITION, error.message) : error;
-      }
+      const { again, ...report } = await drill.run({ agent: (request.agent ?? "").slice(0, 253), timeoutMs });
+      return {
+        standing: standingToWire(ctx.standing()),
+        agent: report.agent,
+        mode: report.mode,
+        promoted_ms: report.promotedMs,
+        connected_ms: report.connectedMs,
+        converged_ms: report.convergedMs,
+        applications: report.applications,
+        took: report.took,
+        again_events: again.events,
+        deleted: again.deleted,
+        made_anew: again.madeAnew,
+        missing: report.missing,
+        missing_total: report.missingTotal,
+        problems: report.problems,
+        writes: report.writes,
+        loss: possibleLoss(situationOf(ctx, { peer: undefined, error: "" })),
+      };
     }),
   };
 }

@@ -2,6 +2,7 @@
 import grpc from "@grpc/grpc-js";
 import { StoreError } from "../store/port.ts";
 import { ProtocolError } from "../replication/leader.ts";
+import { Refusal } from "../runtime/context.ts";
 
 /** The gRPC codes, for those who only need their names. */
 export const Code = grpc.status;
@@ -16,6 +17,7 @@ export class Status extends Error {
 /** The status object that grpc-js sends for any error. Unknown errors do not leak their text. */
 export function toStatus(error: unknown): { code: grpc.status; details: string } {
   if (error instanceof Status) return { code: error.code, details: error.message };
+  if (error instanceof Refusal) return { code: grpc.status.FAILED_PRECONDITION, details: error.message };
   if (error instanceof ProtocolError) return { code: grpc.status.INVALID_ARGUMENT, details: error.message };
   if (error instanceof StoreError) return { code: grpc.status.UNAVAILABLE, details: error.message };
   return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };

@@ -94,9 +94,7 @@ function run(call: Call, switchover: Switchover, who: string): void {
   }, (error) => open && failStream(call, refusal(error)));
 }
 
-function refusal(error: unknown): Status {
-  const { code, text } = error instanceof Refusal
-    ? { code: grpc.status.FAILED_PRECONDITION, text: error.message }
-    : { code: grpc.status.INTERNAL, text: reasonOf(error) };
-  return new Status(code, text);
+/** A refusal goes out as it is; of anything else the operator is told the reason. */
+function refusal(error: unknown): Error {
+  return error instanceof Refusal ? error : new Status(grpc.status.INTERNAL, reasonOf(error));
 }

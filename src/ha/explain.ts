@@ -57,7 +57,7 @@ export function explain(situation: Situation): Explanation {
     because: model.explanation,
     promote: predict(situation, false),
     force: predict(situation, true),
-    loss: lossOf(situation),
+    loss: possibleLoss(situation),
     next: nextOf(situation),
   };
 }
@@ -82,7 +82,8 @@ export function predict({ model, peer, peerError, nowMs }: Situation, force: boo
   return { allowed: true, text: `would go through: ${about}${warning}` };
 }
 
-function lossOf({ model, behind, inSyncAgoMs, heldTotal }: Situation): string {
+/** What a promotion now could lose; it bounds the truth, and needs nothing of the peer. */
+export function possibleLoss({ model, behind, inSyncAgoMs, heldTotal }: Situation): string {
   if (model.state === "active") return "nothing: this side is ACTIVE";
   const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";
   const known = behind > 0 || held

@@ -216,8 +216,8 @@ export class LeaderStream {
   }
 
   #now(key: string): OutgoingChange {
-    const entry = this.index.get(key);
-    return entry && !entry.deleted ? { key, entry } : { key };
+    const entry = this.index.present(key);
+    return entry ? { key, entry } : { key };
   }
 
   #message(changes: OutgoingChange[], rest: Partial<Outgoing>): Outgoing {

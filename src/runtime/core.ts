@@ -69,8 +69,8 @@ export function isBlocked(
   { index, settings }: { index: ChangeIndex; settings: Pick<Settings, "namespace"> },
   fingerprint: string,
 ): boolean {
-  const entry = index.get(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
-  if (!entry || entry.deleted) return false;
+  const entry = index.present(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
+  if (!entry) return false;
   const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
   return data !== undefined && fingerprint in data;
 }

@@ -147,10 +147,8 @@ function chosen(
     const agent = agentOf(JSON.parse(payload), settings.scope);
     if (agent !== "" && agent !== settings.namespace) counts.set(agent, (counts.get(agent) ?? 0) + 1);
   }
-  const entry = index.get(agentsKey(settings.namespace));
-  const known = entry && !entry.deleted
-    ? readAgents(JSON.parse(entry.payload))
-    : new Map<string, { mode: Mode }>();
+  const entry = index.present(agentsKey(settings.namespace));
+  const known = readAgents(entry && JSON.parse(entry.payload));
   const names = [...new Set([...counts.keys(), ...known.keys()])].sort((a, b) =>
     (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || (a < b ? -1 : 1)
   );

@@ -1,6 +1,6 @@
 /** The stage of a drill: a second core over a copy in memory, a port that nobody is told, and a simulated agent. */
 import { Buffer } from "node:buffer";
-import { unprefixed } from "../agents/projects.ts";
+import { asAtAgent } from "../agents/projects.ts";
 import { eventStreamHandlers } from "../grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "../grpc/authentication.ts";
 import { authenticator } from "../grpc/methods.ts";
@@ -8,7 +8,7 @@ import { createServer, listen, RotatingCredentials } from "../grpc/server.ts";
 import * as services from "../grpc/services.ts";
 import { Tokens } from "../grpc/tokens.ts";
 import type { Mode } from "../resources/agents.ts";
-import { type ApiObject, isRecord } from "../resources/object.ts";
+import type { ApiObject } from "../resources/object.ts";
 import { localize } from "../resources/transform.ts";
 import type { SimAgent } from "../sim/agent.ts";
 import { SqliteStore } from "../store/sqlite.ts";
@@ -112,7 +112,7 @@ export async function openAgent(
     address: () => `127.0.0.1:${port}`,
     material: await issued(agent, false),
   });
-  for (const { kind, payload } of own) sim.cluster.put(kind, atAgent(JSON.parse(payload), agent));
+  for (const { kind, payload } of own) sim.cluster.put(kind, asAtAgent(JSON.parse(payload), agent));
   undo.push(() => sim.stop());
   sim.start();
   return sim;
@@ -132,12 +132,4 @@ export interface Own {
   kind: string;
   payload: string;
   checksum: string;
-}
-
-/** A principal's copy of an autonomous agent's resource as the agent has it. */
-function atAgent(object: ApiObject, agent: string): ApiObject {
-  const spec = isRecord(object["spec"]) ? { ...object["spec"] } : {};
-  if (object.kind === "Application") spec["project"] = unprefixed(agent, String(spec["project"] ?? ""));
-  const name = object.kind === "AppProject" ? unprefixed(agent, object.metadata.name) : object.metadata.name;
-  return { ...object, metadata: { ...object.metadata, name }, spec };
 }

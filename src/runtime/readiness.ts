@@ -1,5 +1,5 @@
 /** Is the pair ready for a failover? Looked at whenever an operator asks, and now and then for metrics. */
-import { explain, type Situation } from "../ha/explain.ts";
+import { possibleLoss, type Situation } from "../ha/explain.ts";
 import { type Check, type Condition, preflight, timeOf } from "../ha/preflight.ts";
 import { agentsKey, readAgents } from "../resources/agents.ts";
 import { parseKey } from "../resources/keys.ts";
@@ -54,7 +54,7 @@ export class Readiness {
       peerCheckTimeoutMs,
       nowMs: Date.now(),
     };
-    const { loss } = explain(situationOf(ctx, answer));
+    const loss = possibleLoss(situationOf(ctx, answer));
     this.#last = { checks: preflight(facts), loss, time: timeOf(facts), atMs: facts.nowMs };
     return this.#last;
   }
@@ -81,8 +81,8 @@ export async function examinedCondition(ctx: Context): Promise<Condition> {
 function namespacesToLookFor({ index, settings, following }: Context): string[] {
   const seen = new Set<string>();
   for (const { key } of index.live()) seen.add(parseKey(key)?.namespace ?? "");
-  const entry = index.get(agentsKey(settings.namespace));
-  const agents = entry && !entry.deleted ? readAgents(JSON.parse(entry.payload)) : new Map();
+  const entry = index.present(agentsKey(settings.namespace));
+  const agents = readAgents(entry && JSON.parse(entry.payload));
   const wanted = new Set(following.held.map(({ key }) => parseKey(key)?.namespace ?? ""));
   if (!settings.scope.destinationMapping) { for (const agent of agents.keys()) wanted.add(agent); }
   return [...wanted].filter((namespace) => namespace !== "" && !seen.has(namespace)).slice(0, MAX_NAMESPACES);

@@ -48,7 +48,7 @@ export async function repair(
   let open = wanted;
   while (open.length > 0) {
     const theirs = await digestsAtActive(ctx, open);
-    open = open.filter((key) => liveDigest(ctx, key) !== (theirs.get(key) ?? ""));
+    open = open.filter((key) => (ctx.index.present(key)?.digest ?? "") !== (theirs.get(key) ?? ""));
     const held = new Map(following.held.map(({ key, reason }) => [key, reason]));
     failed.push(...open.filter((key) => held.has(key)).map((key) => ({ key, reason: held.get(key) ?? "" })));
     open = open.filter((key) => !held.has(key));
@@ -60,11 +60,6 @@ export async function repair(
   );
   const lost = new Set(failed.map(({ key }) => key));
   return { done: wanted.filter((key) => !lost.has(key)), failed };
-}
-
-function liveDigest({ index }: Context, key: string): string {
-  const entry = index.get(key);
-  return entry && !entry.deleted ? entry.digest : "";
 }
 
 async function digestsAtActive(ctx: Context, keys: readonly string[]): Promise<Map<string, string>> {

@@ -1,6 +1,6 @@
 /** Many simulated agents in one process, and whether each holds exactly what a principal's store says. */
-import { unprefixed } from "../agents/projects.ts";
-import { type ApiObject, isRecord } from "../resources/object.ts";
+import { asAtAgent } from "../agents/projects.ts";
+import type { ApiObject } from "../resources/object.ts";
 import { SimAgent } from "./agent.ts";
 import { issuer } from "./certificates.ts";
 import { comparable } from "./cluster.ts";
@@ -60,7 +60,7 @@ export class Crowd {
     };
     const managed = this.managed.filter((agent) => differs(agent, comparable));
     const autonomous = this.autonomous.filter((agent) =>
-      differs(agent, (object) => comparable(atAgent(object, agent.name)))
+      differs(agent, (object) => comparable(asAtAgent(object, agent.name)))
     );
     return [...managed, ...autonomous].map(({ name }) => name);
   }
@@ -68,10 +68,4 @@ export class Crowd {
 
 function contents(objects: ApiObject[], form: (object: ApiObject) => string): string {
   return objects.map(form).sort().join("\n");
-}
-
-/** A principal's copy of an autonomous agent's Application as the agent has it. */
-function atAgent(object: ApiObject, agent: string): ApiObject {
-  const spec = isRecord(object["spec"]) ? object["spec"] : {};
-  return { ...object, spec: { ...spec, project: unprefixed(agent, String(spec["project"] ?? "")) } };
 }
