@@ -317,16 +317,30 @@ export interface HistoryLink {
   hash?: string;
 }
 export const HistoryLink: Codec<HistoryLink>;
+export interface ProveRequest {
+  digest?: Uint8Array;
+}
+export const ProveRequest: Codec<ProveRequest>;
+export interface ProveResponse {
+  digest?: Uint8Array;
+}
+export const ProveResponse: Codec<ProveResponse>;
+export interface PrepareRequest {
+  standing?: argocdagentha.v1.Standing;
+  who?: string;
+}
+export const PrepareRequest: Codec<PrepareRequest>;
+export interface PrepareResponse {
+  promised_epoch?: number;
+}
+export const PrepareResponse: Codec<PrepareResponse>;
 export interface TakeOverRequest {
   standing?: argocdagentha.v1.Standing;
-  prove_only?: boolean;
-  digest?: Uint8Array;
-  who?: string;
+  epoch?: number;
 }
 export const TakeOverRequest: Codec<TakeOverRequest>;
 export interface TakeOverResponse {
   standing?: argocdagentha.v1.Standing;
-  digest?: Uint8Array;
 }
 export const TakeOverResponse: Codec<TakeOverResponse>;
 export interface SwitchoverRequest {

@@ -27,7 +27,7 @@ export function peerHandlers(
 ): grpc.UntypedServiceImplementation {
   return {
     ...linkHandlers(ctx, policy),
-    ...switchoverLinkHandlers(switchover, policy),
+    ...switchoverLinkHandlers(ctx, switchover, policy),
     ...inventoryHandlers(ctx, policy),
     ...adoptHandlers(reconciler, policy),
   };

@@ -77,6 +77,8 @@ export const linkService = {
   ),
   Fetch: method("/argocdagentha.v1.Link/Fetch", ha.FetchRequest, ha.FetchResponse, UNARY),
   Repair: method("/argocdagentha.v1.Link/Repair", ha.RepairRequest, ha.RepairResponse, UNARY),
+  Prove: method("/argocdagentha.v1.Link/Prove", ha.ProveRequest, ha.ProveResponse, UNARY),
+  Prepare: method("/argocdagentha.v1.Link/Prepare", ha.PrepareRequest, ha.PrepareResponse, UNARY),
   TakeOver: method("/argocdagentha.v1.Link/TakeOver", ha.TakeOverRequest, ha.TakeOverResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Link/Switchover",

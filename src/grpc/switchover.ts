@@ -1,6 +1,7 @@
 /** The planned move on the wire: the operator's call on either side, the replica's to its active, and the handover itself. */
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../proto/gen.d.ts";
+import type { Standing } from "../ha/state.ts";
 import { type Context, Refusal } from "../runtime/context.ts";
 import { reasonOf } from "../runtime/reason.ts";
 import { DEFAULT_TIMEOUT_MS, type Switchover } from "../runtime/switchover.ts";
@@ -15,26 +16,32 @@ import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "
 type Progress = argocdagentha.v1.SwitchoverProgress;
 type Call = grpc.ServerWritableStream<argocdagentha.v1.SwitchoverRequest, Progress>;
 
-/** `Link/TakeOver` and `Link/Switchover`, for the peer. */
+/** `Link/Prove`, `Link/Prepare`, `Link/TakeOver` and `Link/Switchover`, for the peer. */
 export function switchoverLinkHandlers(
+  ctx: Context,
   switchover: Switchover,
   policy: ReplicationPolicy,
 ): grpc.UntypedServiceImplementation {
+  const forPeer = <Q, S>(handle: (request: Q) => Promise<S>) =>
+    unary<Q, S>(async (request, call) => {
+      authorizeReplication(call, policy);
+      return await handle(request).catch((error) => {
+        throw refusal(error);
+      });
+    });
   return {
-    TakeOver: unary<argocdagentha.v1.TakeOverRequest, argocdagentha.v1.TakeOverResponse>(
-      async (request, call) => {
-        authorizeReplication(call, policy);
-        try {
-          const active = standingFromWire(request.standing);
-          const { digest, standing } = await switchover.takeOver(active, {
-            proveOnly: request.prove_only ?? false,
-            expected: digestFromWire(request.digest),
-            who: (request.who ?? "").slice(0, 200),
-          });
-          return { digest: digestToWire(digest), standing: standingToWire(standing) };
-        } catch (error) {
-          throw refusal(error);
-        }
+    Prove: forPeer<argocdagentha.v1.ProveRequest, argocdagentha.v1.ProveResponse>(
+      async ({ digest }) => ({ digest: digestToWire(await switchover.prove(digestFromWire(digest))) }),
+    ),
+    Prepare: forPeer<argocdagentha.v1.PrepareRequest, argocdagentha.v1.PrepareResponse>(
+      async ({ standing, who = "" }) => ({
+        promised_epoch: await switchover.prepare(standingOf(standing), who.slice(0, 200)),
+      }),
+    ),
+    TakeOver: forPeer<argocdagentha.v1.TakeOverRequest, argocdagentha.v1.TakeOverResponse>(
+      async ({ standing, epoch = 0 }) => {
+        await switchover.takeOver(standingOf(standing), epoch);
+        return { standing: standingToWire(ctx.standing()) };
       },
     ),
     Switchover: (call: Call) => {
@@ -46,6 +53,14 @@ export function switchoverLinkHandlers(
       }
     },
   };
+}
+
+function standingOf(wire: argocdagentha.v1.Standing | null | undefined): Standing {
+  const standing = standingFromWire(wire);
+  if (!standing) {
+    throw new Status(grpc.status.INVALID_ARGUMENT, "the principal that asks does not say what it is");
+  }
+  return standing;
 }
 
 /** `Operator/Switchover`: here where this principal is ACTIVE, otherwise at the peer. */
@@ -96,5 +111,7 @@ function run(call: Call, switchover: Switchover, who: string): void {
 
 /** A refusal goes out as it is; of anything else the operator is told the reason. */
 function refusal(error: unknown): Error {
-  return error instanceof Refusal ? error : new Status(grpc.status.INTERNAL, reasonOf(error));
+  return error instanceof Refusal || error instanceof Status
+    ? error
+    : new Status(grpc.status.INTERNAL, reasonOf(error));
 }

@@ -12,8 +12,11 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
   interface Joint {
     a: Model;
     b: Model;
+    /** The last word in a switchover, which may come late, or again. */
+    word?: { to: "a" | "b"; peer: Standing; epoch: number };
   }
-  const name = ({ a, b }: Joint) => JSON.stringify([a, b].map((m) => [m.state, m.memory, m.streamLive]));
+  const name = ({ a, b, word }: Joint) =>
+    JSON.stringify([[a, b].map((m) => [m.state, m.memory, m.streamLive]), word]);
   const standing = (m: Model): Standing => ({
     uid: m.uid,
     version: "1",
@@ -43,7 +46,10 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
   const restart = (m: Model): Model => ({ ...fresh(m.preferredRole, m.uid), memory: m.memory });
   const moves: ((joint: Joint) => Joint)[] = [];
   const both = (move: (me: Model, other: Model) => Model) => {
-    moves.push(({ a, b }) => ({ a: move(a, b), b }), ({ a, b }) => ({ a, b: move(b, a) }));
+    moves.push(
+      ({ a, b, ...rest }) => ({ ...rest, a: move(a, b), b }),
+      ({ a, b, ...rest }) => ({ ...rest, a, b: move(b, a) }),
+    );
   };
   for (const linked of [false, true]) {
     both((me, other) => settle(restart(me), other, { type: "start", memory: me.memory }, linked));
@@ -59,6 +65,27 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
     const live = settle(me, other, { type: "welcomed", peer: standing(other), resumed: false }, true);
     return settle(live, other, { type: "snapshotApplied" }, true);
   });
+  both((me, other) => settle(me, other, { type: "prepare", id: 1, peer: standing(other) }, true));
+  for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
+    moves.push((joint) => {
+      const { [from]: me, [to]: other } = joint;
+      if (me.state !== "active" || other.memory.promised === 0) return joint;
+      const demoted = settle(me, other, { type: "demote", id: 1 }, true);
+      const word = { to, peer: standing(demoted), epoch: other.memory.promised };
+      return { ...joint, [from]: demoted, word };
+    });
+    moves.push((joint) => {
+      const { word, [to]: me, [from]: other } = joint;
+      if (word?.to !== to) return joint;
+      const after = settle(me, other, { type: "takeOver", id: 1, ...word }, true);
+      if (me.state !== "active" && after.state === "active") {
+        takenOver++;
+        assert(other.state !== "active" || other.memory.epoch !== after.memory.epoch, name(joint));
+      }
+      return { ...joint, [to]: after };
+    });
+  }
+  let takenOver = 0;
   const start: Joint = { a: fresh("primary", "m"), b: fresh("replica", "n") };
   const first: Joint = {
     a: settle(start.a, start.b, { type: "start", memory: undefined }, true),
@@ -88,5 +115,5 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
     }
     frontier = next;
   }
-  assert(seen.size > 300, `only ${seen.size} joint states`);
+  assert(seen.size > 1_500 && takenOver > 50, `only ${seen.size} joint states, ${takenOver} taken over`);
 });

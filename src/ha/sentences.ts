@@ -22,6 +22,13 @@ export const refusals = {
     "or use --force",
   overtaken: (m: Model): string =>
     `cannot promote: peer "${m.peerAddress}" has claimed epoch ${m.peer?.epoch} meanwhile; see: ha explain`,
+  notFollowed: (): string => "not taking over: the principal that asks is not the one that is followed here",
+  notReplicating: (m: Model): string => `not taking over: this side is ${m.state}, not REPLICATING`,
+  notPromised: (error: string): string =>
+    `not taking over: the next epoch could not be recorded in the store: ${error}`,
+  notGivenUp: (): string => "not taking over: the principal that asks is still ACTIVE",
+  notPrepared: (m: Model): string =>
+    `not taking over: this side is ${m.state} and has not got ready for that epoch`,
   notActive: (m: Model): string => `can only demote from active state, current: ${m.state}`,
   notRecorded: (command: string, error: string): string =>
     `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed, and should it have been ` +

@@ -31,11 +31,13 @@ export interface Memory {
   leader: string;
   /** Was ACTIVE and has not caught up with the next active: what it holds may exist nowhere else. */
   formerActive: boolean;
+  /** The epoch in which this replica may become ACTIVE as soon as the one that it follows has given up; 0: none was promised. */
+  promised: number;
 }
 
-/** An operator's command under way. */
+/** A command under way: an operator's, or the active's in a switchover. */
 export interface Operation {
-  kind: "start" | "promote" | "demote" | "supersede";
+  kind: "start" | "promote" | "demote" | "supersede" | "takeover";
   /** Whom to answer; 0 for what no operator asked. */
   id: number;
   force: boolean;
@@ -79,7 +81,15 @@ export type Input =
   | { type: "heard"; peer: Standing }
   | { type: "peerSilent" }
   | { type: "promote"; id: number; force: boolean }
-  | { type: "demote"; id: number };
+  | { type: "demote"; id: number }
+  /** In a switchover, from the ACTIVE that is followed: get ready for the next epoch. */
+  | { type: "prepare"; id: number; peer: Standing }
+  /** In a switchover: it has given up; become ACTIVE in the epoch that was promised. */
+  | { type: "takeOver"; id: number; peer: Standing; epoch: number };
+
+/** An input that is answered, before somebody waits for the answer. */
+export type Command = WithoutId<Extract<Input, { id: number }>>;
+type WithoutId<T> = T extends { id: number } ? Omit<T, "id"> : never;
 
 export type InputType = Input["type"];
 
@@ -97,6 +107,8 @@ export const INPUT_TYPES: readonly InputType[] = [
   "peerSilent",
   "promote",
   "demote",
+  "prepare",
+  "takeOver",
 ];
 
 /** What the driver must do, in order; results come back as inputs. */
@@ -111,8 +123,8 @@ export type Effect =
   | { type: "follow" }
   /** Stop following and let writes in flight end; comes back as `stopped`. */
   | { type: "stopFollowing" }
-  /** Open the scope in which only the active serves. */
-  | { type: "serve" }
+  /** Open the scope in which only the active serves; where a `memory` is given, agents are let in once it is durable. */
+  | { type: "serve"; memory?: Memory }
   /** Let replicas catch up for a moment, then end that scope. */
   | { type: "stopServing"; drain: boolean }
   /** Answer an operator's command. */
@@ -127,7 +139,7 @@ export function initialModel(
     ...options,
     state: "recovering",
     sinceMs: nowMs,
-    memory: { role: "replica", epoch: 0, complete: false, leader: "", formerActive: false },
+    memory: { role: "replica", epoch: 0, complete: false, leader: "", formerActive: false, promised: 0 },
     streamLive: false,
     progress: { done: 0, total: 0 },
     operation: undefined,

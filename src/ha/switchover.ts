@@ -1,20 +1,21 @@
 /**
  * The planned move as one command. Two principals can only be one ACTIVE at a time if there is a moment after which the old one has
  * given up and the new one has not begun; everything that can be proved or can fail stands before that moment, and is undone by doing
- * nothing more. Phases, in order:
+ * nothing more, and between it and the next ACTIVE stands one message. Phases, in order:
  *
  * - preflight: is there a replica that follows us, can write everything, and answers at the peer's address?
  * - freeze: events of agents are no longer taken; what was taken is finished. Streams stay open, `/healthz` stays 200.
  * - cut: the revision at which everything was frozen; the replica has applied up to it.
  * - proof: both digests at the cut are equal.
- * - step: the active records that it is none, ends its streams, and the replica records the next epoch and is ACTIVE.
+ * - prepare: the replica has recorded the next epoch, in which it may become ACTIVE at the active's word.
+ * - step: the active records that it is none, ends its streams and gives its word; the replica is ACTIVE.
  * - follow: the old active follows. - agents: they are back.
  */
 import type { Missing } from "../resources/missing.ts";
 import type { Standing } from "./state.ts";
 
 /** The phases by name, in order. */
-export const PHASES = ["preflight", "freeze", "cut", "proof", "step", "follow", "agents"] as const;
+export const PHASES = ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** A replica that follows, as its active sees it. */

@@ -3,8 +3,8 @@
  * with which sentence for the operator, and which effects follow, in order. The first row that matches applies.
  * A row with `refuse` changes nothing and answers the operator.
  *
- * Reading order: start, promotion, demotion, the stream, supersession. No row leads to ACTIVE except the
- * durable record of an operator's promotion or of a start (I13).
+ * Reading order: start, promotion, demotion, takeover, the stream, supersession. No row leads to ACTIVE except the durable record of an
+ * operator's promotion or of a start, or, in an operator's switchover, the word of the one that has given up (I13).
  */
 import type { Effect, Input, InputType, Memory, Model, Operation, State } from "./state.ts";
 import { byPeer, epochText, refusals } from "./sentences.ts";
@@ -61,10 +61,17 @@ export const GUARDS = {
     "the peer has meanwhile claimed a higher epoch than the one recorded",
     (m) => (m.peer?.epoch ?? 0) > (m.operation?.recording?.epoch ?? Infinity),
   ),
+  followed: guard("the peer is the one that is followed, in this epoch", (m, i) => isFollowed(m, i)),
+  peerServes: guard("the peer is still ACTIVE", (_, i) => i.type === "takeOver" && i.peer.state === "active"),
+  promised: guard(
+    "this epoch was promised",
+    (m, i) => i.type === "takeOver" && i.epoch > 0 && i.epoch === m.memory.promised,
+  ),
   starting: operation("start"),
   promoting: operation("promote"),
   demoting: operation("demote"),
   superseding: operation("supersede"),
+  takingOver: operation("takeover"),
 } as const;
 
 /** Which step of an operation waits for which input; an answer that nothing waits for means nothing. */
@@ -92,6 +99,12 @@ function peerOutranks(model: Model, input: Input): boolean {
 
 function peerEpoch(input: Input): number {
   return input.type === "peerAnswer" ? input.peer?.epoch ?? 0 : 0;
+}
+
+function isFollowed({ memory }: Model, input: Input): boolean {
+  if (input.type !== "prepare" && input.type !== "takeOver") return false;
+  const { uid, epoch } = input.peer;
+  return uid !== "" && uid === memory.leader && epoch === memory.epoch;
 }
 
 function outranked(model: Model, input: Input): boolean {
@@ -137,16 +150,29 @@ const recordedMemory = (model: Model): Partial<Model> => ({
 const remember = (next: Model): Effect => ({ type: "remember", memory: next.memory });
 
 /**
- * The memory of an ACTIVE after this promotion or start. Odd epochs are the preferred primary's, even ones the replica's: a principal
- * that dies right after it has recorded an epoch, before anybody heard of it, must not find the other one in the same.
+ * This principal's first epoch above one. Odd epochs are the preferred primary's, even ones the replica's: a principal that dies right
+ * after it has recorded an epoch, before anybody heard of it, must not find the other one in the same.
  */
+function ownAbove(heard: number, { preferredRole }: Model): number {
+  const own = preferredRole === "primary" ? 1 : 0;
+  return (heard + 1) % 2 === own ? heard + 1 : heard + 2;
+}
+
+const activeIn = (epoch: number, { uid }: Model): Memory => ({
+  role: "active",
+  epoch,
+  complete: true,
+  leader: uid,
+  formerActive: false,
+  promised: 0,
+});
+
+/** The memory of an ACTIVE after this promotion or start. It may have served in an epoch that was promised, and died before it knew. */
 function asActive(model: Model): Memory {
-  const heard = Math.max(model.memory.epoch, model.peer?.epoch ?? 0);
-  const keep = model.operation?.kind === "start" && model.memory.role === "active";
-  const own = model.preferredRole === "primary" ? 1 : 0;
-  const next = (heard + 1) % 2 === own ? heard + 1 : heard + 2;
-  const epoch = keep ? Math.max(1, model.memory.epoch) : next;
-  return { role: "active", epoch, complete: true, leader: model.uid, formerActive: false };
+  const { memory, peer, operation } = model;
+  const keep = operation?.kind === "start" && memory.role === "active";
+  const heard = Math.max(memory.epoch, memory.promised, peer?.epoch ?? 0);
+  return activeIn(keep ? Math.max(1, memory.epoch) : ownAbove(heard, model), model);
 }
 
 const asReplica = ({ memory }: Model): Memory => ({
@@ -158,8 +184,10 @@ const asReplica = ({ memory }: Model): Memory => ({
 /** What a welcome teaches: the leader's epoch and identity. */
 function followed(model: Model, input: Input): Memory {
   const peer = input.type === "welcomed" ? input.peer : undefined;
-  if (!peer || peer.epoch < model.memory.epoch) return model.memory;
-  return { ...model.memory, epoch: peer.epoch, leader: peer.uid };
+  const { memory } = model;
+  if (!peer || peer.epoch < memory.epoch) return memory;
+  const promised = peer.epoch === memory.epoch ? memory.promised : 0;
+  return { ...memory, epoch: peer.epoch, leader: peer.uid, promised };
 }
 
 function learned(model: Model, input: Input): Partial<Model> {
@@ -458,6 +486,99 @@ const DEMOTE: Row[] = [
   },
 ];
 
+/**
+ * The replica's part of a switchover. Whatever can fail comes before the one that it follows gives up: with the next epoch durable, its
+ * word alone makes this side ACTIVE. A promise binds nobody: after a restart a replica with a promise is a replica.
+ */
+const TAKE_OVER: Row[] = [
+  refuse("prepare: busy", ANY, "prepare", [G.busy], refusals.busy("take over")),
+  refuse("prepare: another", ANY, "prepare", [not(G.busy), not(G.followed)], refusals.notFollowed),
+  refuse(
+    "prepare: not replicating",
+    ["recovering", "syncing", "disconnected", "active"],
+    "prepare",
+    [not(G.busy), G.followed],
+    refusals.notReplicating,
+  ),
+  {
+    name: "prepare",
+    from: ["replicating"],
+    on: "prepare",
+    when: [not(G.busy), G.followed],
+    says: (m) => `getting ready to take over from "${m.peerAddress}"; recording the next epoch`,
+    change: (m, i) => {
+      const memory = { ...m.memory, promised: ownAbove(m.memory.epoch, m) };
+      return { memory, ...toRecord(asOperation("takeover", "recording", i).operation, memory) };
+    },
+    effects: (_, __, next) => record(next),
+  },
+  {
+    name: "prepared",
+    from: PASSIVE,
+    on: "recorded",
+    when: [G.takingOver, not(G.failed)],
+    says: (m) => `ready to take over from "${m.peerAddress}" in epoch ${m.memory.promised}`,
+    change: () => done,
+    effects: (m) => answer(m),
+  },
+  {
+    name: "prepare: the record failed",
+    from: PASSIVE,
+    on: "recorded",
+    when: [G.takingOver, G.failed],
+    says: (m, i) => `not ready to take over from "${m.peerAddress}": ${errorOf(i)}`,
+    change: (m) => ({ ...done, memory: { ...m.memory, promised: 0 } }),
+    effects: (m, i) => answer(m, refusals.notPromised(errorOf(i))),
+  },
+  refuse("take over: busy", ANY, "takeOver", [G.busy], refusals.busy("take over")),
+  refuse("take over: another", ANY, "takeOver", [not(G.busy), not(G.followed)], refusals.notFollowed),
+  refuse(
+    "take over: the peer is active",
+    ANY,
+    "takeOver",
+    [not(G.busy), G.followed, G.peerServes],
+    refusals.notGivenUp,
+  ),
+  {
+    name: "take over",
+    from: PASSIVE,
+    on: "takeOver",
+    when: [not(G.busy), G.followed, not(G.peerServes), G.promised],
+    says: (m) => `"${m.peerAddress}" has given up; letting writes in flight end`,
+    change: (m, i) => {
+      const { operation } = asOperation("takeover", "stopping", i);
+      return { operation: { ...operation, recording: activeIn(m.memory.promised, m) }, peer: peerOf(m, i) };
+    },
+    effects: () => [{ type: "stopFollowing" }],
+  },
+  refuse(
+    "take over: not prepared",
+    ANY,
+    "takeOver",
+    [not(G.busy), G.followed, not(G.peerServes)],
+    refusals.notPrepared,
+  ),
+  {
+    name: "take over: overtaken",
+    from: PASSIVE,
+    on: "stopped",
+    when: [G.takingOver, G.overtaken],
+    says: (m) => `takeover given up: the peer has claimed epoch ${m.peer?.epoch} meanwhile`,
+    change: () => ({ ...done, streamLive: false }),
+    effects: (m) => [{ type: "follow" }, ...answer(m, refusals.overtaken(m))],
+  },
+  {
+    name: "taken over",
+    from: PASSIVE,
+    on: "stopped",
+    when: [G.takingOver, not(G.overtaken)],
+    to: "active",
+    says: (m) => `took over in an operator's switchover; serving agents, epoch ${m.memory.promised}`,
+    change: (m) => ({ ...recordedMemory(m), streamLive: false }),
+    effects: (m, _, next) => [{ type: "serve", memory: next.memory }, ...answer(m)],
+  },
+];
+
 const STREAM: Row[] = [
   {
     name: "resumed",
@@ -564,4 +685,4 @@ const SUPERSEDE: Row[] = [
 ];
 
 /** The table. */
-export const TABLE: readonly Row[] = [...START, ...PROMOTE, ...DEMOTE, ...STREAM, ...SUPERSEDE];
+export const TABLE: readonly Row[] = [...START, ...PROMOTE, ...DEMOTE, ...TAKE_OVER, ...STREAM, ...SUPERSEDE];

@@ -2,7 +2,7 @@
 import type { ChangeIndex } from "../changes/index.ts";
 import type { Client } from "../grpc/dial.ts";
 import type { Link } from "../ha/history.ts";
-import type { Input, Model, Standing } from "../ha/state.ts";
+import type { Command, Input, Model, Standing } from "../ha/state.ts";
 import type { HeldKey } from "../replication/applier.ts";
 import type { Store } from "../store/port.ts";
 import type { ActiveStore } from "./active_store.ts";
@@ -141,6 +141,8 @@ export interface Context {
   note(what: string, who: string): void;
   /** An operator's command; rejects with a `Refusal`. */
   command(kind: "promote" | "demote", force: boolean, who?: string): Promise<Model>;
+  /** The active's word in a switchover, to its replica; rejects with a `Refusal`. */
+  handover(word: Extract<Command, { type: "prepare" | "takeOver" }>): Promise<Model>;
   /** Open while this principal is ACTIVE and serves; aborted when it stops. */
   activeScope(): AbortSignal | undefined;
   /** What we say about ourselves. */

@@ -152,8 +152,9 @@ function compose(
     note: (what, who) => noteCommand(ctx, chain, what, who),
     command: (kind, force, who = "") => {
       ctx.note(`${kind}${force ? " --force" : ""}`, who);
-      return driver.command(kind, force);
+      return driver.command(kind === "promote" ? { type: kind, force } : { type: kind });
     },
+    handover: (word) => driver.command(word),
     activeScope: () => effects.scope,
     standing: () => standing(ctx),
     peerReachable: () =>
@@ -180,6 +181,7 @@ function compose(
     rest: async () => {
       effects.rest();
       await effects.stopServing(false, "this principal is shutting down");
+      await fleet.ended;
       await follower.stop();
     },
   };

@@ -50,7 +50,14 @@ export async function openCopy(
   );
   await Promise.all(objects.map((object) => store.write({ op: "put", object })));
   const { epoch } = ctx.model().memory;
-  const memory = { role: "replica", epoch, complete: true, leader: "", formerActive: false } as const;
+  const memory = {
+    role: "replica",
+    epoch,
+    complete: true,
+    leader: "",
+    formerActive: false,
+    promised: 0,
+  } as const;
   await writeMemory(store, settings.namespace, memory);
   const log = logTo(tell);
   const monitor = new StoreMonitor(store, log, () => {});

@@ -2,7 +2,7 @@
  * The driver runs the state machine: one input at a time, each effect in order, results back as inputs. Nothing
  * else changes the model.
  */
-import { type Effect, type Input, type Model, STATES } from "../ha/state.ts";
+import { type Command, type Effect, type Input, type Model, STATES } from "../ha/state.ts";
 import { step } from "../ha/machine.ts";
 import { Refusal } from "./context.ts";
 
@@ -33,12 +33,12 @@ export class Driver {
     if (!this.#running) this.#drain();
   }
 
-  /** An operator's command: resolves with the model when it is done. @throws Refusal */
-  command(kind: "promote" | "demote", force: boolean): Promise<Model> {
+  /** A command: resolves with the model when it is done. @throws Refusal */
+  command(command: Command): Promise<Model> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.input(kind === "promote" ? { type: kind, id, force } : { type: kind, id });
+      this.input({ ...command, id });
     });
   }
 

@@ -3,7 +3,7 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
 import { Code, Status } from "../grpc/status.ts";
-import type { Effect, Model } from "../ha/state.ts";
+import type { Effect, Memory } from "../ha/state.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Context } from "./context.ts";
 import type { EffectRunner } from "./driver.ts";
@@ -46,7 +46,7 @@ export class Effects {
       case "record":
         return this.#record(effect);
       case "remember":
-        return this.#remember(effect);
+        return this.#remember(effect.memory).tried;
       case "follow":
         this.parts.follower.start();
         return;
@@ -56,7 +56,7 @@ export class Effects {
       case "serve":
         this.#scope = new AbortController();
         this.ctx.losses.proved(0);
-        this.parts.fleet.open();
+        this.parts.fleet.open(effect.memory ? this.#remember(effect.memory).durable : Promise.resolve());
         this.parts.writeBack.serving();
         this.#watchPeer(this.#scope.signal);
         return;
@@ -103,15 +103,19 @@ export class Effects {
     this.ctx.input({ type: "recorded", error });
   }
 
-  async #remember({ memory }: Extract<Effect, { type: "remember" }>): Promise<void> {
-    const error = await this.#write(memory);
-    if (!error) return;
-    this.ctx.log.error("role and epoch could not be remembered; trying again", { error });
-    void this.#rememberLater(memory);
+  /** `tried`: once; `durable`: it is, or another one has taken its place. */
+  #remember(memory: Memory): { tried: Promise<void>; durable: Promise<void> } {
+    const writing = this.#write(memory);
+    const turn = this.#turn;
+    const durable = writing.then((error) => {
+      if (!error) return;
+      this.ctx.log.error("role and epoch could not be remembered; trying again", { error });
+      return this.#rememberLater(memory, turn);
+    });
+    return { tried: writing.then(() => {}), durable };
   }
 
-  async #rememberLater(memory: Model["memory"]): Promise<void> {
-    const turn = this.#turn;
+  async #rememberLater(memory: Memory, turn: number): Promise<void> {
     while (!this.#resting) {
       await delay(REMEMBER_AGAIN_MS);
       if (this.#resting || turn !== this.#turn) return;
@@ -121,12 +125,12 @@ export class Effects {
   }
 
   /** Takes the place of whatever is being tried again; the error, or nothing. */
-  #write(memory: Model["memory"]): Promise<string> {
+  #write(memory: Memory): Promise<string> {
     this.#turn++;
     return this.#oneAtATime(() => this.#put(memory));
   }
 
-  async #put(memory: Model["memory"]): Promise<string> {
+  async #put(memory: Memory): Promise<string> {
     const { store, settings, counters } = this.ctx;
     const startedAt = monotonicMs();
     try {

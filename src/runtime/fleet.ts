@@ -4,6 +4,7 @@
  */
 import { hash } from "node:crypto";
 import { delay } from "@std/async/delay";
+import { chunk } from "@std/collections/chunk";
 import { AgentSession } from "../agents/session.ts";
 import { Router } from "../agents/router.ts";
 import { type AgentId, type AgentView, viewOf, type World } from "../agents/view.ts";
@@ -22,6 +23,7 @@ import { Inbox } from "./inbox.ts";
 /** Changes routed before other work gets its turn. */
 const BATCH = 200;
 const TICK_MS = 500;
+const ENDED_AT_ONCE = 10;
 /** How long a write of an agent may take to come back through the store's watch before it is acknowledged all the same. */
 const INDEXED_MS = 250;
 
@@ -78,11 +80,11 @@ export class AgentHost {
     this.schedule();
   }
 
-  /** Ends the stream, of which nothing more is noted. */
-  disconnect(why: string): void {
+  /** Nothing more passes over the stream, of which nothing more is noted either; whoever gets it ends it. */
+  detach(): AgentStream | undefined {
     const { stream } = this;
     this.stream = undefined;
-    stream?.end(why, false);
+    return stream;
   }
 
   drained(): void {
@@ -121,9 +123,10 @@ export class Fleet {
   #router: Router | undefined;
   #cursor: Cursor | undefined;
   #world: World | undefined;
-  #ready: Promise<void> = Promise.resolve();
+  #ready: Promise<unknown> = Promise.resolve();
   #dispatching = false;
   #frozen = false;
+  #ended: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setInterval> | undefined;
   #unsubscribe = () => {};
 
@@ -133,20 +136,20 @@ export class Fleet {
     private readonly blocked: (fingerprint: string) => boolean,
   ) {}
 
-  /** Begins to serve; streams may be attached from now on. */
-  open(): void {
+  /** Begins to serve; streams are attached from when `durable` resolves. */
+  open(durable: Promise<void>): void {
     const { index, settings: { scope } } = this.ctx;
     const router = new Router(scope);
     this.#router = router;
     this.#cursor = new Cursor(index, 0);
     this.#world = { scope, sha256, project: (name) => router.project(name) };
-    this.#ready = this.#dispatch();
+    this.#ready = Promise.all([durable, this.#dispatch()]);
     this.#unsubscribe = index.onChange(() => void this.#dispatch());
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.ctx.registry.nobody();
   }
 
-  /** Ends every stream at once; resolves when no event of an agent is being written any more. */
+  /** From now on nothing of an agent's passes; resolves when no event of one is being written any more. `ended`: the streams are. */
   async close(why: string): Promise<void> {
     this.#frozen = false;
     clearInterval(this.#timer);
@@ -154,13 +157,25 @@ export class Fleet {
     this.#router = undefined;
     const hosts = [...this.#hosts.values()];
     this.#hosts.clear();
-    for (const host of hosts) {
-      host.disconnect(why);
-      this.ctx.processing.forget(host.id.name);
-    }
+    const streams = hosts.flatMap((host) => host.detach() ?? []);
+    this.#ended = this.#ended.then(() => this.#end(streams, why));
+    for (const host of hosts) this.ctx.processing.forget(host.id.name);
     await Promise.all(hosts.map((host) => host.inbox.stop()));
     for (const waiters of this.#written.values()) for (const done of waiters) done();
     this.#written.clear();
+  }
+
+  /** Resolves when the streams of agents that were closed last are. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** A few at a time: whoever asks this principal what it is, and the peer that takes over, come first. */
+  async #end(streams: AgentStream[], why: string): Promise<void> {
+    for (const some of chunk(streams, ENDED_AT_ONCE)) {
+      await delay(0);
+      for (const stream of some) stream.end(why, false);
+    }
   }
 
   /** Takes no more events of agents until `thaw`; resolves when what was taken is written. Their streams stay open. */
@@ -191,8 +206,7 @@ export class Fleet {
 
   /** A stream of an agent that has been let in. Undefined when this principal has stopped serving meanwhile. */
   async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream | undefined> {
-    await this.#ready;
-    if (!this.#router) return undefined;
+    if (!await this.#serves()) return undefined;
     const host = this.#hostOf(caller);
     this.#greet(host);
     host.connect(stream, caller.fingerprint);
@@ -214,8 +228,14 @@ export class Fleet {
 
   /** One event without a stream; whether it was carried out. */
   async process(caller: Caller, event: AgentEvent): Promise<boolean> {
-    await this.#ready;
-    return this.#router !== undefined && await this.#hostOf(caller).inbox.process(event);
+    return await this.#serves() && await this.#hostOf(caller).inbox.process(event);
+  }
+
+  /** Whether agents are served, as soon as that is known. */
+  async #serves(): Promise<boolean> {
+    const ready = this.#ready;
+    await ready;
+    return ready === this.#ready ? this.#router !== undefined : await this.#serves();
   }
 
   view(id: AgentId, key: Key): AgentView | undefined {
@@ -277,7 +297,7 @@ export class Fleet {
     const before = this.#hosts.get(caller.name);
     if (before?.id.mode === caller.mode) return before;
     if (before) {
-      before.disconnect("the agent came back in another mode");
+      before.detach()?.end("the agent came back in another mode", false);
       void before.inbox.stop();
     }
     const host = new AgentHost({ name: caller.name, mode: caller.mode }, this);

@@ -47,11 +47,12 @@ export class History {
   add(entry: HistoryEntry): void {
     this.#chain = append(this.#chain, entry, KEEP, sha256);
     this.#unsaved = true;
-    if (!this.#saving) void this.#save();
+    if (this.#saving) return;
+    this.#saving = true;
+    setTimeout(() => void this.#save());
   }
 
   async #save(): Promise<void> {
-    this.#saving = true;
     while (this.#unsaved) {
       this.#unsaved = false;
       const data = { [FIELD]: JSON.stringify(this.#chain) };

@@ -7,7 +7,7 @@ import { keyOf } from "../resources/keys.ts";
 import { isRecord } from "../resources/object.ts";
 import { type Store, StoreError } from "../store/port.ts";
 
-const STATE_NAME = "argocd-agent-ha-state";
+export const STATE_NAME = "argocd-agent-ha-state";
 const IDENTITY_NAME = "argocd-agent-principal-identity";
 const IDENTITY_KEY = "principal-uid";
 
@@ -27,8 +27,12 @@ async function readData(
 /** The memory of an earlier run, or undefined. @throws Error when it cannot be understood */
 export async function readMemory(store: Store, namespace: string): Promise<Memory | undefined> {
   const data = await readData(store, namespace, STATE_NAME);
-  if (!data) return undefined;
-  const { role, epoch, complete, leader, formerActive } = data;
+  return data && memoryOf(data, namespace);
+}
+
+/** What the ConfigMap's data say. @throws Error when it cannot be understood */
+export function memoryOf(data: Record<string, unknown>, namespace: string): Memory {
+  const { role, epoch, complete, leader, formerActive, promised } = data;
   if ((role !== "active" && role !== "replica") || !/^\d{1,15}$/.test(String(epoch))) {
     throw new Error(
       `ConfigMap ${namespace}/${STATE_NAME} says role="${role}" epoch="${epoch}", which cannot be; ` +
@@ -41,6 +45,7 @@ export async function readMemory(store: Store, namespace: string): Promise<Memor
     complete: complete === "true",
     leader: typeof leader === "string" ? leader : "",
     formerActive: formerActive === "true",
+    promised: /^\d{1,15}$/.test(String(promised)) ? Number(promised) : 0,
   };
 }
 

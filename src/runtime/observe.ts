@@ -36,7 +36,7 @@ export function observe(ctx: Context, chain: History, { before, after, name, ref
     }
     const label = transitionLabel(before, after);
     counters.transitions[label] = (counters.transitions[label] ?? 0) + 1;
-    if (name === "promoted") counters.failovers++;
+    if (name === "promoted" || name === "taken over") counters.failovers++;
     if (name === "demoted") counters.failbacks++;
     log.info(`${before.state.toUpperCase()} -> ${after.state.toUpperCase()}: ${after.explanation}`);
   } else if (after.explanation !== before.explanation) {

@@ -1,7 +1,7 @@
 /** The planned move, performed by the ACTIVE side. What it does and when it can be undone: src/ha/switchover.ts. */
 import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { call } from "../grpc/dial.ts";
+import { call, type Client, type Method } from "../grpc/dial.ts";
 import { linkService } from "../grpc/services.ts";
 import { Code, codeOf, explainCall } from "../grpc/status.ts";
 import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "../grpc/wire.ts";
@@ -17,16 +17,15 @@ export type Progress = argocdagentha.v1.SwitchoverProgress;
 
 export const DEFAULT_TIMEOUT_MS = 30_000;
 const LOOK_MS = 2;
-/** The step itself: two durable records and a few round trips. */
+/** How long the word is given again where nothing comes back, and how long each time waits for an answer. */
 const STEP_MS = 20_000;
+const WORD_MS = 5_000;
 /** Afterwards, with nothing left to undo: how long the old active may take to follow, and agents to come back. */
 const FOLLOW_MS = 20_000;
 const AGENTS_MS = 15_000;
 const ASK_EVERY_MS = 50;
 /** What a replica has written is in its own index after this time at the latest. */
 const SEEN_MS = 2_000;
-/** The stream of an active that has given up is gone after this time at the latest. */
-const GONE_MS = 5_000;
 
 export interface SwitchoverOptions {
   /** Who asked for it, as far as is known. */
@@ -62,29 +61,31 @@ export class Switchover {
     return await this.ctx.command(kind, force, who);
   }
 
-  /** The replica's part: says what it has and, unless that was all, becomes ACTIVE. @throws Refusal */
-  async takeOver(
-    active: Standing | undefined,
-    { proveOnly, expected, who }: { proveOnly: boolean; expected: string; who: string },
-  ): Promise<{ digest: string; standing: Standing }> {
-    const { ctx } = this;
-    const { memory } = ctx.model();
-    if (!active || active.uid === "" || active.uid !== memory.leader || active.epoch !== memory.epoch) {
-      throw new Refusal("not taking over: the principal that asks is not the one that is followed here");
-    }
-    if (!proveOnly && active.state === "active") {
-      throw new Refusal("not taking over: the principal that asks is still ACTIVE");
-    }
-    const digest = () => ctx.index.digests.root();
-    if (proveOnly) {
-      await within(SEEN_MS, () => digest() === expected);
-      return { digest: digest(), standing: ctx.standing() };
-    }
-    await within(GONE_MS, () => ctx.model().state !== "replicating");
-    const proved = digest();
-    await ctx.command("promote", false, who);
-    return { digest: proved, standing: ctx.standing() };
+  /** The replica's part: what it has, when that is `expected` or after a while. */
+  async prove(expected: string): Promise<string> {
+    const digest = () => this.ctx.index.digests.root();
+    await within(SEEN_MS, () => digest() === expected);
+    return digest();
   }
+
+  /** The replica's part: gets ready for the next epoch, and says which that is. @throws Refusal */
+  async prepare(active: Standing, who: string): Promise<number> {
+    this.ctx.note("switchover", who);
+    const { memory } = await this.ctx.handover({ type: "prepare", peer: active });
+    return memory.promised;
+  }
+
+  /** The replica's part: becomes ACTIVE. @throws Refusal */
+  async takeOver(active: Standing, epoch: number): Promise<void> {
+    await this.ctx.handover({ type: "takeOver", peer: active, epoch });
+  }
+}
+
+/** What came of giving the word once. */
+interface Answer {
+  after: Standing | undefined;
+  refused: boolean;
+  reason: string;
 }
 
 /** Waits for a condition for a time, and says whether it came true. */
@@ -103,6 +104,8 @@ class Move {
   readonly #phases: { phase: string; ms: number }[] = [];
   #phaseAt = monotonicMs();
   readonly #deadline: number;
+  /** Open all the time: between the two there is no time to dial. */
+  #client: Client;
 
   constructor(
     private readonly ctx: Context,
@@ -110,9 +113,22 @@ class Move {
     private readonly tell: (progress: Progress) => void,
   ) {
     this.#deadline = this.#startedAt + options.timeoutMs;
+    this.#client = ctx.peer.dial();
+  }
+
+  get #who(): string {
+    return `${this.options.who}, switchover`;
   }
 
   async play(): Promise<Receipt> {
+    try {
+      return await this.#play();
+    } finally {
+      this.#client.close();
+    }
+  }
+
+  async #play(): Promise<Receipt> {
     const { ctx } = this;
     const before = ctx.standing();
     await this.#preflight();
@@ -124,13 +140,13 @@ class Move {
       dry_run: this.options.dryRun,
     };
     if (this.options.dryRun) return this.#finished(receipt);
-    const cut = await this.#untilCut().catch((error) => {
+    const { epoch, ...cut } = await this.#untilReady().catch((error) => {
       ctx.fleet().thaw();
       throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
     });
     Object.assign(receipt, cut);
     ctx.losses.proved(cut.cut_revision ?? 0);
-    const after = await this.#step();
+    const after = await this.#step(epoch);
     Object.assign(receipt, { after: standingToWire(after), epoch_after: after.epoch, lost_acknowledged: 0 });
     await this.#follow();
     receipt.agents_back = await this.#agents(before.connectedAgents);
@@ -153,6 +169,12 @@ class Move {
     });
     if (problem) throw new Refusal(problem);
     this.#done("preflight");
+  }
+
+  /** Everything that can be undone by doing nothing more. */
+  async #untilReady() {
+    const cut = await this.#untilCut();
+    return { ...cut, epoch: await this.#prepare() };
   }
 
   /** Freezes, waits until the replica has everything, and compares digests. @throws Error when that is not in time */
@@ -192,59 +214,77 @@ class Move {
   }
 
   async #proof(expected: string): Promise<string> {
-    const timeoutMs = SEEN_MS + Math.max(500, this.#deadline - monotonicMs());
-    const { digest } = await this.#callPeer({ prove_only: true, digest: digestToWire(expected) }, timeoutMs);
+    const { digest } = await this.#call(linkService.Prove, { digest: digestToWire(expected) }, SEEN_MS);
     return digestFromWire(digest);
   }
 
+  /** Returns the epoch that the replica has recorded. */
+  async #prepare(): Promise<number> {
+    this.#say("prepare", "the replica records the next epoch");
+    const request = { standing: standingToWire(this.ctx.standing()), who: this.#who };
+    const { promised_epoch = 0 } = await this.#call(linkService.Prepare, request, 0);
+    if (promised_epoch <= this.ctx.model().memory.epoch) throw new Error("the replica promises no epoch");
+    this.#done("prepare");
+    return promised_epoch;
+  }
+
   /** From here on there is exactly one way back, and it is only taken when the replica has said that it did not begin. */
-  async #step(): Promise<Standing> {
+  async #step(epoch: number): Promise<Standing> {
     const { ctx } = this;
     this.#say("step", "handing over");
     try {
-      await ctx.command("demote", false, `${this.options.who}, switchover`);
+      await ctx.command("demote", false, this.#who);
     } catch (error) {
       ctx.fleet().thaw();
       throw new Refusal(
         `switchover undone before anything was handed over: ${reasonOf(error)}; this principal serves on`,
       );
     }
-    try {
-      const digest = digestToWire(this.ctx.index.digests.root());
-      const { standing } = await this.#callPeer({ digest, who: `${this.options.who}, switchover` }, STEP_MS);
-      const after = standingFromWire(standing);
-      if (after?.state !== "active") throw new Error(`the peer is ${after?.state}`);
-      this.#done("step");
-      return after;
-    } catch (error) {
-      return await this.#settle(error);
-    }
+    const after = await this.#handOver(epoch);
+    this.#done("step");
+    return after;
   }
 
-  /** The handover did not come back as a success: what the peer says of itself decides. */
-  async #settle(error: unknown): Promise<Standing> {
+  /**
+   * Gives the word, again where it may not have arrived; what the peer says of itself decides. Only when the first word was refused is it
+   * certain that none has been taken.
+   */
+  async #handOver(epoch: number): Promise<Standing> {
     const { ctx } = this;
-    const refused = codeOf(error) === Code.FAILED_PRECONDITION;
-    const reason = explainCall(error, ctx.settings.peerAddress);
     const until = monotonicMs() + STEP_MS;
-    do {
+    for (let tries = 1;; tries++) {
+      const { after, refused, reason } = await this.#word(epoch);
+      if (after?.state === "active") return after;
       const { peer } = await this.#ask();
-      if (peer?.state === "active") {
-        this.#done("step");
-        return peer;
-      }
-      if (peer && refused) {
-        await ctx.command("promote", false, `${this.options.who}, switchover undone`);
+      if (peer?.state === "active") return peer;
+      if (peer && refused && tries === 1) {
+        await ctx.command("promote", false, `${this.#who} undone`);
         throw new Refusal(
           `switchover undone: the replica did not take over: ${reason}; this principal is ACTIVE again`,
         );
       }
+      if (monotonicMs() > until || ctx.model().state === "active") {
+        throw new Refusal(
+          `switchover not finished: this principal has given up and the peer does not say that it is ACTIVE (${reason}). ` +
+            "Look at its ha status; if it is not ACTIVE: ha promote there, or here if it is dead",
+        );
+      }
       await delay(ASK_EVERY_MS);
-    } while (monotonicMs() < until);
-    throw new Refusal(
-      `switchover not finished: this principal has given up and the peer does not say that it is ACTIVE (${reason}). Look at its ` +
-        "ha status; if it is not ACTIVE: ha promote there, or here if it is dead",
-    );
+      this.#client.close();
+      this.#client = ctx.peer.dial();
+    }
+  }
+
+  async #word(epoch: number): Promise<Answer> {
+    try {
+      const request = { standing: standingToWire(this.ctx.standing()), epoch };
+      const { standing } = await call(this.#client, linkService.TakeOver, request, WORD_MS);
+      const after = standingFromWire(standing);
+      return { after, refused: false, reason: `the peer is ${after?.state ?? "of an unknown state"}` };
+    } catch (error) {
+      const reason = explainCall(error, this.ctx.settings.peerAddress);
+      return { after: undefined, refused: codeOf(error) === Code.FAILED_PRECONDITION, reason };
+    }
   }
 
   async #follow(): Promise<void> {
@@ -272,17 +312,9 @@ class Move {
     return askPeer(this.ctx);
   }
 
-  async #callPeer(
-    what: Pick<argocdagentha.v1.TakeOverRequest, "prove_only" | "digest" | "who">,
-    timeoutMs: number,
-  ): Promise<argocdagentha.v1.TakeOverResponse> {
-    const client = this.ctx.peer.dial();
-    try {
-      const request = { standing: standingToWire(this.ctx.standing()), ...what };
-      return await call(client, linkService.TakeOver, request, timeoutMs);
-    } finally {
-      client.close();
-    }
+  /** One call before the step, within the time that is left for those and `extraMs`. */
+  #call<Q, S>(method: Method<Q, S>, request: Q, extraMs: number): Promise<S> {
+    return call(this.#client, method, request, extraMs + Math.max(500, this.#deadline - monotonicMs()));
   }
 
   #finished(receipt: Receipt): Receipt {

@@ -6,7 +6,7 @@ import { assertEquals } from "@std/assert";
 import { TABLE } from "../../src/ha/transitions.ts";
 import { play } from "./run.ts";
 
-/** Rows that no command line brings about at will; src/ha/machine_test.ts, tests/wire and tests/sim cover them. */
+/** Rows that no command line brings about at will; the tests of src/ha, tests/wire and tests/sim cover them. */
 const NOT_FROM_OUTSIDE = [
   "start: the record failed",
   "start: overtaken",
@@ -18,6 +18,15 @@ const NOT_FROM_OUTSIDE = [
   "demote: busy",
   "demote: the record failed",
   "demote: superseded meanwhile",
+  "prepare: busy",
+  "prepare: another",
+  "prepare: not replicating",
+  "prepare: the record failed",
+  "take over: busy",
+  "take over: another",
+  "take over: the peer is active",
+  "take over: not prepared",
+  "take over: overtaken",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;

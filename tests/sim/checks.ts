@@ -158,6 +158,7 @@ export class Checks {
     }
     if (site.serving) one.lastServedMs = this.clock.nowMs;
     const active = model.state === "active";
+    this.#durable(one);
     if (active && !one.wasActive) {
       this.note("I13");
       one.activations++;
@@ -166,6 +167,9 @@ export class Checks {
       }
       const { epoch } = model.memory;
       const theirs = this.#other(one).site.ctx?.model().memory.epoch ?? 0;
+      if (one.promised === epoch && this.#other(one).site.serving && theirs < epoch) {
+        throw new Violation("I1", `${site.name} took over while the other side serves in ${theirs}`);
+      }
       if (
         this.#other(one).site.serving && theirs > epoch &&
         this.clock.nowMs - this.#other(one).deafAtMs > SOUND_MS
@@ -178,6 +182,24 @@ export class Checks {
     }
     if (model.state !== "recovering") one.leftStart = true;
     one.wasActive = active;
+    one.promised = model.memory.promised;
+  }
+
+  /** I1: an epoch is durable before ACTIVE is claimed in it, and the role before an agent is let in. */
+  #durable({ site }: Watched): void {
+    const { model, fleet } = site.ctx ?? {};
+    if (!model || model().state !== "active" || model().operation) return;
+    const { epoch } = model().memory;
+    const { remembered } = site.disk;
+    // A demotion that was written and not answered is taken back, in the same epoch.
+    if (remembered?.epoch === epoch) return;
+    this.note("promise");
+    if (remembered?.promised !== epoch) {
+      throw new Violation("I1", `${site.name} is ACTIVE in epoch ${epoch}, which is not durable`);
+    }
+    if (fleet && fleet().connected > 0) {
+      throw new Violation("I1", `${site.name} has let an agent in although its role is not durable`);
+    }
   }
 
   /** I3: what a leader takes for applied is durable at its replica. */

@@ -6,8 +6,10 @@
 import type { Key } from "../../src/resources/keys.ts";
 import { keyOfObject } from "../../src/resources/keys.ts";
 import { kindOf } from "../../src/resources/kinds.ts";
-import type { ApiObject, StoredObject } from "../../src/resources/object.ts";
+import { type ApiObject, isRecord, type StoredObject } from "../../src/resources/object.ts";
 import type { Scope } from "../../src/resources/scope.ts";
+import type { Memory } from "../../src/ha/state.ts";
+import { memoryOf, STATE_NAME } from "../../src/runtime/memory.ts";
 import { digestOf, payloadOf } from "../../src/runtime/feed.ts";
 import {
   type Store,
@@ -56,6 +58,8 @@ export class Disk {
   onChange: ((key: Key, state: State, write: Write) => void) | undefined;
   /** `KEY DIGEST` of everything that was ever in the loss manifest. */
   readonly saved = new Set<string>();
+  /** What the principal here would know of its role if it started now. */
+  remembered: Memory | undefined;
   readonly #store: SqliteStore;
 
   constructor(readonly name: string, readonly clock: Clock, readonly scope: Scope) {
@@ -92,6 +96,9 @@ export class Disk {
 
   note(by: string, write: Write, { object, changed }: Written): void {
     if (!changed) return;
+    if (object?.metadata.name === STATE_NAME && isRecord(object["data"])) {
+      this.remembered = memoryOf(object["data"], "argocd");
+    }
     if (object && object.metadata.name.startsWith("argocd-agent-ha-loss-")) {
       for (const { key, digest } of lossesOf(object)) this.saved.add(`${key} ${digest}`);
     }

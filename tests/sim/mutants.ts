@@ -29,6 +29,7 @@ const FOLLOWER = "src/replication/follower.ts";
 const FOLLOW = "src/grpc/follow_link.ts";
 const LINK = "src/grpc/link.ts";
 const EFFECTS = "src/runtime/effects.ts";
+const FLEET = "src/runtime/fleet.ts";
 const LOSS = "src/runtime/loss.ts";
 const SWITCHOVER = "src/runtime/switchover.ts";
 
@@ -122,14 +123,14 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "a promotion does not raise the epoch",
     TRANSITIONS,
-    "const next = (heard + 1) % 2 === own ? heard + 1 : heard + 2;",
-    "const next = heard + 0 * own;",
+    "return (heard + 1) % 2 === own ? heard + 1 : heard + 2;",
+    "return heard + 0 * own;",
   ),
   mutant(
     "both sides choose their epochs from the same numbers",
     TRANSITIONS,
-    "const next = (heard + 1) % 2 === own ? heard + 1 : heard + 2;",
-    "const next = heard + 1 + 0 * own;",
+    "return (heard + 1) % 2 === own ? heard + 1 : heard + 2;",
+    "return heard + 1 + 0 * own;",
   ),
   mutant(
     "an ACTIVE does not hear of a higher epoch",
@@ -166,8 +167,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what could not be remembered is not tried again",
     EFFECTS,
-    "void this.#rememberLater(memory);",
-    "if (memory.epoch < 0) void this.#rememberLater(memory);",
+    "return this.#rememberLater(memory, turn);",
+    "if (memory.epoch < 0) return this.#rememberLater(memory, turn);",
     ["disk", "promote"],
   ),
   mutant(
@@ -282,6 +283,29 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     about: ["switchover", "disk", "write"],
   },
+  {
+    name: "a switchover's old active gives its word before it has given up",
+    edits: [
+      {
+        file: SWITCHOVER,
+        from: 'await ctx.command("demote", false, this.#who);',
+        to: 'void ctx.command("demote", false, this.#who).catch(() => {});',
+      },
+      {
+        file: TRANSITIONS,
+        from: '(_, i) => i.type === "takeOver" && i.peer.state === "active"',
+        to: '(_, i) => i.type === "takeOver" && i.peer.state === "recovering"',
+      },
+    ],
+    about: ["switchover", "disk"],
+  },
+  mutant(
+    "agents are let in before the role is durable",
+    FLEET,
+    "this.#ready = Promise.all([durable, this.#dispatch()]);",
+    "this.#ready = Promise.all([this.#dispatch()]);",
+    ["switchover", "disk"],
+  ),
   mutant(
     "agents stay connected to one that steps down",
     EFFECTS,

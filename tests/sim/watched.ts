@@ -17,6 +17,8 @@ export interface Watched {
   uid: string;
   seen: number;
   wasActive: boolean;
+  /** The epoch that it was promised, before the last event. */
+  promised: number;
   wasLive: boolean;
   leftStart: boolean;
   /** An operator has asked for a promotion and it has not come yet. */
@@ -39,6 +41,7 @@ export function fresh() {
     uid: "",
     seen: 0,
     wasActive: false,
+    promised: 0,
     wasLive: false,
     leftStart: false,
     promotionAsked: false,

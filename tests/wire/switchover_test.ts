@@ -37,6 +37,9 @@ async function pair(workshop: Workshop) {
 
 const OPTIONS = { who: "somebody", dryRun: false, timeoutMs: 10_000 };
 const quiet = () => {};
+/** Why a call was refused; empty: it was not. */
+const refused = (answer: Promise<unknown>): Promise<string> =>
+  answer.then(() => "", (error) => error.details ?? error.message);
 
 Deno.test(
   "a switchover under load loses nothing, raises the epoch by one, and its receipt says so",
@@ -63,7 +66,7 @@ Deno.test(
       assertEquals([receipt.epoch_before, receipt.epoch_after, receipt.lost_acknowledged], [1, 2, 0]);
       assertEquals(digestFromWire(receipt.digest_active), digestFromWire(receipt.digest_replica));
       assertEquals([receipt.agents_before, receipt.agents_back], [1, 1]);
-      assertEquals(phases, ["preflight", "freeze", "cut", "proof", "step", "follow", "agents"]);
+      assertEquals(phases, ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"]);
       await until(
         async () => (await replica.ctx.store.list("Application")).length === n && agent.outbox.pending === 0,
         10_000,
@@ -74,7 +77,7 @@ Deno.test(
       const asked = [primary, replica].map(({ ctx }) => ctx.chain().findLast(({ who }) => who !== ""));
       assertEquals(asked.map((link) => [link?.what, link?.who]), [
         ["demote", "somebody, switchover"],
-        ["promote", "somebody, switchover"],
+        ["switchover", "somebody, switchover"],
       ]);
 
       const back = await new Switchover(replica.ctx).run(OPTIONS, quiet);
@@ -132,19 +135,21 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
-      const takeOver = replica.ctx.command;
-      const refusing = replica.ctx as { command: typeof takeOver };
+      const { handover } = replica.ctx;
+      const refusing = replica.ctx as { handover: typeof handover };
       const { Refusal } = await import("../../src/runtime/context.ts");
-      refusing.command = () => Promise.reject(new Refusal("the disk is full"));
+      refusing.handover = (word) =>
+        word.type === "takeOver" ? Promise.reject(new Refusal("the moon is full")) : handover(word);
       const message = await new Switchover(primary.ctx).run(OPTIONS, quiet)
         .then(() => "", (error) => error.message);
-      assertStringIncludes(message, "the disk is full; this principal is ACTIVE again");
+      assertStringIncludes(message, "the moon is full; this principal is ACTIVE again");
       assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 3]);
       await untilState(replica, "replicating");
 
-      refusing.command = async (...args) => {
-        await takeOver(...args);
-        throw new Error("the answer is lost");
+      refusing.handover = async (word) => {
+        const model = await handover(word);
+        if (word.type === "takeOver") throw new Error("the answer is lost");
+        return model;
       };
       const receipt = await new Switchover(primary.ctx).run(OPTIONS, quiet);
       assertEquals([receipt.epoch_after, replica.ctx.model().state], [4, "active"]);
@@ -153,19 +158,55 @@ Deno.test(
 );
 
 Deno.test(
-  "TakeOver is refused to whoever is not followed, and to an active that has not given up",
+  "a word that may not have arrived is given again over a new connection; the epoch was durable before the old one gave up",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica, toReplica } = await pair(workshop);
+      const record = replica.ctx.store.write.bind(replica.ctx.store);
+      const failing = replica.ctx.store as { write: typeof record };
+      failing.write = () => Promise.reject(new Error("the disk is full"));
+      const undone = await refused(new Switchover(primary.ctx).run(OPTIONS, quiet));
+      assertStringIncludes(undone, "the next epoch could not be recorded in the store: the disk is full");
+      assertStringIncludes(undone, "nothing was changed, this principal serves on");
+      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
+      failing.write = record;
+
+      const states: (string | undefined)[] = [];
+      const receipt = await new Switchover(primary.ctx).run(OPTIONS, ({ phase }) => {
+        if (phase !== "step") return;
+        states.push(replica.ctx.model().state);
+        toReplica.cut();
+      });
+      assertEquals([states, replica.ctx.model().memory.epoch], [["replicating"], 2]);
+      assertEquals([receipt.epoch_after, replica.ctx.model().state], [2, "active"]);
+    }),
+);
+
+Deno.test(
+  "TakeOver and Prepare are refused to whoever is not followed, and to an active that has not given up",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
       const client = dialPeer(`127.0.0.1:${replica.ports.grpc}`, material(workshop, "primary"), 1 << 20);
       workshop.onClose(() => client.close());
-      const ask = (standing: object) =>
-        call(client, linkService.TakeOver, { standing }, 5_000).then(() => "", (error) => error.details);
+      const { TakeOver, Prepare } = linkService;
+      const take = (standing: object | undefined, epoch = 2) =>
+        refused(call(client, TakeOver, standing ? { standing, epoch } : {}, 5_000));
+      const prepare = (standing: object | undefined) =>
+        refused(call(client, Prepare, standing ? { standing } : {}, 5_000));
       const own = standingToWire(primary.ctx.standing());
-      assertStringIncludes(await ask({ ...own, uid: "somebody" }), "not the one that is followed here");
-      assertStringIncludes(await ask({ ...own, epoch: 7 }), "not the one that is followed here");
-      assertStringIncludes(await ask(own), "still ACTIVE");
+      for (const ask of [take, prepare]) {
+        assertStringIncludes(await ask({ ...own, uid: "somebody" }), "not the one that is followed here");
+        assertStringIncludes(await ask({ ...own, epoch: 7 }), "not the one that is followed here");
+        assertStringIncludes(await ask(undefined), "does not say what it is");
+      }
+      assertStringIncludes(await take(own), "still ACTIVE");
+      const demoted = { ...own, state: "syncing" };
+      assertStringIncludes(await take(demoted), "has not got ready");
+      assertEquals(await prepare(own), "");
+      assertStringIncludes(await take(demoted, 4), "has not got ready");
       assertEquals(replica.ctx.model().state, "replicating");
     }),
 );
