@@ -157,6 +157,7 @@ export class Checks {
       );
     }
     if (site.serving) one.lastServedMs = this.clock.nowMs;
+    else one.notServingMs = this.clock.nowMs;
     const active = model.state === "active";
     this.#durable(one);
     if (active && !one.wasActive) {
@@ -172,7 +173,7 @@ export class Checks {
       }
       if (
         this.#other(one).site.serving && theirs > epoch &&
-        this.clock.nowMs - this.#other(one).deafAtMs > SOUND_MS
+        this.clock.nowMs - Math.max(this.#other(one).deafAtMs, this.#other(one).notServingMs) > SOUND_MS
       ) {
         const text =
           `${site.name} became ACTIVE in epoch ${epoch} while the other side serves in ${theirs} and can be asked`;

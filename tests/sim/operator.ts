@@ -13,8 +13,8 @@ const SWITCHOVER_MS = 10_000;
 const REPAIR_MS = 5_000;
 
 export class Operator {
-  /** Where a command is being carried out. */
-  readonly pending = new Set<Process>();
+  /** Commands that are being carried out, and where. */
+  readonly pending = new Set<{ process: Process }>();
 
   constructor(private readonly world: World) {}
 
@@ -49,9 +49,9 @@ export class Operator {
     return new Promise((resolve) => {
       world.clock.schedule(site.process, 1, () => {
         const asked = run(site) ?? Promise.resolve();
-        const { process } = site;
-        this.pending.add(process);
-        asked.finally(() => this.pending.delete(process)).then(
+        const command = { process: site.process };
+        this.pending.add(command);
+        asked.finally(() => this.pending.delete(command)).then(
           () => world.tell("operator", `${what} at ${site.name}: done`),
           (error) => {
             world.tell("operator", `${what} at ${site.name}: ${(error as Error).message}`);

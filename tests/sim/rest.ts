@@ -60,7 +60,7 @@ export class Rest {
     const { world } = this;
     const settled = () =>
       world.both.every((site) => site.core && !site.ctx?.model().operation) &&
-      ![...this.operator.pending].some(({ alive }) => alive);
+      ![...this.operator.pending].some(({ process }) => process.alive);
     const active = () => world.both.filter(({ state }) => state === "active").length;
     const untilMs = world.clock.nowMs + ONE_ACTIVE_MS;
     for (let tries = 0;; tries++) {

@@ -25,6 +25,8 @@ export interface Watched {
   promotionAsked: boolean;
   activations: number;
   lastServedMs: number;
+  /** When it did not serve last. */
+  notServingMs: number;
   /** When it could not be asked anything last. */
   deafAtMs: number;
   /** The last applied revision that its replica has acknowledged. */
@@ -52,5 +54,13 @@ export function fresh() {
 
 /** Nothing is known of a side. */
 export function watch(site: Site): Watched {
-  return { site, ...fresh(), activations: 0, lastServedMs: -Infinity, deafAtMs: 0, stands: new Map() };
+  return {
+    site,
+    ...fresh(),
+    activations: 0,
+    lastServedMs: -Infinity,
+    notServingMs: 0,
+    deafAtMs: 0,
+    stands: new Map(),
+  };
 }
