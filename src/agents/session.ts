@@ -52,6 +52,14 @@ interface Flight {
   again: boolean;
 }
 
+/** An agent's word that it has lost a resource. */
+export interface Word {
+  /** Of which identity; empty: not known. */
+  uid?: string;
+  /** How many acknowledgements of the agent had come when it did. */
+  heardAfter?: number;
+}
+
 const encoder = new TextEncoder();
 const LANE = "lane:";
 
@@ -71,6 +79,7 @@ export class AgentSession {
   readonly #strays = new Set<Key>();
   #stream = 0;
   #fresh = 0;
+  #acknowledged = 0;
   /** Events sent again; for metrics and tests. */
   resent = 0;
 
@@ -97,6 +106,11 @@ export class AgentSession {
   /** Keys and messages that the agent has not acknowledged. */
   get pending(): number {
     return new Set([...this.#dirty, ...this.#flights.keys(), ...this.#lane.keys()]).size;
+  }
+
+  /** Acknowledgements of the agent so far. */
+  get acknowledgements(): number {
+    return this.#acknowledged;
   }
 
   /** Whether the agent reads so slowly that no more of its events should be processed for now. */
@@ -172,7 +186,7 @@ export class AgentSession {
     this.#strays.delete(tag);
     const had = this.#had.get(tag) ?? nothing();
     const after = flight.step.settle(had);
-    this.#keep(tag, after && { ...after, stream: this.#stream });
+    this.#keep(tag, after && { ...after, stream: this.#stream, acknowledgedAs: ++this.#acknowledged });
     if (flight.again || flight.step.more) this.touch(tag);
     return tag;
   }
@@ -196,25 +210,27 @@ export class AgentSession {
     return value !== "" && this.#had.get(key)?.[what] === value;
   }
 
-  /** The agent lost the resource of this UID (empty: not known), and is to have one of this name. */
-  lost(key: Key, uid = ""): void {
-    if (this.#hasAnother(key, uid)) return this.touch(key);
+  /** The agent lost a resource, and is to have one of this name. */
+  lost(key: Key, word: Word = {}): void {
+    if (this.#isOutdated(key, word)) return this.touch(key);
     const flight = this.#flights.get(key);
     if (flight) this.#drop(key, flight);
     this.#keep(key, undefined);
     this.touch(key);
   }
 
-  /** The agent no longer has the resource of this UID (empty: not known), and that is as it should be: nothing is sent or asked about it. */
-  gone(key: Key, uid = ""): void {
-    if (this.#hasAnother(key, uid)) this.touch(key);
+  /** The agent no longer has a resource, and that is as it should be: nothing is sent or asked about it. */
+  gone(key: Key, word: Word = {}): void {
+    const { object, type } = this.#flights.get(key)?.step ?? {};
+    const onItsWay = object !== undefined && type !== "delete";
+    if (onItsWay || this.#isOutdated(key, word)) this.touch(key);
     else this.#keep(key, undefined);
   }
 
-  /** Whether it has got another under the same name since, of which what is said of this UID is not true. */
-  #hasAnother(key: Key, uid: string): boolean {
-    const had = this.#had.get(key)?.uid ?? "";
-    return had !== "" && uid !== "" && had !== uid;
+  /** Whether it has got another under the same name, or the same one again, since it said so. */
+  #isOutdated(key: Key, { uid = "", heardAfter = Infinity }: Word): boolean {
+    const had = this.#had.get(key) ?? nothing();
+    return (had.uid !== "" && uid !== "" && had.uid !== uid) || had.acknowledgedAs > heardAfter;
   }
 
   /** What is known of a key may be wrong: it is sent, or asked for, anew. False when too many such keys are open. */

@@ -210,11 +210,36 @@ Deno.test("AgentSession: what is said late of a resource that is gone is not bel
     for (const event of world.drain()) world.ack(event);
     world.set("a", { uid: "second", state: "2" });
     for (const event of world.drain()) world.ack(event);
-    world.session[says]("a", "first");
+    world.session[says]("a", { uid: "first" });
     world.remove("a");
     const types = world.drain().map(({ type }) => type);
     assertEquals(types, ["delete"], says);
   }
+});
+
+Deno.test("AgentSession: a deletion is not believed that was said before the agent took the same resource again, or while it is on its way", () => {
+  const before = new World();
+  before.set("a");
+  const heardAfter = before.session.acknowledgements;
+  for (const event of before.drain()) before.ack(event);
+  before.session.gone("a", { uid: "uid-a", heardAfter });
+  before.remove("a");
+  assertEquals(before.drain().map(({ type }) => type), ["delete"]);
+
+  const onItsWay = new World();
+  onItsWay.set("a");
+  const [sent] = onItsWay.drain();
+  onItsWay.remove("a");
+  onItsWay.session.gone("a", { uid: "uid-a", heardAfter: onItsWay.session.acknowledgements });
+  onItsWay.ack(sent);
+  assertEquals(onItsWay.drain().map(({ type }) => type), ["delete"]);
+
+  const after = new World();
+  after.set("a");
+  for (const event of after.drain()) after.ack(event);
+  after.session.gone("a", { uid: "uid-a", heardAfter: after.session.acknowledgements });
+  after.remove("a");
+  assertEquals(after.drain(), []);
 });
 
 Deno.test("AgentSession by seed: whatever is lost, late or doubled, the agent converges and never goes back", () => {

@@ -18,6 +18,8 @@ export interface Had extends Identity {
   tried: boolean;
   /** The agent's stream on which it acknowledged something of it last. */
   stream: number;
+  /** The number of that acknowledgement, of all in this session. */
+  acknowledgedAs: number;
 }
 
 /** Nothing is known. */
@@ -35,6 +37,7 @@ export function nothing(): Had {
     known: false,
     tried: false,
     stream: 0,
+    acknowledgedAs: 0,
   };
 }
 

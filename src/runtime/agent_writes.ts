@@ -46,8 +46,13 @@ export class AgentWrites {
     return this.#open.get(key);
   }
 
-  /** Carries an intent out. @throws NotAllowed, StoreError, or any error: then it is not done */
-  async carryOut(intent: Intent): Promise<void> {
+  /**
+   * Carries an intent out.
+   *
+   * @param heardAfter how many acknowledgements of the agent had come before it
+   * @throws NotAllowed, StoreError, or any error: then it is not done
+   */
+  async carryOut(intent: Intent, heardAfter: number): Promise<void> {
     const { session } = this.host;
     switch (intent.do) {
       case "nothing":
@@ -58,17 +63,19 @@ export class AgentWrites {
       case "adopt":
         return await this.#adopt(intent);
       case "deleted":
-        return await this.#deleted(intent);
+        return await this.#deleted(intent, heardAfter);
       case "failed":
         return await this.#failed(intent);
       case "list":
         return this.#list(intent.checksum);
       case "compare":
+        await this.fleet.ctx.lookUp(intent.resource.key);
         return this.#compare(intent.resource, intent.checksum);
       case "askAll":
         for (const item of session.list(this.fleet.keysOf(this.host.id))) this.#doubt(item);
         return;
       case "ask":
+        await this.fleet.ctx.lookUp(intent.resource.key);
         return this.#doubt(intent.resource);
       case "cacheInfo":
         this.fleet.ctx.clusterInfo.cacheInfo(this.host.id.name, intent);
@@ -108,7 +115,7 @@ export class AgentWrites {
     });
   }
 
-  async #deleted({ key, uid }: Extract<Intent, { do: "deleted" }>): Promise<void> {
+  async #deleted({ key, uid }: Extract<Intent, { do: "deleted" }>, heardAfter: number): Promise<void> {
     const { activeStore: store } = this.fleet.ctx;
     const { session, id } = this.host;
     const existing = await store.get(key);
@@ -119,11 +126,11 @@ export class AgentWrites {
     this.#versions.delete(key);
     this.#open.delete(key);
     if (existing && id.mode === "managed" && (another || !existing.metadata.deletionTimestamp)) {
-      session.lost(key, uid);
+      session.lost(key, { uid, heardAfter });
       this.host.schedule();
       return;
     }
-    session.gone(key, uid);
+    session.gone(key, { uid, heardAfter });
     if (!existing) return;
     await store.write({ op: "delete", key });
     await this.fleet.indexed(key, undefined);

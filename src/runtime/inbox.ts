@@ -21,6 +21,8 @@ interface Waiting {
   event?: AgentEvent;
   intent: Intent;
   bytes: number;
+  /** How many acknowledgements of the agent had come before it. */
+  heardAfter: number;
   /** Told instead of the agent's stream. */
   done?: (carriedOut: boolean) => void;
 }
@@ -60,7 +62,7 @@ export class Inbox {
       if (key === undefined) this.#intake.spend();
       this.host.schedule();
       const open = key && this.#writes.open(key);
-      if (open) this.#enqueue({ intent: open, bytes: 0 });
+      if (open) this.#enqueue({ intent: open, bytes: 0, heardAfter: this.host.session.acknowledgements });
       return;
     }
     this.#intake.spend();
@@ -80,7 +82,8 @@ export class Inbox {
     const intent = interpret(event, this.host.id, { scope, agentNamespace });
     const bytes = event.payload?.length ?? 0;
     delete event.payload;
-    this.#enqueue({ event, intent, bytes, ...(done ? { done } : {}) });
+    const heardAfter = this.host.session.acknowledgements;
+    this.#enqueue({ event, intent, bytes, heardAfter, ...(done ? { done } : {}) });
   }
 
   #enqueue(waiting: Waiting): void {
@@ -141,14 +144,14 @@ export class Inbox {
     this.kick();
   }
 
-  async #handle({ event, intent, done }: Waiting): Promise<void> {
+  async #handle({ event, intent, heardAfter, done }: Waiting): Promise<void> {
     const { counters } = this.fleet.ctx;
     const { type = intent.do, target = "application" } = event ?? {};
     const facts = { agent: this.host.id.name, type: type.slice(0, 64), target: targetLabel(target) };
     const startedAt = performance.now();
     let status: "success" | "failure" | "not-allowed" = "success";
     try {
-      await this.#writes.carryOut(intent);
+      await this.#writes.carryOut(intent, heardAfter);
     } catch (error) {
       status = error instanceof NotAllowed ? "not-allowed" : "failure";
       counters.agentErrors[facts.target] = (counters.agentErrors[facts.target] ?? 0) + 1;
