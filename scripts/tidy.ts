@@ -7,7 +7,12 @@
  */
 
 const PURE = ["src/ha", "src/changes", "src/replication", "src/resources", "src/events", "src/agents"];
-const PURE_PACKAGES = ["@std/json/canonicalize", "@std/path/glob-to-regexp", "microdiff"];
+const PURE_PACKAGES = [
+  "@std/json/canonicalize",
+  "@std/path/glob-to-regexp",
+  "@std/collections/sort-by",
+  "microdiff",
+];
 /** Types of the generated messages carry no code. */
 const PURE_TYPES = /proto\/gen\.d\.ts$/;
 const IMPURE =

@@ -1,10 +1,13 @@
 /** The Link service: the leader's end of `Follow`, and `Ask`. The decisions are `LeaderStream`'s. */
 import grpc from "@grpc/grpc-js";
+import { delay } from "@std/async/delay";
+import pLimit from "p-limit";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import type { Standing } from "../ha/state.ts";
 import { LeaderStream } from "../replication/leader.ts";
 import { monotonicMs } from "../runtime/clock.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
+import { READS_AT_ONCE } from "../runtime/feed.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { conditionOf } from "../runtime/peer.ts";
 import { examinedCondition } from "../runtime/readiness.ts";
@@ -23,6 +26,8 @@ import {
 
 /** How long changes are gathered when they follow one another closely. */
 const GATHER_MS = 10;
+
+const READ_AGAIN_MS = 1_000;
 
 type FollowerMessage = argocdagentha.v1.FollowerMessage;
 type LeaderMessage = argocdagentha.v1.LeaderMessage;
@@ -122,7 +127,22 @@ class LeaderSession implements ReplicaSession {
       this.standing = standingFromWire(message.ack.standing) ?? this.standing;
       if (this.standing) this.ctx.input({ type: "heard", peer: this.standing });
     }
+    void this.#lookUp();
     this.#schedule();
+  }
+
+  /** Nothing is called deleted while the store does not say so. */
+  async #lookUp(): Promise<void> {
+    await pLimit(READS_AT_ONCE).map(this.#stream.toLookUp(), async (key) => {
+      while (!this.#ended) {
+        const read = await this.ctx.lookUp(key).then(() => true, () => false);
+        if (read) {
+          this.#guard(() => this.#stream.looked(key));
+          return this.#schedule();
+        }
+        await delay(READ_AGAIN_MS);
+      }
+    });
   }
 
   #hello(hello: argocdagentha.v1.Hello): void {

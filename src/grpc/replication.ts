@@ -1,10 +1,12 @@
 /** The peer's `replicationapi.Replication`, served to its replicas. The decisions are `PlainStream`'s. */
 import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
+import pLimit from "p-limit";
 import type { replicationapi } from "../../proto/gen.d.ts";
 import type { Standing } from "../ha/state.ts";
 import { confirm, PlainStream, snapshotOf } from "../replication/plain_leader.ts";
 import type { Context, ReplicaSession } from "../runtime/context.ts";
+import { READS_AT_ONCE } from "../runtime/feed.ts";
 import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { MAX_REPLICAS, notActive } from "./link.ts";
 import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
@@ -71,7 +73,13 @@ export function replicationHandlers(
       if (resources.length > MAX_CONFIRM) {
         throw new Status(grpc.status.INVALID_ARGUMENT, `more than ${MAX_CONFIRM} resources in one request`);
       }
-      return { results: resources.map((resource) => confirm(ctx.index, ctx.settings.scope, resource)) };
+      const { index, lookUp, settings: { scope } } = ctx;
+      const results = await pLimit(READS_AT_ONCE).map(
+        resources,
+        (resource) => confirm(index, scope, resource, lookUp),
+      );
+      allowed(call);
+      return { results };
     }),
   };
 }

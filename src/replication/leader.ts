@@ -6,9 +6,13 @@
  * only keys that differ travel, lower ranks first; then the cursor goes on from the revision at which the
  * comparison was made. A key that changes meanwhile is sent as it is when its turn comes.
  *
+ * What the index has never heard of is not therefore deleted: a watch may be late, after a pause of this process by much. Such keys are
+ * first read from the store into the index (`toLookUp`, `looked`).
+ *
  * Bounds: at most `windowChanges` changes are on the way unprocessed, a message carries at most
  * `maxMessageChanges` changes and about `maxMessageBytes`; whatever the replica does, nothing else is kept for it.
  */
+import { sortBy } from "@std/collections/sort-by";
 import { canResume, Cursor } from "../changes/cursor.ts";
 import { bucketOf } from "../changes/digest.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
@@ -60,9 +64,11 @@ export class ProtocolError extends Error {}
 
 /** The leader's state of one stream. Pure: the transport calls `next` whenever something may have changed. */
 export class LeaderStream {
-  #phase: "hello" | "have" | "snapshot" | "live" = "hello";
+  #phase: "hello" | "have" | "looking" | "snapshot" | "live" = "hello";
   #differing = new Set<number>();
   readonly #have = new Map<string, string>();
+  /** Keys to be looked up in the store, and whether that has been asked for. */
+  readonly #looking = new Map<string, { for: "snapshot" | "again"; asked: boolean }>();
   #snapshot: string[] = [];
   #snapshotAt = 0;
   readonly #again = new Set<string>();
@@ -109,9 +115,30 @@ export class LeaderStream {
   again(keys: readonly string[]): void {
     for (const key of keys) {
       if (!parseKey(key)) throw new ProtocolError("Again names a malformed key");
-      this.#again.add(key);
+      if (this.index.get(key)) this.#again.add(key);
+      else this.#looking.set(key, this.#looking.get(key) ?? { for: "again", asked: false });
     }
-    if (this.#again.size > this.limits.windowChanges) throw new ProtocolError("Again names too many keys");
+    const looking = [...this.#looking.values()].filter((one) => one.for === "again").length;
+    if (this.#again.size + looking > this.limits.windowChanges) {
+      throw new ProtocolError("Again names too many keys");
+    }
+  }
+
+  /** Keys that are to be read from the store into the index; each is answered by `looked`. */
+  toLookUp(): string[] {
+    const asked = [...this.#looking].filter(([_, looking]) => !looking.asked);
+    for (const [_, looking] of asked) looking.asked = true;
+    return asked.map(([key]) => key);
+  }
+
+  /** The index shows what the store has of a key. */
+  looked(key: string): void {
+    const looking = this.#looking.get(key);
+    if (!looking) return;
+    this.#looking.delete(key);
+    if (looking.for === "again") this.#again.add(key);
+    else this.#snapshot.push(key);
+    this.#start();
   }
 
   /** The replica's progress; numbers beyond what was sent are a protocol error. */
@@ -153,7 +180,8 @@ export class LeaderStream {
 
   /** Changes waiting to be sent. */
   get pending(): number {
-    return this.#snapshot.length - this.#snapshotAt + this.#again.size + this.#cursor.pending;
+    const snapshot = this.#snapshot.length - this.#snapshotAt;
+    return snapshot + this.#looking.size + this.#again.size + this.#cursor.pending;
   }
 
   /** The last sequence number sent. */
@@ -182,16 +210,26 @@ export class LeaderStream {
   }
 
   #begin(): void {
-    const wanted: { key: string; rank: number }[] = [];
-    const add = (key: string) => wanted.push({ key, rank: rankOf({ kind: key.slice(0, key.indexOf("/")) }) });
     for (const entry of this.index.live()) {
       if (!this.#differing.has(bucketOf(entry.key))) continue;
-      if (this.#have.get(entry.key) !== entry.digest) add(entry.key);
+      if (this.#have.get(entry.key) !== entry.digest) this.#snapshot.push(entry.key);
       this.#have.delete(entry.key);
     }
-    for (const key of this.#have.keys()) add(key);
+    for (const key of this.#have.keys()) {
+      if (this.index.get(key)) this.#snapshot.push(key);
+      else this.#looking.set(key, { for: "snapshot", asked: false });
+    }
     this.#have.clear();
-    this.#snapshot = wanted.sort((a, b) => a.rank - b.rank).map(({ key }) => key);
+    this.#phase = "looking";
+    this.#start();
+  }
+
+  /** The snapshot begins when nothing of it is to be looked up any more. */
+  #start(): void {
+    if (this.#phase !== "looking") return;
+    if ([...this.#looking.values()].some((looking) => looking.for === "snapshot")) return;
+    const rank = (key: string) => rankOf({ kind: key.slice(0, key.indexOf("/")) });
+    this.#snapshot = sortBy(this.#snapshot, rank);
     this.#phase = "snapshot";
   }
 

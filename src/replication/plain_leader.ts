@@ -14,7 +14,7 @@ import { type PlainChange, sourceUid, toReplicatedEvent, withSourceUid } from ".
 import type { replicationapi } from "../../proto/gen.d.ts";
 import { agentsKey, readAgents } from "../resources/agents.ts";
 import type { ApiObject } from "../resources/object.ts";
-import { parseKey } from "../resources/keys.ts";
+import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { type Kind, kindOf, KINDS } from "../resources/kinds.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
 
@@ -135,12 +135,17 @@ export function snapshotOf(
   return { snapshot: { agents: states, principal_resources: principalResources }, omitted };
 }
 
-/** Answers the peer's question about one resource that its replica has and the snapshot did not name. */
-export function confirm(
+/**
+ * Answers the peer's question about one resource that its replica has and the snapshot did not name.
+ *
+ * @param lookUp makes the index show what the store has of a key
+ */
+export async function confirm(
   index: ChangeIndex,
   scope: Scope,
   resource: replicationapi.Resource,
-): replicationapi.ConfirmMissingResourceResult {
+  lookUp: (key: Key) => Promise<void>,
+): Promise<replicationapi.ConfirmMissingResourceResult> {
   const kind = KINDS.find((candidate) => candidate.name === resource.kind);
   const name = resource.name ?? "";
   const namespace = kind?.scope === "principal" ? scope.namespace : resource.namespace ?? "";
@@ -151,11 +156,17 @@ export function confirm(
       reason: `kind "${(resource.kind ?? "").slice(0, 64)}" is not replicated`,
     };
   }
-  const entry = index.get(`${kind.kind}/${namespace}/${name}`);
-  const change = entry && !entry.deleted ? plainChange(entry, scope) : undefined;
-  if (!change?.object) return { resource, status: "deleted", reason: "" };
-  const data = new TextEncoder().encode(JSON.stringify(withSourceUid(change.object)));
-  return { resource: { ...resource, uid: sourceUid(change.object), data }, status: "exists", reason: "" };
+  const key = keyOf(kind.kind, namespace, name);
+  try {
+    await lookUp(key);
+  } catch {
+    return { resource, status: "unknown", reason: "the store cannot be read now" };
+  }
+  const entry = index.present(key);
+  const object = entry && plainChange(entry, scope)?.object;
+  if (!object) return { resource, status: "deleted", reason: "" };
+  const data = new TextEncoder().encode(JSON.stringify(withSourceUid(object)));
+  return { resource: { ...resource, uid: sourceUid(object), data }, status: "exists", reason: "" };
 }
 
 function plainChange(entry: Entry, scope: Scope): PlainChange | undefined {

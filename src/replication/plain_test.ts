@@ -87,15 +87,29 @@ Deno.test("P8: a snapshot stays under the peer's 4 MiB; what does not fit follow
   assertEquals(withData + events, 600);
 });
 
-Deno.test("confirm() says deleted only of what the index does not have, and unknown of what it does not know", () => {
+Deno.test("confirm() says deleted only of what neither index nor store has, and unknown of what it does not know", async () => {
   const index = new ChangeIndex("a");
   put(index, "Application", "edge-1", "here");
-  const ask = (kind: string, namespace: string, name: string) =>
-    confirm(index, SCOPE, { kind, namespace, name });
-  assertEquals(ask("Application", "edge-1", "here").status, "exists");
-  assertEquals(ask("Application", "edge-1", "gone").status, "deleted");
-  assertEquals(ask("Pod", "edge-1", "x").status, "unknown");
-  assertEquals(ask("Application", "../x", "gone").status, "unknown");
+  put(index, "Application", "edge-1", "deleted");
+  index.remove("Application/edge-1/deleted", "", 0);
+  const lookUp = (key: string) => {
+    if (key.endsWith("/broken")) return Promise.reject(new Error("down"));
+    if (key.endsWith("/late")) put(index, "Application", "edge-1", "late");
+    return Promise.resolve();
+  };
+  const cases = [
+    ["Application", "edge-1", "here", "exists"],
+    ["Application", "edge-1", "late", "exists"],
+    ["Application", "edge-1", "deleted", "deleted"],
+    ["Application", "edge-1", "gone", "deleted"],
+    ["Application", "edge-1", "broken", "unknown"],
+    ["Pod", "edge-1", "x", "unknown"],
+    ["Application", "../x", "gone", "unknown"],
+  ] as const;
+  for (const [kind, namespace, name, expected] of cases) {
+    const { status } = await confirm(index, SCOPE, { kind, namespace, name }, lookUp);
+    assertEquals(status, expected, `${kind} ${namespace}/${name}`);
+  }
 });
 
 Deno.test("following the peer: snapshot, events, replays and gaps", () => {

@@ -24,13 +24,17 @@ class Link {
   readonly sent: Outgoing[] = [];
   readonly resumed: boolean;
 
-  /** @param meanwhile what happens while the leader waits for the follower's answer */
+  /**
+   * @param meanwhile what happens while the leader waits for the follower's answer
+   * @param stored what the leader's store has of a key that its index has not heard of
+   */
   constructor(
-    from: ChangeIndex,
+    private readonly from: ChangeIndex,
     readonly to: ChangeIndex,
     position = NOWHERE,
     limits = LEADER_LIMITS,
     meanwhile = () => {},
+    private readonly stored: Record<string, string> = {},
   ) {
     this.leader = new LeaderStream(from, limits);
     this.follower = new FollowerStream(to, position);
@@ -43,6 +47,11 @@ class Link {
   }
 
   send(): boolean {
+    for (const key of this.leader.toLookUp()) {
+      const stored = this.stored[key];
+      if (stored !== undefined) put(this.from, key, stored);
+      this.leader.looked(key);
+    }
     const message = this.leader.next();
     if (!message) return false;
     this.sent.push(message);
@@ -287,4 +296,21 @@ Deno.test("LeaderStream.again() sends keys as they are now, through the stream a
   assertEquals(link.sent.at(-1)?.changes.map(({ key }) => key), [app(1), app(9), app(3)]);
   assertEquals(to.digests.root(), from.digests.root());
   assert(assertThrows(() => link.leader.again(["no key"])) instanceof ProtocolError);
+});
+
+Deno.test("what the leader's index has never heard of is looked up: deleted only where the store has none, and the snapshot waits for that", () => {
+  const [from, to] = [new ChangeIndex("leader"), new ChangeIndex("replica")];
+  for (const n of [1, 2, 3]) put(to, app(n), "x");
+  put(from, app(3), "x");
+  from.remove(app(3), "", 0);
+  const link = new Link(from, to, NOWHERE, LEADER_LIMITS, () => {}, { [app(1)]: "newer" });
+  assertEquals([link.leader.next(), link.leader.pending], [undefined, 3]);
+  link.run();
+  assertEquals([...to.live()].map(({ key, payload }) => [key, payload]), [[app(1), "newer"]]);
+  put(to, app(4), "of somebody else");
+  link.leader.again([app(4)]);
+  assertEquals([link.leader.toLookUp(), link.leader.toLookUp(), link.leader.caughtUp], [[app(4)], [], false]);
+  link.leader.looked(app(4));
+  link.run();
+  assertEquals(to.digests.root(), from.digests.root());
 });

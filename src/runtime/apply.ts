@@ -3,7 +3,6 @@
  * Application that arrives before its ApplicationSet is written without the reference, and gets it when the
  * ApplicationSet comes.
  */
-import { delay } from "@std/async/delay";
 import type { ChangeIndex } from "../changes/index.ts";
 import type { IncomingChange } from "../replication/applier.ts";
 import type { ApiObject, OwnerReference } from "../resources/object.ts";
@@ -12,61 +11,41 @@ import { localize, replicatedForm } from "../resources/transform.ts";
 import { acceptDelete, acceptObject } from "../resources/validate.ts";
 import type { Scope } from "../resources/scope.ts";
 import type { Store, Write } from "../store/port.ts";
-import { monotonicMs } from "./clock.ts";
 import type { Counters } from "./context.ts";
 import type { Expected, LossManifest } from "./loss.ts";
+import { mayBeDone, Unseen } from "./unseen.ts";
 
-/** Writes that the index has not shown yet are looked through when there are so many, and again when there are twice as many as then. */
-const UNSEEN = 1_000;
-/** What a watch has not told after this time it may never tell. */
-const SEEN_MS = 5_000;
-const SEEN_LOOK_MS = 10;
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
 
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
-  /** What was written and the index has not shown yet; the version is empty for a deletion. */
-  readonly #unseen = new Map<Key, { version: string; atMs: number }>();
-  #lookAt = UNSEEN;
+  readonly #unseen: Unseen;
 
   constructor(
     private readonly store: Store,
     private readonly scope: Scope,
     private readonly counters: Counters,
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
-    private readonly index: ChangeIndex,
-  ) {}
-
-  /**
-   * Waits until the index shows everything that was written here, 5 s at most: digests are compared from it, and a late watch would let
-   * it deny what this side has.
-   */
-  async seen(signal: AbortSignal): Promise<void> {
-    for (this.#forgetSeen(); this.#unseen.size > 0; this.#forgetSeen()) {
-      if (signal.aborted) return;
-      await delay(SEEN_LOOK_MS);
-    }
+    index: ChangeIndex,
+  ) {
+    this.#unseen = new Unseen(store, index);
   }
 
-  #forgetSeen(): void {
-    const longAgo = monotonicMs() - SEEN_MS;
-    for (const [key, { version, atMs }] of this.#unseen) {
-      const entry = this.index.get(key);
-      const there = version === ""
-        ? !entry || entry.deleted
-        : entry !== undefined && Number(entry.version) >= Number(version);
-      if (there || atMs < longAgo) this.#unseen.delete(key);
-    }
-    this.#lookAt = Math.max(UNSEEN, 2 * this.#unseen.size);
+  /** Waits until the index shows everything that was written here, 5 s at most. */
+  async seen(signal: AbortSignal): Promise<void> {
+    await this.#unseen.shown(signal);
   }
 
   async #write(key: Key, write: Write): Promise<void> {
-    const { object, changed } = await this.store.write(write);
-    if (!changed) return;
-    this.#unseen.set(key, { version: object?.metadata.resourceVersion ?? "", atMs: monotonicMs() });
-    if (this.#unseen.size > this.#lookAt) this.#forgetSeen();
+    try {
+      const { object } = await this.store.write(write);
+      this.#unseen.wrote(key, object?.metadata.resourceVersion ?? "");
+    } catch (error) {
+      if (mayBeDone(error)) this.#unseen.doubt(key);
+      throw error;
+    }
   }
 
   /** Applies a change; resolves when it is durable. @throws Error with the reason why it cannot be */

@@ -4,6 +4,7 @@ import type { Client } from "../grpc/dial.ts";
 import type { Link } from "../ha/history.ts";
 import type { Command, Input, Model, Standing } from "../ha/state.ts";
 import type { HeldKey } from "../replication/applier.ts";
+import type { Key } from "../resources/keys.ts";
 import type { Store } from "../store/port.ts";
 import type { ActiveStore } from "./active_store.ts";
 import type { AgentRegistry } from "./agents.ts";
@@ -109,6 +110,8 @@ export interface Context {
   readonly settings: Settings;
   readonly log: Log;
   readonly store: Store;
+  /** Makes the index show what the store has of a key, where the index has never heard of it. @throws StoreError */
+  lookUp(key: Key): Promise<void>;
   /** For what only the ACTIVE writes. */
   readonly activeStore: ActiveStore;
   readonly index: ChangeIndex;

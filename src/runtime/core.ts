@@ -99,7 +99,10 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     const chain = new History(store, settings.namespace, log);
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
-    const core = compose({ ...parts, store, index, uid, clusters, chain, clusterInfo }, memory);
+    const core = compose(
+      { ...parts, store, index, uid, clusters, chain, clusterInfo, lookUp: (key) => feed.lookUp(key) },
+      memory,
+    );
     writeBack = core.writeBack;
     const stop = async () => {
       await core.rest();
@@ -119,6 +122,7 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
   clusters: Clusters;
   chain: History;
   clusterInfo: ClusterInfo;
+  lookUp: Context["lookUp"];
 }
 
 function compose(

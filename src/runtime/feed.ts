@@ -10,6 +10,9 @@ import { REFRESH, replicatedForm } from "../resources/transform.ts";
 import type { Scope } from "../resources/scope.ts";
 import type { Store, StoreEvent } from "../store/port.ts";
 
+/** Single reads of the store at once, where there are many. */
+export const READS_AT_ONCE = 16;
+
 /** The digest of a resource: of its key and canonical content. */
 export function digestOf(key: string, payload: string): Digest {
   return hash("sha256", `${key}\n${payload}`, "hex").slice(0, 32);
@@ -39,6 +42,8 @@ export interface Observer {
 export class Feed {
   readonly #synced = Promise.withResolvers<void>();
   #unseen: Set<string> | undefined;
+  /** Versions that were read before the watch has told of them. */
+  readonly #ahead = new Map<Key, number>();
 
   constructor(
     private readonly store: Store,
@@ -63,12 +68,25 @@ export class Feed {
     }
   }
 
+  /**
+   * Reads a key from the store if the index has never heard of it: before something is called deleted because it is not in the index,
+   * whose watch may be late (after a pause of this process by much). @throws StoreError
+   */
+  async lookUp(key: Key): Promise<void> {
+    if (this.index.get(key)) return;
+    const object = await this.store.get(key);
+    if (!object || this.index.get(key)) return;
+    this.#put(key, object);
+    if (this.index.get(key)) this.#ahead.set(key, Number(object.metadata.resourceVersion));
+  }
+
   #take(event: StoreEvent): void {
     const now = Date.now();
     switch (event.type) {
       case "reset":
         this.observer?.reset();
         this.#unseen = new Set([...this.index.live()].map((entry) => entry.key));
+        this.#ahead.clear();
         break;
       case "synced":
         for (const key of this.#unseen ?? []) this.index.remove(key, "", now);
@@ -76,29 +94,37 @@ export class Feed {
         this.#synced.resolve();
         break;
       case "delete":
+        if (this.#isPast(event.key, event.resourceVersion)) break;
         this.observer?.removed(event.key);
         this.index.remove(event.key, event.resourceVersion, now);
         break;
       case "put": {
-        const { object } = event;
-        const key = keyOfObject(object);
-        const version = object.metadata.resourceVersion;
-        const kind = kindOf(object, this.scope);
-        this.#unseen?.delete(key);
-        this.observer?.put(object);
-        if (!kind) {
-          this.index.remove(key, version, now);
-          break;
-        }
-        const payload = payloadOf(object, kind);
-        this.index.put(key, {
-          payload,
-          digest: digestOf(key, payload),
-          version,
-          now,
-          local: localOf(object),
-        });
+        const key = keyOfObject(event.object);
+        if (!this.#isPast(key, event.object.metadata.resourceVersion)) this.#put(key, event.object);
       }
     }
+  }
+
+  /** Whether the index knows a newer state already, because the watch was overtaken. */
+  #isPast(key: Key, version: string): boolean {
+    const ahead = this.#ahead.get(key);
+    if (ahead === undefined) return false;
+    if (Number(version) < ahead) return true;
+    this.#ahead.delete(key);
+    return false;
+  }
+
+  #put(key: Key, object: StoredObject): void {
+    const now = Date.now();
+    const version = object.metadata.resourceVersion;
+    const kind = kindOf(object, this.scope);
+    this.#unseen?.delete(key);
+    this.observer?.put(object);
+    if (!kind) {
+      this.index.remove(key, version, now);
+      return;
+    }
+    const payload = payloadOf(object, kind);
+    this.index.put(key, { payload, digest: digestOf(key, payload), version, now, local: localOf(object) });
   }
 }

@@ -71,8 +71,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "P6 the role is not kept over a restart",
     "src/runtime/memory.ts",
-    "  const data = await readData(store, namespace, STATE_NAME);\n  if (!data) return undefined;",
-    "  const data = await readData(store, namespace, STATE_NAME);\n  if (!data || namespace) return undefined;",
+    "return data && memoryOf(data, namespace);",
+    'return data && namespace === "" ? memoryOf(data, namespace) : undefined;',
   ),
   mutant(
     "P9 a write that failed counts as done",
@@ -101,8 +101,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "P14 what was deleted while a replica was away stays there",
     LEADER,
-    "for (const key of this.#have.keys()) add(key);",
-    "",
+    "for (const key of this.#have.keys()) {\n      if (this.index.get(key))",
+    "for (const key of [] as string[]) {\n      if (this.index.get(key))",
   ),
   mutant(
     "P15 drift is not looked for",
@@ -257,6 +257,13 @@ export const MUTANTS: readonly Mutant[] = [
     LOSS,
     "    await this.#append({",
     "    void this.#append({",
+  ),
+  mutant(
+    "digests are compared before the index shows what was written",
+    "src/runtime/follow.ts",
+    "await this.writer.seen(signal);",
+    "",
+    ["cut", "disk", "write"],
   ),
   mutant(
     "what was compared later than the digests counts as proved",
