@@ -35,8 +35,8 @@ export class Checks {
   readonly #watched: Record<"a" | "b", Watched>;
   /** Keys that somebody wrote in the replica's cluster: nobody keeps those. */
   readonly strays = new Set<Key>();
-  /** Keys that an autonomous agent has deleted. */
-  readonly removedByAgents = new Set<Key>();
+  /** What an autonomous agent has deleted, as `KEY UID`. */
+  readonly removedByAgents = new Set<string>();
   readonly autonomous = new Set<string>();
   violation: Violation | undefined;
   readonly #dials = new Map<string, number[]>();
@@ -326,7 +326,8 @@ export class Checks {
   #deleted(one: Watched, key: Key, write: Write): void {
     if (write.op !== "delete") return;
     const { namespace = "" } = parseKey(key) ?? {};
-    if (this.autonomous.has(namespace) && this.removedByAgents.has(key)) return;
+    const removed = `${key} ${one.site.disk.identities.get(key)}`;
+    if (this.autonomous.has(namespace) && this.removedByAgents.has(removed)) return;
     this.note("I5");
     const leader = this.#other(one);
     if (one.site.serving) {

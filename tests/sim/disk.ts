@@ -8,6 +8,7 @@ import { keyOfObject } from "../../src/resources/keys.ts";
 import { kindOf } from "../../src/resources/kinds.ts";
 import { type ApiObject, isRecord, type StoredObject } from "../../src/resources/object.ts";
 import type { Scope } from "../../src/resources/scope.ts";
+import { sourceUid } from "../../src/events/replicated.ts";
 import type { Memory } from "../../src/ha/state.ts";
 import { memoryOf, STATE_NAME } from "../../src/runtime/memory.ts";
 import { digestOf, payloadOf } from "../../src/runtime/feed.ts";
@@ -58,6 +59,8 @@ export class Disk {
   onChange: ((key: Key, state: State, write: Write) => void) | undefined;
   /** `KEY DIGEST` of everything that was ever in the loss manifest. */
   readonly saved = new Set<string>();
+  /** The UID that a resource had where it comes from, as it was written last. */
+  readonly identities = new Map<Key, string>();
   /** What the principal here would know of its role if it started now. */
   remembered: Memory | undefined;
   readonly #store: SqliteStore;
@@ -104,6 +107,7 @@ export class Disk {
     }
     const key = write.op === "put" ? keyOfObject(write.object) : write.key;
     const digest = object ? stateOf(object, this.scope) : "";
+    if (object) this.identities.set(key, sourceUid(object));
     const states = this.states.get(key) ?? [];
     if (digest === undefined || (digest === "" && states.length === 0)) return;
     const state = { digest, atMs: this.clock.nowMs, by };

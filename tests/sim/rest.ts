@@ -2,6 +2,7 @@
  * How a story must end: the trouble stops, an operator does what `ha explain` says and nothing else, and the pair comes to rest by
  * itself: exactly one ACTIVE, both copies equal, every agent as the active says, and nothing written twice.
  */
+import { isDeepStrictEqual } from "node:util";
 import { keyOfObject } from "../../src/resources/keys.ts";
 import type { ApiObject } from "../../src/resources/object.ts";
 import { Violation } from "./checks.ts";
@@ -14,6 +15,8 @@ import type { World } from "./world.ts";
 const ONE_ACTIVE_MS = 120_000;
 const EQUAL_MS = 120_000;
 const AGENTS_MS = 120_000;
+/** What could not be remembered is tried again every second. */
+const REMEMBERED_MS = 10_000;
 const DRIFT_MS = 150_000;
 const OPERATOR_EVERY_MS = 4_000;
 const OPERATOR_PATIENCE_MS = 30_000;
@@ -42,6 +45,7 @@ export class Rest {
     }
     await this.#oneActive();
     await this.#equal();
+    await this.#remembered();
     await this.#agentsConverge();
     await this.#drift();
     await this.#equal();
@@ -106,6 +110,15 @@ export class Rest {
       "I6",
       `a (${a.state}) and b (${b.state}) hold different things: ${this.#difference()}`,
     );
+  }
+
+  /** I1: a side that started now would be what it is. */
+  async #remembered(): Promise<void> {
+    const { world } = this;
+    const knows = (site: Site) => isDeepStrictEqual(site.disk.remembered, site.ctx?.model().memory);
+    if (await world.run(() => world.both.every(knows), REMEMBERED_MS)) return;
+    const forgetful = world.both.find((site) => !knows(site));
+    throw new Violation("I1", `${forgetful?.name} would start with another role than it has`);
   }
 
   #sameOnDisk(): boolean {

@@ -289,8 +289,9 @@ class Story {
     const name = `own-${world.clock.random.int(5)}`;
     world.clock.as(process, () => {
       if (remove) {
-        if (!agent.cluster.get("Application", name)) return;
-        world.checks.removedByAgents.add(applicationKey(agent.name, name));
+        const removed = agent.cluster.get("Application", name);
+        if (!removed) return;
+        world.checks.removedByAgents.add(`${applicationKey(agent.name, name)} ${removed.metadata.uid}`);
         agent.remove("Application", name);
         return;
       }
