@@ -17,7 +17,7 @@ function* models(): Generator<Model> {
     }
   }
   // The peer may have claimed a higher epoch than the one that is being recorded.
-  const peers = [undefined, peer({ state: "active", epoch: 9 })];
+  const peers = [undefined, peer(), peer({ state: "active", epoch: 9 })];
   for (const state of STATES) {
     for (const [operation, known] of operations.flatMap((one) => peers.map((two) => [one, two] as const))) {
       for (const streamLive of [false, true]) {
@@ -64,7 +64,7 @@ function inputs(): Input[] {
     { type: "progress", done: 1, total: 2 },
     { type: "snapshotApplied" },
     { type: "caughtUp" },
-    { type: "streamLost", reason: "reset" },
+    ...[false, true].map((refused): Input => ({ type: "streamLost", reason: "reset", refused })),
     ...peers.map((p): Input => ({ type: "heard", peer: p })),
     { type: "peerSilent" },
     ...[false, true].map((force): Input => ({ type: "promote", id: 9, force })),

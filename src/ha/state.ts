@@ -77,7 +77,8 @@ export type Input =
   | { type: "snapshotApplied" }
   /** Everything that this side held alone is overwritten, and was saved before: nothing can come to light any more. */
   | { type: "caughtUp" }
-  | { type: "streamLost"; reason: string }
+  /** `refused`: the peer answered, and would not be followed. */
+  | { type: "streamLost"; reason: string; refused?: boolean }
   | { type: "heard"; peer: Standing }
   | { type: "peerSilent" }
   | { type: "promote"; id: number; force: boolean }

@@ -253,3 +253,15 @@ Deno.test("a promise is nobody's role: kept over a restart it makes no ACTIVE, i
   assertEquals(play(restarted.model, led(3)).model.memory.promised, 4);
   assertEquals(play(restarted.model, led(5)).model.memory, memory({ epoch: 5 }));
 });
+
+Deno.test("a peer that answers that it is not ACTIVE either stays known, and what to do about it stays said", () => {
+  const start: Input = { type: "start", memory: memory({ role: "active", epoch: 1 }) };
+  const answer: Input = { type: "peerAnswer", peer: peer({ epoch: 2 }), error: "" };
+  const refused: Input = { type: "streamLost", reason: "not ACTIVE (state syncing)", refused: true };
+  const { model } = play(fresh("primary"), start, answer, refused, refused);
+  assertStringIncludes(model.explanation, "run ha promote on the side that shall serve");
+  assertEquals(model.peer?.epoch, 2);
+  const silent = play(model, { type: "streamLost", reason: "connection refused" });
+  assertEquals(silent.model.peer, undefined);
+  assertStringIncludes(silent.model.explanation, "connection refused");
+});

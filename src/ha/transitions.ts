@@ -56,6 +56,11 @@ export const GUARDS = {
     "the peer's epoch is higher, or equal and ACTIVE with a lower uid",
     (m, i) => outranked(m, i),
   ),
+  refused: guard("the peer refused the stream", (_, i) => i.type === "streamLost" && i.refused === true),
+  peerPassive: guard(
+    "the peer is known not to be ACTIVE",
+    (m) => m.peer !== undefined && m.peer.state !== "active",
+  ),
   ahead: guard("the peer is known to be ahead", (m) => (m.peer?.epoch ?? 0) > m.memory.epoch),
   overtaken: guard(
     "the peer has meanwhile claimed a higher epoch than the one recorded",
@@ -633,6 +638,14 @@ const STREAM: Row[] = [
     says: (m, i) =>
       `no stream from "${m.peerAddress}": ${i.type === "streamLost" ? i.reason : ""}; redialling`,
     change: () => ({ streamLive: false, peer: undefined }),
+  },
+  {
+    name: "refused",
+    from: ["syncing"],
+    on: "streamLost",
+    when: [G.refused, G.peerPassive],
+    says: (m) => m.explanation,
+    change: ({ peer }) => ({ ...AFRESH, peer }),
   },
   {
     name: "not reached",

@@ -47,6 +47,7 @@ export class Follower {
   async #run(signal: AbortSignal): Promise<void> {
     const { peerAddress } = this.ctx.settings;
     let failures = 0;
+    let said = "";
     while (!signal.aborted) {
       const end = await this.#once(signal);
       if (signal.aborted) return;
@@ -56,10 +57,11 @@ export class Follower {
       failures = end.answered ? 1 : failures + 1;
       this.ctx.counters.reconnects++;
       if (!end.answered) this.ctx.counters.snapshotFetchErrors++;
-      if (failures === 1 || this.ctx.model().explanation.includes(reason) === false) {
+      if (end.answered || reason !== said) {
         this.ctx.log.warn("not following the peer", { peer: peerAddress, reason });
       }
-      this.ctx.input({ type: "streamLost", reason });
+      said = reason;
+      this.ctx.input({ type: "streamLost", reason, refused });
       const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());
       this.#waiting = new AbortController();
       const ended = AbortSignal.any([signal, this.#waiting.signal]);

@@ -27,6 +27,7 @@ const NOT_FROM_OUTSIDE = [
   "take over: the peer is active",
   "take over: not prepared",
   "take over: overtaken",
+  "refused",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;
