@@ -23,6 +23,8 @@ import { Inbox } from "./inbox.ts";
 /** Changes routed before other work gets its turn. */
 const BATCH = 200;
 const TICK_MS = 500;
+/** Streams over which nothing passes any more are ended after so long, and so many at a time. */
+const END_AFTER_MS = 20;
 const ENDED_AT_ONCE = 10;
 /** How long a write of an agent may take to come back through the store's watch before it is acknowledged all the same. */
 const INDEXED_MS = 250;
@@ -172,8 +174,10 @@ export class Fleet {
 
   /** A few at a time: whoever asks this principal what it is, and the peer that takes over, come first. */
   async #end(streams: AgentStream[], why: string): Promise<void> {
+    let wait = END_AFTER_MS;
     for (const some of chunk(streams, ENDED_AT_ONCE)) {
-      await delay(0);
+      await delay(wait);
+      wait = 0;
       for (const stream of some) stream.end(why, false);
     }
   }

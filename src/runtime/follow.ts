@@ -13,6 +13,8 @@ import type { Context } from "./context.ts";
 
 /** How long a peer that answers "not ACTIVE" is left alone; it paces its refusals too. */
 const REFUSED_DELAY_MS = 500;
+/** One that has just given up has first to tell the peer so, which is not ACTIVE before. */
+const FIRST_MS = 20;
 
 export class Follower {
   #running: { controller: AbortController; done: Promise<void> } | undefined;
@@ -48,6 +50,7 @@ export class Follower {
     const { peerAddress } = this.ctx.settings;
     let failures = 0;
     let said = "";
+    await this.#wait(FIRST_MS, signal);
     while (!signal.aborted) {
       const end = await this.#once(signal);
       if (signal.aborted) return;
@@ -63,10 +66,14 @@ export class Follower {
       said = reason;
       this.ctx.input({ type: "streamLost", reason, refused });
       const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());
-      this.#waiting = new AbortController();
-      const ended = AbortSignal.any([signal, this.#waiting.signal]);
-      await delay(wait, { signal: ended }).catch(() => {});
+      await this.#wait(wait, signal);
     }
+  }
+
+  async #wait(ms: number, signal: AbortSignal): Promise<void> {
+    this.#waiting = new AbortController();
+    const ended = AbortSignal.any([signal, this.#waiting.signal]);
+    await delay(ms, { signal: ended }).catch(() => {});
   }
 
   /** The peer has just said that it is ACTIVE: no need to wait any longer before dialling it. */
