@@ -533,7 +533,7 @@ const TAKE_OVER: Row[] = [
     when: [G.takingOver, G.failed],
     says: (m, i) => `not ready to take over from "${m.peerAddress}": ${errorOf(i)}`,
     change: (m) => ({ ...done, memory: { ...m.memory, promised: 0 } }),
-    effects: (m, i) => answer(m, refusals.notPromised(errorOf(i))),
+    effects: (m, i, next) => [remember(next), ...answer(m, refusals.notPromised(errorOf(i)))],
   },
   refuse("take over: busy", ANY, "takeOver", [G.busy], refusals.busy("take over")),
   refuse("take over: another", ANY, "takeOver", [not(G.busy), not(G.followed)], refusals.notFollowed),

@@ -13,13 +13,13 @@ import { operatorService } from "../../src/grpc/services.ts";
 import { openSqlite } from "../../src/store/sqlite.ts";
 import { type Random, seeded } from "../support/random.ts";
 import { Pair, runCli } from "../support/processes.ts";
+import { Sampler } from "../support/sampler.ts";
 
 const ROUNDS = 100;
 const SEED = 6;
 const APPLICATIONS = 20;
 /** Between two rounds of writes. */
 const PACE_MS = 20;
-const SAMPLE_MS = 5;
 const SETTLE_MS = 40_000;
 
 const OPERATIONS = ["stream", "snapshot", "switchover", "promote"] as const;
@@ -89,29 +89,6 @@ class Load {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#done;
-  }
-}
-
-/** How many of the two answer 200, sampled from now on. */
-class Samples {
-  readonly counts = [0, 0, 0];
-  #over = false;
-  readonly #done: Promise<void>;
-
-  constructor(sides: readonly PrincipalProcess[]) {
-    this.#done = (async () => {
-      while (!this.#over) {
-        const codes = await Promise.all(sides.map((side) => side.healthz()));
-        this.counts[codes.filter(({ code }) => code === 200).length]!++;
-        await delay(SAMPLE_MS);
-      }
-    })();
-  }
-
-  async stop(): Promise<number[]> {
-    this.#over = true;
-    await this.#done;
-    return this.counts;
   }
 }
 
@@ -186,7 +163,7 @@ async function play(pair: Pair, active: PrincipalProcess, round: number, drawn: 
   const sides = [pair.primary, pair.replica] as const;
   const other = active === pair.primary ? pair.replica : pair.primary;
   const [victim, survivor] = drawn.victimIsActive ? [active, other] : [other, active];
-  const samples = new Samples(sides);
+  const sampler = new Sampler(sides);
   const load = new Load(pair, active, round);
   const operation = began(drawn.operation, active, other, survivor);
   await delay(drawn.afterMs);
@@ -216,8 +193,8 @@ async function play(pair: Pair, active: PrincipalProcess, round: number, drawn: 
     20,
   );
   await pair.untilEqual(SETTLE_MS);
-  const counts = await samples.stop();
-  if (drawn.operation !== "promote") assertEquals(counts[2], 0, "both answered 200");
+  await sampler.stop();
+  if (drawn.operation !== "promote") assertEquals(sampler.two, 0, "both answered 200");
   const tags = await tagsOf(next as PrincipalProcess);
   // A side that gave up, followed, and was promoted again has one too.
   const manifests = [await savedAt(pair.primary), await savedAt(pair.replica)];

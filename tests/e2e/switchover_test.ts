@@ -10,37 +10,7 @@ import { definitionSets } from "../kube/crds.ts";
 import { application } from "../support/agents.ts";
 import { KubePair, type SideName } from "../support/kube_pair.ts";
 import { Pair, runCli, type Sides } from "../support/processes.ts";
-
-const SAMPLE_MS = 5;
-
-/** What both `/healthz` said, sampled all the time. */
-class Sampler {
-  samples = 0;
-  two = 0;
-  none = 0;
-  #stopped = false;
-  readonly #running: Promise<void>;
-
-  constructor(private readonly sides: Sides) {
-    this.#running = this.#run();
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      const answers = await Promise.all([this.sides.primary.healthz(), this.sides.replica.healthz()]);
-      const active = answers.filter(({ code }) => code === 200).length;
-      this.samples++;
-      if (active === 2) this.two++;
-      if (active === 0) this.none++;
-      await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
-    }
-  }
-}
+import { Sampler } from "../support/sampler.ts";
 
 interface Receipt {
   lostAcknowledged: number;
@@ -98,7 +68,7 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
         (one) => ({ ...one, status: { health: { status: "Healthy", message: `${round}` } } }),
       );
     }, 50);
-    sampler = new Sampler(sides);
+    sampler = new Sampler([sides.primary, sides.replica]);
     let before = 1;
     for (let move = 0; move < moves; move++) {
       const asked = move % 2 === 0 ? sides.replica : sides.primary;
@@ -145,7 +115,7 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
       `${moves} switchovers, ${agents} agents: agents' gap p50 ${
         Math.round(gaps[gaps.length >> 1] ?? NaN)
       } ms, p99 ${p99} ms; ` +
-        `${sampler.samples} samples, none ACTIVE in ${sampler.none}`,
+        `${sampler.samples} samples, none ACTIVE in ${sampler.none}, crossed by a hand-over ${sampler.crossed}`,
     );
     assert(gaps.length >= moves * agents, `${gaps.length} gaps`);
   } finally {

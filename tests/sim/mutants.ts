@@ -259,13 +259,6 @@ export const MUTANTS: readonly Mutant[] = [
     "    void this.#append({",
   ),
   mutant(
-    "digests are compared before the index shows what was written",
-    "src/runtime/follow.ts",
-    "await this.writer.seen(signal);",
-    "",
-    ["cut", "disk", "write"],
-  ),
-  mutant(
     "what was compared later than the digests counts as proved",
     FOLLOW,
     "if (this.#follower.applier.heldCount === 0) this.ctx.losses.proved(this.#comparedAt);",
