@@ -27,6 +27,7 @@ import {
 /** How long changes are gathered when they follow one another closely. */
 const GATHER_MS = 10;
 
+/** How soon a key is read again that the store would not tell of. */
 const READ_AGAIN_MS = 1_000;
 
 type FollowerMessage = argocdagentha.v1.FollowerMessage;
@@ -119,15 +120,17 @@ class LeaderSession implements ReplicaSession {
         digest: digestFromWire(digest),
       }));
       this.#stream.have(entries, message.have.last ?? false);
-    } else if (message.again) this.#stream.again(message.again.keys ?? []);
-    else if (message.ack) {
+      void this.#lookUp();
+    } else if (message.again) {
+      this.#stream.again(message.again.keys ?? []);
+      void this.#lookUp();
+    } else if (message.ack) {
       this.#stream.ack(message.ack.processed ?? 0, message.ack.applied ?? 0);
       this.heldTotal = message.ack.held_total ?? 0;
       this.#saidAtMs = message.ack.said_at_ms ?? 0;
       this.standing = standingFromWire(message.ack.standing) ?? this.standing;
       if (this.standing) this.ctx.input({ type: "heard", peer: this.standing });
     }
-    void this.#lookUp();
     this.#schedule();
   }
 

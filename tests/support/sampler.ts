@@ -6,13 +6,14 @@ const SAMPLE_MS = 5;
 
 /**
  * Samples both sides from when it is made. The two answers of one sample are not of one moment: a hand-over that falls between them shows
- * as two ACTIVE, or none. Two are ACTIVE at a time where the next sample, asked for after both answers, says so again.
+ * as two ACTIVE, or none. It was one where the sample before had one side alone and the next, asked for after both answers, has the
+ * other alone; anything else is two ACTIVE at a time.
  */
 export class Sampler {
   samples = 0;
   two = 0;
   none = 0;
-  /** Samples with two that the next one did not confirm. */
+  /** Samples with two that lie between one side alone and the other alone. */
   crossed = 0;
   #stopped = false;
   readonly #running: Promise<void>;
@@ -27,16 +28,23 @@ export class Sampler {
   }
 
   async #run(): Promise<void> {
-    let both = false;
+    let alone: number | undefined;
+    let open = 0;
     while (!this.#stopped) {
       const answers = await Promise.all(this.sides.map((side) => side.healthz()));
-      const active = answers.filter(({ code }) => code === 200).length;
+      const [one, ...others] = answers.flatMap(({ code }, side) => code === 200 ? [side] : []);
       this.samples++;
-      if (active === 2 && both) this.two++;
-      else if (active === 2) this.crossed++;
-      if (active === 0) this.none++;
-      both = active === 2;
+      if (one === undefined) this.none++;
+      if (others.length > 0) open++;
+      else {
+        const moved = one !== undefined && alone !== undefined && one !== alone;
+        if (open === 1 && moved) this.crossed++;
+        else this.two += open;
+        open = 0;
+        alone = one;
+      }
       await delay(SAMPLE_MS);
     }
+    this.two += open;
   }
 }
