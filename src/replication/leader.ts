@@ -67,8 +67,9 @@ export class LeaderStream {
   #phase: "hello" | "have" | "looking" | "snapshot" | "live" = "hello";
   #differing = new Set<number>();
   readonly #have = new Map<string, string>();
-  /** Keys to be looked up in the store, and whether that has been asked for. */
-  readonly #looking = new Map<string, { for: "snapshot" | "again"; asked: boolean }>();
+  /** Keys that are being looked up in the store: for the snapshot, and because the replica wants them again. */
+  readonly #looking = { snapshot: new Set<string>(), again: new Set<string>() };
+  #toLookUp: string[] = [];
   #snapshot: string[] = [];
   #snapshotAt = 0;
   readonly #again = new Set<string>();
@@ -116,28 +117,25 @@ export class LeaderStream {
     for (const key of keys) {
       if (!parseKey(key)) throw new ProtocolError("Again names a malformed key");
       if (this.index.get(key)) this.#again.add(key);
-      else this.#looking.set(key, this.#looking.get(key) ?? { for: "again", asked: false });
+      else if (!this.#looking.snapshot.has(key) && !this.#looking.again.has(key)) {
+        this.#looking.again.add(key);
+        this.#toLookUp.push(key);
+      }
     }
-    const looking = [...this.#looking.values()].filter((one) => one.for === "again").length;
-    if (this.#again.size + looking > this.limits.windowChanges) {
+    if (this.#again.size + this.#looking.again.size > this.limits.windowChanges) {
       throw new ProtocolError("Again names too many keys");
     }
   }
 
   /** Keys that are to be read from the store into the index; each is answered by `looked`. */
   toLookUp(): string[] {
-    const asked = [...this.#looking].filter(([_, looking]) => !looking.asked);
-    for (const [_, looking] of asked) looking.asked = true;
-    return asked.map(([key]) => key);
+    return this.#toLookUp.splice(0);
   }
 
   /** The index shows what the store has of a key. */
   looked(key: string): void {
-    const looking = this.#looking.get(key);
-    if (!looking) return;
-    this.#looking.delete(key);
-    if (looking.for === "again") this.#again.add(key);
-    else this.#snapshot.push(key);
+    if (this.#looking.again.delete(key)) this.#again.add(key);
+    if (this.#looking.snapshot.delete(key)) this.#snapshot.push(key);
     this.#start();
   }
 
@@ -181,7 +179,8 @@ export class LeaderStream {
   /** Changes waiting to be sent. */
   get pending(): number {
     const snapshot = this.#snapshot.length - this.#snapshotAt;
-    return snapshot + this.#looking.size + this.#again.size + this.#cursor.pending;
+    const looking = this.#looking.snapshot.size + this.#looking.again.size;
+    return snapshot + looking + this.#again.size + this.#cursor.pending;
   }
 
   /** The last sequence number sent. */
@@ -217,17 +216,17 @@ export class LeaderStream {
     }
     for (const key of this.#have.keys()) {
       if (this.index.get(key)) this.#snapshot.push(key);
-      else this.#looking.set(key, { for: "snapshot", asked: false });
+      else this.#looking.snapshot.add(key);
     }
     this.#have.clear();
+    this.#toLookUp = [...this.#toLookUp, ...this.#looking.snapshot];
     this.#phase = "looking";
     this.#start();
   }
 
   /** The snapshot begins when nothing of it is to be looked up any more. */
   #start(): void {
-    if (this.#phase !== "looking") return;
-    if ([...this.#looking.values()].some((looking) => looking.for === "snapshot")) return;
+    if (this.#phase !== "looking" || this.#looking.snapshot.size > 0) return;
     const rank = (key: string) => rankOf({ kind: key.slice(0, key.indexOf("/")) });
     this.#snapshot = sortBy(this.#snapshot, rank);
     this.#phase = "snapshot";
