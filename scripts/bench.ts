@@ -5,11 +5,11 @@
 import { generatedApplication } from "../src/cli/examples.ts";
 import { initPki } from "../src/cli/pki.ts";
 import { selfCommand } from "../src/cli/processes.ts";
-import { call, dialAdmin } from "../src/grpc/dial.ts";
-import { operatorService } from "../src/grpc/services.ts";
-import { keyOfObject } from "../src/resources/keys.ts";
-import type { StoredObject } from "../src/resources/object.ts";
-import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
+import { call, dialAdmin } from "../src/adapters/grpc/dial.ts";
+import { operatorService } from "../src/adapters/grpc/services.ts";
+import { keyOfObject } from "../src/domain/resources/keys.ts";
+import type { StoredObject } from "../src/domain/resources/object.ts";
+import { openSqlite, type SqliteStore } from "../src/adapters/store/sqlite.ts";
 import { LinkedSides } from "../tests/support/processes.ts";
 import { AGENTS_NOTE, benchAgents } from "./bench_agents.ts";
 import { buildKube } from "./kube_build.ts";

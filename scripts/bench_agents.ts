@@ -2,12 +2,12 @@
 import { canonicalize } from "@std/json/canonicalize";
 import { initPki } from "../src/cli/pki.ts";
 import { principalPair, type PrincipalProcess, selfCommand, until } from "../src/cli/processes.ts";
-import { call, dialAdmin } from "../src/grpc/dial.ts";
-import { adminService } from "../src/grpc/services.ts";
-import type { ApiObject } from "../src/resources/object.ts";
-import { Crowd } from "../src/sim/crowd.ts";
-import { Front } from "../src/sim/front.ts";
-import { openSqlite, type SqliteStore } from "../src/store/sqlite.ts";
+import { call, dialAdmin } from "../src/adapters/grpc/dial.ts";
+import { adminService } from "../src/adapters/grpc/services.ts";
+import type { ApiObject } from "../src/domain/resources/object.ts";
+import { Crowd } from "../src/simagents/crowd.ts";
+import { Front } from "../src/simagents/front.ts";
+import { openSqlite, type SqliteStore } from "../src/adapters/store/sqlite.ts";
 import { Sides } from "../tests/support/processes.ts";
 import { quantile, timed } from "./measure.ts";
 

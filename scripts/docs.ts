@@ -2,9 +2,9 @@
  * `deno task docs`: the parts of docs/ that are printed from the program: the state diagram and table in
  * architecture.md, flags, environment and metrics in reference.md. A test fails when they are stale.
  */
-import { diagram, table } from "../src/ha/diagram.ts";
-import { ALL_SERIES } from "../src/http/metrics.ts";
-import { envOf, FLAGS } from "../src/runtime/flags.ts";
+import { diagram, table } from "../src/domain/ha/diagram.ts";
+import { ALL_SERIES } from "../src/adapters/http/metrics.ts";
+import { envOf, FLAGS } from "../src/config/flags.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 

@@ -31,25 +31,29 @@ Deno.test("the docs' diagram, tables of flags and of metrics are what the progra
 
 Deno.test("tidy finds nothing in the project, and finds each rule broken in a bad file", () => {
   const bad: [string, string, string][] = [
-    ["src/ha/x.ts", 'import { hash } from "node:crypto";', "a pure file imports node:crypto"],
+    ["src/domain/ha/x.ts", 'import { hash } from "node:crypto";', "a pure file imports node:crypto"],
     [
-      "src/ha/x.ts",
-      'import { openSqlite } from "../store/sqlite.ts";',
-      "a pure file imports src/store/sqlite.ts",
+      "src/domain/ha/x.ts",
+      'import { openSqlite } from "../../adapters/store/sqlite.ts";',
+      "a pure file imports src/adapters/store/sqlite.ts",
     ],
     [
-      "src/changes/x.ts",
+      "src/domain/changes/x.ts",
       "const now = Date.now();",
       "a pure file uses a clock, timer, random number or the system",
     ],
-    ["src/http/x.ts", 'import grpc from "@grpc/grpc-js";', "only ^src\\/grpc\\/ may import @grpc/grpc-js"],
-    ["src/runtime/x.ts", 'console.log("x");', "stray console"],
+    [
+      "src/adapters/http/x.ts",
+      'import grpc from "@grpc/grpc-js";',
+      "only ^src\\/adapters\\/grpc\\/ may import @grpc/grpc-js",
+    ],
+    ["src/principal/core/x.ts", 'console.log("x");', "stray console"],
     ["src/cli/x.ts", `function long() {\n${"  x();\n".repeat(80)}}`, "a function of 82 lines"],
     ["src/cli/x.ts", "x();\n".repeat(401), "longer than 400 lines"],
   ];
   for (const [file, text, rule] of bad) assertEquals(check(file, text).map((one) => one.rule), [rule]);
   assertEquals(checkProject(root).found, []);
-  assertEquals(check("src/ha/x_test.ts", 'import { hash } from "node:crypto";'), []);
+  assertEquals(check("src/domain/ha/x_test.ts", 'import { hash } from "node:crypto";'), []);
 });
 
 Deno.test("no task, script or container runs with all permissions", () => {

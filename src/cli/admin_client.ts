@@ -1,7 +1,14 @@
 /** Calls to a principal's admin listener, with errors that say what to check. */
-import { call, type Client, dialAdmin, dialPeer, type Method, operatorMetadata } from "../grpc/dial.ts";
-import { Code, codeOf } from "../grpc/status.ts";
-import type { TlsMaterial } from "../tls/files.ts";
+import {
+  call,
+  type Client,
+  dialAdmin,
+  dialPeer,
+  type Method,
+  operatorMetadata,
+} from "../adapters/grpc/dial.ts";
+import { Code, codeOf } from "../adapters/grpc/status.ts";
+import type { TlsMaterial } from "../adapters/tls/files.ts";
 import { CommandError } from "./output.ts";
 
 /** Where the admin listener is when nothing else is said. */

@@ -1,8 +1,8 @@
 /** `agent-sim`: simulated agents against a running principal, for load and for drills. */
 import { delay } from "@std/async/delay";
-import type { Misbehaviour } from "../sim/agent.ts";
-import { Crowd } from "../sim/crowd.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import type { Misbehaviour } from "../simagents/agent.ts";
+import { Crowd } from "../simagents/crowd.ts";
+import { parseDuration } from "../config/settings.ts";
 import { durationOption, parse, wholeOption } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 

@@ -1,5 +1,5 @@
 /** `completion bash|zsh|fish`: from the tables of commands and flags, so that it cannot go stale. */
-import { FLAGS } from "../runtime/flags.ts";
+import { FLAGS } from "../config/flags.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 import { COMMANDS } from "./run.ts";
 

@@ -1,15 +1,15 @@
 /** The demonstration itself: what happens, in order, and what is measured. */
 import { delay } from "@std/async/delay";
-import { adminService, operatorService } from "../grpc/services.ts";
-import type { StoredObject } from "../resources/object.ts";
-import { type Key, keyOfObject } from "../resources/keys.ts";
-import { kindOf } from "../resources/kinds.ts";
-import { wholeScope } from "../resources/scope.ts";
-import { digestOf, payloadOf } from "../runtime/feed.ts";
-import type { Store } from "../store/port.ts";
-import { openSqlite } from "../store/sqlite.ts";
-import { Crowd } from "../sim/crowd.ts";
-import { Front } from "../sim/front.ts";
+import { adminService, operatorService } from "../adapters/grpc/services.ts";
+import type { StoredObject } from "../domain/resources/object.ts";
+import { type Key, keyOfObject } from "../domain/resources/keys.ts";
+import { kindOf } from "../domain/resources/kinds.ts";
+import { wholeScope } from "../domain/resources/scope.ts";
+import { digestOf, payloadOf } from "../principal/core/feed.ts";
+import type { Store } from "../principal/ports/store.ts";
+import { openSqlite } from "../adapters/store/sqlite.ts";
+import { Crowd } from "../simagents/crowd.ts";
+import { Front } from "../simagents/front.ts";
 import { adminCall, withAdmin } from "./admin_client.ts";
 import { exampleObjects, generatedApplication } from "./examples.ts";
 import { initPki } from "./pki.ts";

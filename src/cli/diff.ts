@@ -1,9 +1,9 @@
 /** `ha diff`: where the two sides differ, in which fields, and the replica's copy of chosen resources made what the ACTIVE has. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { operatorService } from "../grpc/services.ts";
-import { digestFromWire } from "../grpc/wire.ts";
-import { MAX_REPAIRED } from "../runtime/repair.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { operatorService } from "../adapters/grpc/services.ts";
+import { digestFromWire } from "../adapters/grpc/wire.ts";
+import { MAX_REPAIRED } from "../principal/operations/repair.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print, printError, table } from "./output.ts";

@@ -1,7 +1,7 @@
 /** `ha drill`: what a failover to this replica would take and miss, tried with one simulated agent; nothing is written. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { operatorService } from "../grpc/services.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { operatorService } from "../adapters/grpc/services.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { durationOption, outputOption, parse } from "./arguments.ts";
 import { EXIT, json, print } from "./output.ts";

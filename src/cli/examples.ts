@@ -3,7 +3,7 @@ import applications from "../../examples/applications.yaml" with { type: "text" 
 import applicationset from "../../examples/applicationset.yaml" with { type: "text" };
 import projects from "../../examples/projects.yaml" with { type: "text" };
 import secrets from "../../examples/secrets.yaml" with { type: "text" };
-import type { ApiObject } from "../resources/object.ts";
+import type { ApiObject } from "../domain/resources/object.ts";
 import { parseManifests } from "./manifests.ts";
 
 /** Every example object, in the order in which a person would apply them. */

@@ -1,8 +1,8 @@
 /** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|history|watch`: the peer's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
-import { type Client, firstOf, openServerStream } from "../grpc/dial.ts";
-import { adminService, operatorService } from "../grpc/services.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { type Client, firstOf, openServerStream } from "../adapters/grpc/dial.ts";
+import { adminService, operatorService } from "../adapters/grpc/services.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminCall, DEFAULT_ADDRESS } from "./admin_client.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print, yaml } from "./output.ts";

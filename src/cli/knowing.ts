@@ -1,9 +1,9 @@
 /** `ha explain`, `ha preflight`, `ha history`, and what `ha promote --dry-run` shows. */
 import { hash } from "node:crypto";
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { operatorService } from "../grpc/services.ts";
-import { firstBroken, type Link } from "../ha/history.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { operatorService } from "../adapters/grpc/services.ts";
+import { firstBroken, type Link } from "../domain/ha/history.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
 import { EXIT, json, print, printError, table } from "./output.ts";

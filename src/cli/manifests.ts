@@ -1,7 +1,7 @@
 /** Kubernetes manifests from files, folders and standard input. */
 import { parseAllDocuments } from "yaml";
-import { type ApiObject, isRecord, objectProblem } from "../resources/object.ts";
-import { reasonOf } from "../runtime/reason.ts";
+import { type ApiObject, isRecord, objectProblem } from "../domain/resources/object.ts";
+import { reasonOf } from "../base/reason.ts";
 import { CommandError } from "./output.ts";
 
 /** The objects in a YAML or JSON text; `source` names it in errors. Lists are unfolded. @throws CommandError */

@@ -1,6 +1,6 @@
 /** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key. */
-import { Authority, type Issued } from "../tls/pki.ts";
-import { reasonOf } from "../runtime/reason.ts";
+import { Authority, type Issued } from "../adapters/tls/pki.ts";
+import { reasonOf } from "../base/reason.ts";
 import { parse, wholeOption } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 

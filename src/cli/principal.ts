@@ -1,9 +1,9 @@
 /** `principal`: runs until SIGTERM or SIGINT. */
-import { createLog } from "../runtime/log.ts";
-import { envOf, FLAGS } from "../runtime/flags.ts";
-import { parseSettings } from "../runtime/settings.ts";
-import { UsageError } from "../runtime/usage.ts";
-import { startPrincipal } from "../runtime/serve.ts";
+import { createLog } from "../base/log.ts";
+import { envOf, FLAGS } from "../config/flags.ts";
+import { parseSettings } from "../config/settings.ts";
+import { UsageError } from "../config/usage.ts";
+import { startPrincipal } from "../serve.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 
 /** After this long a shutdown no longer waits for anything. */

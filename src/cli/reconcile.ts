@@ -1,7 +1,7 @@
 /** `ha reconcile`: what this principal held when it stepped down and the new active did not; adopt it, or discard it. */
-import { operatorService } from "../grpc/services.ts";
-import { digestFromWire } from "../grpc/wire.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { operatorService } from "../adapters/grpc/services.ts";
+import { digestFromWire } from "../adapters/grpc/wire.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print, printError, table } from "./output.ts";

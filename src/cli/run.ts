@@ -1,5 +1,5 @@
 /** Dispatch by the first argument; each subcommand loads only what it needs. */
-import { VERSION } from "../version.ts";
+import { VERSION } from "../base/version.ts";
 import { CommandError, EXIT, HelpRequest, print, printError } from "./output.ts";
 
 interface Command {

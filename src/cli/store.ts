@@ -1,10 +1,10 @@
 /** `store apply|get|delete`: kubectl's habits for the embedded store, beside a running principal or without one. */
-import type { ApiObject, StoredObject } from "../resources/object.ts";
-import { type Key, keyOf, keyOfObject } from "../resources/keys.ts";
-import { KINDS } from "../resources/kinds.ts";
-import { parseDuration } from "../runtime/settings.ts";
-import { type Store, StoreError, type Written } from "../store/port.ts";
-import { openSqlite } from "../store/sqlite.ts";
+import type { ApiObject, StoredObject } from "../domain/resources/object.ts";
+import { type Key, keyOf, keyOfObject } from "../domain/resources/keys.ts";
+import { KINDS } from "../domain/resources/kinds.ts";
+import { parseDuration } from "../config/settings.ts";
+import { type Store, StoreError, type Written } from "../principal/ports/store.ts";
+import { openSqlite } from "../adapters/store/sqlite.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { applied, readManifests } from "./manifests.ts";
 import { age, CommandError, EXIT, HelpRequest, json, print, printError, table, yaml } from "./output.ts";
@@ -113,7 +113,7 @@ export async function applyOne(
 
 async function waitReplicated(objects: StoredObject[], options: Arguments, timeoutMs: number): Promise<void> {
   const { adminCall, withAdmin } = await import("./admin_client.ts");
-  const { operatorService } = await import("../grpc/services.ts");
+  const { operatorService } = await import("../adapters/grpc/services.ts");
   const address = options.string("address");
   const versions = objects.map((object) => ({
     key: keyOfObject(object),

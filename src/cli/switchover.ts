@@ -1,9 +1,9 @@
 /** `ha switchover`: the planned move in one command, and its receipt. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { openServerStream, operatorMetadata } from "../grpc/dial.ts";
-import { operatorService } from "../grpc/services.ts";
-import { digestFromWire } from "../grpc/wire.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { openServerStream, operatorMetadata } from "../adapters/grpc/dial.ts";
+import { operatorService } from "../adapters/grpc/services.ts";
+import { digestFromWire } from "../adapters/grpc/wire.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminError, operatorName } from "./admin_client.ts";
 import { durationOption, outputOption, parse } from "./arguments.ts";
 import { CommandError, EXIT, json, print } from "./output.ts";

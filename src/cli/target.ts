@@ -3,10 +3,10 @@
  * kubeconfig's context, as the peer's CLI does; where there is no kubeconfig (in the pod itself, on bare metal) this host's
  * loopback.
  */
-import type { Client } from "../grpc/dial.ts";
+import type { Client } from "../adapters/grpc/dial.ts";
 import { DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
 import type { Arguments } from "./arguments.ts";
-import type { TlsMaterial } from "../tls/files.ts";
+import type { TlsMaterial } from "../adapters/tls/files.ts";
 import { CommandError, EXIT } from "./output.ts";
 
 /** The options that name a principal; give them to `parse`. */
@@ -33,7 +33,7 @@ export async function withTarget<T>(
   const given = options.string("address");
   const kubeconfig = given === "" ? kubeconfigOf(options) : "";
   if (kubeconfig === "") return await withLoopback(given, options, use);
-  const { forwardToPrincipal } = await import("../store/kubernetes_forward.ts");
+  const { forwardToPrincipal } = await import("../adapters/kube/port_forward.ts");
   const forward = await forwardToPrincipal({
     kubeconfig,
     context: options.string("principal-context") || (Deno.env.get("ARGOCD_AGENT_PRINCIPAL_CONTEXT") ?? ""),
@@ -80,7 +80,7 @@ async function materialOf(given: string, options: Arguments): Promise<TlsMateria
       EXIT.usage,
     );
   }
-  const { checkTls, readPem } = await import("../tls/files.ts");
+  const { checkTls, readPem } = await import("../adapters/tls/files.ts");
   try {
     const parts = {
       ca: readPem("--tls-ca", ca),

@@ -1,9 +1,9 @@
 /** `ha watch`: one screen of both sides, kept up to date; plain blocks where there is no terminal. */
 import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { openServerStream } from "../grpc/dial.ts";
-import { operatorService } from "../grpc/services.ts";
-import { parseDuration } from "../runtime/settings.ts";
+import { openServerStream } from "../adapters/grpc/dial.ts";
+import { operatorService } from "../adapters/grpc/services.ts";
+import { parseDuration } from "../config/settings.ts";
 import { adminError } from "./admin_client.ts";
 import { durationOption, parse } from "./arguments.ts";
 import { age, EXIT, print } from "./output.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { StoreEvent } from "../../src/store/port.ts";
+import type { StoreEvent } from "../../src/principal/ports/store.ts";
 import { until } from "../../src/cli/processes.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { until } from "../../src/cli/processes.ts";
-import { SOURCE_UID } from "../../src/resources/object.ts";
-import { IdentifiedStore } from "../../src/store/identified.ts";
-import { openSqlite } from "../../src/store/sqlite.ts";
-import { type Store, StoreError } from "../../src/store/port.ts";
+import { SOURCE_UID } from "../../src/domain/resources/object.ts";
+import { IdentifiedStore } from "../../src/principal/core/identified_store.ts";
+import { openSqlite } from "../../src/adapters/store/sqlite.ts";
+import { type Store, StoreError } from "../../src/principal/ports/store.ts";
 import { application, collect, expectStoreError, storeContract } from "./store_contract.ts";
 
 const folder = () => Deno.makeTempDirSync({ prefix: "aaha-sqlite-" });

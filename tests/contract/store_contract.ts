@@ -1,9 +1,14 @@
 /** What every store adapter must do; each adapter's test file runs this against the real thing. */
 import { assert, assertEquals, assertExists } from "@std/assert";
 import { deadline } from "@std/async/deadline";
-import type { ApiObject, StoredObject } from "../../src/resources/object.ts";
-import { type Key, keyOf, keyOfObject } from "../../src/resources/keys.ts";
-import { type Store, StoreError, type StoreErrorCode, type StoreEvent } from "../../src/store/port.ts";
+import type { ApiObject, StoredObject } from "../../src/domain/resources/object.ts";
+import { type Key, keyOf, keyOfObject } from "../../src/domain/resources/keys.ts";
+import {
+  type Store,
+  StoreError,
+  type StoreErrorCode,
+  type StoreEvent,
+} from "../../src/principal/ports/store.ts";
 
 /** A store under test, and another handle on the same data where the adapter has one. */
 export interface Subject {

@@ -1,15 +1,15 @@
 /**
  * What passes between an agent and a principal, story by story, held against the transcripts beside this file. The agent is the
- * simulated one (src/sim); the transcripts are of it and of this principal, kept so that no message is lost, added or reordered
+ * simulated one (src/simagents); the transcripts are of it and of this principal, kept so that no message is lost, added or reordered
  * unnoticed. They were not recorded from the Go programs. UPDATE_CONVERSATIONS=1 writes them anew.
  *
  * Per step one line a resource or message: `<` to the agent, `>` to the principal, in order; `ack` is `processed`.
  */
 import { assertEquals } from "@std/assert";
-import type { AgentEvent } from "../../src/events/cloudevent.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
-import type { Running } from "../../src/runtime/serve.ts";
-import type { SimAgent } from "../../src/sim/agent.ts";
+import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { Running } from "../../src/serve.ts";
+import type { SimAgent } from "../../src/simagents/agent.ts";
 import { application, project, repository, serving, startAgent } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
 

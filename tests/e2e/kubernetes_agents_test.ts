@@ -1,9 +1,9 @@
 /** Agents of a pair on two real API servers: what users do with kubectl and Argo CD's UI, and a failover, end to end. */
 import { assert, assertEquals } from "@std/assert";
 import { until } from "../../src/cli/processes.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
-import type { SimAgent } from "../../src/sim/agent.ts";
-import { Front } from "../../src/sim/front.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { SimAgent } from "../../src/simagents/agent.ts";
+import { Front } from "../../src/simagents/front.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { application, project, repository, startAgent, untilHolds } from "../support/agents.ts";

@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { ApiProxy } from "../support/api_proxy.ts";

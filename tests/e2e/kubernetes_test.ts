@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { until } from "../../src/cli/processes.ts";
-import { type ApiObject, SOURCE_UID, type StoredObject } from "../../src/resources/object.ts";
+import { type ApiObject, SOURCE_UID, type StoredObject } from "../../src/domain/resources/object.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { applyAll, KubePair, removeAll, withKubePair } from "../support/kube_pair.ts";

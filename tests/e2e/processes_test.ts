@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { principalArgs, type PrincipalProcess, until } from "../../src/cli/processes.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
-import { Authority } from "../../src/tls/pki.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { Authority } from "../../src/adapters/tls/pki.ts";
 import { runCli, withPair } from "../support/processes.ts";
 import { seeded } from "../support/random.ts";
 

@@ -1,10 +1,10 @@
 /** The planned move between real processes, again and again under load, with agents behind one address. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { until } from "../../src/cli/processes.ts";
-import { openSqlite } from "../../src/store/sqlite.ts";
-import type { Store } from "../../src/store/port.ts";
-import { Crowd } from "../../src/sim/crowd.ts";
-import { Front } from "../../src/sim/front.ts";
+import { openSqlite } from "../../src/adapters/store/sqlite.ts";
+import type { Store } from "../../src/principal/ports/store.ts";
+import { Crowd } from "../../src/simagents/crowd.ts";
+import { Front } from "../../src/simagents/front.ts";
 import { ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { application } from "../support/agents.ts";

@@ -3,11 +3,11 @@
  * right, and nothing at all. Nothing outside their own resources may change, and another agent must be served all the while.
  */
 import { assert, assertEquals } from "@std/assert";
-import type { AgentEvent } from "../../src/events/cloudevent.ts";
-import { type AgentConnection, connectAgent } from "../../src/grpc/agent_client.ts";
-import type { TlsMaterial } from "../../src/tls/files.ts";
-import type { Mode } from "../../src/resources/agents.ts";
-import type { Running } from "../../src/runtime/serve.ts";
+import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
+import { type AgentConnection, connectAgent } from "../../src/adapters/grpc/agent_client.ts";
+import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
+import type { Mode } from "../../src/domain/resources/agents.ts";
+import type { Running } from "../../src/serve.ts";
 import {
   application,
   certificateFor,

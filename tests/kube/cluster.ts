@@ -4,8 +4,12 @@
  */
 import { stringify } from "yaml";
 import { freePorts, until } from "../../src/cli/processes.ts";
-import { type KubernetesOptions, type KubernetesStore, openKubernetes } from "../../src/store/kubernetes.ts";
-import { Authority, type Issued } from "../../src/tls/pki.ts";
+import {
+  type KubernetesOptions,
+  type KubernetesStore,
+  openKubernetes,
+} from "../../src/adapters/store/kubernetes.ts";
+import { Authority, type Issued } from "../../src/adapters/tls/pki.ts";
 
 /** Where the binaries are: set by scripts/run_tests.ts, or an envtest folder. */
 export function command(component: string): { path: string; args: string[] } {

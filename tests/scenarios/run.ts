@@ -9,9 +9,9 @@ import { selfCommand } from "../../src/cli/processes.ts";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { initPki } from "../../src/cli/pki.ts";
 import { principalPair, type PrincipalProcess, until } from "../../src/cli/processes.ts";
-import { kindOf } from "../../src/resources/kinds.ts";
-import { wholeScope } from "../../src/resources/scope.ts";
-import { openSqlite } from "../../src/store/sqlite.ts";
+import { kindOf } from "../../src/domain/resources/kinds.ts";
+import { wholeScope } from "../../src/domain/resources/scope.ts";
+import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import { Proxy } from "../support/principals.ts";
 
 type Name = "primary" | "replica";

@@ -3,10 +3,10 @@
  * `UPDATE_SCENARIOS=1 deno task test`, and read the difference as an operator would.
  */
 import { assertEquals } from "@std/assert";
-import { TABLE } from "../../src/ha/transitions.ts";
+import { TABLE } from "../../src/domain/ha/transitions.ts";
 import { play } from "./run.ts";
 
-/** Rows that no command line brings about at will; the tests of src/ha, tests/wire and tests/sim cover them. */
+/** Rows that no command line brings about at will; the tests of src/domain/ha, tests/wire and tests/sim cover them. */
 const NOT_FROM_OUTSIDE = [
   "start: the record failed",
   "start: overtaken",

@@ -1,9 +1,9 @@
 /** The invariants of the two principals (I1 to I13), looked at after every event and after every durable write. */
-import type { Entry } from "../../src/changes/index.ts";
-import type { Situation } from "../../src/ha/explain.ts";
-import { type Key, parseKey } from "../../src/resources/keys.ts";
-import type { Core } from "../../src/runtime/core.ts";
-import type { Write } from "../../src/store/port.ts";
+import type { Entry } from "../../src/domain/changes/index.ts";
+import type { Situation } from "../../src/domain/ha/explain.ts";
+import { type Key, parseKey } from "../../src/domain/resources/keys.ts";
+import type { Core } from "../../src/principal/principal.ts";
+import type { Write } from "../../src/principal/ports/store.ts";
 import type { Clock } from "./clock.ts";
 import type { State } from "./disk.ts";
 import type { Site } from "./site.ts";

@@ -3,15 +3,15 @@
  * late, fail, or get lost although the write was carried out. Every durable state of a resource is noted in order: what the checkers
  * compare with.
  */
-import type { Key } from "../../src/resources/keys.ts";
-import { keyOfObject } from "../../src/resources/keys.ts";
-import { kindOf } from "../../src/resources/kinds.ts";
-import { type ApiObject, isRecord, type StoredObject } from "../../src/resources/object.ts";
-import type { Scope } from "../../src/resources/scope.ts";
-import { sourceUid } from "../../src/events/replicated.ts";
-import type { Memory } from "../../src/ha/state.ts";
-import { memoryOf, STATE_NAME } from "../../src/runtime/memory.ts";
-import { digestOf, payloadOf } from "../../src/runtime/feed.ts";
+import type { Key } from "../../src/domain/resources/keys.ts";
+import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import { kindOf } from "../../src/domain/resources/kinds.ts";
+import { type ApiObject, isRecord, type StoredObject } from "../../src/domain/resources/object.ts";
+import type { Scope } from "../../src/domain/resources/scope.ts";
+import { sourceUid } from "../../src/domain/events/replicated.ts";
+import type { Memory } from "../../src/domain/ha/state.ts";
+import { memoryOf, STATE_NAME } from "../../src/principal/core/memory.ts";
+import { digestOf, payloadOf } from "../../src/principal/core/feed.ts";
 import {
   type Store,
   StoreError,
@@ -19,10 +19,10 @@ import {
   type StoreStatus,
   type Write,
   type Written,
-} from "../../src/store/port.ts";
-import { SqliteStore } from "../../src/store/sqlite.ts";
-import { openFile } from "../../src/store/sqlite_file.ts";
-import { lossesOf } from "../../src/runtime/loss.ts";
+} from "../../src/principal/ports/store.ts";
+import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
+import { openFile } from "../../src/adapters/store/sqlite_file.ts";
+import { lossesOf } from "../../src/principal/replica/loss_manifest.ts";
 import { SOUND_DISK } from "./sound.ts";
 import { type Clock, type Process, process } from "./clock.ts";
 

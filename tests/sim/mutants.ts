@@ -22,16 +22,16 @@ const mutant = (
   about: readonly Action["do"][] = [],
 ): Mutant => ({ name, edits: [{ file, from, to }], about });
 
-const TRANSITIONS = "src/ha/transitions.ts";
-const APPLIER = "src/replication/applier.ts";
-const LEADER = "src/replication/leader.ts";
-const FOLLOWER = "src/replication/follower.ts";
-const FOLLOW = "src/grpc/follow_link.ts";
-const LINK = "src/grpc/link.ts";
-const EFFECTS = "src/runtime/effects.ts";
-const FLEET = "src/runtime/fleet.ts";
-const LOSS = "src/runtime/loss.ts";
-const SWITCHOVER = "src/runtime/switchover.ts";
+const TRANSITIONS = "src/domain/ha/transitions.ts";
+const APPLIER = "src/domain/replication/applier.ts";
+const LEADER = "src/domain/replication/leader.ts";
+const FOLLOWER = "src/domain/replication/follower.ts";
+const FOLLOW = "src/adapters/grpc/follow_link.ts";
+const LINK = "src/adapters/grpc/link.ts";
+const EFFECTS = "src/principal/core/effects.ts";
+const FLEET = "src/principal/active/fleet.ts";
+const LOSS = "src/principal/replica/loss_manifest.ts";
+const SWITCHOVER = "src/principal/operations/switchover.ts";
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -70,25 +70,25 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "P6 the role is not kept over a restart",
-    "src/runtime/memory.ts",
+    "src/principal/core/memory.ts",
     "return data && memoryOf(data, namespace);",
     'return data && namespace === "" ? memoryOf(data, namespace) : undefined;',
   ),
   mutant(
     "P9 a write that failed counts as done",
-    "src/runtime/pump.ts",
+    "src/principal/replica/apply_pump.ts",
     "this.applier.failed(change, reason, monotonicMs(), Math.random(), policyFor(error));",
     "policyFor(error);\n          this.applier.succeeded(change);",
   ),
   mutant(
     "P10 a dead peer is redialled at once",
-    "src/runtime/follow.ts",
+    "src/principal/replica/follow.ts",
     "const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());",
     "const wait = refused ? REFUSED_DELAY_MS : Math.min(1, delayMs(REDIAL, failures, Math.random()));",
   ),
   mutant(
     "P11 any certificate of the CA may replicate",
-    "src/grpc/auth.ts",
+    "src/adapters/grpc/auth.ts",
     "if (!policy.allowAny && !policy.allowed.has(found.identity)) {",
     'if (found.identity === "") {',
   ),
@@ -173,7 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "ha explain says that all is well when nobody is ACTIVE",
-    "src/ha/explain.ts",
+    "src/domain/ha/explain.ts",
     '? "ha promote here, or on the peer: neither is ACTIVE"',
     '? "nothing: all is well"',
   ),
@@ -203,19 +203,19 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "a position of another index is resumed",
-    "src/changes/cursor.ts",
+    "src/domain/changes/cursor.ts",
     "return position.session === index.session && position.revision >= index.floor &&",
     "return position.revision > 0 && position.revision >= index.floor &&",
   ),
   mutant(
     "a deletion leaves no tombstone",
-    "src/changes/index.ts",
+    "src/domain/changes/index.ts",
     "if (!before || before.deleted) return false;",
     "if (!before || before.deleted || before.revision > 0) return false;",
   ),
   mutant(
     "what vanished while a watch was lost is not noticed",
-    "src/runtime/feed.ts",
+    "src/principal/core/feed.ts",
     'for (const key of this.#unseen ?? []) this.index.remove(key, "", now);',
     "",
   ),
@@ -314,20 +314,20 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "an agent's event whose write failed is acknowledged",
-    "src/runtime/inbox.ts",
+    "src/principal/active/inbox.ts",
     'if (status === "failure") return;',
     "",
   ),
   mutant(
     "what an agent has is taken for known although it was elsewhere",
-    "src/agents/session.ts",
+    "src/domain/agents/session.ts",
     'this.#keep(key, { ...had, state: "", source: undefined });\n      this.touch(key);',
     "this.#keep(key, had);",
     ["astray", "agent writes", "promote", "refuse"],
   ),
   mutant(
     "an agent's late deletion deletes what was made anew since",
-    "src/runtime/agent_writes.ts",
+    "src/principal/active/agent_writes.ts",
     'if (another && id.mode === "autonomous") return;',
     "",
     ["agent writes", "pause"],
@@ -336,12 +336,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: "every agent is sent every Application",
     edits: [
       {
-        file: "src/agents/view.ts",
+        file: "src/domain/agents/view.ts",
         from: 'return agentOf(object, scope) === agent ? { target: "application", object } : undefined;',
         to: 'return agentOf(object, scope) !== "" ? { target: "application", object } : undefined;',
       },
       {
-        file: "src/agents/router.ts",
+        file: "src/domain/agents/router.ts",
         from: "return { key, agents: new Set([...before, ...after]) };",
         to: 'return { key, agents: before.size + after.size > 0 ? "all" : before };',
       },
@@ -356,7 +356,7 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "the epoch is not carried to the peer",
-    "src/grpc/wire.ts",
+    "src/adapters/grpc/wire.ts",
     "epoch: Math.max(0, Math.floor(wire.epoch ?? 0)),",
     "epoch: Math.min(0, Math.floor(wire.epoch ?? 0)),",
   ),

@@ -5,8 +5,8 @@
  */
 import type { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
-import type { Client } from "../../src/grpc/dial.ts";
-import type { Methods } from "../../src/grpc/services.ts";
+import type { Client } from "../../src/adapters/grpc/dial.ts";
+import type { Methods } from "../../src/adapters/grpc/services.ts";
 import type { Clock, Process } from "./clock.ts";
 import { SOUND_PATH } from "./sound.ts";
 import { ClientStream, failure, ServerStream } from "./streams.ts";

@@ -1,10 +1,10 @@
 /** Operators: what they type, at either side's admin listener, also two at a time and at the wrong one. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
-import { openServerStream } from "../../src/grpc/dial.ts";
-import { linkService } from "../../src/grpc/services.ts";
-import { Refusal } from "../../src/runtime/context.ts";
-import { MAX_REPAIRED, repair } from "../../src/runtime/repair.ts";
-import { StoreError } from "../../src/store/port.ts";
+import { openServerStream } from "../../src/adapters/grpc/dial.ts";
+import { linkService } from "../../src/adapters/grpc/services.ts";
+import { Refusal } from "../../src/principal/core/context.ts";
+import { MAX_REPAIRED, repair } from "../../src/principal/operations/repair.ts";
+import { StoreError } from "../../src/principal/ports/store.ts";
 import type { Process } from "./clock.ts";
 import type { Site } from "./site.ts";
 import type { World } from "./world.ts";

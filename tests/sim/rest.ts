@@ -3,8 +3,8 @@
  * itself: exactly one ACTIVE, both copies equal, every agent as the active says, and nothing written twice.
  */
 import { isDeepStrictEqual } from "node:util";
-import { keyOfObject } from "../../src/resources/keys.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
+import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { Violation } from "./checks.ts";
 import type { Operator } from "./operator.ts";
 import type { Site } from "./site.ts";

@@ -1,20 +1,25 @@
 /** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
 import { Buffer } from "node:buffer";
-import { eventStreamHandlers } from "../../src/grpc/agents.ts";
-import { versionHandlers } from "../../src/grpc/authentication.ts";
-import { peerHandlers, replicationPolicy } from "../../src/grpc/peer_service.ts";
-import { eventStreamService, linkService, type Methods, versionService } from "../../src/grpc/services.ts";
-import type { Tokens } from "../../src/grpc/tokens.ts";
-import { explain, type Explanation, type Situation } from "../../src/ha/explain.ts";
-import { situationOf } from "../../src/runtime/readiness.ts";
-import { askPeer } from "../../src/runtime/peer.ts";
-import type { Mode } from "../../src/resources/agents.ts";
-import { NO_CLUSTER_INFO } from "../../src/runtime/cluster_info.ts";
-import { type Core, openCore } from "../../src/runtime/core.ts";
-import type { Context } from "../../src/runtime/context.ts";
-import { type Log, LOG_LEVELS } from "../../src/runtime/log.ts";
-import { parseSettings, type Settings } from "../../src/runtime/settings.ts";
-import { StoreMonitor } from "../../src/runtime/stores.ts";
+import { eventStreamHandlers } from "../../src/adapters/grpc/agents.ts";
+import { versionHandlers } from "../../src/adapters/grpc/authentication.ts";
+import { peerHandlers, replicationPolicy } from "../../src/adapters/grpc/peer_service.ts";
+import {
+  eventStreamService,
+  linkService,
+  type Methods,
+  versionService,
+} from "../../src/adapters/grpc/services.ts";
+import type { Tokens } from "../../src/adapters/grpc/tokens.ts";
+import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
+import { situationOf } from "../../src/principal/operations/readiness.ts";
+import { askPeer } from "../../src/principal/core/peer.ts";
+import type { Mode } from "../../src/domain/resources/agents.ts";
+import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
+import { type Core, openCore } from "../../src/principal/principal.ts";
+import type { Context } from "../../src/principal/core/context.ts";
+import { type Log, LOG_LEVELS } from "../../src/base/log.ts";
+import { parseSettings, type Settings } from "../../src/config/settings.ts";
+import { StoreMonitor } from "../../src/principal/core/store_monitor.ts";
 import { type Process, process } from "./clock.ts";
 import type { Disk } from "./disk.ts";
 import { type Network, serve, type Server } from "./network.ts";

@@ -2,12 +2,12 @@
  * One story: a world, what happens to it, and how it ends. First everything that was drawn happens, until so many events have run;
  * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
  */
-import type { Standing } from "../../src/ha/state.ts";
-import { linkService } from "../../src/grpc/services.ts";
-import { call, openStream } from "../../src/grpc/dial.ts";
-import { standingToWire } from "../../src/grpc/wire.ts";
-import { keyOfObject } from "../../src/resources/keys.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
+import type { Standing } from "../../src/domain/ha/state.ts";
+import { linkService } from "../../src/adapters/grpc/services.ts";
+import { call, openStream } from "../../src/adapters/grpc/dial.ts";
+import { standingToWire } from "../../src/adapters/grpc/wire.ts";
+import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { seeded } from "../support/random.ts";
 import { type Action, draw, type Timed } from "./actions.ts";
 import { Violation } from "./checks.ts";

@@ -1,5 +1,5 @@
 /** What the checkers know of one side. */
-import type { Key } from "../../src/resources/keys.ts";
+import type { Key } from "../../src/domain/resources/keys.ts";
 import type { Site } from "./site.ts";
 
 /** What a principal's index has recorded, in order. */

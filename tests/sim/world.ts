@@ -1,14 +1,18 @@
 /** Two principals, their agents, the network between them and the name that agents follow: what a story happens to. */
 import { X509Certificate } from "node:crypto";
-import { call } from "../../src/grpc/dial.ts";
-import { type AgentConnectionEvents, type AgentHandshake, subscribe } from "../../src/grpc/agent_client.ts";
-import { versionService } from "../../src/grpc/services.ts";
-import { serves } from "../../src/http/health.ts";
-import type { Mode } from "../../src/resources/agents.ts";
-import { keyOf } from "../../src/resources/keys.ts";
-import { SimAgent } from "../../src/sim/agent.ts";
-import { Crowd } from "../../src/sim/crowd.ts";
-import { Authority } from "../../src/tls/pki.ts";
+import { call } from "../../src/adapters/grpc/dial.ts";
+import {
+  type AgentConnectionEvents,
+  type AgentHandshake,
+  subscribe,
+} from "../../src/adapters/grpc/agent_client.ts";
+import { versionService } from "../../src/adapters/grpc/services.ts";
+import { serves } from "../../src/adapters/http/health.ts";
+import type { Mode } from "../../src/domain/resources/agents.ts";
+import { keyOf } from "../../src/domain/resources/keys.ts";
+import { SimAgent } from "../../src/simagents/agent.ts";
+import { Crowd } from "../../src/simagents/crowd.ts";
+import { Authority } from "../../src/adapters/tls/pki.ts";
 import { Checks, Violation } from "./checks.ts";
 import { Clock, type Process, process, useClock } from "./clock.ts";
 import { Disk } from "./disk.ts";

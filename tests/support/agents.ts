@@ -1,9 +1,9 @@
 /** Simulated agents with certificates of a workshop's CA. */
-import type { ApiObject } from "../../src/resources/object.ts";
-import type { Running } from "../../src/runtime/serve.ts";
-import { SimAgent, type SimOptions } from "../../src/sim/agent.ts";
-import { issuer } from "../../src/sim/certificates.ts";
-import type { TlsMaterial } from "../../src/tls/files.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { Running } from "../../src/serve.ts";
+import { SimAgent, type SimOptions } from "../../src/simagents/agent.ts";
+import { issuer } from "../../src/simagents/certificates.ts";
+import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import { until } from "../../src/cli/processes.ts";
 import { untilState, type Workshop } from "./principals.ts";
 

@@ -4,11 +4,11 @@
  */
 import grpc from "@grpc/grpc-js";
 import type { replicationapi } from "../../proto/gen.d.ts";
-import { encodeEvent } from "../../src/events/cloudevent.ts";
-import { call, dialPeer, openStream } from "../../src/grpc/dial.ts";
-import { createServer, listen, RotatingCredentials, unary } from "../../src/grpc/server.ts";
-import { replicationService } from "../../src/grpc/services.ts";
-import type { TlsMaterial } from "../../src/tls/files.ts";
+import { encodeEvent } from "../../src/domain/events/cloudevent.ts";
+import { call, dialPeer, openStream } from "../../src/adapters/grpc/dial.ts";
+import { createServer, listen, RotatingCredentials, unary } from "../../src/adapters/grpc/server.ts";
+import { replicationService } from "../../src/adapters/grpc/services.ts";
+import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 
 const RECEIVE_LIMIT = 4 * 1024 * 1024;
 const TIMEOUT_MS = 20_000;

@@ -2,11 +2,11 @@
 import { initPki } from "../../src/cli/pki.ts";
 import { type Side, until } from "../../src/cli/processes.ts";
 import { canonicalize } from "@std/json/canonicalize";
-import type { ApiObject } from "../../src/resources/object.ts";
-import { keyOfObject } from "../../src/resources/keys.ts";
-import { kindOf } from "../../src/resources/kinds.ts";
-import { wholeScope } from "../../src/resources/scope.ts";
-import { replicatedForm } from "../../src/resources/transform.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import { kindOf } from "../../src/domain/resources/kinds.ts";
+import { wholeScope } from "../../src/domain/resources/scope.ts";
+import { replicatedForm } from "../../src/domain/resources/transform.ts";
 import { Cluster, type ClusterOptions } from "../kube/cluster.ts";
 import { LinkedSides } from "./processes.ts";
 

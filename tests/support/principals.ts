@@ -2,10 +2,10 @@
 import { Buffer } from "node:buffer";
 import { until } from "../../src/cli/processes.ts";
 import { initPki } from "../../src/cli/pki.ts";
-import type { TlsMaterial } from "../../src/tls/files.ts";
-import type { Log } from "../../src/runtime/log.ts";
-import { type Running, startPrincipal } from "../../src/runtime/serve.ts";
-import { parseSettings, type Settings } from "../../src/runtime/settings.ts";
+import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
+import type { Log } from "../../src/base/log.ts";
+import { type Running, startPrincipal } from "../../src/serve.ts";
+import { parseSettings, type Settings } from "../../src/config/settings.ts";
 
 export { until };
 

@@ -8,7 +8,7 @@ import {
   type Side,
   until,
 } from "../../src/cli/processes.ts";
-import { openSqlite } from "../../src/store/sqlite.ts";
+import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import { Proxy } from "./principals.ts";
 
 /** A primary and a replica in one folder. */

@@ -1,12 +1,12 @@
 /** `--ha-admin-listen`: who may ask, who may change, and that every change says who made it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Authority } from "../../src/tls/pki.ts";
-import type { Running } from "../../src/runtime/serve.ts";
-import { parseSettings } from "../../src/runtime/settings.ts";
+import { Authority } from "../../src/adapters/tls/pki.ts";
+import type { Running } from "../../src/serve.ts";
+import { parseSettings } from "../../src/config/settings.ts";
 import { runCli } from "../support/processes.ts";
 import { inWorkshop, LOOSE, untilEqual, untilState, type Workshop } from "../support/principals.ts";
-import { operatorService } from "../../src/grpc/services.ts";
-import { call, dialPeer } from "../../src/grpc/dial.ts";
+import { operatorService } from "../../src/adapters/grpc/services.ts";
+import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { material } from "../support/principals.ts";
 
 /** A pair with a second admin listener at each side, and certificates of people in the workshop's folder. */

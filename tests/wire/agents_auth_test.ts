@@ -4,16 +4,16 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import grpc from "@grpc/grpc-js";
 import bcrypt from "bcryptjs";
-import { versionAccepted } from "../../src/grpc/authentication.ts";
-import { call, dialPeer } from "../../src/grpc/dial.ts";
-import { readUsers } from "../../src/grpc/methods.ts";
-import * as services from "../../src/grpc/services.ts";
-import { namesOf } from "../../src/grpc/auth.ts";
-import { secretText } from "../../src/resources/object.ts";
-import { clusterOf } from "../../src/runtime/clusters.ts";
-import type { Running } from "../../src/runtime/serve.ts";
-import { parseSettings } from "../../src/runtime/settings.ts";
-import { SimAgent } from "../../src/sim/agent.ts";
+import { versionAccepted } from "../../src/adapters/grpc/authentication.ts";
+import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
+import { readUsers } from "../../src/adapters/grpc/methods.ts";
+import * as services from "../../src/adapters/grpc/services.ts";
+import { namesOf } from "../../src/adapters/grpc/auth.ts";
+import { secretText } from "../../src/domain/resources/object.ts";
+import { clusterOf } from "../../src/principal/active/clusters.ts";
+import type { Running } from "../../src/serve.ts";
+import { parseSettings } from "../../src/config/settings.ts";
+import { SimAgent } from "../../src/simagents/agent.ts";
 import {
   application,
   certificateFor,

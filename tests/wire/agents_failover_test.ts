@@ -1,9 +1,9 @@
 /** Agents over a failover and a planned switchover: two principals, one address, agents that never learn that there are two. */
 import { assert, assertEquals } from "@std/assert";
-import { openSqlite } from "../../src/store/sqlite.ts";
-import { type ApiObject, SOURCE_UID } from "../../src/resources/object.ts";
-import type { Running } from "../../src/runtime/serve.ts";
-import { PRINCIPAL_UID } from "../../src/sim/managed.ts";
+import { openSqlite } from "../../src/adapters/store/sqlite.ts";
+import { type ApiObject, SOURCE_UID } from "../../src/domain/resources/object.ts";
+import type { Running } from "../../src/serve.ts";
+import { PRINCIPAL_UID } from "../../src/simagents/managed.ts";
 import { application, project, repository, startAgent, untilHolds, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";
 

@@ -1,7 +1,7 @@
 /** Agents that do not read, never acknowledge, or come back again and again: they hurt nobody but themselves. */
 import { assert, assertEquals } from "@std/assert";
-import { call, dialPeer } from "../../src/grpc/dial.ts";
-import * as services from "../../src/grpc/services.ts";
+import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
+import * as services from "../../src/adapters/grpc/services.ts";
 import { application, certificateFor, serving, startAgent, untilHolds } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until } from "../support/principals.ts";
 
@@ -74,7 +74,7 @@ Deno.test(
       const metadata = new grpc.Metadata();
       metadata.set("authorization", token);
       assert(await call(client, services.eventStreamService.Ping, {}, 5_000, metadata));
-      const { encodeEvent } = await import("../../src/events/cloudevent.ts");
+      const { encodeEvent } = await import("../../src/domain/events/cloudevent.ts");
       const { path, requestSerialize, responseDeserialize } = services.eventStreamService.Push;
       const summary = await new Promise((resolve, reject) => {
         const stream = client.makeClientStreamRequest(

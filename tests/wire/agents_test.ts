@@ -1,8 +1,8 @@
-/** Agents on a principal, over real mTLS. The agents are simulated (src/sim), written from the peer's contract. */
+/** Agents on a principal, over real mTLS. The agents are simulated (src/simagents), written from the peer's contract. */
 import { assert, assertEquals } from "@std/assert";
-import type { ApiObject } from "../../src/resources/object.ts";
-import type { Running } from "../../src/runtime/serve.ts";
-import type { SimAgent } from "../../src/sim/agent.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { Running } from "../../src/serve.ts";
+import type { SimAgent } from "../../src/simagents/agent.ts";
 import {
   application,
   project,

@@ -1,7 +1,7 @@
 /** Many short connections, each closed by its client at once: the principal must live through all of them. */
 import { assertEquals } from "@std/assert";
-import { call, dialAdmin } from "../../src/grpc/dial.ts";
-import { adminService, operatorService } from "../../src/grpc/services.ts";
+import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
+import { adminService, operatorService } from "../../src/adapters/grpc/services.ts";
 import { withPair } from "../support/processes.ts";
 
 const CONNECTIONS = 1_500;

@@ -1,9 +1,9 @@
 /** `ha diff`: which resources differ and in which fields, never what Secrets hold, and the replica's copy repaired from either side. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
-import { monotonicMs } from "../../src/runtime/clock.ts";
-import type { Running } from "../../src/runtime/serve.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { monotonicMs } from "../../src/base/clock.ts";
+import type { Running } from "../../src/serve.ts";
 import { runCli } from "../support/processes.ts";
 import {
   inWorkshop,

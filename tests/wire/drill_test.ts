@@ -1,8 +1,8 @@
 /** `ha drill`: a failover that does not happen, and what it says that a real one would take and miss. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { ApiObject } from "../../src/resources/object.ts";
-import { monotonicMs } from "../../src/runtime/clock.ts";
-import type { Running } from "../../src/runtime/serve.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { monotonicMs } from "../../src/base/clock.ts";
+import type { Running } from "../../src/serve.ts";
 import { application, project, repository, startAgent, untilHolds } from "../support/agents.ts";
 import { runCli } from "../support/processes.ts";
 import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";

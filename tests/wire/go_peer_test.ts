@@ -4,7 +4,7 @@ import { generatedApplication } from "../../src/cli/examples.ts";
 import { application, serving, startAgent, untilHolds } from "../support/agents.ts";
 import { GoPrimary, GoReplica } from "../support/go_peer.ts";
 import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
-import { Authority } from "../../src/tls/pki.ts";
+import { Authority } from "../../src/adapters/tls/pki.ts";
 import { Buffer } from "node:buffer";
 import type { Workshop } from "../support/principals.ts";
 

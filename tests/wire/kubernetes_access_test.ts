@@ -2,10 +2,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stringify } from "yaml";
 import { until } from "../../src/cli/processes.ts";
-import { Access } from "../../src/store/kubernetes_access.ts";
-import { KubeApi } from "../../src/store/kubernetes_api.ts";
-import { Transport } from "../../src/store/kubernetes_transport.ts";
-import { StoreError } from "../../src/store/port.ts";
+import { Access } from "../../src/adapters/kube/access.ts";
+import { KubeApi } from "../../src/adapters/kube/dynamic_client.ts";
+import { Transport } from "../../src/adapters/kube/transport.ts";
+import { StoreError } from "../../src/principal/ports/store.ts";
 import { Cluster, ON_CLUSTER, type User } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { FakeKubelet } from "../support/kubelet.ts";

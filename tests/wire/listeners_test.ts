@@ -2,10 +2,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import grpc from "@grpc/grpc-js";
 import { freePorts } from "../../src/cli/processes.ts";
-import { ALL_SERIES } from "../../src/http/metrics.ts";
-import { call, dialAdmin, openServerStream } from "../../src/grpc/dial.ts";
-import { adminService, operatorService } from "../../src/grpc/services.ts";
-import { codeOf } from "../../src/grpc/status.ts";
+import { ALL_SERIES } from "../../src/adapters/http/metrics.ts";
+import { call, dialAdmin, openServerStream } from "../../src/adapters/grpc/dial.ts";
+import { adminService, operatorService } from "../../src/adapters/grpc/services.ts";
+import { codeOf } from "../../src/adapters/grpc/status.ts";
 import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
 
 const get = async (port: number, path: string) => {

@@ -1,8 +1,8 @@
 /** The loss manifest: kept before anything is overwritten, adopted or discarded by an operator, never by itself. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
-import type { Running } from "../../src/runtime/serve.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { Running } from "../../src/serve.ts";
 import { runCli } from "../support/processes.ts";
 import { inWorkshop, LOOSE, Proxy, untilEqual, untilState, type Workshop } from "../support/principals.ts";
 

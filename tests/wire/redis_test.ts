@@ -4,8 +4,8 @@ import { gunzipSync } from "node:zlib";
 import { assert, assertEquals } from "@std/assert";
 import { createClient, RESP_TYPES } from "redis";
 import { freePorts } from "../../src/cli/processes.ts";
-import { Clusters } from "../../src/runtime/clusters.ts";
-import { NO_CLUSTER_INFO } from "../../src/runtime/cluster_info.ts";
+import { Clusters } from "../../src/principal/active/clusters.ts";
+import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { application, startAgent, untilHolds } from "../support/agents.ts";
 import { inWorkshop, until, untilState, type Workshop } from "../support/principals.ts";
 

@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { parseManifests } from "../../src/cli/manifests.ts";
-import { keyOfObject } from "../../src/resources/keys.ts";
-import type { ApiObject } from "../../src/resources/object.ts";
-import type { Running } from "../../src/runtime/serve.ts";
+import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { Running } from "../../src/serve.ts";
 import {
   inWorkshop,
   LOOSE,

@@ -3,13 +3,13 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
-import { call, dialPeer, openStream } from "../../src/grpc/dial.ts";
-import * as services from "../../src/grpc/services.ts";
-import { codeOf } from "../../src/grpc/status.ts";
-import { snapshotOf } from "../../src/replication/plain_leader.ts";
-import { agentsKey, readAgents } from "../../src/resources/agents.ts";
-import type { TlsMaterial } from "../../src/tls/files.ts";
-import { Authority, type LeafOptions } from "../../src/tls/pki.ts";
+import { call, dialPeer, openStream } from "../../src/adapters/grpc/dial.ts";
+import * as services from "../../src/adapters/grpc/services.ts";
+import { codeOf } from "../../src/adapters/grpc/status.ts";
+import { snapshotOf } from "../../src/domain/replication/plain_leader.ts";
+import { agentsKey, readAgents } from "../../src/domain/resources/agents.ts";
+import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
+import { Authority, type LeafOptions } from "../../src/adapters/tls/pki.ts";
 import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
 
 const text = (path: string) => Deno.readTextFileSync(path);

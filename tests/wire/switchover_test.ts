@@ -1,10 +1,10 @@
 /** The planned move: from either side, with agents and writes going on, and everything that can go wrong before the step. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { call, dialPeer } from "../../src/grpc/dial.ts";
-import { linkService } from "../../src/grpc/services.ts";
-import { digestFromWire, standingToWire } from "../../src/grpc/wire.ts";
-import { Switchover } from "../../src/runtime/switchover.ts";
-import type { Running } from "../../src/runtime/serve.ts";
+import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
+import { linkService } from "../../src/adapters/grpc/services.ts";
+import { digestFromWire, standingToWire } from "../../src/adapters/grpc/wire.ts";
+import { Switchover } from "../../src/principal/operations/switchover.ts";
+import type { Running } from "../../src/serve.ts";
 import { application, startAgent, untilServed } from "../support/agents.ts";
 import {
   inWorkshop,
@@ -137,7 +137,7 @@ Deno.test(
       const { primary, replica } = await pair(workshop);
       const { handover } = replica.ctx;
       const refusing = replica.ctx as { handover: typeof handover };
-      const { Refusal } = await import("../../src/runtime/context.ts");
+      const { Refusal } = await import("../../src/principal/core/context.ts");
       refusing.handover = (word) =>
         word.type === "takeOver" ? Promise.reject(new Refusal("the moon is full")) : handover(word);
       const message = await new Switchover(primary.ctx).run(OPTIONS, quiet)

@@ -1,0 +1,205 @@
+/**
+ * Where two sides differ: `Link/Inventory` says what one holds and `Operator/Diff` compares by digests; for chosen resources
+ * `Link/Fetch` brings the objects, without what Secrets hold. `Repair` makes the replica's what the ACTIVE has.
+ */
+import { hash } from "node:crypto";
+import grpc from "@grpc/grpc-js";
+import type { argocdagentha } from "../../../proto/gen.d.ts";
+import {
+  differingGroups,
+  entriesOf,
+  type Group,
+  groupName,
+  inventory,
+} from "../../domain/changes/inventory.ts";
+import type { Entry } from "../../domain/changes/index.ts";
+import { type FieldDifference, fieldDifferences, shownForm } from "../../domain/resources/fields.ts";
+import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
+import type { Context } from "../../principal/core/context.ts";
+import { MAX_REPAIRED, repair } from "../../principal/operations/repair.ts";
+import { operatorOf } from "./admin.ts";
+import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
+import { call, type Client } from "./dial.ts";
+import { unary } from "./server.ts";
+import { linkService } from "./services.ts";
+import { explainCall, Status } from "./status.ts";
+import { digestFromWire, digestToWire, standingToWire } from "./wire.ts";
+
+type Wire = argocdagentha.v1.InventoryResponse;
+
+const encoder = new TextEncoder();
+
+/** Keys whose objects one answer brings at most. */
+const MAX_FETCHED = 100;
+const MAX_REPAIR_MS = 60_000;
+/** Keys that one answer names at most. */
+const MAX_KEYS = 100_000;
+const MAX_SHOWN = 1_000;
+const TIMEOUT_MS = 20_000;
+
+export function inventoryHandlers(
+  ctx: Context,
+  policy: ReplicationPolicy,
+): grpc.UntypedServiceImplementation {
+  return {
+    Inventory: unary<argocdagentha.v1.InventoryRequest, Wire>((request, asked) => {
+      authorizeReplication(asked, policy);
+      const wanted = new Set(request.groups ?? []);
+      const entries = wanted.size === 0 ? [] : [...entriesOf(ctx.index, wanted, MAX_KEYS)];
+      return {
+        standing: standingToWire(ctx.standing()),
+        groups: [...inventory(ctx.index).values()].map((group) => ({
+          ...group,
+          digest: digestToWire(group.digest),
+        })),
+        entries: entries.map(([key, digest]) => ({ key, digest: digestToWire(digest) })),
+      };
+    }),
+    Fetch: unary<argocdagentha.v1.FetchRequest, argocdagentha.v1.FetchResponse>((request, asked) => {
+      authorizeReplication(asked, policy);
+      const { keys = [], salt = new Uint8Array() } = request;
+      const limit = salt.length > 0 ? MAX_FETCHED : MAX_REPAIRED;
+      const entries = keys.slice(0, limit).map((key) => ctx.index.present(key)).filter((entry) =>
+        entry !== undefined
+      );
+      return {
+        entries: entries.map((entry) => ({
+          key: entry.key,
+          digest: digestToWire(entry.digest),
+          ...(salt.length > 0 ? { object: encoder.encode(JSON.stringify(redacted(entry, salt))) } : {}),
+        })),
+      };
+    }),
+    Repair: unary<argocdagentha.v1.RepairRequest, argocdagentha.v1.RepairResponse>((request, asked) => {
+      const identity = authorizeReplication(asked, policy);
+      return repaired(ctx, request, `${(request.who ?? "").slice(0, 200)} at ${identity}`);
+    }),
+  };
+}
+
+export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
+  return {
+    Diff: unary<argocdagentha.v1.DiffRequest, argocdagentha.v1.DiffResponse>(({ keys = [] }) =>
+      withPeer(ctx, "compare with the peer", async (client) => {
+        const { theirs, here, there, names, differing } = await compare(ctx, client);
+        const shown = [...differing].filter(([key]) => keys.length === 0 || keys.includes(key));
+        const fields = await fieldsOf(ctx, client, keys);
+        return {
+          here: standingToWire(ctx.standing()),
+          ...(theirs.standing ? { peer: theirs.standing } : {}),
+          groups: [...new Set([...here.keys(), ...there.keys()])].sort().map((name) => ({
+            ...identity(here.get(name) ?? there.get(name)),
+            here: here.get(name)?.count ?? 0,
+            peer: there.get(name)?.count ?? 0,
+            same: !names.includes(name),
+          })),
+          keys: shown.slice(0, MAX_SHOWN).map(([key, { here, peer }]) => ({
+            key,
+            here: digestToWire(here),
+            peer: digestToWire(peer),
+            fields: fields.get(key) ?? [],
+          })),
+          truncated: shown.length > MAX_SHOWN,
+        };
+      })
+    ),
+    Repair: unary<argocdagentha.v1.RepairRequest, argocdagentha.v1.RepairResponse>((request, asked) => {
+      const who = operatorOf(asked.metadata);
+      if (ctx.model().state !== "active") return repaired(ctx, request, who);
+      const passed = { ...request, standing: standingToWire(ctx.standing()), who };
+      return withPeer(
+        ctx,
+        "have the replica repaired",
+        (client) => call(client, linkService.Repair, passed, MAX_REPAIR_MS + TIMEOUT_MS),
+      );
+    }),
+  };
+}
+
+async function repaired(
+  ctx: Context,
+  { keys = [], timeout_ms = 0 }: argocdagentha.v1.RepairRequest,
+  who: string,
+): Promise<argocdagentha.v1.RepairResponse> {
+  if (keys.length === 0 || keys.length > MAX_REPAIRED) {
+    throw new Status(grpc.status.INVALID_ARGUMENT, `name 1 to ${MAX_REPAIRED} keys`);
+  }
+  return await repair(ctx, { keys, timeoutMs: Math.min(timeout_ms || TIMEOUT_MS, MAX_REPAIR_MS), who });
+}
+
+async function withPeer<T>(ctx: Context, what: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const { peerAddress } = ctx.settings;
+  if (peerAddress === "") throw new Status(grpc.status.FAILED_PRECONDITION, "no peer is configured");
+  const client = ctx.peer.dial();
+  try {
+    return await use(client);
+  } catch (error) {
+    const text = `cannot ${what}: ${explainCall(error, peerAddress)}`;
+    throw error instanceof Status ? error : new Status(grpc.status.FAILED_PRECONDITION, text);
+  } finally {
+    client.close();
+  }
+}
+
+/** What both sides hold, and the keys that differ with both digests; a digest is empty where there is nothing. */
+export async function compare(ctx: Context, client: Client): Promise<{
+  theirs: Wire;
+  here: Map<string, Group>;
+  there: Map<string, Group>;
+  /** The groups that differ. */
+  names: string[];
+  differing: Map<string, { here: string; peer: string }>;
+}> {
+  const ask = (groups: string[]) => call(client, linkService.Inventory, { groups }, TIMEOUT_MS);
+  const theirs = await ask([]);
+  const here = inventory(ctx.index);
+  const there = groupsOf(theirs);
+  const names = differingGroups(here, there);
+  const { entries = [] } = names.length === 0 ? theirs : await ask(names);
+  const ours = entriesOf(ctx.index, new Set(names), MAX_KEYS);
+  const peers = new Map(entries.map(({ key = "", digest }) => [key, digestFromWire(digest)]));
+  const differing = [...new Set([...ours.keys(), ...peers.keys()])].sort()
+    .map((key) => [key, { here: ours.get(key) ?? "", peer: peers.get(key) ?? "" }] as const)
+    .filter(([, { here, peer }]) => here !== peer);
+  return { theirs, here, there, names, differing: new Map(differing) };
+}
+
+/** In which fields these differ. */
+async function fieldsOf(
+  ctx: Context,
+  client: Client,
+  keys: readonly string[],
+): Promise<Map<string, FieldDifference[]>> {
+  if (keys.length === 0) return new Map();
+  if (keys.length > MAX_FETCHED) {
+    throw new Status(grpc.status.INVALID_ARGUMENT, `name at most ${MAX_FETCHED} keys`);
+  }
+  const salt = crypto.getRandomValues(new Uint8Array(16));
+  const { entries = [] } = await call(client, linkService.Fetch, { keys: [...keys], salt }, TIMEOUT_MS);
+  const theirs = new Map(entries.map(({ key = "", object }) => [key, parsed(object)]));
+  return new Map(keys.map((key) => {
+    const entry = ctx.index.present(key);
+    return [key, fieldDifferences(entry && redacted(entry, salt), theirs.get(key))];
+  }));
+}
+
+function redacted({ payload }: Entry, salt: Uint8Array): ApiObject {
+  const digest = (value: string) => hash("sha256", `${salt.toHex()}${value}`, "hex").slice(0, 12);
+  return shownForm(JSON.parse(payload), digest);
+}
+
+function parsed(object: Uint8Array | undefined): ApiObject | undefined {
+  const value: unknown = JSON.parse(new TextDecoder().decode(object));
+  return isRecord(value) ? value as unknown as ApiObject : undefined;
+}
+
+function identity(group: Group | undefined): Pick<Group, "kind" | "agent"> {
+  return { kind: group?.kind ?? "", agent: group?.agent ?? "" };
+}
+
+function groupsOf({ groups = [] }: Wire): Map<string, Group> {
+  return new Map(groups.map(({ kind = "", agent = "", count = 0, digest }) => {
+    const group = { kind, agent, count, digest: digestFromWire(digest) };
+    return [groupName(group), group];
+  }));
+}

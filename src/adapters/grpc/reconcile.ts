@@ -1,0 +1,71 @@
+/** The loss manifest on the wire: `Operator/Losses`, `Operator/Reconcile`, and `Link/Adopt` between the two principals. */
+import grpc from "@grpc/grpc-js";
+import type { argocdagentha } from "../../../proto/gen.d.ts";
+import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
+import type { Context } from "../../principal/core/context.ts";
+import { reasonOf } from "../../base/reason.ts";
+import type { Reconciler } from "../../principal/operations/reconcile.ts";
+import { operatorOf } from "./admin.ts";
+import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
+import { unary } from "./server.ts";
+import { Status } from "./status.ts";
+import { digestToWire, standingToWire } from "./wire.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export function reconcileHandlers(ctx: Context, reconciler: Reconciler): grpc.UntypedServiceImplementation {
+  return {
+    Losses: unary<argocdagentha.v1.LossesRequest, argocdagentha.v1.LossesResponse>(async () => ({
+      standing: standingToWire(ctx.standing()),
+      losses: (await reconciler.list()).map(({ digest, newActiveHas, atMs, object, ...loss }) => ({
+        ...loss,
+        digest: digestToWire(digest),
+        new_active_has: newActiveHas,
+        at_unix_ms: atMs,
+        object: encoder.encode(JSON.stringify(withoutSecrets(object))),
+      })),
+    })),
+    Reconcile: unary<argocdagentha.v1.ReconcileRequest, argocdagentha.v1.ReconcileResponse>(
+      async ({ action, keys = [], all = false }, call) => {
+        if (action !== "adopt" && action !== "discard") {
+          throw new Status(grpc.status.INVALID_ARGUMENT, "the action is neither adopt nor discard");
+        }
+        if (all === keys.length > 0) {
+          throw new Status(grpc.status.INVALID_ARGUMENT, "name keys, or say that all are meant");
+        }
+        const options = { action, keys: all ? undefined : keys, who: operatorOf(call.metadata) } as const;
+        return await reconciler.reconcile(options).catch(refuse);
+      },
+    ),
+  };
+}
+
+/** `Link/Adopt`, for the peer. */
+export function adoptHandlers(
+  reconciler: Reconciler,
+  policy: ReplicationPolicy,
+): grpc.UntypedServiceImplementation {
+  return {
+    Adopt: unary<argocdagentha.v1.AdoptRequest, argocdagentha.v1.AdoptResponse>(async (request, call) => {
+      const identity = authorizeReplication(call, policy);
+      const who = `${(request.who ?? "").slice(0, 200)} at ${identity}`;
+      const object = decoder.decode(request.object ?? new Uint8Array());
+      await reconciler.take(request.key ?? "", object, who).catch(refuse);
+      return {};
+    }),
+  };
+}
+
+function refuse(error: unknown): never {
+  throw new Status(grpc.status.FAILED_PRECONDITION, reasonOf(error));
+}
+
+/** What people may look at: of a Secret the names of its fields. */
+function withoutSecrets(object: ApiObject): ApiObject {
+  if (object.kind !== "Secret" || !isRecord(object["data"])) return object;
+  return {
+    ...object,
+    data: Object.fromEntries(Object.keys(object["data"]).map((name) => [name, "(not shown)"])),
+  };
+}

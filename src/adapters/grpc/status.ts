@@ -1,0 +1,76 @@
+/** gRPC errors, once: what goes out as a status, and what came in as one, in an operator's words. */
+import grpc from "@grpc/grpc-js";
+import { StoreError } from "../../principal/ports/store.ts";
+import { ProtocolError } from "../../domain/replication/leader.ts";
+import { Refusal } from "../../principal/core/context.ts";
+
+/** The gRPC codes, for those who only need their names. */
+export const Code = grpc.status;
+
+/** A status to answer with. */
+export class Status extends Error {
+  constructor(readonly code: grpc.status, message: string) {
+    super(message);
+  }
+}
+
+/** The status object that grpc-js sends for any error. Unknown errors do not leak their text. */
+export function toStatus(error: unknown): { code: grpc.status; details: string } {
+  if (error instanceof Status) return { code: error.code, details: error.message };
+  if (error instanceof Refusal) return { code: grpc.status.FAILED_PRECONDITION, details: error.message };
+  if (error instanceof ProtocolError) return { code: grpc.status.INVALID_ARGUMENT, details: error.message };
+  if (error instanceof StoreError) return { code: grpc.status.UNAVAILABLE, details: error.message };
+  return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };
+}
+
+/** The codes on which a Go agent connects anew; on any other it spins for ever on the dead stream. */
+const SURVIVABLE = [
+  grpc.status.OK,
+  grpc.status.CANCELLED,
+  grpc.status.UNAVAILABLE,
+  grpc.status.UNAUTHENTICATED,
+];
+
+/** The status of an agent's stream for any error. */
+export function survivable(error: unknown): Status {
+  const { code, details } = toStatus(error);
+  return new Status(SURVIVABLE.includes(code) ? code : grpc.status.UNAVAILABLE, details);
+}
+
+/** The code of an error that a call ended with; undefined when it is no gRPC error. */
+export function codeOf(error: unknown): grpc.status | undefined {
+  const code = (error as { code?: unknown })?.code;
+  return typeof code === "number" ? code : undefined;
+}
+
+/** What an error of a call to `address` means, in one line. */
+export function explainCall(error: unknown, address: string): string {
+  const text = (error as { details?: string })?.details || (error as Error)?.message || String(error);
+  if (text.startsWith("not ACTIVE")) return `${address} is ${text}`;
+  if (codeOf(error) !== grpc.status.UNAVAILABLE) return text;
+  if (/ECONNREFUSED|refused/i.test(text)) return `connection refused at ${address}`;
+  if (/ENOTFOUND|getaddrinfo|Name resolution|lookup/i.test(text)) return `cannot resolve ${address}`;
+  if (
+    /CertificateRequired|UnknownIssuer|UnknownCA|BadCertificate|CertificateExpired|certificate/i.test(text)
+  ) {
+    return `TLS with ${address} failed: ${tlsReason(text)}`;
+  }
+  if (/Failed to connect|No connection established/.test(text)) {
+    return `${address} closed the connection in the TLS handshake; does it trust our certificate (its --root-ca-path, ` +
+      "our --tls-cert), and is that still valid?";
+  }
+  return text.replace(/^14 UNAVAILABLE: /, "").replace(/ Resolution note:.*$/s, "").slice(0, 500);
+}
+
+function tlsReason(text: string): string {
+  const reason = /Last error: (.*?)(?: \(\d{4}-|\.? Resolution note|$)/s.exec(text)?.[1] ?? text;
+  if (/CertificateRequired/.test(reason)) return "it demands a client certificate (--tls-cert, --tls-key)";
+  if (/received fatal alert: (UnknownCA|AccessDenied|DecryptError|BadCertificate)/i.test(reason)) {
+    return "it does not trust our certificate; both sides need certificates of the CA in --root-ca-path";
+  }
+  if (/UnknownIssuer|UNABLE_TO_VERIFY|self.signed|issuer/i.test(reason)) {
+    return "its certificate is not of our CA (--root-ca-path)";
+  }
+  if (/expired/i.test(reason)) return `a certificate has expired (${reason.slice(0, 120)})`;
+  return reason.slice(0, 300);
+}

@@ -1,0 +1,59 @@
+/**
+ * `/healthz` is for the GSLB: 200 only when ACTIVE, as the peer answers, and no more from the moment in which this side steps down. `/livez` is for Kubernetes: 200
+ * while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans and
+ * rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
+ */
+import { Hono } from "hono";
+import { monotonicMs } from "../../base/clock.ts";
+import { type Context, lagMs } from "../../principal/core/context.ts";
+
+const DEFAULT_MAX_LAG_MS = 30_000;
+
+/** What is answered before anything is known of this principal's state: alive, and not ready because of `why`. */
+export function startingApp(why: () => string): Hono {
+  const app = new Hono();
+  app.get("/livez", (c) => c.text("ok\n"));
+  app.get("/healthz", (c) => {
+    c.header("X-HA-State", "recovering");
+    return c.text("HA state: recovering - not accepting traffic\n", 503);
+  });
+  app.get("/readyz", (c) => c.text(`not ready: recovering: ${why() || "the store is being read"}\n`, 503));
+  return app;
+}
+
+/** Whether agents are to be sent here: ACTIVE, and not about to step down. */
+export function serves(ctx: Context): boolean {
+  return ctx.model().state === "active" && ctx.activeScope() !== undefined;
+}
+
+export function healthApp(ctx: Context): Hono {
+  const app = new Hono();
+  app.get("/healthz", (c) => {
+    if (!ctx.settings.haEnabled) return c.text("");
+    const { state } = ctx.model();
+    c.header("X-HA-State", state);
+    if (serves(ctx)) return c.text("");
+    return c.text(`HA state: ${state} - not accepting traffic\n`, 503);
+  });
+  app.get("/livez", (c) => c.text("ok\n"));
+  app.get("/readyz", (c) => {
+    const given = c.req.query("maxLagMs");
+    const maxLagMs = given === undefined ? DEFAULT_MAX_LAG_MS : Number(given);
+    if (!Number.isFinite(maxLagMs) || maxLagMs < 0 || given === "") {
+      return c.text(
+        `maxLagMs="${(given ?? "").slice(0, 64)}" must be a number of milliseconds, e.g. 5000\n`,
+        400,
+      );
+    }
+    const { state, explanation } = ctx.model();
+    if (serves(ctx)) return c.text("ready: active\n");
+    const lag = lagMs(ctx, monotonicMs());
+    if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {
+      return c.text(`ready: replicating, ${lag} ms behind\n`);
+    }
+    const why = lag === undefined ? explanation : `${lag} ms behind, allowed ${maxLagMs}; ${explanation}`;
+    return c.text(`not ready: ${state}: ${why}\n`, 503);
+  });
+  app.notFound((c) => c.text("not found; this port serves /healthz, /livez and /readyz?maxLagMs=\n", 404));
+  return app;
+}

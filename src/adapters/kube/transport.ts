@@ -1,0 +1,124 @@
+/**
+ * HTTP/2 to one API server: every request and every watch of a principal shares one connection. client-node's own
+ * transport makes a TLS handshake a request (docs/benchmarks.md has the difference).
+ *
+ * A connection that died without a word (half-open) would be used for ever; whoever notices silence calls `renew`, and
+ * what comes next goes over a new connection. Credentials are looked at again every `CREDENTIALS_MS`, and at once after a 401.
+ */
+import type { Access, Credentials } from "./access.ts";
+
+/** How long credentials are used before the files are looked at again. */
+const CREDENTIALS_MS = 10_000;
+/** A request that is not answered by then has failed; whether it was carried out is not known. */
+const REQUEST_MS = 30_000;
+
+/** An answer, read to its end. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+export class Transport {
+  #client: Deno.HttpClient | undefined;
+  #credentials: Credentials | undefined;
+  #reading: Promise<Credentials> | undefined;
+  #readAtMs = 0;
+  #first: Promise<void> | undefined;
+
+  constructor(private readonly access: Access, private readonly requestMs = REQUEST_MS) {}
+
+  get server(): string {
+    return this.access.server;
+  }
+
+  /** Sends one request. The answer's body is not read yet. */
+  async fetch(path: string, init: RequestInit): Promise<Response> {
+    const credentials = await this.#current();
+    // Until the first answer it is not known that HTTP/2 is spoken, and each request would open a connection of its own.
+    const first = this.#first ? undefined : Promise.withResolvers<void>();
+    if (first) this.#first = first.promise;
+    else await this.#first;
+    try {
+      const client = this.#client ??= this.#open(credentials);
+      const headers = { ...credentials.headers, ...init.headers };
+      const response = await fetch(this.access.server + path, { ...init, client, headers });
+      if (response.status === 401) this.#reading = undefined;
+      return response;
+    } finally {
+      first?.resolve();
+    }
+  }
+
+  /** Sends one request and reads its answer. @throws DOMException TimeoutError after `requestMs`; it may have been carried out */
+  async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = "application/json",
+  ): Promise<Answer> {
+    const late = Promise.withResolvers<never>();
+    const ending = new AbortController();
+    const timer = setTimeout(() => {
+      late.reject(new DOMException(`no answer within ${this.requestMs} ms`, "TimeoutError"));
+      ending.abort();
+      this.renew();
+    }, this.requestMs);
+    const init = {
+      method,
+      signal: ending.signal,
+      headers: { Accept: "application/json", ...(body === undefined ? {} : { "Content-Type": contentType }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    };
+    try {
+      return await Promise.race([this.#exchange(path, init), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Requests from now on use a new connection. */
+  renew(): void {
+    this.#first = undefined;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  close(): void {
+    this.renew();
+  }
+
+  async #exchange(path: string, init: RequestInit): Promise<Answer> {
+    const response = await this.fetch(path, init);
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  }
+
+  /** The credentials of now, read once for all that wait for them: an exec plugin is a process. */
+  #current(): Promise<Credentials> {
+    if (!this.#reading || performance.now() - this.#readAtMs > CREDENTIALS_MS) {
+      this.#readAtMs = performance.now();
+      this.#reading = this.#read().catch((error) => {
+        this.#reading = undefined;
+        throw error;
+      });
+    }
+    return this.#reading;
+  }
+
+  async #read(): Promise<Credentials> {
+    const next = await this.access.credentials();
+    const same = (["ca", "cert", "key"] as const).every((part) => next[part] === this.#credentials?.[part]);
+    this.#credentials = next;
+    if (!same) this.renew();
+    return next;
+  }
+
+  #open({ ca, cert, key }: Credentials): Deno.HttpClient {
+    return Deno.createHttpClient({
+      ...(ca ? { caCerts: [ca] } : {}),
+      ...(cert && key ? { cert, key } : {}),
+      ...(this.access.proxyUrl ? { proxy: { url: this.access.proxyUrl } } : {}),
+      poolMaxIdlePerHost: 1,
+    });
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What Argo CD's UI shows of agents' clusters, in its Redis: connected or not, and what the agent's cache holds. It is for people to
+ * look at, so a Redis that is away costs a log line and nothing else: no event waits for it, and it is written again by the clock.
+ */
+import { gzipSync } from "node:zlib";
+import { createClient } from "redis";
+import type { CacheInfo, ClusterInfo, RedisSettings } from "../../principal/ports/cluster_info.ts";
+import type { Clusters } from "../../principal/active/clusters.ts";
+import type { Log } from "../../base/log.ts";
+
+/** Argo CD's own format version of cached clusters. */
+const FORMAT = "1.8.3";
+const TTL_S = 600;
+const REFRESH_MS = 180_000;
+const RETRY_MS = 5_000;
+/** A write that the server has not answered in this time has failed. */
+const COMMAND_MS = 5_000;
+
+export class RedisClusterInfo implements ClusterInfo {
+  readonly #client;
+  readonly #known = new Map<string, { connected: boolean; atMs: number; info: CacheInfo | undefined }>();
+  /** Agents whose state is not written yet: one entry an agent. */
+  readonly #waiting = new Set<string>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #writing = false;
+  #problem = "";
+  #closed = false;
+
+  constructor(
+    private readonly settings: RedisSettings,
+    private readonly clusters: Clusters,
+    private readonly log: Log,
+  ) {
+    const [host = "", port = "6379"] = settings.address.split(/:(?=\d+$)/);
+    this.#client = createClient({
+      socket: {
+        host,
+        port: Number(port),
+        connectTimeout: COMMAND_MS,
+        reconnectStrategy: () => RETRY_MS,
+        ...(settings.tls
+          ? {
+            tls: true as const,
+            rejectUnauthorized: !settings.tls.insecure,
+            ...(settings.tls.ca ? { ca: settings.tls.ca } : {}),
+          }
+          : {}),
+      },
+      ...(settings.password ? { password: settings.password } : {}),
+      disableOfflineQueue: true,
+      commandOptions: { timeout: COMMAND_MS },
+    });
+    this.#client.on("error", (error: Error) => this.#failed(error.message || String(error)));
+    this.#client.on("ready", () => this.#all());
+    this.#client.connect().catch(() => {});
+    this.#timer = setInterval(() => this.#all(), REFRESH_MS);
+  }
+
+  connected(agent: string, connected: boolean): void {
+    this.#known.set(agent, { connected, atMs: Date.now(), info: this.#known.get(agent)?.info });
+    this.#write(agent);
+  }
+
+  cacheInfo(agent: string, info: CacheInfo): void {
+    const before = this.#known.get(agent);
+    this.#known.set(agent, { connected: true, atMs: before?.atMs ?? Date.now(), info });
+    this.#write(agent);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#client.destroy();
+    await Promise.resolve();
+  }
+
+  #all(): void {
+    for (const agent of this.#known.keys()) this.#write(agent);
+  }
+
+  #write(agent: string): void {
+    this.#waiting.add(agent);
+    if (!this.#writing) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#writing = true;
+    try {
+      for (const agent of this.#waiting) {
+        if (this.#closed || !this.#client.isReady) return;
+        this.#waiting.delete(agent);
+        await this.#put(agent);
+      }
+      if (this.#problem !== "") this.log.info("Redis is written again", { address: this.settings.address });
+      this.#problem = "";
+    } catch (error) {
+      this.#failed(String(error));
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  async #put(agent: string): Promise<void> {
+    const server = this.clusters.of(agent)?.server;
+    const known = this.#known.get(agent);
+    if (!server || !known) return;
+    const json = JSON.stringify(clusterInfo(agent, server, known));
+    const zipped = this.settings.compression === "gzip";
+    const key = `cluster|info|${server}|${FORMAT}${zipped ? ".gz" : ""}`;
+    await this.#client.set(key, zipped ? gzipSync(json) : json, { expiration: { type: "EX", value: TTL_S } });
+  }
+
+  #failed(problem: string): void {
+    if (problem === this.#problem || this.#closed) return;
+    this.#problem = problem;
+    this.log.warn("Redis cannot be written; the UI does not show agents' connections", {
+      address: this.settings.address,
+      reason: problem,
+    });
+  }
+}
+
+/** Argo CD's `ClusterInfo`. */
+export function clusterInfo(
+  agent: string,
+  server: string,
+  { connected, atMs, info }: { connected: boolean; atMs: number; info: CacheInfo | undefined },
+): Record<string, unknown> {
+  const at = new Date(atMs).toISOString().replace(/\.\d+Z$/, "Z");
+  return {
+    server,
+    connectionState: {
+      status: connected ? "Successful" : "Failed",
+      message: `Agent: '${agent}' is ${connected ? "connected" : "disconnected"} with principal`,
+      attemptedAt: at,
+    },
+    applicationsCount: info?.applications ?? 0,
+    cacheInfo: {
+      apisCount: info?.apis ?? 0,
+      resourcesCount: info?.resources ?? 0,
+      ...(info ? { lastCacheSyncTime: at } : {}),
+    },
+  };
+}

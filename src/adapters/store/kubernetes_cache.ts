@@ -1,0 +1,134 @@
+/**
+ * The informers' copy of the cluster: per key the newest state seen, as text, and per watcher the set of keys that changed since
+ * it last looked. A key that changes ten times meanwhile is told once, so a slow watcher costs a set of keys and nothing more.
+ *
+ * Invariant: a key's state never goes back while the cluster's history goes on (an etcd restored from a backup is another history).
+ * Resource versions are compared as numbers, which Kubernetes allows since 1.35 (KEP-5504) and etcd has always made true.
+ */
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
+import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
+import type { StoreEvent } from "../../principal/ports/store.ts";
+
+interface Cached {
+  version: string;
+  /** The object without managedFields, as JSON. */
+  text: string;
+}
+
+/** Whether resource version `a` is newer than `b`. */
+export function isNewer(a: string, b: string): boolean {
+  return a.length === b.length ? a > b : a.length > b.length;
+}
+
+/** Changed keys that a watcher has not been told; for a deleted one the version of its deletion. */
+class Watcher {
+  readonly changed = new Map<Key, string>();
+  wake: () => void = () => {};
+}
+
+const BATCH = 1_000;
+
+export class KubeCache {
+  readonly #objects = new Map<Key, Cached>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #waiting = new Map<Key, Set<() => void>>();
+
+  /** Takes a state; an older one than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
+  put(object: ApiObject, rewound = false): void {
+    const key = keyOfObject(object);
+    const version = object.metadata.resourceVersion ?? "";
+    const before = this.#objects.get(key);
+    if (before && (rewound ? version === before.version : !isNewer(version, before.version))) return;
+    const { managedFields: _, ...metadata } = object.metadata;
+    this.#objects.set(key, { version, text: JSON.stringify({ ...object, metadata }) });
+    this.#changed(key, "");
+  }
+
+  /** Takes a deletion; one that is older than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
+  remove(key: Key, version: string, rewound = false): void {
+    const before = this.#objects.get(key);
+    if (!before || (!rewound && isNewer(before.version, version))) return;
+    this.#objects.delete(key);
+    this.#changed(key, version);
+    for (const resolve of this.#waiting.get(key) ?? []) resolve();
+    this.#waiting.delete(key);
+  }
+
+  get(key: Key): StoredObject | undefined {
+    const found = this.#objects.get(key);
+    return found && JSON.parse(found.text);
+  }
+
+  has(key: Key): boolean {
+    return this.#objects.has(key);
+  }
+
+  /** The keys that begin with `Kind/`, and their versions. */
+  *versions(kind: string): Generator<[Key, string]> {
+    for (const [key, { version }] of this.#objects) if (key.startsWith(`${kind}/`)) yield [key, version];
+  }
+
+  /** Resolves when the key is gone from the copy; false when that takes longer than `timeoutMs`. */
+  gone(key: Key, timeoutMs: number): Promise<boolean> {
+    if (!this.#objects.has(key)) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(key) ?? new Set();
+      this.#waiting.set(key, waiting);
+      const timer = setTimeout(() => {
+        waiting.delete(done);
+        if (waiting.size === 0) this.#waiting.delete(key);
+        resolve(false);
+      }, timeoutMs);
+      const done = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      waiting.add(done);
+    });
+  }
+
+  /** Everything, then every change, until the signal aborts. */
+  async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
+    const watcher = new Watcher();
+    this.#watchers.add(watcher);
+    const waker = () => watcher.wake();
+    signal.addEventListener("abort", waker);
+    try {
+      const first = [...this.#objects.keys()];
+      yield [{ type: "reset" }];
+      for (let at = 0; at < first.length && !signal.aborted; at += BATCH) {
+        const events = first.slice(at, at + BATCH).flatMap((key) => this.#event(key, ""));
+        yield events;
+      }
+      yield [{ type: "synced" }];
+      while (!signal.aborted) {
+        const sleep = new Promise<void>((resolve) => watcher.wake = resolve);
+        const events: StoreEvent[] = [];
+        for (const [key, version] of watcher.changed) {
+          watcher.changed.delete(key);
+          events.push(...this.#event(key, version));
+          if (events.length === BATCH) break;
+        }
+        if (events.length > 0) yield events;
+        else await sleep;
+      }
+    } finally {
+      this.#watchers.delete(watcher);
+      signal.removeEventListener("abort", waker);
+    }
+  }
+
+  /** What a watcher is told of a key now. */
+  #event(key: Key, deletedAt: string): StoreEvent[] {
+    const object = this.get(key);
+    if (object) return [{ type: "put", object }];
+    return deletedAt === "" ? [] : [{ type: "delete", key, resourceVersion: deletedAt }];
+  }
+
+  #changed(key: Key, deletedAt: string): void {
+    for (const watcher of this.#watchers) {
+      watcher.changed.set(key, deletedAt);
+      watcher.wake();
+    }
+  }
+}

@@ -1,0 +1,364 @@
+/**
+ * The embedded store: one SQLite file in WAL mode, shared by a principal and by `store` commands.
+ *
+ * Intuition: every write takes the next revision of one counter, and deletions stay as tombstones, so "what
+ * changed since revision R" is one indexed query, whoever wrote it. Writes that are asked for together are
+ * committed together (one fsync), and no promise resolves before its commit. Changes by other processes are
+ * noticed through SQLite's `data_version`, polled every `POLL_MS`.
+ *
+ * Every object carries a checksum that is verified whenever it is read: a flipped bit is an error, never data.
+ */
+import { hash } from "node:crypto";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { canonicalize } from "@std/json/canonicalize";
+import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
+import { byKey, isDnsSubdomain, type Key, keyOf, parseKey } from "../../domain/resources/keys.ts";
+import {
+  type Store,
+  StoreError,
+  type StoreEvent,
+  type StoreStatus,
+  type Write,
+  type Written,
+} from "../../principal/ports/store.ts";
+import { openFile, type OpenOptions, translate } from "./sqlite_file.ts";
+
+/** How soon another process's change is noticed, in ms. */
+const POLL_MS = 20;
+const MAX_BATCH_WRITES = 1_000;
+const WATCH_BATCH = 1_000;
+/** Deletions that are remembered; a watcher further behind is given a full listing. */
+const MAX_TOMBSTONES = 10_000;
+
+interface Row {
+  kind: string;
+  namespace: string;
+  name: string;
+  revision: number;
+  deleted: number;
+  body: string;
+  sum: string;
+}
+
+interface Queued {
+  write: Write;
+  resolve(written: Written): void;
+  reject(error: unknown): void;
+}
+
+/** Opens the embedded store at `path`. @throws StoreError */
+export function openSqlite(path: string, options: Partial<OpenOptions> = {}): SqliteStore {
+  return new SqliteStore(
+    openFile(path, { create: true, verify: true, ...options }),
+    path,
+    options.verify ?? true,
+  );
+}
+
+export class SqliteStore implements Store {
+  #queue: Queued[] = [];
+  #flushing = false;
+  #closed = false;
+  readonly #wakers = new Set<() => void>();
+  readonly #poll: ReturnType<typeof setInterval>;
+  readonly #sql: Record<
+    "get" | "since" | "put" | "next" | "counter" | "dataVersion" | "prune" | "floor",
+    StatementSync
+  >;
+  #dataVersion: unknown;
+  #writes = 0;
+
+  constructor(private readonly database: DatabaseSync, private readonly path: string, verify: boolean) {
+    const columns = "kind, namespace, name, revision, deleted, body, sum";
+    this.#sql = {
+      get: database.prepare(`SELECT ${columns} FROM objects WHERE kind = ? AND namespace = ? AND name = ?`),
+      since: database.prepare(`SELECT ${columns} FROM objects WHERE revision > ? ORDER BY revision LIMIT ?`),
+      put: database.prepare(`INSERT OR REPLACE INTO objects (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`),
+      next: database.prepare("UPDATE counters SET value = value + 1 WHERE name = 'revision' RETURNING value"),
+      counter: database.prepare("SELECT value FROM counters WHERE name = ?"),
+      dataVersion: database.prepare("PRAGMA data_version"),
+      prune: database.prepare("DELETE FROM objects WHERE deleted = 1 AND revision <= ?"),
+      floor: database.prepare("UPDATE counters SET value = ? WHERE name = 'floor'"),
+    };
+    if (verify) this.#readAll(() => {});
+    this.#dataVersion = this.#sql.dataVersion.get()?.["data_version"];
+    this.#poll = setInterval(() => this.#pollOthers(), POLL_MS);
+    Deno.unrefTimer(this.#poll as unknown as number);
+  }
+
+  get(key: Key): Promise<StoredObject | undefined> {
+    return this.#attempt(`read ${key}`, () => {
+      const row = this.#row(key);
+      return row && !row.deleted ? this.#object(row) : undefined;
+    });
+  }
+
+  list(kind?: string): Promise<StoredObject[]> {
+    return this.#attempt("list", () => {
+      const found: StoredObject[] = [];
+      this.#readAll((object) => (kind === undefined || object.kind === kind) && found.push(object));
+      return found.sort(byKey);
+    });
+  }
+
+  write(write: Write): Promise<Written> {
+    if (this.#closed) return Promise.reject(this.#closedError());
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ write, resolve, reject });
+      if (this.#flushing) return;
+      this.#flushing = true;
+      queueMicrotask(() => this.#flush());
+    });
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
+    let wake = () => {};
+    const waker = () => wake();
+    this.#wakers.add(waker);
+    signal.addEventListener("abort", waker);
+    try {
+      let seen = 0;
+      let listingUpTo: number | undefined;
+      while (!signal.aborted && !this.#closed) {
+        const sleep = new Promise<void>((resolve) => wake = resolve);
+        const events: StoreEvent[] = [];
+        const rows = this.#read(() => {
+          if (listingUpTo === undefined && (seen === 0 || seen < this.#counter("floor"))) {
+            seen = 0;
+            listingUpTo = this.#counter("revision");
+            events.push({ type: "reset" });
+          }
+          return this.#sql.since.all(seen, WATCH_BATCH) as unknown as Row[];
+        });
+        for (const row of rows) {
+          seen = row.revision;
+          if (!row.deleted) events.push({ type: "put", object: this.#object(row) });
+          else if (listingUpTo === undefined) events.push(deletion(row));
+        }
+        if (listingUpTo !== undefined && (rows.length < WATCH_BATCH || seen >= listingUpTo)) {
+          seen = Math.max(seen, listingUpTo);
+          listingUpTo = undefined;
+          events.push({ type: "synced" });
+        }
+        if (events.length > 0) yield events;
+        else await sleep;
+      }
+    } finally {
+      this.#wakers.delete(waker);
+      signal.removeEventListener("abort", waker);
+    }
+  }
+
+  /** A file has no rights, no definitions and no namespaces of its own. */
+  examine(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  status(): StoreStatus {
+    return { problem: "", writes: this.#writes, lists: 0 };
+  }
+
+  close(): Promise<void> {
+    if (!this.#closed) {
+      if (this.#queue.length > 0) this.#flush();
+      this.#closed = true;
+      clearInterval(this.#poll);
+      this.#wake();
+      this.database.close();
+    }
+    return Promise.resolve();
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    const batch = this.#queue.splice(0, MAX_BATCH_WRITES);
+    if (this.#queue.length > 0) {
+      this.#flushing = true;
+      setTimeout(() => this.#flush());
+    }
+    const answers: (() => void)[] = [];
+    try {
+      if (this.#closed) throw this.#closedError();
+      this.database.exec("BEGIN IMMEDIATE");
+      for (const { write, resolve, reject } of batch) {
+        try {
+          const written = this.#apply(write);
+          answers.push(() => resolve(written));
+        } catch (error) {
+          if (!(error instanceof StoreError) || error.code === "corrupt") throw error;
+          answers.push(() => reject(error));
+        }
+      }
+      this.#prune();
+      this.database.exec("COMMIT");
+    } catch (error) {
+      if (!this.#closed && this.database.isTransaction) this.database.exec("ROLLBACK");
+      const failure = translate(error, `write ${batch.length} objects`, this.path);
+      for (const { reject } of batch) reject(failure);
+      return;
+    }
+    for (const answer of answers) answer();
+    this.#wake();
+  }
+
+  #apply(write: Write): Written {
+    if (write.op === "put") return this.#put(write.object, write.expect);
+    const row = this.#row(write.key);
+    const current = row && !row.deleted ? this.#object(row) : undefined;
+    if (write.op === "patchStatus") {
+      if (!current) {
+        throw new StoreError("notFound", `cannot patch the status of ${write.key}: it does not exist`);
+      }
+      return this.#replace(current, { ...current, status: write.status });
+    }
+    if (write.expect !== undefined) checkExpected(write.key, current, write.expect);
+    if (!current || !row) return { changed: false };
+    this.#insert({ ...row, revision: this.#nextRevision(), deleted: 1 });
+    return { changed: true };
+  }
+
+  #put(object: ApiObject, expect?: string): Written {
+    const problem = objectProblem(object) ?? nameProblem(object);
+    if (problem) throw new StoreError("invalid", `cannot store this object: ${problem}`);
+    const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
+    const row = this.#row(key);
+    const current = row && !row.deleted ? this.#object(row) : undefined;
+    if (expect !== undefined) checkExpected(key, current, expect);
+    return this.#replace(current, object);
+  }
+
+  #replace(current: StoredObject | undefined, object: ApiObject): Written {
+    const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
+    const specChanged = canonicalize(current?.["spec"] ?? null) !== canonicalize(object["spec"] ?? null);
+    metadata.uid = current?.metadata.uid ?? crypto.randomUUID();
+    metadata.creationTimestamp = current?.metadata.creationTimestamp ?? new Date().toISOString();
+    metadata.generation = (current?.metadata.generation ?? 0) + (specChanged || !current ? 1 : 0);
+    const body = canonicalize({ ...object, metadata });
+    const { kind } = object;
+    const { name, namespace = "" } = metadata;
+    if (current) {
+      const { resourceVersion: _, ...before } = current.metadata;
+      if (canonicalize({ ...current, metadata: before }) === body) return { object: current, changed: false };
+    }
+    const revision = this.#nextRevision();
+    const row = { kind, namespace, name, revision, deleted: 0, body, sum: checksum(body) };
+    this.#insert(row);
+    return { object: this.#object(row), changed: true };
+  }
+
+  #insert({ kind, namespace, name, revision, deleted, body, sum }: Row): void {
+    this.#writes++;
+    this.#sql.put.run(kind, namespace, name, revision, deleted, body, sum);
+  }
+
+  #nextRevision(): number {
+    return (this.#sql.next.get() as { value: number }).value;
+  }
+
+  #counter(name: "revision" | "floor"): number {
+    return (this.#sql.counter.get(name) as { value: number }).value;
+  }
+
+  #prune(): void {
+    const query = "SELECT revision FROM objects WHERE deleted = 1 ORDER BY revision DESC LIMIT 1 OFFSET ?";
+    const oldest = this.database.prepare(query).get(MAX_TOMBSTONES)?.["revision"];
+    if (typeof oldest !== "number") return;
+    this.#sql.prune.run(oldest);
+    this.#sql.floor.run(oldest);
+  }
+
+  #row(key: Key): Row | undefined {
+    const parts = parseKey(key);
+    if (!parts) throw new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`);
+    return this.#sql.get.get(parts.kind, parts.namespace, parts.name) as unknown as Row | undefined;
+  }
+
+  #object(row: Row): StoredObject {
+    if (checksum(row.body) !== row.sum) {
+      throw new StoreError(
+        "corrupt",
+        `"${this.path}" is damaged: ${row.kind}/${row.namespace}/${row.name} does not match its checksum; ` +
+          "the file is left as it is: move it away and let the peer fill a new one, or restore a backup",
+      );
+    }
+    const object = JSON.parse(row.body) as StoredObject;
+    object.metadata.resourceVersion = String(row.revision);
+    return object;
+  }
+
+  #readAll(each: (object: StoredObject) => void): void {
+    let seen = 0;
+    for (;;) {
+      const rows = this.#sql.since.all(seen, WATCH_BATCH) as unknown as Row[];
+      for (const row of rows) if (!row.deleted) each(this.#object(row));
+      if (rows.length < WATCH_BATCH) return;
+      seen = rows.at(-1)?.revision ?? seen;
+    }
+  }
+
+  #read<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw translate(error, "read the store", this.path);
+    }
+  }
+
+  #attempt<T>(action: string, read: () => T): Promise<T> {
+    try {
+      if (this.#closed) throw this.#closedError();
+      return Promise.resolve(read());
+    } catch (error) {
+      return Promise.reject(translate(error, action, this.path));
+    }
+  }
+
+  #pollOthers(): void {
+    let version: unknown;
+    try {
+      version = this.#sql.dataVersion.get()?.["data_version"];
+    } catch {
+      // A store that cannot be read fails its watchers, which read it next.
+    }
+    if (version !== undefined && version === this.#dataVersion) return;
+    this.#dataVersion = version;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const waker of this.#wakers) waker();
+  }
+
+  #closedError(): StoreError {
+    return new StoreError("unavailable", `store "${this.path}" is closed`);
+  }
+}
+
+function checksum(body: string): string {
+  return hash("sha256", body, "hex").slice(0, 32);
+}
+
+function deletion(row: Row): StoreEvent {
+  return {
+    type: "delete",
+    key: keyOf(row.kind, row.namespace, row.name),
+    resourceVersion: String(row.revision),
+  };
+}
+
+function nameProblem(object: ApiObject): string | undefined {
+  const { name, namespace } = object.metadata;
+  if (!namespace) return "metadata.namespace is missing";
+  if (!isDnsSubdomain(name)) return `metadata.name "${name.slice(0, 300)}" is not a DNS-1123 subdomain`;
+  if (!parseKey(keyOf(object.kind, namespace, name))) return `kind or namespace is malformed`;
+  return undefined;
+}
+
+function checkExpected(key: Key, current: StoredObject | undefined, expect: string): void {
+  const actual = current?.metadata.resourceVersion ?? "absent";
+  if (actual === expect) return;
+  throw new StoreError(
+    "conflict",
+    `${key} is at "${actual}", not at "${expect}" as expected; re-read it and try again`,
+  );
+}

@@ -1,0 +1,146 @@
+/**
+ * Certificates: read, checked, and read again in case they changed. They are PEM from files, or from the peer's Secrets
+ * (`src/adapters/tls/secrets.ts`). A rotation that is broken half-way (a new certificate beside the old key, a truncated file) keeps
+ * the last good ones and says so.
+ */
+import { Buffer } from "node:buffer";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { reasonOf } from "../../base/reason.ts";
+
+/** Certificate, key and CA as PEM. */
+export interface TlsMaterial {
+  cert: Buffer;
+  key: Buffer;
+  ca: Buffer;
+  /** When the certificate expires, in unix ms. */
+  notAfterMs: number;
+}
+
+export interface TlsPaths {
+  cert: string;
+  key: string;
+  ca: string;
+}
+
+/** A PEM text and what an operator knows it by, e.g. `--tls-cert "/etc/tls/tls.crt"`. */
+export interface Pem {
+  text: Buffer;
+  from: string;
+}
+
+/** The three parts as they are now. */
+export type TlsSource = () => Promise<Record<keyof TlsPaths, Pem>>;
+
+/** Checks that the parts belong together and are valid. @throws Error naming the part and the reason */
+export function checkTls({ cert, key, ca }: Record<keyof TlsPaths, Pem>, nowMs: number): TlsMaterial {
+  const leaf = parse(cert);
+  parse(ca);
+  let matches = false;
+  try {
+    matches = leaf.checkPrivateKey(createPrivateKey(key.text));
+  } catch (error) {
+    throw new Error(`${key.from} is not a private key in PEM: ${(error as Error).message}`);
+  }
+  if (!matches) throw new Error(`${key.from} does not belong to ${cert.from}`);
+  const notAfterMs = Date.parse(leaf.validTo);
+  if (notAfterMs <= nowMs) {
+    throw new Error(`${cert.from} expired at ${new Date(notAfterMs).toISOString()}; issue a new one`);
+  }
+  return { cert: cert.text, key: key.text, ca: ca.text, notAfterMs };
+}
+
+/** Reads a file that a flag names. @throws Error naming both */
+export function readPem(flag: string, path: string): Pem {
+  const from = `${flag} "${path}"`;
+  try {
+    return { text: Buffer.from(Deno.readFileSync(path)), from };
+  } catch (error) {
+    throw new Error(`${from} cannot be read: ${reasonOf(error)}`);
+  }
+}
+
+/** Reads and checks three files. @throws Error naming the flag, the file and the reason */
+export function readTls({ cert, key, ca }: TlsPaths, nowMs: number): TlsMaterial {
+  const parts = {
+    cert: readPem("--tls-cert", cert),
+    key: readPem("--tls-key", key),
+    ca: readPem("--root-ca-path", ca),
+  };
+  return checkTls(parts, nowMs);
+}
+
+function parse({ text, from }: Pem): X509Certificate {
+  try {
+    return new X509Certificate(text);
+  } catch {
+    throw new Error(`${from} is not a certificate in PEM`);
+  }
+}
+
+/** Watches a source by content, every `everyMs`; calls back with good new material only. */
+export class TlsWatch {
+  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #listeners = new Set<(material: TlsMaterial) => void>();
+  #lastProblem = "";
+  #checking = false;
+
+  private constructor(
+    private readonly source: TlsSource,
+    private readonly report: (level: "info" | "warn", message: string) => void,
+    everyMs: number,
+    private material: TlsMaterial,
+  ) {
+    this.#timer = setInterval(() => this.#check(), everyMs);
+    Deno.unrefTimer(this.#timer as unknown as number);
+  }
+
+  /** Reads the source once. @throws Error when what it gives cannot be used */
+  static async open(
+    source: TlsSource,
+    report: (level: "info" | "warn", message: string) => void,
+    everyMs = 2_000,
+  ): Promise<TlsWatch> {
+    return new TlsWatch(source, report, everyMs, checkTls(await source(), Date.now()));
+  }
+
+  get current(): TlsMaterial {
+    return this.material;
+  }
+
+  /** Calls `listener` after each rotation. */
+  onRotation(listener: (material: TlsMaterial) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #check(): Promise<void> {
+    if (this.#checking) return;
+    this.#checking = true;
+    try {
+      this.#take(checkTls(await this.source(), 0));
+    } catch (error) {
+      const problem = (error as Error).message;
+      if (problem !== this.#lastProblem) {
+        this.report(
+          "warn",
+          `certificates changed but cannot be used, keeping the last good ones: ${problem}`,
+        );
+      }
+      this.#lastProblem = problem;
+    } finally {
+      this.#checking = false;
+    }
+  }
+
+  #take(next: TlsMaterial): void {
+    this.#lastProblem = "";
+    const same = (["cert", "key", "ca"] as const).every((part) => next[part].equals(this.material[part]));
+    if (same) return;
+    this.material = next;
+    this.report("info", `certificates reloaded; valid until ${new Date(next.notAfterMs).toISOString()}`);
+    for (const listener of this.#listeners) listener(next);
+  }
+}

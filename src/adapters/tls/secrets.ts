@@ -1,0 +1,73 @@
+/**
+ * Certificates and the token key: from files where flags name them, otherwise from the Secrets that the peer's tools make
+ * (`argocd-agentctl pki`, `jwt create-key`), which the Kubernetes store can read.
+ */
+import { Buffer } from "node:buffer";
+import { keyOf } from "../../domain/resources/keys.ts";
+import { isRecord } from "../../domain/resources/object.ts";
+import type { Store } from "../../principal/ports/store.ts";
+import { type Pem, readPem, type TlsSource } from "./files.ts";
+import type { Settings } from "../../config/settings.ts";
+
+type Wanted = Pick<
+  Settings,
+  "tls" | "tlsSecretName" | "caSecretName" | "jwtKey" | "jwtSecretName" | "namespace"
+>;
+
+/** A Secret, read once: what belongs together in it is of one state. */
+class Secret {
+  private constructor(
+    private readonly title: string,
+    private readonly data: Record<string, unknown> | undefined,
+  ) {}
+
+  static async read(store: Store, namespace: string, name: string): Promise<Secret> {
+    const found = await store.get(keyOf("Secret", namespace, name));
+    return new Secret(`Secret ${namespace}/${name}`, found && (isRecord(found["data"]) ? found["data"] : {}));
+  }
+
+  /** The first of `fields` that it has. @throws Error that says how to make it, or which flag does without it */
+  pem(fields: string[], flag: string): Pem {
+    const field = fields.find((candidate) => typeof this.data?.[candidate] === "string");
+    const from = `${this.title} (${field ?? fields.join(" or ")})`;
+    if (!field) {
+      const problem = this.data ? "is not in it" : "does not exist";
+      throw new Error(`${from} ${problem}; create it (argocd-agentctl), or give ${flag}`);
+    }
+    return { text: Buffer.from(String(this.data?.[field]), "base64"), from };
+  }
+}
+
+/** Where certificate, key and CA come from. */
+export function tlsSource(wanted: Wanted, store: Store): TlsSource {
+  const { tls, namespace, tlsSecretName, caSecretName } = wanted;
+  return async () => {
+    const flags = "--tls-cert and --tls-key";
+    const own = tls.cert === "" ? await Secret.read(store, namespace, tlsSecretName) : undefined;
+    const authority = tls.ca === "" ? await Secret.read(store, namespace, caSecretName) : undefined;
+    return {
+      cert: own?.pem(["tls.crt"], flags) ?? readPem("--tls-cert", tls.cert),
+      key: own?.pem(["tls.key"], flags) ?? readPem("--tls-key", tls.key),
+      ca: authority?.pem(["tls.crt", "ca.crt"], "--root-ca-path") ?? readPem("--root-ca-path", tls.ca),
+    };
+  };
+}
+
+/** How often the source is looked at again, in ms: a Secret costs the API server a request. */
+export function tlsEveryMs({ tls }: Wanted): number {
+  return tls.cert === "" || tls.ca === "" ? 30_000 : 2_000;
+}
+
+/** Whether a key for agents' tokens is configured: without one no agent can authenticate. */
+export function hasSigningKey(
+  { generateJwtKey, jwtKey, store }: Pick<Settings, "generateJwtKey" | "jwtKey" | "store">,
+): boolean {
+  return generateJwtKey || jwtKey !== "" || store.type !== "sqlite";
+}
+
+/** The RSA key that signs agents' tokens, as PEM. @throws Error */
+export async function jwtPem(wanted: Wanted, store: Store): Promise<Pem> {
+  if (wanted.jwtKey !== "") return readPem("--jwt-key", wanted.jwtKey);
+  const secret = await Secret.read(store, wanted.namespace, wanted.jwtSecretName);
+  return secret.pem(["jwt.key"], "--jwt-key or --insecure-jwt-generate");
+}

@@ -1,0 +1,86 @@
+/** How agents are let in and shown: from flags to settings. */
+import { readFileSync } from "node:fs";
+import type { AuthMethod } from "../adapters/grpc/methods.ts";
+import { parseMtlsRule } from "../domain/agents/identity.ts";
+import type { RedisSettings } from "../principal/ports/cluster_info.ts";
+import { reasonOf } from "../base/reason.ts";
+import { boolOf, UsageError, type Value } from "./usage.ts";
+
+/** `--auth METHOD:CONFIG`. @throws UsageError */
+export function authOf(value: Value): AuthMethod {
+  const auth = value("auth");
+  const [, method, config = ""] = /^([a-z]+):(.*)$/s.exec(auth) ?? [];
+  if (!method) {
+    throw new UsageError(`invalid auth string "${auth}": set --auth, e.g. --auth 'mtls:CN=([^,]+)'`);
+  }
+  const plaintext = boolOf(value, "insecure-plaintext");
+  if (method === "mtls") {
+    if (plaintext) {
+      throw new UsageError(`--auth "mtls:" needs TLS; it cannot be had with --insecure-plaintext`);
+    }
+    return { method, rule: usable(() => parseMtlsRule(config)) };
+  }
+  if (method === "userpass") {
+    if (config === "") throw new UsageError(`--auth "userpass:": name the file of users, userpass:FILE`);
+    return { method, file: config };
+  }
+  if (method !== "header") {
+    throw new UsageError(
+      `--auth "${method}:": unknown method; use mtls:REGEX, userpass:FILE or header:NAME:REGEX`,
+    );
+  }
+  if (!plaintext) {
+    throw new UsageError(
+      `--auth "header:" is for a proxy in front that proves who agents are; it needs --insecure-plaintext`,
+    );
+  }
+  const [, name = "", pattern = ""] = /^([^:]+):(.+)$/s.exec(config) ?? [];
+  if (name === "") throw new UsageError(`--auth "header:${config}": must be header:NAME:REGEX`);
+  return { method, name: name.toLowerCase(), pattern: usable(() => new RegExp(pattern)) };
+}
+
+/** `--enable-self-cluster-registration` and what it needs. @throws UsageError */
+export function selfRegistrationOf(value: Value): { secret: string; proxyAddress: string } | undefined {
+  if (!boolOf(value, "enable-self-cluster-registration")) return undefined;
+  const secret = value("self-registration-client-cert-secret");
+  if (secret === "") {
+    throw new UsageError(
+      "--enable-self-cluster-registration needs --self-registration-client-cert-secret NAME, a Secret with tls.crt, " +
+        "tls.key and ca.crt for Argo CD's connection to the resource proxy",
+    );
+  }
+  return { secret, proxyAddress: value("resource-proxy-address") };
+}
+
+/** `--redis-*`; without an address agents' states are shown nowhere. @throws UsageError */
+export function redisOf(value: Value): RedisSettings | undefined {
+  const address = value("redis-server-address");
+  if (address === "") return undefined;
+  const compression = value("redis-compression-type");
+  if (compression !== "gzip" && compression !== "none") {
+    throw new UsageError(`--redis-compression-type "${compression}": must be gzip or none`);
+  }
+  const directory = value("redis-creds-dir-path");
+  const password = directory === "" ? value("redis-password") : fileText(`${directory}/auth`).trim();
+  const ca = value("redis-ca-path");
+  const tls = boolOf(value, "redis-tls-enabled")
+    ? { ca: ca === "" ? "" : fileText(ca), insecure: boolOf(value, "redis-tls-insecure") }
+    : undefined;
+  return { address, password, compression, tls };
+}
+
+function fileText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`cannot read "${path}": ${reasonOf(error)}`);
+  }
+}
+
+function usable<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}

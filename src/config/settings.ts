@@ -1,0 +1,297 @@
+/** From flags and environment to settings that are known to be usable, or one clear line. */
+import { parseArgs } from "@std/cli/parse-args";
+import { isDnsLabel } from "../domain/resources/keys.ts";
+import type { Scope } from "../domain/resources/scope.ts";
+import type { AuthMethod } from "../adapters/grpc/methods.ts";
+import { authOf, redisOf, selfRegistrationOf } from "./agent_settings.ts";
+import type { RedisSettings } from "../principal/ports/cluster_info.ts";
+import { envOf, type Flag, FLAGS } from "./flags.ts";
+import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
+import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
+import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
+
+/** Everything that a principal is configured with. */
+export interface Settings {
+  listenHost: string;
+  listenPort: number;
+  namespace: string;
+  scope: Scope;
+  store: StoreSettings;
+  /** Where files of our own are kept: the embedded store, and loss manifests. */
+  dataDir: string;
+  auth: AuthMethod;
+  agentVersionPolicy: "exact" | "minor" | "any";
+  /** Without TLS, for a proxy in front that has it. */
+  plaintext: boolean;
+  /** Undefined: cluster Secrets are made by people. */
+  selfRegistration: { secret: string; proxyAddress: string } | undefined;
+  /** Undefined: agents' states are not shown in Argo CD's Redis. */
+  redis: RedisSettings | undefined;
+  /** Files; empty: from the Secrets named below. */
+  tls: { cert: string; key: string; ca: string };
+  tlsSecretName: string;
+  caSecretName: string;
+  tlsMinVersion: "TLSv1.2" | "TLSv1.3";
+  requireClientCerts: boolean;
+  jwtKey: string;
+  jwtSecretName: string;
+  generateJwtKey: boolean;
+  maxMessageBytes: number;
+  /** 0: off. */
+  metricsPort: number;
+  healthzPort: number;
+  logLevel: LogLevel;
+  logFormat: "text" | "json";
+  haEnabled: boolean;
+  preferredRole: "primary" | "replica";
+  peerAddress: string;
+  /** Where a Go principal as peer says whether it is ACTIVE; empty: it is not asked. */
+  peerHealthz: string;
+  adminPort: number;
+  /** A second admin listener, over mTLS; undefined: none. */
+  adminListen: { address: string; readers: string[]; operators: string[] } | undefined;
+  allowedReplicationClients: string[];
+  allowAnyReplicationClient: boolean;
+  initialAckTimeoutMs: number;
+  peerCheckTimeoutMs: number;
+  plainContract: boolean;
+}
+
+/**
+ * Parses the arguments after `principal`. Malformed environment values fall back to the default with a warning,
+ * as in the peer; malformed flags are an error. @throws UsageError
+ */
+export function parseSettings(
+  args: string[],
+  env: (name: string) => string | undefined,
+): { settings: Settings; warnings: string[] } {
+  const warnings: string[] = [];
+  const given = parseFlags(args);
+  const values = new Map<string, string>();
+  for (const flag of FLAGS) {
+    const typed = given.get(flag.name);
+    const fromEnv = env(envOf(flag));
+    if (typed !== undefined) {
+      const problem = valueProblem(flag, typed);
+      if (problem) throw new UsageError(`--${flag.name} "${typed}": ${problem}`);
+    }
+    let value = typed ?? fromEnv ?? flag.default;
+    if (typed === undefined && fromEnv !== undefined && valueProblem(flag, fromEnv)) {
+      warnings.push(`${envOf(flag)}="${fromEnv}": ${valueProblem(flag, fromEnv)}; using "${flag.default}"`);
+      value = flag.default;
+    }
+    if (flag.later && value !== flag.default) {
+      warnings.push(
+        `--${flag.name} is a flag of the Go principal that this release does not serve yet; ignored`,
+      );
+    }
+    values.set(flag.name, value);
+  }
+  const inCluster = (env("KUBERNETES_SERVICE_HOST") ?? "") !== "";
+  return { settings: settingsOf((name) => values.get(name) ?? "", inCluster), warnings };
+}
+
+function parseFlags(args: string[]): Map<string, string> {
+  const names = FLAGS.map((flag) => flag.name);
+  const booleans = FLAGS.filter((flag) => flag.type === "bool").map((flag) => flag.name);
+  const isBoolean = (name: string) => booleans.includes(name);
+  const parsed = parseArgs(args.map((arg) => explicitBoolean(arg, isBoolean)), {
+    string: names,
+    collect: names,
+    alias: { namespace: "n" },
+    unknown: (arg) => {
+      const name = arg.replace(/=.*$/s, "");
+      throw new UsageError(
+        arg.startsWith("-")
+          ? `unknown flag ${name}; see: argocd-agent-ha principal --help`
+          : `unexpected argument "${arg}"`,
+      );
+    },
+  });
+  const given = new Map<string, string>();
+  for (const flag of FLAGS) {
+    const typed = parsed[flag.name] as string[];
+    if (typed.length === 0) continue;
+    given.set(flag.name, flag.type === "list" ? typed.join(",") : String(typed.at(-1)));
+  }
+  return given;
+}
+
+/** `--flag` of a boolean means `--flag=true`, as in the peer; it never takes the next argument. */
+function explicitBoolean(arg: string, isBoolean: (name: string) => boolean): string {
+  return arg.startsWith("--") && isBoolean(arg.slice(2)) ? `${arg}=true` : arg;
+}
+
+function valueProblem(flag: Flag, value: string): string | undefined {
+  switch (flag.type) {
+    case "bool":
+      return /^(true|false|1|0|t|f|T|F|TRUE|FALSE|True|False)$/.test(value)
+        ? undefined
+        : "must be true or false";
+    case "int":
+      return /^\d{1,10}$/.test(value) ? undefined : "must be a whole number";
+    case "duration":
+      return parseDuration(value) === undefined ? "must be a duration such as 30s or 5m" : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const UNIT_MS: Record<string, number> = {
+  ns: 1e-6,
+  us: 1e-3,
+  "µs": 1e-3,
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** A Go duration (`1m30s`, `500ms`, `0`) in ms, or undefined. */
+export function parseDuration(text: string): number | undefined {
+  if (text === "0") return 0;
+  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
+  let total = 0;
+  for (const [, number = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
+    total += Number(number) * (UNIT_MS[unit] ?? 0);
+  }
+  return total;
+}
+
+function settingsOf(value: Value, inCluster: boolean): Settings {
+  const bool = (name: string) => boolOf(value, name);
+  const namespace = namespaceOf(value);
+  const store = storeOf(value, inCluster);
+  const settings: Settings = {
+    listenHost: value("listen-host"),
+    listenPort: port(value, "listen-port", 65_535),
+    namespace,
+    scope: scopeOf(value, namespace),
+    store,
+    dataDir: store.type === "sqlite" ? store.path.replace(/[^/]*$/, "") || "." : value("data-dir"),
+    auth: authOf(value),
+    agentVersionPolicy: oneOf(value, "agent-version-policy", ["exact", "minor", "any"]),
+    plaintext: bool("insecure-plaintext"),
+    selfRegistration: selfRegistrationOf(value),
+    redis: redisOf(value),
+    tls: tlsOf(value, store, bool("insecure-plaintext")),
+    tlsSecretName: value("tls-secret-name"),
+    caSecretName: value("tls-ca-secret-name"),
+    tlsMinVersion: oneOf(value, "tls-min-version", ["tls1.2", "tls1.3"]) === "tls1.2" ? "TLSv1.2" : "TLSv1.3",
+    requireClientCerts: bool("require-client-certs") || value("auth").startsWith("mtls:"),
+    jwtKey: value("jwt-key"),
+    jwtSecretName: value("jwt-secret-name"),
+    generateJwtKey: bool("insecure-jwt-generate"),
+    maxMessageBytes: Number(value("grpc-max-message-size")),
+    metricsPort: port(value, "metrics-port", 32_767),
+    healthzPort: port(value, "healthz-port", 32_767),
+    logLevel: logLevelOf(value),
+    logFormat: oneOf(value, "log-format", ["text", "json"]),
+    haEnabled: bool("ha-enabled"),
+    preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
+    peerAddress: value("ha-peer-address"),
+    peerHealthz: value("ha-peer-healthz"),
+    adminPort: port(value, "ha-admin-port", 65_535) || 8405,
+    adminListen: adminListenOf(value),
+    allowedReplicationClients: listOf(value, "ha-allowed-replication-clients"),
+    allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
+    initialAckTimeoutMs: parseDuration(value("ha-replication-initial-ack-timeout")) || 300_000,
+    peerCheckTimeoutMs: parseDuration(value("ha-peer-check-timeout")) || 3_000,
+    plainContract: bool("ha-plain-contract"),
+  };
+  if (settings.healthzPort === 0) throw new UsageError("--healthz-port must be between 1 and 32767");
+  if (settings.haEnabled) checkHa(settings);
+  return settings;
+}
+
+function checkHa(settings: Settings): void {
+  if (settings.preferredRole === "replica" && settings.peerAddress === "") {
+    throw new UsageError("peer address is required for replica role: set --ha-peer-address host:port");
+  }
+  if (settings.peerAddress !== "" && !/^.+:\d{1,5}$/.test(settings.peerAddress)) {
+    throw new UsageError(`--ha-peer-address "${settings.peerAddress}": must be host:port`);
+  }
+  if (settings.peerHealthz !== "" && !/^https?:$/.test(URL.parse(settings.peerHealthz)?.protocol ?? "")) {
+    throw new UsageError(
+      `--ha-peer-healthz "${settings.peerHealthz}": must be a URL such as http://b.example:8003/healthz`,
+    );
+  }
+  if (settings.allowedReplicationClients.length === 0 && !settings.allowAnyReplicationClient) {
+    throw new UsageError(
+      "no replication client is allowed: name the peer's identity in --ha-allowed-replication-clients, " +
+        "or give --ha-allow-any-replication-client (then every agent's certificate reads everything)",
+    );
+  }
+  if (settings.auth.method !== "mtls") {
+    throw new UsageError(
+      "--ha-enabled needs --auth mtls:REGEX: replication identifies its clients by certificate",
+    );
+  }
+}
+
+/** `--ha-admin-listen` and who may come. @throws UsageError */
+function adminListenOf(value: Value): Settings["adminListen"] {
+  const address = value("ha-admin-listen");
+  const [readers, operators] = [listOf(value, "ha-admin-readers"), listOf(value, "ha-admin-operators")];
+  const named = readers.length + operators.length > 0;
+  if (address === "") {
+    if (named) {
+      throw new UsageError("--ha-admin-readers and --ha-admin-operators need --ha-admin-listen HOST:PORT");
+    }
+    return undefined;
+  }
+  if (!/^(\[[0-9a-fA-F:]+\]|[^:[\]]+):\d{1,5}$/.test(address)) {
+    throw new UsageError(`--ha-admin-listen "${address}": must be host:port, e.g. 0.0.0.0:8406`);
+  }
+  if (!named) {
+    throw new UsageError(
+      `--ha-admin-listen "${address}" lets nobody in: name who may ask in --ha-admin-readers, and who may also promote, demote and ` +
+        "switch over in --ha-admin-operators",
+    );
+  }
+  return { address, readers, operators };
+}
+
+function namespaceOf(value: Value): string {
+  const namespace = value("namespace");
+  if (namespace === "") {
+    throw new UsageError("namespace is required for principal identity: set --namespace, e.g. argocd");
+  }
+  if (!isDnsLabel(namespace)) throw new UsageError(`--namespace "${namespace}": must be a DNS-1123 label`);
+  return namespace;
+}
+
+/** Files, all of them; in a cluster the peer's Secrets stand in for those that are not given. */
+function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings["tls"] {
+  const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
+  if ((tls.cert === "") !== (tls.key === "")) {
+    throw new UsageError("--tls-cert and --tls-key belong together: give both");
+  }
+  if (store.type === "kubernetes" || plaintext) return tls;
+  for (
+    const [flag, path] of [["tls-cert", tls.cert], ["tls-key", tls.key], ["root-ca-path", tls.ca]] as const
+  ) {
+    if (path === "") throw new UsageError(`--${flag} is required (make files to try out with: pki init DIR)`);
+  }
+  return tls;
+}
+
+/** The peer's form: `[component=]level` parts; this principal has no components of its own to set apart. */
+function logLevelOf(value: Value): LogLevel {
+  const parts = value("log-level").split(",").map((part) => part.trim());
+  const level = parts.findLast((part) => !part.includes("=")) ?? "info";
+  const names: Record<string, LogLevel> = { warning: "warn", fatal: "error", panic: "error" };
+  return names[level] ?? oneOf(() => level, "log-level", LOG_LEVELS);
+}
+
+function port(value: Value, name: string, max: number): number {
+  const number = Number(value(name));
+  if (number > max) throw new UsageError(`--${name} "${value(name)}": must be at most ${max}`);
+  return number;
+}
+
+function oneOf<T extends string>(value: Value, name: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value(name));
+  if (found) return found;
+  throw new UsageError(`--${name} "${value(name)}": must be one of ${allowed.join(", ")}`);
+}

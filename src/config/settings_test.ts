@@ -1,0 +1,219 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { admits } from "../domain/resources/scope.ts";
+import { FLAGS } from "./flags.ts";
+import { parseDuration, parseSettings } from "./settings.ts";
+import { UsageError } from "./usage.ts";
+
+const GOOD = [
+  "-n",
+  "argocd",
+  "--auth",
+  "mtls:CN=([^,]+)",
+  "--tls-cert",
+  "c",
+  "--tls-key=k",
+  "--root-ca-path",
+  "a",
+];
+const HA = [...GOOD, "--ha-enabled", "--ha-allowed-replication-clients", "replica, dr"];
+const parse = (args: string[], env: Record<string, string> = {}) => parseSettings(args, (name) => env[name]);
+
+function problem(args: string[]): string {
+  try {
+    parse(args);
+  } catch (error) {
+    assert(error instanceof UsageError, String(error));
+    return error.message;
+  }
+  throw new Error(`${args.join(" ")} was accepted`);
+}
+
+Deno.test("parseSettings() takes the peer's flags, their = form, and their defaults", () => {
+  const { settings, warnings } = parse(HA);
+  assertEquals(warnings, []);
+  assertEquals(settings.namespace, "argocd");
+  assertEquals(settings.allowedReplicationClients, ["replica", "dr"]);
+  assertEquals([settings.listenPort, settings.metricsPort, settings.healthzPort, settings.adminPort], [
+    8443,
+    8000,
+    8003,
+    8405,
+  ]);
+  assertEquals([settings.haEnabled, settings.preferredRole, settings.requireClientCerts], [
+    true,
+    "primary",
+    true,
+  ]);
+  assertEquals([settings.maxMessageBytes, settings.tlsMinVersion, settings.initialAckTimeoutMs], [
+    209_715_200,
+    "TLSv1.3",
+    300_000,
+  ]);
+  assertEquals(settings.store, { type: "sqlite", path: "argocd-agent-ha-data/principal.db" });
+});
+
+Deno.test("parseSettings() reads the environment, flags win, malformed values fall back with a warning", () => {
+  const env = {
+    ARGOCD_PRINCIPAL_LISTEN_PORT: "9443",
+    ARGOCD_PRINCIPAL_HEALTH_CHECK_PORT: "8080",
+    ARGOCD_PRINCIPAL_METRICS_PORT: "many",
+    ARGOCD_PRINCIPAL_HA_ENABLED: "true",
+    ARGOCD_PRINCIPAL_HA_ALLOWED_REPLICATION_CLIENTS: "replica",
+    ARGOCD_PRINCIPAL_TLS_SERVER_CERT_PATH: "from-env",
+  };
+  const { settings, warnings } = parse([...GOOD, "--listen-port=1443", "--ha-enabled=false"], env);
+  assertEquals([settings.listenPort, settings.healthzPort, settings.metricsPort], [1443, 8080, 8000]);
+  assertEquals([settings.haEnabled, settings.tls.cert], [false, "c"]);
+  assertEquals(warnings, ['ARGOCD_PRINCIPAL_METRICS_PORT="many": must be a whole number; using "8000"']);
+});
+
+Deno.test("parseSettings() warns once for each flag of the peer that is not served yet", () => {
+  const { warnings } = parse([
+    ...GOOD,
+    "--enable-websocket",
+    "--pprof-port",
+    "6060",
+    "--event-processors=10",
+  ]);
+  assertEquals(warnings.length, 2);
+  assertStringIncludes(
+    warnings[0] ?? "",
+    "--enable-websocket is a flag of the Go principal that this release does not serve yet",
+  );
+});
+
+Deno.test("parseSettings() refuses mistakes with one clear line", () => {
+  const cases: [string[], string][] = [
+    [[], "namespace is required"],
+    [["-n", "Not_A_Label"], "must be a DNS-1123 label"],
+    [GOOD.slice(0, 2), 'invalid auth string ""'],
+    [[...GOOD, "--no-such-flag"], "unknown flag --no-such-flag"],
+    [[...GOOD, "stray"], 'unexpected argument "stray"'],
+    [[...GOOD, "--listen-port", "70000"], "must be at most 65535"],
+    [[...GOOD, "--listen-port=-1"], "must be a whole number"],
+    [[...GOOD, "--listen-port", "abc"], "must be a whole number"],
+    [[...GOOD, "--metrics-port", "40000"], "must be at most 32767"],
+    [[...GOOD, "--healthz-port", "0"], "--healthz-port must be between 1 and 32767"],
+    [[...GOOD, "--log-level", "loud"], "must be one of trace, debug, info, warn, error"],
+    [[...GOOD, "--store", "redis:x"], "must be kubernetes or sqlite:FILE"],
+    [[...GOOD, "--ha-preferred-role", "leader"], "must be one of primary, replica"],
+    [[...GOOD, "--ha-enabled=maybe"], "must be true or false"],
+    [[...HA, "--ha-preferred-role", "replica"], "peer address is required for replica role"],
+    [[...HA, "--ha-peer-address", "nowhere"], "must be host:port"],
+    [[...GOOD, "--ha-enabled"], "--ha-allowed-replication-clients"],
+    [[...HA, "--ha-replication-initial-ack-timeout", "5 minutes"], "must be a duration"],
+    [["-n", "argocd", "--auth", "userpass:"], "name the file of users"],
+    [["-n", "argocd", "--auth", "header:x-agent:(.*)"], "it needs --insecure-plaintext"],
+    [["-n", "argocd", "--auth", "header:x", "--insecure-plaintext"], "must be header:NAME:REGEX"],
+    [["-n", "argocd", "--auth", "mtls:CN=(.*)", "--insecure-plaintext"], "needs TLS"],
+    [[...HA, "--auth", "userpass:/x"], "--ha-enabled needs --auth mtls:REGEX"],
+    [[...GOOD, "--agent-version-policy", "same"], "must be one of exact, minor, any"],
+    [[...GOOD, "--enable-self-cluster-registration"], "--self-registration-client-cert-secret"],
+    [[...GOOD, "--redis-server-address", "r:1", "--redis-compression-type", "zip"], "must be gzip or none"],
+    [["-n", "argocd", "--auth", "magic:x"], "unknown method"],
+    [["-n", "argocd", "--auth", "mtls:CN=(.*)"], "--tls-cert is required"],
+  ];
+  for (const [args, words] of cases) assertStringIncludes(problem(args), words, args.join(" "));
+});
+
+Deno.test("parseSettings() reads the peer's log levels by component", () => {
+  const cases: [string, string][] = [["debug", "debug"], ["resource-proxy=trace,warning", "warn"], [
+    "grpc-event=debug",
+    "info",
+  ]];
+  for (const [given, level] of cases) {
+    assertEquals(parse([...GOOD, "--log-level", given]).settings.logLevel, level);
+  }
+});
+
+Deno.test("P11: with HA on, an empty allow-list is refused unless anybody is allowed by name", () => {
+  assertStringIncludes(problem([...GOOD, "--ha-enabled"]), "--ha-allow-any-replication-client");
+  assert(
+    parse([...GOOD, "--ha-enabled", "--ha-allow-any-replication-client"]).settings.allowAnyReplicationClient,
+  );
+});
+
+Deno.test("parseDuration() reads Go durations", () => {
+  const cases: [string, number | undefined][] = [
+    ["0", 0],
+    ["300ms", 300],
+    ["1.5s", 1_500],
+    ["1m30s", 90_000],
+    ["2h", 7_200_000],
+    ["5", undefined],
+    ["", undefined],
+    ["-5s", undefined],
+    ["5 s", undefined],
+  ];
+  for (const [text, ms] of cases) assertEquals(parseDuration(text), ms, text);
+});
+
+Deno.test("FLAGS: names and environment variables are unique", () => {
+  assertEquals(new Set(FLAGS.map((flag) => flag.name)).size, FLAGS.length);
+  assertEquals(new Set(FLAGS.map((flag) => flag.env)).size, FLAGS.length);
+});
+
+Deno.test("the store: SQLite by default, the cluster where there is one, and what does not go together is refused", () => {
+  const kubernetes = {
+    type: "kubernetes" as const,
+    kubeconfig: "k",
+    context: "",
+    labelSelector: "",
+    writeConcurrency: 32,
+    createNamespaces: undefined,
+  };
+  const inPod = { KUBERNETES_SERVICE_HOST: "10.0.0.1" };
+  assertEquals(parse([...GOOD, "--kubeconfig", "k"]).settings.store, kubernetes);
+  assertEquals(parse(GOOD, inPod).settings.store, { ...kubernetes, kubeconfig: "" });
+  assertEquals(parse([...GOOD, "--store=sqlite:d/x.db"], inPod).settings.store, {
+    type: "sqlite",
+    path: "d/x.db",
+  });
+  assertEquals(parse([...GOOD, "--store=sqlite:d/x.db"]).settings.dataDir, "d/");
+  const secrets = parse(["-n", "argocd", "--auth", "mtls:CN=(.*)"], inPod).settings;
+  assertEquals([secrets.tls.cert, secrets.tlsSecretName, secrets.caSecretName, secrets.jwtSecretName], [
+    "",
+    "argocd-agent-principal-tls",
+    "argocd-agent-ca",
+    "argocd-agent-jwt",
+  ]);
+  const creation = parse(
+    [
+      ...GOOD,
+      "--namespace-create-enable",
+      "--namespace-create-pattern=^edge-",
+      "--namespace-create-labels=a=b,c=d",
+    ],
+    inPod,
+  ).settings.store;
+  assertEquals(creation.type === "kubernetes" && creation.createNamespaces?.labels, { a: "b", c: "d" });
+  const cases: [string[], string][] = [
+    [[...GOOD, "--store", "kubernetes"], "needs --kubeconfig FILE"],
+    [[...GOOD, "--label-selector", "a=b"], "needs the kubernetes store"],
+    [[...GOOD, "--kubeconfig=k", "--kube-write-concurrency=0"], "must be between 1 and 1000"],
+    [
+      [...GOOD, "--kubeconfig=k", "--namespace-create-enable", "--namespace-create-labels=a"],
+      "must be NAME=VALUE",
+    ],
+    [["-n", "argocd", "--auth", "mtls:CN=(.*)", "--kubeconfig=k", "--tls-cert=c"], "belong together"],
+    [[...GOOD, "--ha-replicate-cluster-secrets=some"], "must be self-registered or all"],
+  ];
+  for (const [args, words] of cases) assertStringIncludes(problem(args), words, args.join(" "));
+});
+
+Deno.test("--allowed-namespaces takes names, globs and /regex/; none given admits all", () => {
+  const scope = (list: string) => parse([...GOOD, `--allowed-namespaces=${list}`]).settings.scope;
+  const cases: [string, string[], string[]][] = [
+    ["", ["anything"], []],
+    ["edge-1", ["edge-1", "argocd"], ["edge-11", "edge"]],
+    ["edge-*, team-?", ["edge-", "edge-99", "team-a"], ["team-ab", "xedge-1"]],
+    ["{eu,us}-[12]", ["eu-1", "us-2"], ["eu-3", "ap-1"]],
+    ["/^prod(-[0-9]+)?$/", ["prod", "prod-12"], ["prod-x", "preprod"]],
+  ];
+  for (const [list, inside, outside] of cases) {
+    for (const name of inside) assert(admits(scope(list), name), `${list}: ${name}`);
+    for (const name of outside) assert(!admits(scope(list), name), `${list}: not ${name}`);
+  }
+  assertStringIncludes(problem([...GOOD, "--allowed-namespaces=/(/"]), "--allowed-namespaces");
+  assertStringIncludes(problem([...GOOD, "--allowed-namespaces=Not_a_name"]), "must be a namespace, a glob");
+});

@@ -1,0 +1,347 @@
+/**
+ * One agent's deliveries. Intuition: the agent is a place in the change index, kept per key: what it has (as far as is known), and the
+ * keys whose state here may be another. Whatever happened meanwhile, what is sent for a key is the step from what the agent has to
+ * what it is to have, so nothing is queued, nothing can overflow, and a key that changed ten times is sent once.
+ *
+ * What is not state (resync messages) waits in a small lane behind; acknowledgements go first.
+ *
+ * Invariants: at most one event of a key is on the way; its ids are its own and only its own acknowledgement counts; an event that is
+ * not acknowledged is sent again with growing delays, and holds up nothing but its key.
+ */
+import type { AgentEvent } from "../events/cloudevent.ts";
+import type { Key } from "../resources/keys.ts";
+import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
+import { listChecksum, type Listed, type Sha256 } from "./checksum.ts";
+import { type Had, type Identity, identityOf, isEmpty, nothing, type Step, stepFor } from "./step.ts";
+import type { AgentId, AgentView } from "./view.ts";
+
+/** Sending again: 5 s to 2 min × 4, as the peer does. */
+export const RESEND: BackoffPolicy = { firstMs: 10_000, maxMs: 240_000, factor: 4 };
+/** Events on the way at a time; those that wait for a second attempt do not count, so that they block nobody. */
+const WINDOW = 256;
+/** Acknowledgements waiting for a slow agent; then nothing more is processed for it. */
+export const MAX_ACKS = 1_000;
+/** Resources that only the agent speaks of, remembered at a time; messages about more are left to its next attempt. */
+const MAX_STRAYS = 10_000;
+const MAX_LANE = 10_000;
+
+/** What a session needs of its surroundings. */
+export interface SessionWorld {
+  look(key: Key): AgentView | undefined;
+  /** A text that no other call returns. */
+  id(): string;
+  /** The identity of this principal. */
+  principalUid: string;
+  sha256: Sha256;
+}
+
+interface LaneMessage {
+  type: string;
+  payload: unknown;
+}
+
+interface Flight {
+  step: Step;
+  resourceid: string;
+  eventid: string;
+  attempts: number;
+  dueMs: number;
+  /** To be sent again, now. */
+  overdue: boolean;
+  /** The key changed meanwhile. */
+  again: boolean;
+}
+
+/** An agent's word that it has lost a resource. */
+export interface Word {
+  /** Of which identity; empty: not known. */
+  uid?: string;
+  /** How many acknowledgements of the agent had come when it did. */
+  heardAfter?: number;
+}
+
+const encoder = new TextEncoder();
+const LANE = "lane:";
+
+export class AgentSession {
+  readonly #had = new Map<Key, Had>();
+  readonly #dirty = new Set<string>();
+  readonly #flights = new Map<string, Flight>();
+  readonly #byEvent = new Map<string, string>();
+  readonly #lane = new Map<string, LaneMessage>();
+  readonly #unsent = new Set<string>();
+  /** What was sent and is due again. */
+  readonly #overdue = new Set<string>();
+  /** Keys that the agent's own event is changing here, and whether something else changed them meanwhile. */
+  readonly #held = new Map<Key, boolean>();
+  #acks: AgentEvent[] = [];
+  /** Keys that only the agent speaks of. */
+  readonly #strays = new Set<Key>();
+  #stream = 0;
+  #fresh = 0;
+  #acknowledged = 0;
+  /** Events sent again; for metrics and tests. */
+  resent = 0;
+
+  constructor(readonly agent: AgentId, private readonly world: SessionWorld) {}
+
+  /** A key that may concern this agent changed. */
+  touch(key: Key): void {
+    if (this.#held.has(key)) {
+      this.#held.set(key, true);
+      return;
+    }
+    const flight = this.#flights.get(key);
+    if (flight?.overdue) this.#overdue.add(key);
+    else if (flight) flight.again = true;
+    else this.#dirty.add(key);
+  }
+
+  /** Whether nothing waits and nothing is on the way. */
+  get idle(): boolean {
+    return this.#dirty.size === 0 && this.#flights.size === 0 && this.#lane.size === 0 &&
+      this.#acks.length === 0;
+  }
+
+  /** Keys and messages that the agent has not acknowledged. */
+  get pending(): number {
+    return new Set([...this.#dirty, ...this.#flights.keys(), ...this.#lane.keys()]).size;
+  }
+
+  /** Acknowledgements of the agent so far. */
+  get acknowledgements(): number {
+    return this.#acknowledged;
+  }
+
+  /** Whether the agent reads so slowly that no more of its events should be processed for now. */
+  get congested(): boolean {
+    return this.#acks.length >= MAX_ACKS;
+  }
+
+  /** Acknowledges an event of the agent: its extensions, all of them, are sent back. */
+  acknowledge(event: AgentEvent): void {
+    this.#acks.push({ type: "processed", target: "eventProcessed", extensions: event.extensions });
+  }
+
+  /** A message of the resync protocol; one of a name at a time. False when there is no room. */
+  say(name: string, type: string, payload: unknown): boolean {
+    const tag = LANE + name;
+    if (!this.#lane.has(tag) && this.#lane.size >= MAX_LANE) return false;
+    this.#lane.set(tag, { type, payload });
+    if (!this.#flights.has(tag)) this.#unsent.add(tag);
+    return true;
+  }
+
+  /**
+   * The agent's stream is new. What was on the way is sent again; and since the agent may have been at another principal meanwhile,
+   * what it has is no longer known, but for the operations that it was given: none is given twice.
+   */
+  connected(): void {
+    this.#stream++;
+    for (const [tag, flight] of this.#flights) this.#expire(tag, flight);
+    for (const [key, had] of [...this.#had]) {
+      this.#keep(key, { ...had, state: "", source: undefined });
+      this.touch(key);
+    }
+  }
+
+  /** Call now and then: what is not acknowledged in time becomes due again. True when something did. */
+  expire(nowMs: number): boolean {
+    let any = false;
+    for (const [tag, flight] of this.#flights) {
+      if (flight.overdue || flight.dueMs > nowMs) continue;
+      this.#expire(tag, flight);
+      any = true;
+    }
+    return any;
+  }
+
+  /** The next event to send, or undefined. `random` is in [0, 1). */
+  next(nowMs: number, random: number): AgentEvent | undefined {
+    const ack = this.#acks.shift();
+    if (ack) return ack;
+    for (const waiting of [this.#overdue, this.#dirty, this.#unsent]) {
+      for (const tag of waiting) {
+        if (waiting !== this.#overdue && this.#fresh >= WINDOW) return undefined;
+        waiting.delete(tag);
+        const flight = this.#flights.get(tag);
+        const step = tag.startsWith(LANE) ? this.#message(tag) : this.#plan(tag);
+        if (step) return this.#send(tag, step, flight, nowMs, random);
+        if (flight) this.#drop(tag, flight);
+      }
+    }
+    return undefined;
+  }
+
+  /** The agent has processed an event: the key it was about, or undefined when it was about none or is not on the way. */
+  acknowledged({ resourceid = "", eventid = "" }: AgentEvent["extensions"]): Key | undefined {
+    const tag = this.#byEvent.get(eventid);
+    const flight = tag === undefined ? undefined : this.#flights.get(tag);
+    if (tag === undefined || !flight || flight.resourceid !== resourceid) return undefined;
+    this.#drop(tag, flight);
+    if (tag.startsWith(LANE)) {
+      this.#lane.delete(tag);
+      return undefined;
+    }
+    this.#strays.delete(tag);
+    const had = this.#had.get(tag) ?? nothing();
+    const after = flight.step.settle(had);
+    this.#keep(tag, after && { ...after, stream: this.#stream, acknowledgedAs: ++this.#acknowledged });
+    if (flight.again || flight.step.more) this.touch(tag);
+    return tag;
+  }
+
+  /** The agent's own event is about to change a key here: nothing is sent about it until `release`. */
+  hold(key: Key): void {
+    const waiting = [this.#dirty.delete(key), this.#overdue.delete(key)];
+    this.#held.set(key, waiting.includes(true));
+  }
+
+  /** The end of `hold`, and what the agent is known to have by its event. */
+  release(key: Key, has: Partial<Had> = {}): void {
+    const touched = this.#held.get(key);
+    this.#held.delete(key);
+    if (Object.keys(has).length > 0) this.#keep(key, { ...(this.#had.get(key) ?? nothing()), ...has });
+    if (touched) this.touch(key);
+  }
+
+  /** Whether an operation, or a refresh, that is asked for here has reached the agent. */
+  delivered(key: Key, what: "operation" | "state", value: string): boolean {
+    return value !== "" && this.#had.get(key)?.[what] === value;
+  }
+
+  /** The agent lost a resource, and is to have one of this name. */
+  lost(key: Key, word: Word = {}): void {
+    if (this.#isOutdated(key, word)) return this.touch(key);
+    const flight = this.#flights.get(key);
+    if (flight) this.#drop(key, flight);
+    this.#keep(key, undefined);
+    this.touch(key);
+  }
+
+  /** The agent no longer has a resource, and that is as it should be: nothing is sent or asked about it. */
+  gone(key: Key, word: Word = {}): void {
+    const { object, type } = this.#flights.get(key)?.step ?? {};
+    const onItsWay = object !== undefined && type !== "delete";
+    if (onItsWay || this.#isOutdated(key, word)) this.touch(key);
+    else this.#keep(key, undefined);
+  }
+
+  /** Whether it has got another under the same name, or the same one again, since it said so. */
+  #isOutdated(key: Key, { uid = "", heardAfter = Infinity }: Word): boolean {
+    const had = this.#had.get(key) ?? nothing();
+    return (had.uid !== "" && uid !== "" && had.uid !== uid) || had.acknowledgedAs > heardAfter;
+  }
+
+  /** What is known of a key may be wrong: it is sent, or asked for, anew. False when too many such keys are open. */
+  doubt(key: Key, what: Identity): boolean {
+    const had = this.#had.get(key);
+    if (!had && !this.world.look(key)) {
+      if (this.#strays.size >= MAX_STRAYS) return false;
+      this.#strays.add(key);
+    }
+    this.#keep(key, { ...nothing(), ...what, operation: had?.operation ?? "", known: true });
+    this.touch(key);
+    return true;
+  }
+
+  /** Whether the agent is about to hear of a key anyway. */
+  underway(key: Key): boolean {
+    return this.#dirty.has(key) || this.#flights.has(key);
+  }
+
+  /** Whether the agent has heard of a key on this stream, or is about to. */
+  told(key: Key): boolean {
+    return this.underway(key) || this.#had.get(key)?.stream === this.#stream;
+  }
+
+  /** The resources of these keys that are the agent's, as lists name them. */
+  list(keys: readonly Key[]): (Identity & { key: Key })[] {
+    return keys.flatMap((key) => {
+      const view = this.world.look(key);
+      return view ? [{ key, ...identityOf(view) }] : [];
+    });
+  }
+
+  /** The checksum of such a list. */
+  checksum(list: readonly Listed[]): string {
+    return listChecksum(list, this.world.sha256);
+  }
+
+  #plan(key: Key): Step | undefined {
+    const had = this.#had.get(key);
+    const { step, had: after } = stepFor(this.agent, had, this.world.look(key));
+    if (after !== had) this.#keep(key, after);
+    return step;
+  }
+
+  #message(tag: string): Step | undefined {
+    const message = this.#lane.get(tag);
+    if (!message) return undefined;
+    const { type, payload } = message;
+    return {
+      type,
+      target: "resourceResync",
+      fingerprint: tag,
+      payload,
+      more: false,
+      begun: (had) => had,
+      settle: (had) => had,
+    };
+  }
+
+  #send(tag: string, step: Step, before: Flight | undefined, nowMs: number, random: number): AgentEvent {
+    const attempts = (before?.attempts ?? 0) + 1;
+    const same = before?.step.fingerprint === step.fingerprint ? before : undefined;
+    if (before) this.#drop(tag, before);
+    const unique = this.world.id();
+    const resourceid = step.object ? `${step.object.name}_${step.object.uid}` : unique;
+    const flight: Flight = {
+      step,
+      resourceid: same?.resourceid ?? resourceid,
+      eventid: same?.eventid ?? (step.object ? `${resourceid}_${unique}` : unique),
+      attempts,
+      dueMs: nowMs + delayMs(RESEND, attempts, random),
+      overdue: false,
+      again: false,
+    };
+    if (attempts === 1) this.#fresh++;
+    else this.resent++;
+    if (!tag.startsWith(LANE)) this.#keep(tag, step.begun(this.#had.get(tag) ?? nothing()));
+    this.#flights.set(tag, flight);
+    this.#byEvent.set(flight.eventid, tag);
+    return {
+      type: step.type,
+      target: step.target,
+      ...(step.object ? { subject: `${step.object.namespace}/${step.object.name}` } : {}),
+      extensions: {
+        eventid: flight.eventid,
+        resourceid: flight.resourceid,
+        ...(step.signed ? { principaluid: this.world.principalUid } : {}),
+      },
+      payload: encoder.encode(JSON.stringify(step.payload)),
+    };
+  }
+
+  #expire(tag: string, flight: Flight): void {
+    if (flight.attempts === 1 && !flight.overdue) this.#fresh--;
+    flight.overdue = true;
+    this.touch(tag);
+  }
+
+  #drop(tag: string, flight: Flight): void {
+    this.#overdue.delete(tag);
+    if (flight.attempts === 1 && !flight.overdue) this.#fresh--;
+    this.#flights.delete(tag);
+    this.#byEvent.delete(flight.eventid);
+  }
+
+  #keep(key: Key, had: Had | undefined): void {
+    if (had && !isEmpty(had)) {
+      this.#had.set(key, had);
+      return;
+    }
+    this.#had.delete(key);
+    this.#strays.delete(key);
+  }
+}

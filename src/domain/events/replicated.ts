@@ -1,0 +1,114 @@
+/**
+ * The peer's incremental replication events, to and from changes of the index. Only principal-side objects are
+ * ever sent (direction `outbound`): raw agent events carry the agent's coordinates and corrupt a replica.
+ */
+import type { replicationapi } from "../../../proto/gen.d.ts";
+import { type ApiObject, isRecord, SOURCE_UID } from "../resources/object.ts";
+import { type Key, keyOf, parseKey } from "../resources/keys.ts";
+import { type Kind, KINDS } from "../resources/kinds.ts";
+import { type AgentEvent, decodeEvent, encodeEvent } from "./cloudevent.ts";
+
+/** What one change is in the peer's events. */
+export interface PlainChange {
+  kind: Kind;
+  namespace: string;
+  name: string;
+  /** The agent that it concerns, in the peer's coordinates. */
+  agent: string;
+  /** The replicated form; absent for a deletion. */
+  object?: ApiObject;
+  /** Names this state of the object uniquely: its digest, or the revision of its deletion. */
+  state: string;
+}
+
+/** A `ReplicatedEvent` for a change of a kind that the peer's events know; undefined for other kinds. */
+export function toReplicatedEvent(
+  change: PlainChange,
+  sequence: number,
+  nowMs: number,
+): replicationapi.ReplicatedEvent | undefined {
+  const { kind, namespace, name, object } = change;
+  if (!kind.target) return undefined;
+  const body = object ? withSourceUid(object) : { metadata: { name, namespace } };
+  const uid = object ? sourceUid(object) : "";
+  const event: AgentEvent = {
+    type: object ? "spec-update" : "delete",
+    target: kind.target,
+    subject: `${namespace}/${name}`,
+    extensions: { resourceid: `${name}_${uid}`, eventid: `${name}_${uid}_${change.state}` },
+    payload: new TextEncoder().encode(JSON.stringify(body)),
+  };
+  return {
+    event: encodeEvent(event),
+    agent_name: change.agent,
+    direction: "outbound",
+    sequence_num: sequence,
+    processed_at_unix: Math.floor(nowMs / 1000),
+  };
+}
+
+/** What an event of the peer means for a replica of ours. */
+export type Incoming =
+  | { key: Key; object?: ApiObject }
+  /** Nothing to do; its sequence number still counts. */
+  | { skip: string }
+  | { problem: string };
+
+/**
+ * Reads one event of a primary of the peer. Inbound (raw agent) events are skipped: what they changed on the
+ * primary follows as an outbound event or in the next snapshot.
+ */
+export function fromReplicatedEvent(
+  wire: replicationapi.ReplicatedEvent,
+  principalNamespace: string,
+): Incoming {
+  if (wire.direction !== "outbound") return { skip: `direction "${(wire.direction ?? "").slice(0, 32)}"` };
+  const event = decodeEvent(wire.event);
+  if ("problem" in event) return event;
+  const kind = KINDS.find((candidate) => candidate.target === event.target);
+  if (!kind) return { skip: `target "${event.target.slice(0, 32)}"` };
+  const stateful = ["create", "spec-update", "terminate-operation", "status-update"].includes(event.type);
+  if (!stateful && event.type !== "delete") return { skip: `type "${event.type.slice(0, 32)}"` };
+  let object: unknown;
+  try {
+    object = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(event.payload ?? new Uint8Array()));
+  } catch {
+    return { problem: "the payload is not JSON" };
+  }
+  const complete = completed(object, kind, principalNamespace);
+  if (!complete) return { problem: "the payload is not a Kubernetes object" };
+  const { namespace = "", name } = complete.metadata;
+  const key = keyOf(kind.kind, namespace, name);
+  if (!parseKey(key)) return { problem: "the payload's namespace or name is malformed" };
+  return event.type === "delete" ? { key } : { key, object: complete };
+}
+
+/**
+ * The peer's JSON with what it leaves out: apiVersion and kind, and for kinds of the principal's namespace that
+ * namespace. `uid` is the source UID where the message says it beside the object.
+ */
+export function completed(
+  value: unknown,
+  kind: Kind,
+  principalNamespace: string,
+  uid = "",
+): ApiObject | undefined {
+  if (!isRecord(value) || !isRecord(value["metadata"])) return undefined;
+  const metadata = { ...value["metadata"] } as ApiObject["metadata"];
+  if (typeof metadata.name !== "string" || metadata.name === "") return undefined;
+  if (kind.scope === "principal") metadata.namespace = principalNamespace;
+  if (typeof metadata.namespace !== "string") return undefined;
+  if (uid !== "") metadata.uid = uid;
+  return { ...value, apiVersion: kind.apiVersion, kind: kind.kind, metadata };
+}
+
+/** The source UID of a replicated form. */
+export function sourceUid(form: ApiObject): string {
+  return form.metadata.annotations?.[SOURCE_UID] ?? form.metadata.uid ?? "";
+}
+
+/** The form with `metadata.uid` as the peer's receivers expect it: the source's. */
+export function withSourceUid(form: ApiObject): ApiObject {
+  const uid = sourceUid(form);
+  return uid === "" ? form : { ...form, metadata: { ...form.metadata, uid } };
+}

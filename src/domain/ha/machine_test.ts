@@ -1,0 +1,180 @@
+import { assert, assertEquals } from "@std/assert";
+import { rowFor, step } from "./machine.ts";
+import { memory, model, peer } from "../../../tests/support/models.ts";
+import { type Input, INPUT_TYPES, type Model, type Operation, STATES } from "./state.ts";
+import { TABLE } from "./transitions.ts";
+
+/** Every value that some guard can tell apart. */
+function* models(): Generator<Model> {
+  const operations: (Operation | undefined)[] = [undefined];
+  for (const kind of ["start", "promote", "demote", "supersede", "takeover"] as const) {
+    for (const step of ["asking", "stopping", "recording"] as const) {
+      const serves = kind === "start" || kind === "promote" || (kind === "takeover" && step === "stopping");
+      const formerActive = kind === "demote" || kind === "supersede";
+      const recording = memory({ role: serves ? "active" : "replica", epoch: 4, formerActive });
+      const more = step === "recording" || kind === "takeover" ? { recording } : {};
+      for (const force of [false, true]) operations.push({ kind, step, force, id: 1, ...more });
+    }
+  }
+  // The peer may have claimed a higher epoch than the one that is being recorded.
+  const peers = [undefined, peer(), peer({ state: "active", epoch: 9 })];
+  for (const state of STATES) {
+    for (const [operation, known] of operations.flatMap((one) => peers.map((two) => [one, two] as const))) {
+      for (const streamLive of [false, true]) {
+        for (const complete of [false, true]) {
+          for (const peerAddress of ["", "b.example:8443"]) {
+            for (const preferredRole of ["primary", "replica"] as const) {
+              const role = state === "active" ? "active" : "replica";
+              for (const promised of operation?.kind === "takeover" ? [4] : [0, 4]) {
+                yield model({
+                  state,
+                  operation,
+                  peer: known,
+                  streamLive,
+                  peerAddress,
+                  preferredRole,
+                  memory: memory({ complete, role, promised }),
+                });
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+function inputs(): Input[] {
+  const peers = STATES.flatMap((state) =>
+    [2, 3, 4].flatMap((epoch) => ["a", "z"].map((uid) => peer({ state, epoch, uid })))
+  );
+  return [
+    { type: "start", memory: undefined },
+    ...(["active", "replica"] as const).map((role): Input => ({ type: "start", memory: memory({ role }) })),
+    { type: "peerAnswer", peer: undefined, error: "refused" },
+    ...peers.map((p): Input => ({ type: "peerAnswer", peer: p, error: "" })),
+    { type: "stopped" },
+    { type: "recorded", error: "" },
+    { type: "recorded", error: "disk full" },
+    ...[false, true].map((resumed): Input => ({
+      type: "welcomed",
+      peer: peer({ state: "active" }),
+      resumed,
+    })),
+    { type: "progress", done: 1, total: 2 },
+    { type: "snapshotApplied" },
+    { type: "caughtUp" },
+    ...[false, true].map((refused): Input => ({ type: "streamLost", reason: "reset", refused })),
+    ...peers.map((p): Input => ({ type: "heard", peer: p })),
+    { type: "peerSilent" },
+    ...[false, true].map((force): Input => ({ type: "promote", id: 9, force })),
+    { type: "demote", id: 9 },
+    ...["p", "z"].flatMap((uid) =>
+      (["active", "syncing"] as const).flatMap((state): Input[] => [
+        { type: "prepare", id: 9, peer: peer({ uid, state }) },
+        ...[4, 6].map((epoch): Input => ({ type: "takeOver", id: 9, peer: peer({ uid, state }), epoch })),
+      ])
+    ),
+  ];
+}
+
+Deno.test("step() over every state × input × guard: what must never happen does not, and commands are always answered", () => {
+  let combinations = 0;
+  const used = new Set<string>();
+  assertEquals(new Set(inputs().map((input) => input.type)).size, INPUT_TYPES.length);
+  for (const before of models()) {
+    for (const input of inputs()) {
+      combinations++;
+      const { model: after, effects, row } = step(before, input, 1);
+      const where = `${before.state} on ${JSON.stringify(input)} by "${row?.name}"`;
+      if (row) used.add(row.name);
+      const becameActive = before.state !== "active" && after.state === "active";
+      if (becameActive) {
+        const promised = before.operation?.kind === "takeover" &&
+          after.memory.epoch === before.memory.promised;
+        const durable = input.type === "stopped" ? promised : input.type === "recorded" && input.error === "";
+        assert(durable, `${where}: ACTIVE before it was durable`);
+        assert(
+          ["promote", "start", "takeover"].includes(before.operation?.kind ?? ""),
+          `${where}: promoted itself (I13)`,
+        );
+        assert(effects.some((effect) => effect.type === "serve"), `${where}: ACTIVE and serves nobody`);
+        assertEquals(after.memory.role, "active", where);
+      }
+      if (before.state === "active" && after.state !== "active") {
+        assert(
+          ["demote", "supersede"].includes(before.operation?.kind ?? ""),
+          `${where}: stopped being ACTIVE`,
+        );
+        assertEquals([after.memory.role, after.memory.formerActive, after.streamLive], [
+          "replica",
+          true,
+          false,
+        ], where);
+      }
+      if (after.state === "replicating" && before.state !== "replicating") assert(after.streamLive, where);
+      if (effects.some((effect) => effect.type === "serve")) assertEquals(after.state, "active", where);
+      assert(
+        after.memory.epoch >= before.memory.epoch || input.type === "start",
+        `${where}: the epoch went down`,
+      );
+      if ("id" in input) {
+        const answered = effects.some((effect) => effect.type === "reply" && effect.id === input.id);
+        assert(answered || after.operation?.id === input.id, `${where}: the operator waits for ever`);
+      }
+      if (row?.refuse) assertEquals(after, before, where);
+      const durable = before.operation?.recording;
+      if (row && durable && input.type === "recorded" && input.error === "") {
+        const claimed = row.name.endsWith(": overtaken")
+          ? { ...durable, role: "replica" as const, formerActive: after.memory.formerActive }
+          : durable;
+        const { role, epoch, promised } = after.memory;
+        const whole = before.operation?.kind !== "takeover";
+        assertEquals(
+          whole ? after.memory : { role, epoch, promised },
+          whole ? claimed : { role: "replica", epoch: 3, promised: 4 },
+          `${where}: claims what was not recorded`,
+        );
+      }
+      const ended = before.operation !== undefined && after.operation === undefined;
+      if (ended && before.operation?.kind !== "start" && before.operation?.kind !== "supersede") {
+        assert(effects.some((effect) => effect.type === "reply"), `${where}: ended without an answer`);
+      }
+      assert(after.explanation.length > 0, where);
+    }
+  }
+  assert(combinations > 60_000);
+  assertEquals(
+    TABLE.filter((row) => !used.has(row.name)).map((row) => row.name),
+    [],
+    "rows that nothing reaches",
+  );
+});
+
+Deno.test("every row that waits has a row that goes on: each operation's step accepts its answer in each of its states", () => {
+  const waits: [Operation["kind"], Operation["step"], Input, readonly Model["state"][]][] = [
+    ["start", "asking", { type: "peerAnswer", peer: undefined, error: "" }, ["recovering"]],
+    ["start", "recording", { type: "recorded", error: "" }, ["recovering"]],
+    ["promote", "asking", { type: "peerAnswer", peer: undefined, error: "" }, [
+      "syncing",
+      "replicating",
+      "disconnected",
+    ]],
+    ["promote", "stopping", { type: "stopped" }, ["syncing", "replicating", "disconnected"]],
+    ["promote", "recording", { type: "recorded", error: "x" }, ["syncing", "replicating", "disconnected"]],
+    ["demote", "recording", { type: "recorded", error: "x" }, ["active"]],
+    ["supersede", "recording", { type: "recorded", error: "x" }, ["active"]],
+    ["takeover", "recording", { type: "recorded", error: "x" }, ["syncing", "replicating", "disconnected"]],
+    ["takeover", "stopping", { type: "stopped" }, ["syncing", "replicating", "disconnected"]],
+  ];
+  for (const [kind, at, input, states] of waits) {
+    for (const state of states) {
+      const row = rowFor(model({ state, operation: { kind, step: at, force: false, id: 1 } }), input);
+      assert(row, `${kind} at ${at} in ${state} is stuck`);
+    }
+  }
+});
+
+Deno.test("TABLE's names are unique", () => {
+  assertEquals(new Set(TABLE.map((row) => row.name)).size, TABLE.length);
+});

@@ -1,0 +1,267 @@
+/** What happens to a principal, told in inputs. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { step } from "./machine.ts";
+import { memory, model, peer } from "../../../tests/support/models.ts";
+import { type Effect, initialModel, type Input, type Model, type Standing } from "./state.ts";
+
+/** Plays inputs one after the other; returns the states passed and all effects. */
+function play(start: Model, ...all: Input[]): { states: string[]; effects: Effect[]; model: Model } {
+  const states: string[] = [];
+  const effects: Effect[] = [];
+  let now = start;
+  for (const input of all) {
+    const result = step(now, input, 1);
+    now = result.model;
+    effects.push(...result.effects);
+    if (states.at(-1) !== now.state) states.push(now.state);
+  }
+  return { states, effects, model: now };
+}
+
+const fresh = (preferredRole: Model["preferredRole"], peerAddress = "b.example:8443") =>
+  initialModel({ preferredRole, peerAddress, uid: "m" }, 0);
+const noAnswer: Input = { type: "peerAnswer", peer: undefined, error: "refused" };
+const recorded: Input = { type: "recorded", error: "" };
+
+Deno.test("a preferred primary goes ACTIVE in epoch 1 when its peer does not answer", () => {
+  const { states, model } = play(fresh("primary"), { type: "start", memory: undefined }, noAnswer, recorded);
+  assertEquals([states, model.memory.epoch], [["recovering", "active"], 1]);
+});
+
+Deno.test("P1: an old primary that restarts while its peer is ACTIVE comes up as its replica", () => {
+  const { states, model, effects } = play(
+    fresh("primary"),
+    { type: "start", memory: memory({ role: "active", epoch: 1 }) },
+    { type: "peerAnswer", peer: peer({ state: "active", epoch: 2 }), error: "" },
+  );
+  assertEquals(states, ["recovering", "syncing"]);
+  assertEquals([model.memory.role, model.memory.formerActive], ["replica", true]);
+  assertEquals(effects.map((effect) => effect.type), ["askPeer", "remember", "follow"]);
+});
+
+Deno.test("P5: a replica that once was complete is promoted though its primary was never reached; one that never was is refused", () => {
+  const start: Input = { type: "start", memory: memory({ complete: true }) };
+  const lost: Input = { type: "streamLost", reason: "refused" };
+  const promote: Input = { type: "promote", id: 1, force: false };
+  const once = play(fresh("replica"), start, lost, promote, noAnswer, { type: "stopped" }, recorded);
+  assertEquals([once.states.at(-1), once.model.memory.epoch], ["active", 4]);
+  const never = play(fresh("replica"), { type: "start", memory: undefined }, lost, promote);
+  assertEquals(never.states, ["syncing"]);
+  const [refusal] = never.effects.filter((effect) => effect.type === "reply") as { error: string }[];
+  assertStringIncludes(refusal?.error ?? "", "never held a complete copy");
+  const forced = play(never.model, { ...promote, force: true }, noAnswer, { type: "stopped" }, recorded);
+  assertEquals(forced.states.at(-1), "active");
+});
+
+Deno.test("a replica that is syncing from a living primary says how far it is when promotion is refused", () => {
+  const syncing = model({ state: "syncing", streamLive: true, progress: { done: 1_204, total: 2_000 } });
+  const { effects } = step(syncing, { type: "promote", id: 1, force: false }, 1);
+  assertEquals(effects, [{
+    type: "reply",
+    id: 1,
+    error:
+      'cannot promote: replica is still syncing from "b.example:8443" (1,204 of 2,000 resources); wait, or use --force',
+  }]);
+});
+
+Deno.test("P6: a promoted replica that restarts is ACTIVE again, in the same epoch", () => {
+  const { states, model } = play(
+    fresh("replica"),
+    { type: "start", memory: memory({ role: "active", epoch: 2 }) },
+    noAnswer,
+    recorded,
+  );
+  assertEquals([states.at(-1), model.memory.epoch], ["active", 2]);
+});
+
+Deno.test("P12: a demoted principal is SYNCING until it has a live stream and a snapshot", () => {
+  const active = model({ state: "active", memory: memory({ role: "active" }) });
+  const { states, effects, model: after } = play(
+    active,
+    { type: "demote", id: 1 },
+    recorded,
+    { type: "welcomed", peer: peer({ state: "active", epoch: 4 }), resumed: false },
+    { type: "snapshotApplied" },
+    { type: "caughtUp" },
+  );
+  assertEquals(states, ["active", "syncing", "replicating"]);
+  assertEquals(effects.map((e) => e.type), [
+    "record",
+    "stopServing",
+    "follow",
+    "reply",
+    "remember",
+    "remember",
+  ]);
+  assertEquals(after.memory, memory({ epoch: 4 }));
+});
+
+Deno.test("promotion is refused by an ACTIVE peer, and --force overrides it with a higher epoch", () => {
+  const replica = model({ state: "disconnected", preferredRole: "replica" });
+  const answer: Input = { type: "peerAnswer", peer: peer({ state: "active", epoch: 7 }), error: "" };
+  const refused = play(replica, { type: "promote", id: 1, force: false }, answer);
+  assertEquals(refused.states, ["disconnected"]);
+  assertEquals(refused.effects.at(-1)?.type, "reply");
+  const forced = play(
+    replica,
+    { type: "promote", id: 1, force: true },
+    answer,
+    { type: "stopped" },
+    recorded,
+  );
+  assertEquals([forced.states.at(-1), forced.model.memory.epoch], ["active", 8]);
+  const next = { type: "peerAnswer", peer: peer({ state: "active", epoch: 8 }), error: "" } as const;
+  const again = play(
+    replica,
+    { type: "promote", id: 1, force: true },
+    next,
+    { type: "stopped" },
+    recorded,
+  );
+  assertEquals(
+    again.model.memory.epoch,
+    10,
+    "even epochs are the replica's, odd ones the preferred primary's",
+  );
+});
+
+Deno.test("what is claimed is what was recorded, whatever is heard of the peer in between", () => {
+  const heard: Input[] = [
+    { type: "heard", peer: peer({ epoch: 1 }) },
+    { type: "peerSilent" },
+    { type: "streamLost", reason: "reset" },
+  ];
+  const ask: Input = { type: "peerAnswer", peer: peer({ epoch: 7 }), error: "" };
+  const promote: Input[] = [{ type: "promote", id: 1, force: false }, ask, { type: "stopped" }];
+  const start: Input[] = [{ type: "start", memory: undefined }, {
+    type: "peerAnswer",
+    peer: undefined,
+    error: "",
+  }];
+  for (
+    const [from, inputs] of [[model({ state: "disconnected" }), promote], [fresh("primary"), start]] as const
+  ) {
+    for (const between of heard) {
+      const { effects, model: after } = play(from, ...inputs, between, recorded);
+      const [durable] = effects.flatMap((effect) => effect.type === "record" ? [effect.memory] : []);
+      assertEquals([after.state, after.memory], ["active", durable], between.type);
+    }
+  }
+});
+
+Deno.test("a promotion or a start that the peer overtakes while it is recorded does not serve", () => {
+  const overtaking: Input = { type: "heard", peer: peer({ state: "active", epoch: 9 }) };
+  const promoted = play(
+    model({ state: "disconnected" }),
+    { type: "promote", id: 1, force: false },
+    noAnswer,
+    { type: "stopped" },
+    overtaking,
+    recorded,
+  );
+  assertEquals([promoted.model.state, promoted.model.memory.role], ["disconnected", "replica"]);
+  assertStringIncludes((promoted.effects.at(-1) as { error: string }).error, "has claimed epoch 9 meanwhile");
+  const started = play(
+    fresh("primary"),
+    { type: "start", memory: undefined },
+    noAnswer,
+    overtaking,
+    recorded,
+  );
+  assertEquals([started.model.state, started.model.memory.role], ["syncing", "replica"]);
+  assert(![...promoted.effects, ...started.effects].some(({ type }) => type === "serve"));
+});
+
+Deno.test("a promotion whose record fails is undone, says so, and follows on", () => {
+  const { states, effects } = play(
+    model({ state: "disconnected" }),
+    { type: "promote", id: 1, force: false },
+    noAnswer,
+    { type: "stopped" },
+    { type: "recorded", error: "disk full" },
+  );
+  assertEquals(states, ["disconnected"]);
+  assertEquals(effects.slice(-2).map((effect) => effect.type), ["follow", "reply"]);
+  assertStringIncludes((effects.at(-1) as { error: string }).error, "disk full");
+});
+
+Deno.test("supersession: an ACTIVE that hears of a higher epoch steps down at once", () => {
+  const active = model({ state: "active", memory: memory({ role: "active" }) });
+  const higher = play(active, { type: "heard", peer: peer({ epoch: 4 }) }, recorded);
+  assertEquals(higher.states, ["active", "syncing"]);
+  assertEquals(higher.effects.map((e) => e.type), ["stopServing", "record", "follow"]);
+  const tie = play(active, { type: "heard", peer: peer({ state: "active", uid: "a" }) }, recorded);
+  assertEquals(tie.states.at(-1), "syncing", "of two ACTIVE in one epoch the lower uid stays");
+  const other = play(active, { type: "heard", peer: peer({ state: "active", uid: "z" }) });
+  assertEquals(other.states, ["active"]);
+});
+
+Deno.test("a switchover's replica: ready with the next epoch durable, ACTIVE at the word of the one that it follows and of nobody else", () => {
+  const following = model({ state: "replicating", preferredRole: "replica", streamLive: true });
+  const prepare: Input = { type: "prepare", id: 1, peer: peer({ state: "active" }) };
+  const word = (part: Partial<Standing> = {}, epoch = 4): Input => ({
+    type: "takeOver",
+    id: 2,
+    peer: peer(part),
+    epoch,
+  });
+  const ready = play(following, prepare, recorded);
+  assertEquals(ready.effects.map(({ type }) => type), ["record", "reply"]);
+  assertEquals([ready.model.state, ready.model.memory], ["replicating", memory({ promised: 4 })]);
+  const taken = play(ready.model, word(), { type: "stopped" });
+  assertEquals(taken.states, ["replicating", "active"]);
+  assertEquals(taken.model.memory, memory({ role: "active", epoch: 4, leader: "m" }));
+  assertEquals(taken.effects.slice(1), [{ type: "serve", memory: taken.model.memory }, {
+    type: "reply",
+    id: 2,
+    error: "",
+  }]);
+
+  const refusals: [Input, string][] = [
+    [word({ state: "active" }), "still ACTIVE"],
+    [word({ uid: "another" }), "not the one that is followed"],
+    [word({ epoch: 2 }), "not the one that is followed"],
+    [word({}, 6), "has not got ready for that epoch"],
+  ];
+  for (const [input, text] of refusals) {
+    const { effects, states } = play(ready.model, input);
+    assertStringIncludes((effects[0] as { error: string }).error, text);
+    assertEquals(states, ["replicating"]);
+  }
+  const unready = play(following, word());
+  assertStringIncludes((unready.effects[0] as { error: string }).error, "has not got ready for that epoch");
+  const failed = play(following, prepare, { type: "recorded", error: "disk full" }, word());
+  assertEquals([failed.model.state, failed.model.memory], ["replicating", memory()]);
+});
+
+Deno.test("a promise is nobody's role: kept over a restart it makes no ACTIVE, its epoch is used once, and a newer leader voids it", () => {
+  const before = memory({ promised: 4 });
+  const restarted = play(fresh("replica"), { type: "start", memory: before });
+  assertEquals([restarted.model.state, restarted.model.memory], ["syncing", before]);
+  const promote: Input = { type: "promote", id: 1, force: false };
+  const promoted = play(restarted.model, promote, noAnswer, { type: "stopped" }, recorded);
+  assertEquals([promoted.model.state, promoted.model.memory.epoch, promoted.model.memory.promised], [
+    "active",
+    6,
+    0,
+  ]);
+  const led = (epoch: number): Input => ({
+    type: "welcomed",
+    peer: peer({ state: "active", epoch }),
+    resumed: false,
+  });
+  assertEquals(play(restarted.model, led(3)).model.memory.promised, 4);
+  assertEquals(play(restarted.model, led(5)).model.memory, memory({ epoch: 5 }));
+});
+
+Deno.test("a peer that answers that it is not ACTIVE either stays known, and what to do about it stays said", () => {
+  const start: Input = { type: "start", memory: memory({ role: "active", epoch: 1 }) };
+  const answer: Input = { type: "peerAnswer", peer: peer({ epoch: 2 }), error: "" };
+  const refused: Input = { type: "streamLost", reason: "not ACTIVE (state syncing)", refused: true };
+  const { model } = play(fresh("primary"), start, answer, refused, refused);
+  assertStringIncludes(model.explanation, "run ha promote on the side that shall serve");
+  assertEquals(model.peer?.epoch, 2);
+  const silent = play(model, { type: "streamLost", reason: "connection refused" });
+  assertEquals(silent.model.peer, undefined);
+  assertStringIncludes(silent.model.explanation, "connection refused");
+});

@@ -1,0 +1,198 @@
+/**
+ * Following a primary of the peer in its own contract. Its habits are tolerated: replays and gaps in sequence
+ * numbers, resources without data, agents that are none, missing apiVersion and kind. What it says is applied;
+ * nothing is deleted on its confirmation unless it has proved on this stream that it is active, since a demoted
+ * or superseded primary of the peer answers confirmations too and thereby deletes live resources.
+ */
+import { completed, fromReplicatedEvent } from "../events/replicated.ts";
+import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { ChangeIndex } from "../changes/index.ts";
+import { Marks } from "../changes/marks.ts";
+import { kindNamed } from "../resources/kinds.ts";
+import type { Scope } from "../resources/scope.ts";
+import type { ApiObject } from "../resources/object.ts";
+import { type Key, keyOf, parseKey } from "../resources/keys.ts";
+import { fromRawInbound } from "./raw_inbound.ts";
+import { Applier, type IncomingChange } from "./applier.ts";
+
+/** States kept until the index surely has them. */
+const MAX_READ = 2_000;
+
+/** What the transport must do next after a snapshot was read. */
+export interface SnapshotPlan {
+  /** Per agent: resources held here that the snapshot does not name, to be confirmed. */
+  candidates: { agent: string; resources: replicationapi.Resource[] }[];
+  skipped: number;
+}
+
+/** One Subscribe stream towards a primary of the peer. */
+export class PlainFollowerStream {
+  readonly applier = new Applier();
+  /** Our own running number of changes; the peer's numbers may repeat or go back. */
+  #offered = 0;
+  readonly #peerAt = new Marks();
+  /** The states read last, by key; empty: a deletion. */
+  readonly #read = new Map<Key, string>();
+  #peerSequence = 0;
+  #peerExpected: number | undefined;
+  #gap = false;
+  #provenActive = false;
+  #snapshotEnd: number | undefined;
+  #complete = false;
+
+  constructor(private readonly index: ChangeIndex, private readonly scope: Scope) {}
+
+  /** Reads a snapshot: its resources are offered to the applier, lower ranks first. */
+  snapshot(message: replicationapi.ReplicationSnapshot, nowMs: number): SnapshotPlan {
+    const objects: { rank: number; object: ApiObject }[] = [];
+    const named = new Set<string>();
+    let skipped = 0;
+    const agents = (message.agents ?? []).map((agent) => agent.resources ?? []);
+    for (const resource of [...(message.principal_resources ?? []), ...agents.flat()]) {
+      const read = readResource(resource, this.scope);
+      if (!read) {
+        skipped++;
+        continue;
+      }
+      named.add(read.key);
+      if (read.object) objects.push({ rank: read.rank, object: read.object });
+    }
+    objects.sort((a, b) => a.rank - b.rank);
+    this.#offer(objects.map(({ object }) => object), nowMs);
+    this.#peerSequence = Math.max(this.#peerSequence, message.last_sequence_num ?? 0);
+    this.#peerExpected ??= this.#peerSequence + 1;
+    this.#peerAt.push(this.#offered, this.#peerSequence);
+    this.#snapshotEnd = this.#offered;
+    this.#gap = false;
+    return { candidates: this.#missing(message, named), skipped };
+  }
+
+  /** Reads one streamed event. */
+  event(wire: replicationapi.ReplicatedEvent, nowMs: number): { problem?: string } {
+    const incoming = wire.direction === "inbound"
+      ? fromRawInbound(wire, this.scope, (key) => this.#base(key))
+      : fromReplicatedEvent(wire, this.scope.namespace);
+    if ("problem" in incoming) return incoming;
+    const sequence = wire.sequence_num ?? 0;
+    if (this.#peerExpected !== undefined && sequence > this.#peerExpected) this.#gap = true;
+    this.#peerExpected = sequence + 1;
+    this.#peerSequence = sequence;
+    this.#provenActive = true;
+    if ("key" in incoming) {
+      if (incoming.object) this.#offer([incoming.object], nowMs);
+      else this.#push([{ key: incoming.key }], nowMs);
+    }
+    this.#peerAt.push(this.#offered, sequence);
+    return {};
+  }
+
+  /** The peer's answers about candidates; deletions are taken only from a primary that proved to be active. */
+  confirmed(results: readonly replicationapi.ConfirmMissingResourceResult[], nowMs: number): number {
+    let deletions = 0;
+    for (const result of results) {
+      const read = result.resource && readResource(result.resource, this.scope);
+      if (!read) continue;
+      if (result.status === "exists" && read.object) this.#offer([read.object], nowMs);
+      if (result.status === "deleted" && this.#provenActive) {
+        this.#push([{ key: read.key }], nowMs);
+        deletions++;
+      }
+    }
+    return deletions;
+  }
+
+  /** The peer sequence number to acknowledge: everything up to it is durable. */
+  get acknowledge(): number {
+    return this.#peerAt.reached(this.applier.applied);
+  }
+
+  /** True once: when the first snapshot is durable or held. */
+  settle(): boolean {
+    if (this.#complete || this.#snapshotEnd === undefined) return false;
+    if (this.applier.processed < this.#snapshotEnd) return false;
+    this.#complete = true;
+    return true;
+  }
+
+  /** Whether another snapshot is due, given what the peer's `Status` says. */
+  behind(currentSequence: number): boolean {
+    return this.#gap || currentSequence > this.#peerSequence;
+  }
+
+  /** The last sequence number of the peer that was read. */
+  get peerSequence(): number {
+    return this.#peerSequence;
+  }
+
+  get live(): boolean {
+    return this.#complete;
+  }
+
+  /** Snapshot progress in resources. */
+  get progress(): { done: number; total: number } {
+    const total = this.#snapshotEnd ?? 0;
+    return { done: Math.min(this.applier.processed, total), total };
+  }
+
+  #offer(objects: readonly ApiObject[], nowMs: number): void {
+    this.#push(
+      objects.map((object) => ({
+        key: keyOf(object.kind, object.metadata.namespace ?? "", object.metadata.name),
+        object: JSON.stringify(object),
+      })),
+      nowMs,
+    );
+  }
+
+  /** The newest state that is known of a key: what was read last may not be in the index yet. */
+  #base(key: Key): ApiObject | undefined {
+    const read = this.#read.get(key);
+    if (read !== undefined) return read === "" ? undefined : JSON.parse(read);
+    const entry = this.index.get(key);
+    return entry && !entry.deleted ? JSON.parse(entry.payload) : undefined;
+  }
+
+  #push(changes: readonly Pick<IncomingChange, "key" | "object">[], nowMs: number): void {
+    for (const { key, object = "" } of changes) {
+      this.#read.delete(key);
+      this.#read.set(key, object);
+      const [oldest] = this.#read.keys();
+      if (this.#read.size > MAX_READ && oldest !== undefined) this.#read.delete(oldest);
+    }
+    this.applier.offer(changes.map((c) => ({ ...c, sequence: ++this.#offered, changedAt: nowMs })));
+  }
+
+  #missing(message: replicationapi.ReplicationSnapshot, named: Set<string>): SnapshotPlan["candidates"] {
+    const agents = new Set((message.agents ?? []).map((agent) => agent.name ?? ""));
+    const missing = new Map<string, replicationapi.Resource[]>();
+    for (const entry of this.index.live()) {
+      const parts = parseKey(entry.key);
+      if (!parts || parts.kind !== "Application" || named.has(entry.key) || !agents.has(parts.namespace)) {
+        continue;
+      }
+      const list = missing.get(parts.namespace) ?? [];
+      missing.set(parts.namespace, list);
+      list.push({ name: parts.name, namespace: parts.namespace, kind: parts.kind });
+    }
+    return [...missing].map(([agent, resources]) => ({ agent, resources }));
+  }
+}
+
+function readResource(
+  resource: replicationapi.Resource,
+  scope: Scope,
+): { key: string; rank: number; object?: ApiObject } | undefined {
+  const kind = kindNamed(resource.kind ?? "");
+  if (!kind) return undefined;
+  const namespace = kind.scope === "principal" ? scope.namespace : resource.namespace ?? "";
+  const key = keyOf(kind.kind, namespace, resource.name ?? "");
+  if (!parseKey(key)) return undefined;
+  if (!resource.data?.length) return { key, rank: kind.rank };
+  try {
+    const value = JSON.parse(new TextDecoder().decode(resource.data));
+    const object = completed(value, kind, scope.namespace, resource.uid);
+    return object ? { key, rank: kind.rank, object } : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * A primary of the peer forwards what its agents send as it came: in the agent's namespace, with the agent's UIDs and project names.
+ * Written as it is, it corrupts a replica. Here it is what it made of the primary's own resource: a status, or an autonomous agent's
+ * resource as the principal keeps it. A deletion by an agent deletes nothing: the primary says so itself when its resource is gone.
+ */
+import { interpret } from "../agents/inbound.ts";
+import { ownsProject } from "../agents/projects.ts";
+import { adopted, withStatus } from "../agents/writes.ts";
+import { decodeEvent } from "../events/cloudevent.ts";
+import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { Mode } from "../resources/agents.ts";
+import { isDnsLabel, type Key } from "../resources/keys.ts";
+import { type ApiObject, isRecord } from "../resources/object.ts";
+import { agentOf, type Scope } from "../resources/scope.ts";
+
+/** What an agent's event, forwarded by a primary of the peer, made of the resource `base` of this replica. */
+export function fromRawInbound(
+  wire: replicationapi.ReplicatedEvent,
+  scope: Scope,
+  base: (key: Key) => ApiObject | undefined,
+): { key: Key; object: ApiObject } | { skip: string } {
+  const event = decodeEvent(wire.event);
+  const name = wire.agent_name ?? "";
+  if ("problem" in event) return { skip: event.problem };
+  if (!isDnsLabel(name)) return { skip: `agent "${name.slice(0, 64)}" is no agent` };
+  const mode: Mode = event.type === "status-update" && event.target === "application"
+    ? "managed"
+    : "autonomous";
+  const intent = interpret(event, { name, mode }, { scope, agentNamespace: "" });
+  if (intent.do === "status") {
+    const existing = base(intent.key);
+    if (!existing || agentOf(existing, scope) !== name) {
+      return { skip: "no Application of this agent is here" };
+    }
+    // The primary carries an operation out: what it says of one is in its own event.
+    const reached = { operation: false, refresh: true };
+    return { key: intent.key, object: withStatus(existing, intent.object, reached) };
+  }
+  if (intent.do !== "adopt") {
+    return { skip: `an agent's ${event.target.slice(0, 32)} ${event.type.slice(0, 32)}` };
+  }
+  const existing = base(intent.key);
+  if (existing?.kind === "AppProject" && !ownsProject(name, existing)) {
+    return { skip: "another's AppProject" };
+  }
+  const home = {
+    agent: name,
+    cluster: clusterOf(existing) ?? name,
+    principalNamespace: scope.namespace,
+    now: "",
+  };
+  const object = adopted(intent.object, existing, home, { operation: true, refresh: true });
+  return { key: intent.key, object };
+}
+
+/** The cluster's name is the primary's to know; what it wrote before says it. */
+function clusterOf(existing: ApiObject | undefined): string | undefined {
+  const spec = existing && isRecord(existing["spec"]) ? existing["spec"] : {};
+  const destination = isRecord(spec["destination"]) ? spec["destination"]["name"] : undefined;
+  return typeof destination === "string" ? destination : undefined;
+}

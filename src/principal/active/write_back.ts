@@ -1,0 +1,65 @@
+/**
+ * The annotation that says which resource a copy is to its agent, written back by the ACTIVE after somebody took it off: the next
+ * process must know it too. Seldom: a controller that takes it off at once again must not be driven in circles.
+ */
+import type { Key } from "../../domain/resources/keys.ts";
+import { SOURCE_UID } from "../../domain/resources/object.ts";
+import { StoreError } from "../ports/store.ts";
+import type { ActiveStore } from "./active_store.ts";
+import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+
+/** It is written back to one object this often at most. */
+const AGAIN_MS = 600_000;
+/** Objects of which it is remembered when that was; then the oldest are forgotten. */
+const MAX_REMEMBERED = 100_000;
+
+export class WriteBack {
+  readonly #lastMs = new Map<Key, number>();
+  /** What lost its annotation while this side was not ACTIVE. */
+  readonly #waiting = new Set<Key>();
+
+  constructor(private readonly store: ActiveStore, private readonly log: Log) {}
+
+  /** This side is ACTIVE: what waited for that is written. */
+  serving(): void {
+    const keys = [...this.#waiting];
+    this.#waiting.clear();
+    for (const key of keys) void this.annotation(key);
+  }
+
+  /** Writes the annotation of an object back, where this side is ACTIVE; never throws. */
+  async annotation(key: Key): Promise<void> {
+    const now = monotonicMs();
+    if (!this.store.writable) {
+      if (this.#waiting.size < MAX_REMEMBERED) this.#waiting.add(key);
+      return;
+    }
+    if (now - (this.#lastMs.get(key) ?? -Infinity) < AGAIN_MS) return;
+    const [oldest] = this.#lastMs.keys();
+    if (oldest !== undefined && this.#lastMs.size >= MAX_REMEMBERED) this.#lastMs.delete(oldest);
+    this.#lastMs.set(key, now);
+    try {
+      // Read through the identified store: it has the annotation already.
+      const object = await this.store.get(key);
+      if (!object?.metadata.annotations?.[SOURCE_UID]) return;
+      await this.store.write({ op: "put", object, expect: object.metadata.resourceVersion });
+      this.log.warn(
+        "an annotation that says which resource this is to its agent was taken off, and is written back",
+        {
+          key,
+          annotation: SOURCE_UID,
+          hint:
+            "if an ApplicationSet controller did it: applicationsetcontroller.global.preserved.annotations in argocd-cmd-params-cm",
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.#lastMs.delete(key);
+      this.log.info("an annotation that was taken off could not be written back yet", {
+        key,
+        reason: error.message,
+      });
+    }
+  }
+}

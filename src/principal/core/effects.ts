@@ -1,0 +1,154 @@
+/** Effects of the state machine, performed. */
+import { deadline } from "@std/async/deadline";
+import { delay } from "@std/async/delay";
+import pLimit from "p-limit";
+import { Code, Status } from "../../adapters/grpc/status.ts";
+import type { Effect, Memory } from "../../domain/ha/state.ts";
+import { monotonicMs } from "../../base/clock.ts";
+import type { Context } from "./context.ts";
+import type { EffectRunner } from "./driver.ts";
+import type { Fleet } from "../active/fleet.ts";
+import type { Follower } from "../replica/follow.ts";
+import { writeMemory } from "./memory.ts";
+import { askPeer } from "./peer.ts";
+import { reasonOf } from "../../base/reason.ts";
+import type { WriteBack } from "../active/write_back.ts";
+
+/** How long a demotion waits for replicas to apply what they do not have yet. */
+const DRAIN_MS = 5_000;
+const DRAIN_LOOK_MS = 10;
+/** How often an ACTIVE asks its peer: this is how it learns of a higher epoch. */
+const ASK_EVERY_MS = 5_000;
+const REMEMBER_AGAIN_MS = 1_000;
+
+/** Opens and ends what only the active does, and everything else that the state machine asks for. */
+export class Effects {
+  #scope: AbortController | undefined;
+  /** Counts memories that were to be made durable: one that is tried again gives way to the next. */
+  #turn = 0;
+  readonly #oneAtATime = pLimit(1);
+  #resting = false;
+
+  constructor(
+    private readonly ctx: Context,
+    private readonly parts: { follower: Follower; fleet: Fleet; writeBack: WriteBack },
+  ) {}
+
+  get scope(): AbortSignal | undefined {
+    return this.#scope?.signal;
+  }
+
+  readonly run: EffectRunner = (effect) => {
+    switch (effect.type) {
+      case "askPeer":
+        this.#ask(effect.afterMs ?? 0);
+        return;
+      case "record":
+        return this.#record(effect);
+      case "remember":
+        return this.#remember(effect.memory).tried;
+      case "follow":
+        this.parts.follower.start();
+        return;
+      case "stopFollowing":
+        this.parts.follower.stop().then(() => this.ctx.input({ type: "stopped" }));
+        return;
+      case "serve":
+        this.#scope = new AbortController();
+        this.ctx.losses.proved(0);
+        this.parts.fleet.open(effect.memory ? this.#remember(effect.memory).durable : Promise.resolve());
+        this.parts.writeBack.serving();
+        this.#watchPeer(this.#scope.signal);
+        return;
+      case "stopServing":
+        return this.stopServing(effect.drain, "this principal is no longer ACTIVE");
+    }
+  };
+
+  /**
+   * Ends agents' streams at once, and replicas' streams: at once too, or where `drain` when what agents were told is done is on the
+   * replicas, within a bounded time. Afterwards nothing of an agent's is being written any more: whoever follows next must not
+   * find its own late writes over what it was sent.
+   */
+  async stopServing(drain: boolean, why: string): Promise<void> {
+    const written = this.parts.fleet.close(why);
+    if (!drain) this.#endScope(why);
+    await deadline(written, DRAIN_MS).catch(() => {});
+    const until = monotonicMs() + DRAIN_MS;
+    const behind = () =>
+      [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
+    while (drain && behind() && monotonicMs() < until) await delay(DRAIN_LOOK_MS);
+    this.#endScope(why);
+    await deadline(this.ctx.activeStore.settled(), DRAIN_MS).catch(() => {});
+  }
+
+  /** Nothing is tried again any more. */
+  rest(): void {
+    this.#resting = true;
+  }
+
+  #endScope(why: string): void {
+    this.#scope?.abort(new Status(Code.UNAVAILABLE, why));
+    this.#scope = undefined;
+  }
+
+  async #ask(afterMs: number): Promise<void> {
+    if (afterMs > 0) await delay(afterMs);
+    const { peer, error } = await askPeer(this.ctx);
+    this.ctx.input({ type: "peerAnswer", peer, error });
+  }
+
+  async #record({ memory }: Extract<Effect, { type: "record" }>): Promise<void> {
+    const error = await this.#write(memory);
+    this.ctx.input({ type: "recorded", error });
+  }
+
+  /** `tried`: once; `durable`: it is, or another one has taken its place. */
+  #remember(memory: Memory): { tried: Promise<void>; durable: Promise<void> } {
+    const writing = this.#write(memory);
+    const turn = this.#turn;
+    const durable = writing.then((error) => {
+      if (!error) return;
+      this.ctx.log.error("role and epoch could not be remembered; trying again", { error });
+      return this.#rememberLater(memory, turn);
+    });
+    return { tried: writing.then(() => {}), durable };
+  }
+
+  async #rememberLater(memory: Memory, turn: number): Promise<void> {
+    while (!this.#resting) {
+      await delay(REMEMBER_AGAIN_MS);
+      if (this.#resting || turn !== this.#turn) return;
+      const error = await this.#oneAtATime(() => turn === this.#turn ? this.#put(memory) : "");
+      if (error === "") return;
+    }
+  }
+
+  /** Takes the place of whatever is being tried again; the error, or nothing. */
+  #write(memory: Memory): Promise<string> {
+    this.#turn++;
+    return this.#oneAtATime(() => this.#put(memory));
+  }
+
+  async #put(memory: Memory): Promise<string> {
+    const { store, settings, counters } = this.ctx;
+    const startedAt = monotonicMs();
+    try {
+      await writeMemory(store, settings.namespace, memory);
+      counters.recordMs = monotonicMs() - startedAt;
+      return "";
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+
+  async #watchPeer(signal: AbortSignal): Promise<void> {
+    if (this.ctx.settings.peerAddress === "") return;
+    while (!signal.aborted) {
+      const { peer } = await askPeer(this.ctx);
+      if (signal.aborted) return;
+      this.ctx.input(peer ? { type: "heard", peer } : { type: "peerSilent" });
+      await delay(ASK_EVERY_MS, { signal }).catch(() => {});
+    }
+  }
+}

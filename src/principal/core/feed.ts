@@ -1,0 +1,130 @@
+/** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
+import { hash } from "node:crypto";
+import { canonicalize } from "@std/json/canonicalize";
+import type { Digest } from "../../domain/changes/digest.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
+import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
+import { type Kind, kindOf } from "../../domain/resources/kinds.ts";
+import { REFRESH, replicatedForm } from "../../domain/resources/transform.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
+import type { Store, StoreEvent } from "../ports/store.ts";
+
+/** Single reads of the store at once, where there are many. */
+export const READS_AT_ONCE = 16;
+
+/** The digest of a resource: of its key and canonical content. */
+export function digestOf(key: string, payload: string): Digest {
+  return hash("sha256", `${key}\n${payload}`, "hex").slice(0, 32);
+}
+
+/** The replicated form of an object as canonical JSON. */
+export function payloadOf(object: ApiObject, kind: Kind): string {
+  return canonicalize(replicatedForm(object, kind));
+}
+
+/** What agents are told of an object and replicas are not: a refresh that is asked for, and that it is being deleted. */
+export function localOf({ metadata }: ApiObject): string {
+  const refresh = metadata.annotations?.[REFRESH];
+  const { deletionTimestamp } = metadata;
+  return refresh || deletionTimestamp ? JSON.stringify({ refresh, deletionTimestamp }) : "";
+}
+
+/** Sees every object of the store, replicated or not, before the index does. */
+export interface Observer {
+  /** Everything follows anew. */
+  reset(): void;
+  put(object: StoredObject): void;
+  removed(key: Key): void;
+}
+
+/** Feeds `index` from `store` until the signal aborts. */
+export class Feed {
+  readonly #synced = Promise.withResolvers<void>();
+  #unseen: Set<string> | undefined;
+  /** Versions that were read before the watch has told of them. */
+  readonly #ahead = new Map<Key, number>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly index: ChangeIndex,
+    private readonly scope: Scope,
+    private readonly observer: Observer | undefined = undefined,
+  ) {}
+
+  /** Resolves when the index has everything that the store had at the start. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** Runs until the signal aborts. @throws StoreError when the store cannot be read */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      for await (const events of this.store.watch(signal)) for (const event of events) this.#take(event);
+    } catch (error) {
+      this.#synced.promise.catch(() => {});
+      this.#synced.reject(error);
+      throw error;
+    }
+  }
+
+  /**
+   * Reads a key from the store if the index has never heard of it: before something is called deleted because it is not in the index,
+   * whose watch may be late (after a pause of this process by much). @throws StoreError
+   */
+  async lookUp(key: Key): Promise<void> {
+    if (this.index.get(key)) return;
+    const object = await this.store.get(key);
+    if (!object || this.index.get(key)) return;
+    this.#put(key, object);
+    if (this.index.get(key)) this.#ahead.set(key, Number(object.metadata.resourceVersion));
+  }
+
+  #take(event: StoreEvent): void {
+    const now = Date.now();
+    switch (event.type) {
+      case "reset":
+        this.observer?.reset();
+        this.#unseen = new Set([...this.index.live()].map((entry) => entry.key));
+        this.#ahead.clear();
+        break;
+      case "synced":
+        for (const key of this.#unseen ?? []) this.index.remove(key, "", now);
+        this.#unseen = undefined;
+        this.#synced.resolve();
+        break;
+      case "delete":
+        if (this.#isPast(event.key, event.resourceVersion)) break;
+        this.observer?.removed(event.key);
+        this.index.remove(event.key, event.resourceVersion, now);
+        break;
+      case "put": {
+        const key = keyOfObject(event.object);
+        if (!this.#isPast(key, event.object.metadata.resourceVersion)) this.#put(key, event.object);
+      }
+    }
+  }
+
+  /** Whether the index knows a newer state already, because the watch was overtaken. */
+  #isPast(key: Key, version: string): boolean {
+    const ahead = this.#ahead.get(key);
+    if (ahead === undefined) return false;
+    if (Number(version) < ahead) return true;
+    this.#ahead.delete(key);
+    return false;
+  }
+
+  #put(key: Key, object: StoredObject): void {
+    const now = Date.now();
+    const version = object.metadata.resourceVersion;
+    const kind = kindOf(object, this.scope);
+    this.#unseen?.delete(key);
+    this.observer?.put(object);
+    if (!kind) {
+      this.index.remove(key, version, now);
+      return;
+    }
+    const payload = payloadOf(object, kind);
+    this.index.put(key, { payload, digest: digestOf(key, payload), version, now, local: localOf(object) });
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * A store whose objects keep the identity by which agents know them. That is the UID of a resource's first source, which a copy carries
+ * as an annotation; and whoever replaces a copy whole takes the annotation off (`kubectl replace`, and Argo CD's ApplicationSet
+ * controller at every reconciliation): to its agent it would be another resource, deleted and made anew. So an object that still has the
+ * UID of this cluster that it had is shown with the annotation that it had, whatever was written since; `stripped` hears of it, so
+ * that the annotation can be written back before this process ends.
+ */
+import type { Missing } from "../../domain/resources/missing.ts";
+import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
+import { SOURCE_UID, type StoredObject } from "../../domain/resources/object.ts";
+import type { Store, StoreEvent, StoreStatus, Write, Written } from "../ports/store.ts";
+
+/** An identity, and the UID in this cluster of the object that has it. */
+interface Identity {
+  uid: string;
+  source: string;
+}
+
+export class IdentifiedStore implements Store {
+  readonly #identities = new Map<Key, Identity>();
+  /** While a listing goes on: the keys that it has not named yet. */
+  #unnamed: Set<Key> | undefined;
+
+  /** @param stripped hears of an object whose annotation somebody took off, each time that is told of it */
+  constructor(private readonly store: Store, private readonly stripped: (key: Key) => void = () => {}) {}
+
+  async get(key: Key): Promise<StoredObject | undefined> {
+    const object = await this.store.get(key);
+    return object && this.#identified(object);
+  }
+
+  async list(kind?: string): Promise<StoredObject[]> {
+    return (await this.store.list(kind)).map((object) => this.#identified(object));
+  }
+
+  async write(write: Write): Promise<Written> {
+    const written = await this.store.write(write);
+    return written.object ? { ...written, object: this.#identified(written.object) } : written;
+  }
+
+  async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
+    for await (const events of this.store.watch(signal)) yield events.map((event) => this.#told(event));
+  }
+
+  examine(namespaces: readonly string[]): Promise<Missing | undefined> {
+    return this.store.examine(namespaces);
+  }
+
+  status(): StoreStatus {
+    return this.store.status();
+  }
+
+  close(): Promise<void> {
+    return this.store.close();
+  }
+
+  #told(event: StoreEvent): StoreEvent {
+    switch (event.type) {
+      case "reset":
+        this.#unnamed = new Set(this.#identities.keys());
+        return event;
+      case "synced":
+        for (const key of this.#unnamed ?? []) this.#identities.delete(key);
+        this.#unnamed = undefined;
+        return event;
+      case "delete":
+        this.#identities.delete(event.key);
+        return event;
+      case "put":
+        return { ...event, object: this.#seen(event.object) };
+    }
+  }
+
+  #seen(object: StoredObject): StoredObject {
+    const key = keyOfObject(object);
+    const { uid, annotations } = object.metadata;
+    const source = annotations?.[SOURCE_UID];
+    this.#unnamed?.delete(key);
+    if (source) this.#identities.set(key, { uid, source });
+    else if (this.#identities.get(key)?.uid !== uid) this.#identities.delete(key);
+    const identified = this.#identified(object);
+    if (identified !== object) this.stripped(key);
+    return identified;
+  }
+
+  #identified(object: StoredObject): StoredObject {
+    const { metadata } = object;
+    if (metadata.annotations?.[SOURCE_UID]) return object;
+    const known = this.#identities.get(keyOfObject(object));
+    if (!known || known.uid !== metadata.uid) return object;
+    const annotations = { ...metadata.annotations, [SOURCE_UID]: known.source };
+    return { ...object, metadata: { ...metadata, annotations } };
+  }
+}

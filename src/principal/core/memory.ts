@@ -1,0 +1,76 @@
+/**
+ * What a principal remembers in its store: its identity (the peer's ConfigMap) and its role, epoch and whether it
+ * has ever held a complete copy (`argocd-agent-ha-state`). Neither is replicated.
+ */
+import type { Memory } from "../../domain/ha/state.ts";
+import { keyOf } from "../../domain/resources/keys.ts";
+import { isRecord } from "../../domain/resources/object.ts";
+import { type Store, StoreError } from "../ports/store.ts";
+
+export const STATE_NAME = "argocd-agent-ha-state";
+const IDENTITY_NAME = "argocd-agent-principal-identity";
+const IDENTITY_KEY = "principal-uid";
+
+function configMap(namespace: string, name: string, data: Record<string, string>) {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, data };
+}
+
+async function readData(
+  store: Store,
+  namespace: string,
+  name: string,
+): Promise<Record<string, unknown> | undefined> {
+  const found = await store.get(keyOf("ConfigMap", namespace, name));
+  return found && isRecord(found["data"]) ? found["data"] : found && {};
+}
+
+/** The memory of an earlier run, or undefined. @throws Error when it cannot be understood */
+export async function readMemory(store: Store, namespace: string): Promise<Memory | undefined> {
+  const data = await readData(store, namespace, STATE_NAME);
+  return data && memoryOf(data, namespace);
+}
+
+/** What the ConfigMap's data say. @throws Error when it cannot be understood */
+export function memoryOf(data: Record<string, unknown>, namespace: string): Memory {
+  const { role, epoch, complete, leader, formerActive, promised } = data;
+  if ((role !== "active" && role !== "replica") || !/^\d{1,15}$/.test(String(epoch))) {
+    throw new Error(
+      `ConfigMap ${namespace}/${STATE_NAME} says role="${role}" epoch="${epoch}", which cannot be; ` +
+        "correct it, or delete it to start with the preferred role",
+    );
+  }
+  return {
+    role,
+    epoch: Number(epoch),
+    complete: complete === "true",
+    leader: typeof leader === "string" ? leader : "",
+    formerActive: formerActive === "true",
+    promised: /^\d{1,15}$/.test(String(promised)) ? Number(promised) : 0,
+  };
+}
+
+/** Makes the memory durable. @throws StoreError */
+export async function writeMemory(store: Store, namespace: string, memory: Memory): Promise<void> {
+  const data = Object.fromEntries(Object.entries(memory).map(([name, value]) => [name, String(value)]));
+  await store.write({ op: "put", object: configMap(namespace, STATE_NAME, data) });
+}
+
+/** The principal's identity, made at the first start. @throws Error as the peer, when it is there and empty */
+export async function principalUid(store: Store, namespace: string): Promise<string> {
+  for (;;) {
+    const data = await readData(store, namespace, IDENTITY_NAME);
+    if (data) {
+      const uid = data[IDENTITY_KEY];
+      if (typeof uid === "string" && uid !== "") return uid;
+      throw new Error(
+        `ConfigMap ${namespace}/${IDENTITY_NAME} has no "${IDENTITY_KEY}"; delete it to get a new identity`,
+      );
+    }
+    const object = configMap(namespace, IDENTITY_NAME, { [IDENTITY_KEY]: crypto.randomUUID() });
+    try {
+      await store.write({ op: "put", object, expect: "absent" });
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "conflict") throw error;
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The store port: a principal's truth. Adapters: SQLite (embedded), Kubernetes. All pass tests/contract.
+ *
+ * Ownership: objects passed in are not kept or changed by the store; objects returned belong to the caller.
+ * Every write is durable before its promise resolves.
+ */
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { Missing } from "../../domain/resources/missing.ts";
+
+/** One write. */
+export type Write =
+  /**
+   * Creates the object or replaces all of it that the store does not own itself (uid, resourceVersion,
+   * generation, creationTimestamp). `expect`: only if the object has this resourceVersion, or is "absent". An object that
+   * is being deleted is changed where its version is expected; otherwise it is ended first, and written when it is gone.
+   */
+  | { op: "put"; object: ApiObject; expect?: string | "absent" }
+  /** Replaces `status` and nothing else; the object must exist. */
+  | { op: "patchStatus"; key: Key; status: unknown }
+  /** Removes the object for good, finalizers and all. Removing what does not exist succeeds. */
+  | { op: "delete"; key: Key; expect?: string };
+
+/** What a write did. */
+export interface Written {
+  /** The object as it is now; undefined after a deletion. */
+  object?: StoredObject;
+  /** False when the store held exactly this already and nothing was written. */
+  changed: boolean;
+}
+
+/** What a watch tells, in order per key. */
+export type StoreEvent =
+  /** A full listing follows, up to the next `synced`; keys that it does not name do not exist. */
+  | { type: "reset" }
+  | { type: "put"; object: StoredObject }
+  | { type: "delete"; key: Key; resourceVersion: string }
+  | { type: "synced" };
+
+export interface StoreStatus {
+  /** What keeps the store from being current or reachable, in words and with what to do; empty: nothing. */
+  problem: string;
+  /** Writes carried out since it was opened; of a server, write requests sent to it, failed ones included. */
+  writes: number;
+  /** Full listings since it was opened; more than one a kind means that watches were lost. */
+  lists: number;
+}
+
+/** The store of one principal. */
+export interface Store {
+  /** The object, or undefined. */
+  get(key: Key): Promise<StoredObject | undefined>;
+  /** All objects, or those of one API kind, ordered by namespace and name. */
+  list(kind?: string): Promise<StoredObject[]>;
+  /** @throws StoreError */
+  write(write: Write): Promise<Written>;
+  /**
+   * The present state, then every change by anyone, in batches, until the signal aborts. States of a key may be
+   * skipped in favour of later ones, never reordered.
+   */
+  watch(signal: AbortSignal): AsyncIterable<StoreEvent[]>;
+  /**
+   * Looks whether everything is there that an ACTIVE principal needs, and these namespaces; undefined: there is nothing around this
+   * store that could be missing. Writes nothing. @throws StoreError
+   */
+  examine(namespaces: readonly string[]): Promise<Missing | undefined>;
+  /** How the store is, now. */
+  status(): StoreStatus;
+  /** Ends watches and releases files and connections. */
+  close(): Promise<void>;
+}
+
+/** What kind of failure a store met. */
+export type StoreErrorCode =
+  /** `expect` does not hold: re-read and decide again. */
+  | "conflict"
+  /** The object, or what it needs (its namespace, its CRD), must exist and does not. */
+  | "notFound"
+  /** We lack the right. */
+  | "forbidden"
+  /** The object itself is refused; the same write will be refused again. */
+  | "invalid"
+  /** No room; nothing of the write was kept. */
+  | "full"
+  /** What is stored is damaged or not ours; nothing was changed. */
+  | "corrupt"
+  /** The store cannot be reached or is busy; the write may be tried again. */
+  | "unavailable";
+
+/** A store's failure; the message says what was tried and what to do. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  constructor(readonly code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * A principal without its listeners and files: everything that remembers, decides, replicates and writes, over a store and a way to
+ * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
+ */
+import { ChangeIndex } from "../domain/changes/index.ts";
+import { initialModel, type Memory, type Standing } from "../domain/ha/state.ts";
+import { IdentifiedStore } from "./core/identified_store.ts";
+import type { Store } from "./ports/store.ts";
+import { VERSION } from "../base/version.ts";
+import { ActiveStore } from "./active/active_store.ts";
+import { AgentRegistry } from "./active/agent_registry.ts";
+import { ChangeWriter } from "./replica/change_writer.ts";
+import type { ClusterInfo } from "./ports/cluster_info.ts";
+import { Clusters } from "./active/clusters.ts";
+import {
+  type Context,
+  type HistoryEntry,
+  newCounters,
+  newFollowing,
+  type PeerSide,
+  type Processing,
+} from "./core/context.ts";
+import { Driver } from "./core/driver.ts";
+import { Effects } from "./core/effects.ts";
+import { Feed } from "./core/feed.ts";
+import { Fleet } from "./active/fleet.ts";
+import { Follower } from "./replica/follow.ts";
+import { History } from "./core/history.ts";
+import type { Log } from "../base/log.ts";
+import { LossManifest } from "./replica/loss_manifest.ts";
+import { principalUid, readMemory } from "./core/memory.ts";
+import { noteCommand, observe } from "./core/observe.ts";
+import { Readiness } from "./operations/readiness.ts";
+import { Reconciler } from "./operations/reconcile.ts";
+import type { Settings } from "../config/settings.ts";
+import type { StoreMonitor } from "./core/store_monitor.ts";
+import { Switchover } from "./operations/switchover.ts";
+import { WriteBack } from "./active/write_back.ts";
+
+/** What a core is made of. */
+export interface CoreParts {
+  settings: Settings;
+  log: Log;
+  store: Store;
+  monitor: StoreMonitor;
+  peer: PeerSide;
+  history: HistoryEntry[];
+  processing: Processing;
+  clusterInfo(clusters: Clusters): Promise<ClusterInfo>;
+}
+
+/** A principal that has read its store and has not started. */
+export interface Core {
+  readonly ctx: Context;
+  readonly switchover: Switchover;
+  readonly reconciler: Reconciler;
+  /** Rejects when the principal cannot go on, because its store failed. */
+  readonly failed: Promise<never>;
+  /** Begins, with what the store remembers. */
+  start(): void;
+  /** Ends what the active does and what the replica does. */
+  rest(): Promise<void>;
+  /** Ends everything. */
+  stop(): Promise<void>;
+}
+
+/** Whether a certificate is on the blocklist: a ConfigMap, as the peer's, whose keys are fingerprints. */
+export function isBlocked(
+  { index, settings }: { index: ChangeIndex; settings: Pick<Settings, "namespace"> },
+  fingerprint: string,
+): boolean {
+  const entry = index.present(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
+  if (!entry) return false;
+  const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
+  return data !== undefined && fingerprint in data;
+}
+
+/** Reads the store and puts a principal together. @throws StoreError where the store lacks what will not come by itself */
+export async function openCore(parts: CoreParts): Promise<Core> {
+  const { settings, log, monitor } = parts;
+  let writeBack: WriteBack | undefined;
+  const store = new IdentifiedStore(parts.store, (key) => void writeBack?.annotation(key));
+  const index = new ChangeIndex(crypto.randomUUID());
+  const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
+  const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
+  const clusters = new Clusters();
+  const feeding = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const feed = new Feed(store, index, settings.scope, clusters);
+  const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
+  const stopFeed = async () => {
+    feeding.abort();
+    await ended;
+  };
+  try {
+    monitor.follow();
+    await feed.synced;
+    const chain = new History(store, settings.namespace, log);
+    await monitor.patiently(() => chain.load());
+    const clusterInfo = await parts.clusterInfo(clusters);
+    const core = compose(
+      { ...parts, store, index, uid, clusters, chain, clusterInfo, lookUp: (key) => feed.lookUp(key) },
+      memory,
+    );
+    writeBack = core.writeBack;
+    const stop = async () => {
+      await core.rest();
+      await clusterInfo.close();
+      await stopFeed();
+    };
+    return { ...core, failed: failed.promise, stop };
+  } catch (error) {
+    await stopFeed();
+    throw error;
+  }
+}
+
+interface Read extends Omit<CoreParts, "clusterInfo"> {
+  index: ChangeIndex;
+  uid: string;
+  clusters: Clusters;
+  chain: History;
+  clusterInfo: ClusterInfo;
+  lookUp: Context["lookUp"];
+}
+
+function compose(
+  { monitor, chain, ...shared }: Read,
+  memory: Memory | undefined,
+): Omit<Core, "failed" | "stop"> & { writeBack: WriteBack } {
+  const { settings, log, store, uid, clusters, index } = shared;
+  const { preferredRole, peerAddress } = settings;
+  const driver: Driver = new Driver(
+    initialModel({ preferredRole, peerAddress, uid }, Date.now()),
+    (effect) => effects.run(effect),
+    (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
+  );
+  const losses: LossManifest = new LossManifest({ model: () => driver.model, store, settings, log, index });
+  const activeStore: ActiveStore = new ActiveStore(store, () => effects.scope);
+  const ctx: Context = {
+    ...shared,
+    activeStore,
+    version: VERSION,
+    replicas: new Set(),
+    following: newFollowing(),
+    counters: newCounters(),
+    losses,
+    get readiness() {
+      return readiness;
+    },
+    storeProblem: () => monitor.problem,
+    model: () => driver.model,
+    input: (input) => driver.input(input),
+    chain: () => chain.chain,
+    note: (what, who) => noteCommand(ctx, chain, what, who),
+    command: (kind, force, who = "") => {
+      ctx.note(`${kind}${force ? " --force" : ""}`, who);
+      return driver.command(kind === "promote" ? { type: kind, force } : { type: kind });
+    },
+    handover: (word) => driver.command(word),
+    activeScope: () => effects.scope,
+    standing: () => standing(ctx),
+    peerReachable: () =>
+      driver.model.state === "active"
+        ? driver.model.peer !== undefined
+        : driver.model.state === "replicating",
+    connectedAgents: () => fleet.connected,
+    registry: new AgentRegistry({ activeStore, settings, log, activeScope: () => effects.scope }),
+    fleet: () => fleet,
+    redial: () => follower.redial(),
+  };
+  const readiness = new Readiness(ctx);
+  const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
+  const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
+  const follower = new Follower(ctx, writer);
+  const writeBack = new WriteBack(activeStore, log);
+  const effects = new Effects(ctx, { follower, fleet, writeBack });
+  return {
+    ctx,
+    writeBack,
+    switchover: new Switchover(ctx),
+    reconciler: new Reconciler(ctx, writer),
+    start: () => driver.input({ type: "start", memory }),
+    rest: async () => {
+      effects.rest();
+      await effects.stopServing(false, "this principal is shutting down");
+      await fleet.ended;
+      await follower.stop();
+    },
+  };
+}
+
+function standing(ctx: Context): Standing {
+  const { state, sinceMs, memory } = ctx.model();
+  return {
+    uid: ctx.uid,
+    version: ctx.version,
+    namespace: ctx.settings.namespace,
+    state,
+    epoch: memory.epoch,
+    sinceMs,
+    connectedAgents: ctx.connectedAgents(),
+  };
+}

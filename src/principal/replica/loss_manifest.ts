@@ -1,0 +1,187 @@
+/**
+ * The loss manifest. A principal that was ACTIVE and now follows another may hold writes that never reached the new active. Until it
+ * has caught up, every object that is about to be overwritten or deleted is first kept, whole, in this principal's own store, and
+ * made durable; `ha reconcile` adopts or discards it later.
+ *
+ * It lies in Secrets `argocd-agent-ha-loss-1`, `-2`, … (objects of it may be Secrets themselves), each a page of JSON lines under
+ * gzip: so it survives a pod that is made anew on another node, needs no volume, and fits below the 1 MiB of a Secret. Entries that
+ * come together are written together. Pages are never left out: the first that does not exist ends the manifest.
+ */
+import { Buffer } from "node:buffer";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { canonicalize } from "@std/json/canonicalize";
+import pLimit from "p-limit";
+import { type Key, keyOf } from "../../domain/resources/keys.ts";
+import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
+import { kindOf } from "../../domain/resources/kinds.ts";
+import { replicatedForm } from "../../domain/resources/transform.ts";
+import type { Context } from "../core/context.ts";
+import { digestOf, payloadOf } from "../core/feed.ts";
+
+const NAME = "argocd-agent-ha-loss-";
+const FIELD = "entries.jsonl.gz";
+/** A page of this much text or more is full; one entry alone may be longer. */
+const PAGE_BYTES = 512 * 1024;
+
+/** One object that this principal held and the new active did not. */
+export interface Loss {
+  key: Key;
+  /** Of the object's replicated form. */
+  digest: string;
+  /** The epoch of the active that it was found to differ from. */
+  epoch: number;
+  newActiveHas: "another state" | "nothing";
+  atMs: number;
+  object: ApiObject;
+}
+
+/** A resourceVersion, or that there is no such object; undefined: it does not matter. */
+export type Expected = string | "absent" | undefined;
+
+export class LossManifest {
+  /** What replication has written over already is the new active's, and is not saved when it is written over again. */
+  readonly #handled = new Set<Key>();
+  #proved = 0;
+  #pages: Loss[][] | undefined;
+  #batch: { entries: Loss[]; saved: Promise<void> } | undefined;
+  readonly #oneAtATime = pLimit(1);
+  #told = false;
+
+  constructor(private readonly ctx: Pick<Context, "model" | "store" | "settings" | "log" | "index">) {}
+
+  /** The peer has proved that it holds everything up to this revision of the index; 0: nothing is proved any more. */
+  proved(revision: number): void {
+    this.#proved = revision;
+    if (revision === 0) this.#handled.clear();
+  }
+
+  /**
+   * Call before `key` is overwritten with `next` (undefined: deleted). What the write must find in its place, that nothing later is
+   * overwritten unseen; undefined: anything. @throws StoreError: then it must not be written
+   */
+  async beforeWrite(key: Key, next: ApiObject | undefined): Promise<Expected> {
+    const { memory } = this.ctx.model();
+    if (!memory.formerActive || this.#handled.has(key)) return undefined;
+    const entry = this.ctx.index.get(key);
+    if (entry && entry.revision <= this.#proved) return entry.deleted ? "absent" : entry.version;
+    return await this.#keep(key, memory.epoch, next);
+  }
+
+  /** Call when that write is durable: what is in its place now is the active's. */
+  written(key: Key): void {
+    if (this.ctx.model().memory.formerActive) this.#handled.add(key);
+  }
+
+  /** Everything that is kept, oldest first. @throws StoreError */
+  list(): Promise<Loss[]> {
+    return this.#oneAtATime(async () => (await this.#load()).flat());
+  }
+
+  /** Forgets what `gone` takes. @throws StoreError */
+  forget(gone: (loss: Loss) => boolean): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const pages = await this.#load();
+      for (const [i, page] of pages.entries()) {
+        const left = page.filter((loss) => !gone(loss));
+        if (left.length < page.length) await this.#put(i, left);
+      }
+      while (pages.at(-1)?.length === 0) {
+        await this.ctx.store.write({ op: "delete", key: this.#key(pages.length - 1) });
+        pages.pop();
+      }
+    });
+  }
+
+  async #keep(key: Key, epoch: number, next: ApiObject | undefined): Promise<Expected> {
+    const object = await this.ctx.store.get(key);
+    if (!object) return "absent";
+    const expected = object.metadata.resourceVersion;
+    const kind = kindOf(object, this.ctx.settings.scope);
+    if (!kind) return expected;
+    const form = replicatedForm(object, kind);
+    if (next && canonicalize(form) === canonicalize(next)) return expected;
+    const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
+    await this.#append({
+      key,
+      digest: digestOf(key, payloadOf(object, kind)),
+      epoch,
+      newActiveHas: next ? "another state" : "nothing",
+      atMs: Date.now(),
+      object: { ...object, metadata },
+    });
+    return expected;
+  }
+
+  #append(loss: Loss): Promise<void> {
+    if (!this.#batch) {
+      const entries: Loss[] = [];
+      const saved = this.#oneAtATime(() => {
+        this.#batch = undefined;
+        return this.#save(entries);
+      });
+      this.#batch = { entries, saved };
+    }
+    this.#batch.entries.push(loss);
+    return this.#batch.saved;
+  }
+
+  async #save(entries: readonly Loss[]): Promise<void> {
+    const pages = await this.#load();
+    for (let rest = entries; rest.length > 0;) {
+      const last = pages.length - 1;
+      const page = pages[last] ?? [];
+      let bytes = sizeOf(page);
+      const room = rest.findIndex((loss) => (bytes += sizeOf([loss])) > PAGE_BYTES);
+      const take = room === -1 ? rest.length : room;
+      if (take === 0 && page.length > 0) {
+        pages.push([]);
+        continue;
+      }
+      const taken = rest.slice(0, Math.max(1, take));
+      await this.#put(Math.max(0, last), [...page, ...taken]);
+      rest = rest.slice(taken.length);
+    }
+    if (this.#told) return;
+    this.#told = true;
+    this.ctx.log.warn(
+      "this principal was ACTIVE and holds writes that the new active never received; each is saved before it is overwritten: " +
+        "ha reconcile lists them, and adopts or discards each",
+    );
+  }
+
+  async #load(): Promise<Loss[][]> {
+    if (this.#pages) return this.#pages;
+    const pages: Loss[][] = [];
+    for (;;) {
+      const found = await this.ctx.store.get(this.#key(pages.length));
+      if (!found) break;
+      pages.push(lossesOf(found));
+    }
+    return this.#pages = pages;
+  }
+
+  async #put(page: number, losses: Loss[]): Promise<void> {
+    const text = losses.map((loss) => JSON.stringify(loss) + "\n").join("");
+    const data = { [FIELD]: gzipSync(text).toString("base64") };
+    const metadata = { name: `${NAME}${page + 1}`, namespace: this.ctx.settings.namespace };
+    const object = { apiVersion: "v1", kind: "Secret", type: "argocd-agent-ha/loss", metadata, data };
+    await this.ctx.store.write({ op: "put", object });
+    const pages = this.#pages ?? [];
+    pages[page] = losses;
+  }
+
+  #key(page: number): Key {
+    return keyOf("Secret", this.ctx.settings.namespace, `${NAME}${page + 1}`);
+  }
+}
+
+/** The entries of a page. */
+export function lossesOf(page: ApiObject): Loss[] {
+  const data = isRecord(page["data"]) ? page["data"][FIELD] : undefined;
+  const text = typeof data === "string" ? gunzipSync(Buffer.from(data, "base64")).toString("utf8") : "";
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+function sizeOf(losses: readonly Loss[]): number {
+  return losses.reduce((sum, loss) => sum + JSON.stringify(loss).length, 0);
+}

@@ -1,0 +1,248 @@
+/** The composition root: builds a principal from its settings, starts it, and stops it in order. */
+import { VERSION } from "./base/version.ts";
+import { adminHandlers } from "./adapters/grpc/admin.ts";
+import { guarded } from "./adapters/grpc/admin_access.ts";
+import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
+import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
+import { type Authenticator, authenticator } from "./adapters/grpc/methods.ts";
+import { Tokens } from "./adapters/grpc/tokens.ts";
+import { dialPeer } from "./adapters/grpc/dial.ts";
+import { diffHandlers } from "./adapters/grpc/diff.ts";
+import { drillHandlers } from "./adapters/grpc/drill.ts";
+import { knowingHandlers } from "./adapters/grpc/knowing.ts";
+import { operatorHandlers } from "./adapters/grpc/operator.ts";
+import { switchoverHandler } from "./adapters/grpc/switchover.ts";
+import { peerHandlers, replicationPolicy } from "./adapters/grpc/peer_service.ts";
+import { reconcileHandlers } from "./adapters/grpc/reconcile.ts";
+import { replicationHandlers } from "./adapters/grpc/replication.ts";
+import {
+  createServer,
+  listen,
+  listenPlaintext,
+  RotatingCredentials,
+  shutdown,
+} from "./adapters/grpc/server.ts";
+import * as services from "./adapters/grpc/services.ts";
+import { healthApp, startingApp } from "./adapters/http/health.ts";
+import { metricsApp } from "./adapters/http/metrics.ts";
+import { ProcessingTimes } from "./adapters/http/processing.ts";
+import type { Store } from "./principal/ports/store.ts";
+import { TlsWatch } from "./adapters/tls/files.ts";
+import { type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
+import type { Clusters } from "./principal/active/clusters.ts";
+import type { Context, HistoryEntry, PeerSide } from "./principal/core/context.ts";
+import { type Core, isBlocked, openCore } from "./principal/principal.ts";
+import type { Log } from "./base/log.ts";
+import { remember } from "./principal/core/observe.ts";
+import { reasonOf } from "./base/reason.ts";
+import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
+import type { Settings } from "./config/settings.ts";
+import { openStore, StoreMonitor } from "./principal/core/store_monitor.ts";
+
+/** Open calls may take this long to end at shutdown. */
+const GRACE_MS = 1_500;
+const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** A running principal. */
+export interface Running {
+  readonly ctx: Context;
+  /** Where it listens; ports are the real ones where 0 was asked for. */
+  readonly ports: { grpc: number; admin: number; adminTls: number; healthz: number; metrics: number };
+  /** Rejects when the principal cannot go on, e.g. because its store failed. */
+  readonly failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+/** Starts a principal. @throws Error (with one clear line) and leaves nothing running */
+export async function startPrincipal(settings: Settings, log: Log): Promise<Running> {
+  const undo: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (let step = undo.pop(); step; step = undo.pop()) await step();
+  };
+  try {
+    return await start(settings, log, undo, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  settings: Settings,
+  log: Log,
+  undo: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+): Promise<Running> {
+  const store = await openStore(settings);
+  undo.push(() => store.close());
+  const history: HistoryEntry[] = [];
+  const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
+  undo.push(() => monitor.stop());
+  let health = startingApp(() => monitor.problem);
+  const healthz = serveHttp(
+    (request) => health.fetch(request),
+    listenHost(settings),
+    settings.healthzPort,
+    undo,
+  );
+  const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
+  undo.push(() => tls?.close());
+  const tokens = await monitor.patiently(() => loadTokens(settings, store));
+  const processing = new ProcessingTimes();
+  const core = await openCore({
+    settings,
+    log,
+    store,
+    monitor,
+    peer: peerSide(settings, tls),
+    history,
+    processing,
+    clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
+  });
+  undo.push(() => core.stop());
+  const { ctx } = core;
+  const agentsAuth = authenticator(settings.auth, (fingerprint) => isBlocked(ctx, fingerprint));
+  const doors = { tls, tokens, authenticator: agentsAuth, processing };
+  const ports = { healthz, ...await openListeners(core, doors, undo) };
+  health = healthApp(ctx);
+  undo.push(() => core.rest());
+  core.start();
+  if (settings.haEnabled) undo.push(ctx.readiness.watch());
+  log.info("principal started", { version: VERSION, uid: ctx.uid, ...ports });
+  return { ctx, ports, failed: core.failed, stop };
+}
+
+/** The way to the peer. */
+function peerSide({ peerAddress, maxMessageBytes }: Settings, tls: TlsWatch | undefined): PeerSide {
+  const material = () => {
+    if (tls) return tls.current;
+    throw new Error("this principal serves without TLS and has no peer");
+  };
+  return {
+    dial: () => dialPeer(peerAddress, material(), maxMessageBytes),
+    certificateNotAfterMs: () => material().notAfterMs,
+  };
+}
+
+function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
+  const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
+  return TlsWatch.open(tlsSource(settings, store), tell, tlsEveryMs(settings));
+}
+
+/** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
+async function loadTokens(settings: Settings, store: Store): Promise<Tokens | undefined> {
+  if (settings.generateJwtKey && settings.jwtKey === "") return await Tokens.generate();
+  if (!hasSigningKey(settings)) return undefined;
+  const { text, from } = await jwtPem(settings, store);
+  try {
+    return await Tokens.fromPem(text.toString("utf8"));
+  } catch (error) {
+    throw new Error(`${from} is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`);
+  }
+}
+
+function listenHost(settings: Settings): string {
+  return settings.listenHost || "0.0.0.0";
+}
+
+/** What is needed to let anybody in. */
+interface Doors {
+  /** Undefined: without TLS. */
+  tls: TlsWatch | undefined;
+  tokens: Tokens | undefined;
+  authenticator: Authenticator;
+  processing: ProcessingTimes;
+}
+
+/** Argo CD's Redis, where one is configured; its library is loaded only then. */
+async function openClusterInfo(settings: Settings, clusters: Clusters, log: Log): Promise<ClusterInfo> {
+  if (!settings.redis) return NO_CLUSTER_INFO;
+  const { RedisClusterInfo } = await import("./adapters/redis/cluster_info.ts");
+  return new RedisClusterInfo(settings.redis, clusters, log);
+}
+
+async function openListeners(
+  core: Core,
+  { tls, tokens, authenticator, processing }: Doors,
+  undo: (() => Promise<void> | void)[],
+): Promise<Omit<Running["ports"], "healthz">> {
+  const { ctx } = core;
+  const { settings } = ctx;
+  const policy = replicationPolicy(ctx);
+  const host = listenHost(settings);
+  const metrics = settings.metricsPort === 0
+    ? 0
+    : serveHttp(metricsApp(ctx, processing.registry).fetch, host, settings.metricsPort, undo);
+  const server = createServer(settings.maxMessageBytes);
+  server.addService(services.versionService, versionHandlers(ctx));
+  server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
+  server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
+  server.addService(services.replicationService, replicationHandlers(ctx, policy));
+  if (!settings.plainContract) server.addService(services.linkService, peerHandlers(core, policy));
+  undo.push(() => shutdown(server, GRACE_MS));
+  const address = `${host}:${settings.listenPort}`;
+  const grpcPort = tls
+    ? await listen(server, address, rotating(tls, settings))
+    : await listenPlaintext(server, address);
+  const admin = settings.haEnabled ? await openAdmin(core, tls, undo) : { admin: 0, adminTls: 0 };
+  return { grpc: grpcPort, ...admin, metrics };
+}
+
+function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
+  const credentials = new RotatingCredentials(tls.current, tlsMinVersion, requireClientCerts);
+  tls.onRotation((material) => credentials.rotate(material));
+  return credentials;
+}
+
+/** The loopback listener, and where configured another over mTLS for whom it names. */
+async function openAdmin(
+  { ctx, switchover, reconciler }: Core,
+  tls: TlsWatch | undefined,
+  undo: (() => Promise<void> | void)[],
+): Promise<{ admin: number; adminTls: number }> {
+  const { settings, log } = ctx;
+  const haAdmin = adminHandlers(ctx, switchover);
+  const operator = {
+    ...operatorHandlers(ctx),
+    Switchover: switchoverHandler(ctx, switchover),
+    ...knowingHandlers(ctx),
+    ...diffHandlers(ctx),
+    ...drillHandlers(ctx),
+    ...reconcileHandlers(ctx, reconciler),
+  };
+  const loopback = createServer(ADMIN_MESSAGE_BYTES);
+  loopback.addService(services.adminService, haAdmin);
+  loopback.addService(services.operatorService, operator);
+  undo.push(() => loopback.forceShutdown());
+  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`);
+  const { adminListen, auth } = settings;
+  if (!adminListen || !tls || auth.method !== "mtls") return { admin, adminTls: 0 };
+  const policy = {
+    rule: auth.rule,
+    readers: new Set(adminListen.readers),
+    operators: new Set(adminListen.operators),
+    blocked: (fingerprint: string) => isBlocked(ctx, fingerprint),
+  };
+  const guard = (service: object, handlers: typeof operator) =>
+    guarded(service as services.Methods, handlers, policy, log);
+  const remote = createServer(ADMIN_MESSAGE_BYTES);
+  remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
+  remote.addService(services.operatorService, guard(services.operatorService, operator));
+  undo.push(() => remote.forceShutdown());
+  return { admin, adminTls: await listen(remote, adminListen.address, rotating(tls, settings)) };
+}
+
+function serveHttp(
+  answer: (request: Request) => Response | Promise<Response>,
+  hostname: string,
+  port: number,
+  undo: (() => Promise<void> | void)[],
+): number {
+  try {
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
+    undo.push(() => server.shutdown());
+    return (server.addr as Deno.NetAddr).port;
+  } catch (error) {
+    throw new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * `agent-sim`: an agent written from the peer's contract, for tests, load and the demonstration. It has a cluster of its own, talks
+ * over real mTLS, acknowledges, resyncs and reconnects as a Go agent does, and misbehaves when it is told to.
+ */
+import { hash } from "node:crypto";
+import { delay } from "@std/async/delay";
+import { listChecksum, specChecksum } from "../domain/agents/checksum.ts";
+import { unprefixed } from "../domain/agents/projects.ts";
+import type { AgentEvent } from "../domain/events/cloudevent.ts";
+import { type AgentConnection, type AgentHandshake, connectAgent } from "../adapters/grpc/agent_client.ts";
+import { codeOf } from "../adapters/grpc/status.ts";
+import type { Mode } from "../domain/resources/agents.ts";
+import { type ApiObject, isRecord, SOURCE_UID } from "../domain/resources/object.ts";
+import { REFRESH } from "../domain/resources/transform.ts";
+import { SimCluster } from "./cluster.ts";
+import { flood } from "./flood.ts";
+import { carryOut } from "./managed.ts";
+import { Outbox } from "./outbox.ts";
+
+/** What an agent does that it should not. */
+export interface Misbehaviour {
+  /** Never acknowledges. */
+  neverAcks?: boolean;
+  /** Reads nothing. */
+  deaf?: boolean;
+  /** Cuts its own stream again and again. */
+  restless?: boolean;
+  /** Sends status updates of what is not its own, as fast as they are taken. */
+  floods?: boolean;
+}
+
+export interface SimOptions {
+  name: string;
+  mode: Mode;
+  /** Where the principal is, now: asked at every attempt, as DNS would be. */
+  address(): string;
+  material: AgentHandshake["material"];
+  /** Its namespace on its own cluster. */
+  namespace?: string;
+  method?: string;
+  credentials?: Record<string, string>;
+  headers?: Record<string, string>;
+  version?: string;
+  misbehaviour?: Misbehaviour;
+  firstVersion?: number;
+  /** How it reaches its principal; over the wire where nothing else is said. */
+  connect?: typeof connectAgent;
+  /** Whether Argo CD runs on its cluster: it then reports a status for what it is given, and carries operations out. */
+  controller?: boolean;
+}
+
+const KINDS: Record<string, string> = {
+  application: "Application",
+  appproject: "AppProject",
+  repository: "Repository",
+  gpgkey: "GPGKey",
+};
+const RECONNECT_MS = 100;
+/** Retrying Authenticate: 1 s × 1.2 up to 55 s in a Go agent; here from a tenth of that, since tests wait for it. */
+const RETRY = { firstMs: 100, factor: 1.2, maxMs: 5_000 };
+const TICK_MS = 500;
+const sha256 = (text: string) => hash("sha256", text, "base64");
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export class SimAgent {
+  readonly cluster: SimCluster;
+  readonly outbox = new Outbox();
+  readonly misbehaviour: Misbehaviour;
+  /** What happened, for tests. */
+  readonly seen = {
+    events: 0,
+    connects: 0,
+    operations: 0,
+    errors: [] as string[],
+    ends: [] as string[],
+    /** How long it was without a stream, each time, in ms. */
+    gapsMs: [] as number[],
+  };
+  /** Called with every event that is not an acknowledgement, before it is handled. */
+  onEvent: ((event: AgentEvent) => void) | undefined;
+  /** Called with every event that passes, whichever way. */
+  onWire: ((way: "to agent" | "to principal", event: AgentEvent) => void) | undefined;
+  /** Events sent, acknowledgements included. */
+  sent = 0;
+  #connection: AgentConnection | undefined;
+  #resynced = false;
+  #lostAt = 0;
+  #running = false;
+  #loop: Promise<void> = Promise.resolve();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(private readonly options: SimOptions) {
+    this.cluster = new SimCluster(options.namespace ?? "argocd", options.firstVersion);
+    this.misbehaviour = options.misbehaviour ?? {};
+  }
+
+  get name(): string {
+    return this.options.name;
+  }
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  get connection(): AgentConnection | undefined {
+    return this.#connection;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#timer = setInterval(() => this.#flush(), TICK_MS);
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    clearInterval(this.#timer);
+    this.#connection?.close();
+    await this.#loop;
+  }
+
+  /** A restart of the agent's process: what it had not delivered is forgotten, its cluster is not. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.#resynced = false;
+    this.start();
+  }
+
+  /** Writes an object of the agent's own, as somebody on its cluster would. */
+  apply(kind: string, object: ApiObject): ApiObject {
+    const existed = this.cluster.get(kind, object.metadata.name) !== undefined;
+    const stored = this.cluster.put(kind, object);
+    this.#tell(existed ? "spec-update" : "create", kind, stored);
+    return stored;
+  }
+
+  remove(kind: string, name: string): void {
+    const object = this.cluster.delete(kind, name);
+    if (object) this.#tell("delete", kind, object);
+  }
+
+  /** Sets an Application's status, as its controller would. */
+  report(name: string, change: (application: ApiObject) => ApiObject): void {
+    const existing = this.cluster.get("Application", name);
+    if (!existing) return;
+    const stored = this.cluster.put("Application", change(existing));
+    this.#tell(this.options.mode === "managed" ? "status-update" : "spec-update", "Application", stored);
+  }
+
+  /** Sends an event as it is. */
+  send(event: AgentEvent): void {
+    this.outbox.add(event);
+    this.#flush();
+  }
+
+  async #run(): Promise<void> {
+    for (let failures = 0; this.#running;) {
+      const ended = Promise.withResolvers<void>();
+      try {
+        const { material, method = "mtls", credentials = {}, mode, headers } = this.options;
+        const request = {
+          method,
+          credentials,
+          mode,
+          version: this.options.version ?? "0.8.1",
+          agentNamespace: this.cluster.namespace,
+        };
+        const handshake = {
+          address: this.options.address(),
+          material,
+          request,
+          ...(headers ? { headers } : {}),
+        };
+        this.#connection = await (this.options.connect ?? connectAgent)(handshake, {
+          received: (event) => this.#received(event),
+          ended: (code, details) => {
+            this.seen.ends.push(`${code} ${details}`);
+            ended.resolve();
+          },
+        });
+        failures = 0;
+        this.#opened();
+        await ended.promise;
+      } catch (error) {
+        this.seen.ends.push(`${codeOf(error) ?? "?"} ${(error as { details?: string }).details ?? error}`);
+        failures++;
+      }
+      if (this.#connection) this.#lostAt = performance.now();
+      this.#connection = undefined;
+      if (!this.#running) return;
+      const wait = failures === 0 ? RECONNECT_MS : RETRY.firstMs * RETRY.factor ** Math.min(failures, 30);
+      await delay(Math.min(RETRY.maxMs, wait) * (0.5 + Math.random()));
+    }
+  }
+
+  #opened(): void {
+    this.seen.connects++;
+    if (this.#lostAt > 0) this.seen.gapsMs.push(performance.now() - this.#lostAt);
+    if (!this.#running) return this.#connection?.close();
+    if (this.misbehaviour.deaf) this.#connection?.pause();
+    if (this.misbehaviour.restless) setTimeout(() => this.#connection?.close(), 20);
+    if (this.misbehaviour.floods && this.#connection) {
+      void flood(this.#connection, (connection) => this.#running && this.#connection === connection);
+    }
+    this.outbox.reconnected();
+    if (!this.#resynced) {
+      this.#resynced = true;
+      if (this.options.mode === "managed") this.#resyncAll(true);
+      else this.#message("request-resource-resync", {});
+    }
+    this.#flush();
+  }
+
+  #received(event: AgentEvent): void {
+    this.onWire?.("to agent", event);
+    if (event.target === "eventProcessed") {
+      this.outbox.acknowledged(event.extensions);
+      this.#flush();
+      return;
+    }
+    this.seen.events++;
+    this.onEvent?.(event);
+    try {
+      this.#handle(event);
+    } catch (error) {
+      this.seen.errors.push(`${event.target}/${event.type}: ${(error as Error).message}`);
+    }
+    if (!this.misbehaviour.neverAcks) {
+      this.#send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
+    }
+    this.#flush();
+  }
+
+  #handle(event: AgentEvent): void {
+    const body: unknown = JSON.parse(decoder.decode(event.payload));
+    if (!isRecord(body)) throw new Error("the payload is not an object");
+    if (event.target === "resourceResync") return this.#resync(event.type, body);
+    const kind = KINDS[event.target];
+    if (!kind) throw new Error(`unknown target ${event.target}`);
+    const object = { ...body, kind } as unknown as ApiObject;
+    if (this.options.mode === "autonomous") return this.#asked(event.type, object);
+    const principalUid = event.extensions.principaluid ?? "";
+    const before = this.cluster.get(kind, object.metadata.name);
+    const now = carryOut(this.cluster, { type: event.type, kind, object, principalUid });
+    if (kind !== "Application") return;
+    if (!now) {
+      if (before) this.#tell("delete", kind, before);
+      return;
+    }
+    this.#control(now);
+  }
+
+  /** What Argo CD on the agent's cluster makes of a changed Application. */
+  #control(application: ApiObject): void {
+    const status = isRecord(application["status"]) ? application["status"] : {};
+    const { operation, ...rest } = application;
+    if (operation !== undefined) {
+      this.seen.operations++;
+      this.#tell(
+        this.options.mode === "managed" ? "status-update" : "spec-update",
+        "Application",
+        application,
+      );
+    }
+    if (this.options.controller === false) return;
+    const { [REFRESH]: _, ...annotations } = application.metadata.annotations ?? {};
+    const reported = {
+      ...status,
+      sync: { status: "Synced", revision: sha256(JSON.stringify(application["spec"])).slice(0, 40) },
+      health: { status: "Healthy" },
+      ...(operation === undefined
+        ? {}
+        : { operationState: { operation, phase: "Succeeded", startedAt: new Date().toISOString() } }),
+    };
+    const stored = this.cluster.put("Application", {
+      ...rest,
+      metadata: { ...rest.metadata, annotations },
+      status: reported,
+    } as ApiObject);
+    this.#tell(this.options.mode === "managed" ? "status-update" : "spec-update", "Application", stored);
+  }
+
+  /** What an autonomous agent takes from its principal: operations and refreshes. */
+  #asked(type: string, object: ApiObject): void {
+    const existing = this.cluster.get("Application", object.metadata.name);
+    if (!existing) throw new Error("the Application does not exist");
+    if (type === "set-operation") {
+      this.#control(this.cluster.put("Application", { ...existing, operation: object["operation"] }));
+    } else if (type === "spec-update" && object.metadata.annotations?.[REFRESH]) this.#control(existing);
+    else if (type !== "terminate-operation" && type !== "spec-update") {
+      throw new Error(`${type} is not for me`);
+    }
+  }
+
+  #resync(type: string, body: Record<string, unknown>): void {
+    const kind = String(body["kind"] ?? "");
+    const name = String(body["name"] ?? "");
+    if (type === "request-resource-resync") return this.#resyncAll(false);
+    if (type === "response-synced-resource") {
+      const found = this.cluster.get(kind, name);
+      const near = found && body["namespace"] === this.cluster.namespace ? found : undefined;
+      return this.#requestUpdate(kind, name, near);
+    }
+    if (type === "request-synced-resource-list") {
+      if (this.#listChecksum() === body["checksum"]) return;
+      for (const { metadata, kind: own } of this.cluster.list()) {
+        this.#message("response-synced-resource", {
+          name: metadata.name,
+          namespace: metadata.namespace,
+          uid: metadata.uid,
+          kind: own,
+        });
+      }
+      return;
+    }
+    const here = kind === "AppProject" ? unprefixed(this.name, name) : name;
+    const object = this.cluster.get(kind, here);
+    if (!object) {
+      const metadata = { name: here, namespace: this.cluster.namespace, uid: String(body["uid"] ?? "") };
+      return this.#tell("delete", kind, { apiVersion: "", kind, metadata });
+    }
+    if (specChecksum(object, sha256) !== body["checksum"]) this.#tell("spec-update", kind, object);
+  }
+
+  #resyncAll(withList: boolean): void {
+    for (const object of this.cluster.list()) {
+      if (object.metadata.annotations?.[SOURCE_UID]) {
+        this.#requestUpdate(object.kind, object.metadata.name, object);
+      }
+    }
+    if (withList) this.#message("request-synced-resource-list", { checksum: this.#listChecksum() });
+  }
+
+  #requestUpdate(kind: string, name: string, object: ApiObject | undefined): void {
+    this.#message("request-update", {
+      name,
+      namespace: this.cluster.namespace,
+      kind,
+      uid: object?.metadata.annotations?.[SOURCE_UID] ?? "",
+      checksum: object ? specChecksum(object, sha256) : null,
+    });
+  }
+
+  #listChecksum(): string | null {
+    const list = this.cluster.list().map(({ kind, metadata }) => ({
+      kind,
+      name: metadata.name,
+      uid: metadata.annotations?.[SOURCE_UID] ?? metadata.uid ?? "",
+    }));
+    return listChecksum(list, sha256) || null;
+  }
+
+  #message(type: string, payload: unknown): void {
+    const id = crypto.randomUUID();
+    this.outbox.add({
+      type,
+      target: "resourceResync",
+      extensions: { resourceid: id, eventid: id },
+      payload: encoder.encode(JSON.stringify(payload)),
+    });
+  }
+
+  #tell(type: string, kind: string, object: ApiObject): void {
+    const { name, uid = "", resourceVersion = "" } = object.metadata;
+    const target = Object.keys(KINDS).find((key) => KINDS[key] === kind) ?? "";
+    if (this.options.mode === "managed" && target !== "application") return;
+    this.outbox.add({
+      type,
+      target,
+      subject: `${object.metadata.namespace}/${name}`,
+      extensions: { resourceid: `${name}_${uid}`, eventid: `${name}_${uid}_${resourceVersion}_${type}` },
+      payload: encoder.encode(JSON.stringify(object)),
+    });
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (!this.#connection) return;
+    for (const event of this.outbox.due(performance.now())) {
+      event.extensions.sentat = new Date().toISOString();
+      this.#send(event);
+    }
+  }
+
+  #send(event: AgentEvent): void {
+    this.sent++;
+    this.onWire?.("to principal", event);
+    this.#connection?.send(event);
+  }
+}

@@ -1,0 +1,71 @@
+/** Many simulated agents in one process, and whether each holds exactly what a principal's store says. */
+import { asAtAgent } from "../domain/agents/projects.ts";
+import type { ApiObject } from "../domain/resources/object.ts";
+import { SimAgent } from "./agent.ts";
+import { issuer } from "./certificates.ts";
+import { comparable } from "./cluster.ts";
+
+export interface CrowdOptions {
+  pki: string;
+  address: () => string;
+  /** Names of managed and of autonomous agents. */
+  managed: string[];
+  autonomous: string[];
+  controller?: boolean;
+}
+
+export class Crowd {
+  constructor(readonly managed: SimAgent[], readonly autonomous: SimAgent[]) {}
+
+  static async make({ pki, address, managed, autonomous, controller = true }: CrowdOptions): Promise<Crowd> {
+    const issue = await issuer(pki);
+    const agents = (names: string[], mode: "managed" | "autonomous") =>
+      Promise.all(names.map(async (name, n) => {
+        const firstVersion = 1_000 * n;
+        return new SimAgent({ name, mode, address, material: await issue(name), controller, firstVersion });
+      }));
+    return new Crowd(await agents(managed, "managed"), await agents(autonomous, "autonomous"));
+  }
+
+  get all(): SimAgent[] {
+    return [...this.managed, ...this.autonomous];
+  }
+
+  get connected(): number {
+    return this.all.filter((agent) => agent.connected).length;
+  }
+
+  start(): void {
+    for (const agent of this.all) agent.start();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.all.map((agent) => agent.stop()));
+  }
+
+  /** Objects that were deleted and made anew on any agent's cluster. */
+  get recreated(): number {
+    return this.all.reduce((sum, agent) => sum + agent.cluster.recreated, 0);
+  }
+
+  /** The agents that do not hold exactly what these objects of a principal say. */
+  differing(objects: readonly ApiObject[]): string[] {
+    const byAgent = Map.groupBy(
+      objects.filter(({ kind }) => kind === "Application"),
+      ({ metadata }) => metadata.namespace ?? "",
+    );
+    const differs = (agent: SimAgent, form: (object: ApiObject) => string) => {
+      const theirs = contents(agent.cluster.list("Application"), comparable);
+      return !agent.connected || theirs !== contents(byAgent.get(agent.name) ?? [], form);
+    };
+    const managed = this.managed.filter((agent) => differs(agent, comparable));
+    const autonomous = this.autonomous.filter((agent) =>
+      differs(agent, (object) => comparable(asAtAgent(object, agent.name)))
+    );
+    return [...managed, ...autonomous].map(({ name }) => name);
+  }
+}
+
+function contents(objects: ApiObject[], form: (object: ApiObject) => string): string {
+  return objects.map(form).sort().join("\n");
+}
