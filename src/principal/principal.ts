@@ -12,14 +12,10 @@ import { AgentRegistry } from "./active/agent_registry.ts";
 import { ChangeWriter } from "./replica/change_writer.ts";
 import type { ClusterInfo } from "./ports/cluster_info.ts";
 import { Clusters } from "./active/clusters.ts";
-import {
-  type Context,
-  type HistoryEntry,
-  newCounters,
-  newFollowing,
-  type PeerSide,
-  type Processing,
-} from "./core/context.ts";
+import type { Context, HistoryEntry, PeerSide } from "./core/context.ts";
+import { newCounters } from "./core/counters.ts";
+import { newFollowing } from "./core/following.ts";
+import type { Processing } from "./ports/telemetry.ts";
 import { Driver } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { Feed } from "./core/feed.ts";

@@ -2,7 +2,7 @@
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { openServerStream } from "../../src/adapters/grpc/dial.ts";
 import { linkService } from "../../src/adapters/grpc/services.ts";
-import { Refusal } from "../../src/principal/core/context.ts";
+import { Refusal } from "../../src/domain/ha/refusal.ts";
 import { MAX_REPAIRED, repair } from "../../src/principal/operations/repair.ts";
 import { StoreError } from "../../src/principal/ports/store.ts";
 import type { Process } from "./clock.ts";

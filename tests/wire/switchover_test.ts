@@ -137,7 +137,7 @@ Deno.test(
       const { primary, replica } = await pair(workshop);
       const { handover } = replica.ctx;
       const refusing = replica.ctx as { handover: typeof handover };
-      const { Refusal } = await import("../../src/principal/core/context.ts");
+      const { Refusal } = await import("../../src/domain/ha/refusal.ts");
       refusing.handover = (word) =>
         word.type === "takeOver" ? Promise.reject(new Refusal("the moon is full")) : handover(word);
       const message = await new Switchover(primary.ctx).run(OPTIONS, quiet)

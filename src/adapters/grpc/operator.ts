@@ -3,7 +3,8 @@ import grpc from "@grpc/grpc-js";
 import { delay } from "@std/async/delay";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import { type Context, lagMs } from "../../principal/core/context.ts";
+import type { Context } from "../../principal/core/context.ts";
+import { lagMs } from "../../principal/core/following.ts";
 import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import { standingToWire } from "./wire.ts";
@@ -71,7 +72,7 @@ export function report(ctx: Context): Report {
     contract: following.contract,
     resources: ctx.index.size,
     digest: ctx.index.digests.root(),
-    lag_ms: model.state === "active" ? 0 : lagMs(ctx, monotonicMs()) ?? -1,
+    lag_ms: model.state === "active" ? 0 : lagMs(ctx.following, monotonicMs()) ?? -1,
     pending: following.behind,
     snapshot_done: model.progress.done,
     snapshot_total: model.progress.total,

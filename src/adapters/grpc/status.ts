@@ -2,7 +2,7 @@
 import grpc from "@grpc/grpc-js";
 import { StoreError } from "../../principal/ports/store.ts";
 import { ProtocolError } from "../../domain/replication/leader.ts";
-import { Refusal } from "../../principal/core/context.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 
 /** The gRPC codes, for those who only need their names. */
 export const Code = grpc.status;

@@ -2,7 +2,8 @@
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { Standing } from "../../domain/ha/state.ts";
-import { type Context, Refusal } from "../../principal/core/context.ts";
+import type { Context } from "../../principal/core/context.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { DEFAULT_TIMEOUT_MS, type Switchover } from "../../principal/operations/switchover.ts";
 import { operatorOf } from "./admin.ts";

@@ -5,7 +5,8 @@
  */
 import { Hono } from "hono";
 import { monotonicMs } from "../../base/clock.ts";
-import { type Context, lagMs } from "../../principal/core/context.ts";
+import type { Context } from "../../principal/core/context.ts";
+import { lagMs } from "../../principal/core/following.ts";
 
 const DEFAULT_MAX_LAG_MS = 30_000;
 
@@ -47,7 +48,7 @@ export function healthApp(ctx: Context): Hono {
     }
     const { state, explanation } = ctx.model();
     if (serves(ctx)) return c.text("ready: active\n");
-    const lag = lagMs(ctx, monotonicMs());
+    const lag = lagMs(ctx.following, monotonicMs());
     if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {
       return c.text(`ready: replicating, ${lag} ms behind\n`);
     }

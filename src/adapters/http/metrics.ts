@@ -7,7 +7,8 @@ import { Hono } from "hono";
 import { Counter, Gauge, Registry } from "prom-client";
 import { STATES } from "../../domain/ha/state.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import { type Context, inSyncAgoMs, lagMs } from "../../principal/core/context.ts";
+import type { Context } from "../../principal/core/context.ts";
+import { inSyncAgoMs, lagMs } from "../../principal/core/following.ts";
 
 interface Series {
   name: string;
@@ -107,7 +108,7 @@ const HA: Series[] = [
     "A promotion now loses nothing that the active took longer ago; NaN: nothing bounds it; 0 when ACTIVE",
     (ctx) => {
       if (ctx.model().state === "active") return 0;
-      const agoMs = inSyncAgoMs(ctx, monotonicMs());
+      const agoMs = inSyncAgoMs(ctx.following, monotonicMs());
       return agoMs === undefined ? Number.NaN : agoMs / 1_000;
     },
   ),
@@ -294,7 +295,7 @@ function countAgents(ctx: Context): number {
 
 function lagSeconds(ctx: Context): number {
   if (ctx.model().state === "active") return 0;
-  const lag = lagMs(ctx, monotonicMs());
+  const lag = lagMs(ctx.following, monotonicMs());
   return lag === undefined ? Number.NaN : lag / 1000;
 }
 

@@ -1,6 +1,6 @@
 /** How long events of agents took: the peer's histogram. A series lives while its agent is connected. */
 import { Histogram, Registry } from "prom-client";
-import type { ProcessedEvent, Processing } from "../../principal/core/context.ts";
+import type { ProcessedEvent, Processing } from "../../principal/ports/telemetry.ts";
 
 /** What `targetLabel` makes of targets. */
 const TARGETS = [

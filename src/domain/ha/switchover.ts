@@ -18,6 +18,32 @@ import type { Standing } from "./state.ts";
 export const PHASES = ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"] as const;
 export type Phase = (typeof PHASES)[number];
 
+/** What a switchover tells while it is under way. */
+export interface Progress {
+  phase: Phase;
+  text: string;
+  /** Since it began. */
+  atMs: number;
+}
+
+/** What a switchover did, or would do where `dryRun`; what it did not reach is absent. */
+export interface Receipt {
+  dryRun: boolean;
+  before: Standing;
+  after?: Standing;
+  /** The active's revision at which everything was frozen, and both sides' digests there. */
+  cutRevision?: number;
+  digestActive?: string;
+  digestReplica?: string;
+  resources: number;
+  epochBefore: number;
+  epochAfter?: number;
+  phases: { phase: Phase; ms: number }[];
+  agentsBefore: number;
+  agentsBack?: number;
+  lostAcknowledged?: number;
+}
+
 /** A replica that follows, as its active sees it. */
 export interface Candidate {
   identity: string;

@@ -4,7 +4,7 @@
  */
 import { type Command, type Effect, type Input, type Model, STATES } from "../../domain/ha/state.ts";
 import { step } from "../../domain/ha/machine.ts";
-import { Refusal } from "./context.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 
 /** Performs one effect. A returned promise is awaited before the next effect and the next input. */
 export type EffectRunner = (effect: Exclude<Effect, { type: "reply" }>) => Promise<void> | void;

@@ -4,7 +4,8 @@ import { type Check, type Condition, preflight, timeOf } from "../../domain/ha/p
 import { agentsKey, readAgents } from "../../domain/resources/agents.ts";
 import { parseKey } from "../../domain/resources/keys.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import { type Context, inSyncAgoMs } from "../core/context.ts";
+import type { Context } from "../core/context.ts";
+import { inSyncAgoMs } from "../core/following.ts";
 import { askPeer, conditionOf, EXAMINE_MS, type PeerAnswer } from "../core/peer.ts";
 import { reasonOf } from "../../base/reason.ts";
 
@@ -98,7 +99,7 @@ export function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situatio
     replicas: ctx.replicas.size,
     agents: ctx.connectedAgents(),
     behind: following.behind,
-    inSyncAgoMs: inSyncAgoMs(ctx, monotonicMs()),
+    inSyncAgoMs: inSyncAgoMs(ctx.following, monotonicMs()),
     heldTotal: following.heldTotal,
     storeProblem: ctx.storeProblem(),
     nowMs: Date.now(),

@@ -10,7 +10,8 @@ import type { Key } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
-import { type Context, Refusal } from "../core/context.ts";
+import type { Context } from "../core/context.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Loss } from "../replica/loss_manifest.ts";
 import { reasonOf } from "../../base/reason.ts";
 

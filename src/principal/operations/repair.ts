@@ -10,7 +10,8 @@ import { digestFromWire } from "../../adapters/grpc/wire.ts";
 import { parseKey } from "../../domain/resources/keys.ts";
 import { mayReplicate } from "../../domain/resources/kinds.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import { type Context, Refusal } from "../core/context.ts";
+import type { Context } from "../core/context.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 
 /** What became of each key. */
 export interface Repaired {

@@ -8,7 +8,8 @@ import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import { type Phase, PHASES, switchoverProblem } from "../../domain/ha/switchover.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import { type Context, Refusal } from "../core/context.ts";
+import type { Context } from "../core/context.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 import { askPeer, EXAMINE_MS, type PeerAnswer } from "../core/peer.ts";
 import { reasonOf } from "../../base/reason.ts";
 

@@ -11,7 +11,7 @@ import { localize, replicatedForm } from "../../domain/resources/transform.ts";
 import { acceptDelete, acceptObject } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Store, Write } from "../ports/store.ts";
-import type { Counters } from "../core/context.ts";
+import type { Counters } from "../core/counters.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
 import { mayBeDone, Unseen } from "../core/unseen.ts";
 

@@ -1,0 +1,63 @@
+/**
+ * What two principals say to each other on one `Follow` stream, as plain values: the adapter gives them their wire form, the simulator
+ * passes them as they are. Field by field they are documented in `proto/link.proto`.
+ */
+import type { Standing } from "../ha/state.ts";
+import type { IncomingChange } from "./applier.ts";
+import type { ChangesHeader, LeaderBeat } from "./follower.ts";
+import type { Outgoing } from "./leader.ts";
+
+/** A key and its digest (32 hex digits; empty: the resource does not exist). */
+export interface KeyDigest {
+  key: string;
+  digest: string;
+}
+
+/** From a replica to its leader. */
+export type FollowerMessage =
+  | {
+    type: "hello";
+    standing: Standing | undefined;
+    /** Where an earlier stream stopped; an empty session: nowhere. */
+    resume: { session: string; revision: number };
+    /** The digest table, 16 bytes a bucket. */
+    buckets: Uint8Array;
+  }
+  | { type: "have"; entries: readonly KeyDigest[]; last: boolean }
+  | { type: "ack"; ack: Acknowledgement }
+  | { type: "again"; keys: readonly string[] };
+
+/** How far a replica is. */
+export interface Acknowledgement {
+  /** Changes up to here are durable or held. */
+  processed: number;
+  /** Changes up to here are durable. */
+  applied: number;
+  held: readonly { key: string; reason: string }[];
+  heldTotal: number;
+  standing: Standing | undefined;
+  /** When this was said, on the replica's monotonic clock, in ms. */
+  saidAtMs: number;
+}
+
+/** From a leader to its replica. `Outgoing` is what a leader sends, `IncomingChanges` what a replica gets of it. */
+export type LeaderMessage<Changes> =
+  | {
+    type: "welcome";
+    standing: Standing | undefined;
+    session: string;
+    resumed: boolean;
+    /** Buckets whose digests differ. */
+    differing: readonly number[];
+  }
+  | { type: "changes"; changes: Changes }
+  | { type: "heartbeat"; standing: Standing | undefined; beat: LeaderBeat };
+
+export type SentByLeader = LeaderMessage<Outgoing>;
+export type HeardFromLeader = LeaderMessage<IncomingChanges>;
+
+/** One message of changes as a replica gets it. */
+export interface IncomingChanges {
+  header: ChangesHeader;
+  changes: readonly IncomingChange[];
+}

@@ -1,0 +1,50 @@
+/** What this side's own replication client does, as status, metrics and readiness read it. */
+import type { HeldKey } from "../../domain/replication/applier.ts";
+
+export interface Following {
+  contract: "link" | "plain" | "";
+  connected: boolean;
+  /** Changes that the active is known to have and that are not durable here. */
+  behind: number;
+  /** Nothing that the active had at this time is missing here, on the monotonic clock; 0: no such time in this process. */
+  inSyncAsOfMs: number;
+  /** When this copy was last found to differ from the active's, on the monotonic clock; 0: never. */
+  driftAtMs: number;
+  lastEventMs: number;
+  lastSequence: number;
+  held: HeldKey[];
+  heldTotal: number;
+  /** Asks the active for the present state of these keys again; undefined: nothing is followed in our own contract. */
+  again: ((keys: readonly string[]) => void) | undefined;
+}
+
+/** Nothing followed yet. */
+export function newFollowing(): Following {
+  return {
+    contract: "",
+    connected: false,
+    behind: 0,
+    inSyncAsOfMs: 0,
+    driftAtMs: 0,
+    lastEventMs: 0,
+    lastSequence: 0,
+    held: [],
+    heldTotal: 0,
+    again: undefined,
+  };
+}
+
+/** What the active says of itself is fresh for this long: it says it every second; a Go principal is asked every five. */
+const FRESH_MS = { "": 3_000, link: 3_000, plain: 12_000 };
+
+/** Nothing older than this is missing here, in ms: it bounds what a promotion loses. Undefined: nothing bounds it. */
+export function inSyncAgoMs({ inSyncAsOfMs }: Following, nowMs: number): number | undefined {
+  return inSyncAsOfMs === 0 ? undefined : Math.max(0, nowMs - inSyncAsOfMs);
+}
+
+/** How long a replica lags, in ms: 0 when nothing is known to be missing and that is fresh; undefined when it does not follow. */
+export function lagMs(following: Following, nowMs: number): number | undefined {
+  const { connected, behind, contract } = following;
+  const ago = inSyncAgoMs(following, nowMs);
+  return ago !== undefined && connected && behind === 0 && ago < FRESH_MS[contract] ? 0 : ago;
+}

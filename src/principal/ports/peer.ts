@@ -1,0 +1,136 @@
+/**
+ * What one principal asks the other. The gRPC adapter implements it over `argocdagentha.v1.Link` and `replicationapi.Replication`, the
+ * simulator over a network of its own. Every call rejects with a `PeerError`.
+ */
+import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { Group } from "../../domain/changes/inventory.ts";
+import type { Condition } from "../../domain/ha/preflight.ts";
+import type { Standing } from "../../domain/ha/state.ts";
+import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
+import type { FollowerMessage, HeardFromLeader, KeyDigest } from "../../domain/replication/messages.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
+import type { Sink, StreamEvents } from "./stream.ts";
+
+/** Why a call to the peer failed. */
+export type PeerErrorKind =
+  /** It answered, and refuses in its present state. */
+  | "refused"
+  /** It does not know the call: a Go principal, or an older release. */
+  | "unimplemented"
+  /** No answer, or none that says more. */
+  | "failed";
+
+/** A call to the peer that failed; the message is an operator's, with the address. */
+export class PeerError extends Error {
+  constructor(readonly kind: PeerErrorKind, message: string) {
+    super(message);
+  }
+}
+
+/** How this principal reaches its peer. */
+export interface Peer {
+  /** A connection of its own; whoever opens it closes it. @throws Error where this principal can have no peer */
+  connect(): PeerConnection;
+  /** When the certificate it is dialled with expires, in unix ms. */
+  certificateNotAfterMs(): number;
+}
+
+/** One connection to the peer; it is dialled with the first call. */
+export interface PeerConnection {
+  close(): void;
+  /** `Link/Ask`: what are you? With `examine` it also looks around itself first. */
+  ask(request: { standing: Standing; examine: boolean }, timeoutMs: number): Promise<Asked>;
+  /** `Link/Inventory`: what it holds by kind and agent; of `groups` (`Kind/agent`) the keys. */
+  inventory(groups: readonly string[], timeoutMs: number): Promise<Inventory>;
+  /** `Link/Fetch`: digests of keys that exist there; with a salt their shown forms too. */
+  fetch(keys: readonly Key[], salt: Uint8Array | undefined, timeoutMs: number): Promise<Fetched[]>;
+  /** `Link/Repair`: the replica takes these keys again. */
+  repair(request: RepairRequest, timeoutMs: number): Promise<Repaired>;
+  /** `Link/Prove`: the replica's digest, when it is `expected` or after a while. */
+  prove(expected: string, timeoutMs: number): Promise<string>;
+  /** `Link/Prepare`: the epoch that the replica has recorded as promised. */
+  prepare(request: { standing: Standing; who: string }, timeoutMs: number): Promise<number>;
+  /** `Link/TakeOver`: the replica becomes ACTIVE; what it is then. */
+  takeOver(request: { standing: Standing; epoch: number }, timeoutMs: number): Promise<Standing | undefined>;
+  /** `Link/Switchover`: the ACTIVE peer hands over to this side. */
+  switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
+  /** `Link/Adopt`: the ACTIVE peer takes a state over its own. */
+  adopt(request: Adoption, timeoutMs: number): Promise<void>;
+  /** `Link/Follow`. `closed` gets a `PeerError`. */
+  follow(events: StreamEvents<HeardFromLeader>): FollowStream<FollowerMessage>;
+  /** The Go principal's replication contract on the same connection. */
+  readonly plain: PlainPeer;
+}
+
+/** A stream that this side opened. */
+export interface FollowStream<Message> extends Sink<Message> {
+  cancel(): void;
+}
+
+/** `replicationapi.Replication`, in its own messages. */
+export interface PlainPeer {
+  subscribe(
+    events: StreamEvents<replicationapi.ReplicatedEvent>,
+  ): FollowStream<replicationapi.ReplicationAck>;
+  snapshot(
+    request: replicationapi.SnapshotRequest,
+    timeoutMs: number,
+  ): Promise<replicationapi.ReplicationSnapshot>;
+  status(timeoutMs: number): Promise<replicationapi.ReplicationStatus>;
+  confirmMissing(
+    request: replicationapi.ConfirmMissingResourcesRequest,
+    timeoutMs: number,
+  ): Promise<replicationapi.ConfirmMissingResourcesResponse>;
+}
+
+/** The peer's answer to what it is. */
+export interface Asked {
+  standing: Standing | undefined;
+  /** Absent: an older release. */
+  condition?: Condition;
+  /** The peer's clock when it answered, in unix ms; absent with `condition`. */
+  nowMs?: number;
+}
+
+/** What a side holds. */
+export interface Inventory {
+  standing: Standing | undefined;
+  groups: Group[];
+  entries: KeyDigest[];
+}
+
+/** A resource as the peer has it. */
+export interface Fetched extends KeyDigest {
+  /** Its shown form: of Secrets only digests. */
+  object: ApiObject | undefined;
+}
+
+export interface RepairRequest {
+  standing: Standing;
+  keys: readonly Key[];
+  timeoutMs: number;
+  who: string;
+}
+
+/** What became of keys that were repaired or reconciled. */
+export interface Repaired {
+  done: Key[];
+  failed: { key: Key; reason: string }[];
+}
+
+export interface SwitchoverRequest {
+  who: string;
+  dryRun: boolean;
+  /** 0: the default. */
+  timeoutMs: number;
+}
+
+/** A state that its sender held when it was ACTIVE. */
+export interface Adoption {
+  standing: Standing;
+  key: Key;
+  /** Canonical JSON of the replicated form. */
+  object: string;
+  who: string;
+}

@@ -1,0 +1,16 @@
+/** The ends of a stream as the principal sees them; an adapter or the simulator implements them. */
+
+/** The sending end. */
+export interface Sink<Message> {
+  /** Sends; false: wait for `drained` before sending more. After `end` nothing happens. */
+  send(message: Message): boolean;
+}
+
+/** What a stream tells whoever holds its sending end. */
+export interface StreamEvents<Message> {
+  received(message: Message): void;
+  /** The sink takes more. */
+  drained(): void;
+  /** The stream is over, however it ended; told once. */
+  closed(error?: unknown): void;
+}

@@ -1,0 +1,16 @@
+/** What the principal tells whoever measures it. */
+
+/** How the handling of one event of an agent ended. */
+export interface ProcessedEvent {
+  status: "success" | "failure" | "not-allowed";
+  agent: string;
+  target: string;
+  seconds: number;
+}
+
+/** Keeps how long events took, for metrics. */
+export interface Processing {
+  observe(event: ProcessedEvent): void;
+  /** The agent has left. */
+  forget(agent: string): void;
+}
