@@ -104,6 +104,41 @@ Deno.test("adoptProject() makes an autonomous agent's project its own, and its p
       ],
     }],
   });
+  const line = (text: string) => {
+    const roles = [{ name: "r", policies: [text] }];
+    const own = { ...theirs, spec: { roles } };
+    return (adoptProject(own, "auto-1") as { roles: typeof roles }).roles[0]?.policies[0];
+  };
+  const translated: [string, string][] = [
+    [
+      "p, proj:default:r, logs, get, default/a, allow",
+      "p, proj:auto-1-default:r, logs, get, auto-1-default/auto-1/a, allow",
+    ],
+    [
+      "p,proj:default:r,exec,create,default/*,deny",
+      "p,proj:auto-1-default:r,exec,create, auto-1-default/auto-1/*,deny",
+    ],
+    [
+      "p, proj:default:r, applicationsets, get, *, allow",
+      "p, proj:auto-1-default:r, applicationsets, get, *, allow",
+    ],
+    [
+      "p, proj:default:r, applications, get, default/ns/a, allow",
+      "p, proj:auto-1-default:r, applications, get, default/ns/a, allow",
+    ],
+  ];
+  for (const [before, after] of translated) assertEquals(line(before), after);
+  const untouched = [
+    "p, proj:default:another, applications, get, default/*, allow",
+    "p, proj:default:r:x, applications, get, default/*, allow",
+    "p, proj:other:r, applications, get, default/*, allow",
+    "p, proj:default:r, applications, get, other/*, allow",
+    "p, proj:default:r, repositories, get, default/*, allow",
+    "p, role:admin, applications, get, default/*, allow",
+    "p, proj:default:r, applications, get, default/*",
+    "g, proj:default:r, applications, get, default/*, allow",
+  ];
+  for (const text of untouched) assertEquals(line(text), text);
   const kept = { ...theirs, metadata: { name: "a-b-c" }, spec: { sourceNamespaces: ["a-b"] } };
   assertEquals([ownsProject("a-b", kept), ownsProject("a", kept)], [true, false]);
   let message = "";

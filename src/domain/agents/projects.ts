@@ -88,7 +88,9 @@ export function adoptProject(project: ApiObject, agent: string): ApiObject["spec
   const roles = records(spec["roles"]).map((role) => ({
     ...role,
     ...(Array.isArray(role["policies"])
-      ? { policies: role["policies"].map((line) => adoptPolicy(String(line), name, agent)) }
+      ? {
+        policies: role["policies"].map((line) => adoptPolicy(String(line), text(role["name"]), name, agent)),
+      }
       : {}),
   }));
   return {
@@ -103,23 +105,25 @@ export function adoptProject(project: ApiObject, agent: string): ApiObject["spec
   };
 }
 
-/** `p, proj:<old>:<role>, <resource>, <action>, <old>/<x>, <effect>` for the project's name here. */
-function adoptPolicy(line: string, name: string, agent: string): string {
-  const parts = line.split(",").map((part) => part.trim());
-  const [p, subject = "", resource = "", action, object = "", effect] = parts;
-  const known = ["applications", "applicationsets", "logs", "exec"].includes(resource);
-  if (parts.length !== 6 || p !== "p" || !known || !subject.startsWith(`proj:${name}:`)) return line;
-  if (!object.startsWith(`${name}/`)) return line;
+/** Resources of Argo CD's RBAC that belong to a project. */
+const PROJECT_RESOURCES = ["applications", "applicationsets", "logs", "exec"];
+
+/**
+ * One policy line of a role, `p, proj:PROJECT:ROLE, RESOURCE, ACTION, PROJECT/NAME, EFFECT`, for the project's name here. Lines that do
+ * not speak of this project and this role stay as they are, and so does every field's white space.
+ */
+function adoptPolicy(line: string, role: string, name: string, agent: string): string {
+  const fields = line.split(",");
+  const [p, subject, resource = "", , object = ""] = fields.map((field) => field.trim());
+  if (fields.length !== 6 || p !== "p" || !PROJECT_RESOURCES.includes(resource)) return line;
+  if (subject !== `proj:${name}:${role}`) return line;
   const here = prefixed(agent, name);
-  const role = subject.slice(`proj:${name}:`.length);
-  return [
-    p,
-    `proj:${here}:${role}`,
-    resource,
-    action,
-    `${here}/${agent}/${object.slice(name.length + 1)}`,
-    effect,
-  ].join(", ");
+  const [project, application, ...rest] = object.split("/");
+  const qualified = application !== undefined && rest.length === 0;
+  if (qualified && project !== name) return line;
+  fields[1] = fields[1]?.replace(subject, () => `proj:${here}:${role}`) ?? "";
+  if (qualified) fields[4] = ` ${here}/${agent}/${application}`;
+  return fields.join(",");
 }
 
 /** Whether a project here is this autonomous agent's, and not another's of a similar name or the principal's own. */
