@@ -68,9 +68,8 @@ export async function openCopy(
     store,
     monitor,
     peer: {
-      dial: () => {
-        throw new Error("a drill has no peer");
-      },
+      dial: noPeer,
+      connect: noPeer,
       certificateNotAfterMs: () => 0,
     },
     history: [],
@@ -80,6 +79,10 @@ export async function openCopy(
   undo.push(() => core.stop());
   core.start();
   return core;
+}
+
+function noPeer(): never {
+  throw new Error("a drill has no peer");
 }
 
 /** Only what goes wrong is of interest. */

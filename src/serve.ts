@@ -7,6 +7,7 @@ import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authent
 import { type Authenticator, authenticator } from "./adapters/grpc/methods.ts";
 import { Tokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
+import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { diffHandlers } from "./adapters/grpc/diff.ts";
 import { drillHandlers } from "./adapters/grpc/drill.ts";
 import { knowingHandlers } from "./adapters/grpc/knowing.ts";
@@ -118,10 +119,12 @@ function peerSide({ peerAddress, maxMessageBytes }: Settings, tls: TlsWatch | un
     if (tls) return tls.current;
     throw new Error("this principal serves without TLS and has no peer");
   };
-  return {
+  const access = {
+    address: peerAddress,
     dial: () => dialPeer(peerAddress, material(), maxMessageBytes),
     certificateNotAfterMs: () => material().notAfterMs,
   };
+  return Object.assign(new GrpcPeer(access), { dial: access.dial });
 }
 
 function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { eventStreamHandlers } from "../../src/adapters/grpc/agents.ts";
 import { versionHandlers } from "../../src/adapters/grpc/authentication.ts";
+import { GrpcPeer } from "../../src/adapters/grpc/peer.ts";
 import { peerHandlers, replicationPolicy } from "../../src/adapters/grpc/peer_service.ts";
 import {
   eventStreamService,
@@ -113,15 +114,17 @@ export class Site {
     const log = this.#log();
     const store = this.disk.mount(me);
     const certificate = { sslPeerCertificate: { raw: this.certificates[ROLE[this.name]] } };
+    const access = {
+      address: this.settings.peerAddress,
+      dial: () => this.network.dial(me, this.name, () => this.other, certificate),
+      certificateNotAfterMs: () => 0,
+    };
     const core = await openCore({
       settings: this.settings,
       log,
       store,
       monitor: new StoreMonitor(store, log, () => {}),
-      peer: {
-        dial: () => this.network.dial(me, this.name, () => this.other, certificate),
-        certificateNotAfterMs: () => 0,
-      },
+      peer: Object.assign(new GrpcPeer(access), { dial: access.dial }),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),

@@ -2,7 +2,7 @@
 import grpc from "@grpc/grpc-js";
 import { StoreError } from "../../principal/ports/store.ts";
 import { ProtocolError } from "../../domain/replication/leader.ts";
-import { Refusal } from "../../domain/ha/refusal.ts";
+import { Refusal, type RefusalKind } from "../../domain/ha/refusal.ts";
 
 /** The gRPC codes, for those who only need their names. */
 export const Code = grpc.status;
@@ -14,10 +14,18 @@ export class Status extends Error {
   }
 }
 
+const REFUSALS: Record<RefusalKind, grpc.status> = {
+  state: grpc.status.FAILED_PRECONDITION,
+  request: grpc.status.INVALID_ARGUMENT,
+  exhausted: grpc.status.RESOURCE_EXHAUSTED,
+  unavailable: grpc.status.UNAVAILABLE,
+  timeout: grpc.status.DEADLINE_EXCEEDED,
+};
+
 /** The status object that grpc-js sends for any error. Unknown errors do not leak their text. */
 export function toStatus(error: unknown): { code: grpc.status; details: string } {
   if (error instanceof Status) return { code: error.code, details: error.message };
-  if (error instanceof Refusal) return { code: grpc.status.FAILED_PRECONDITION, details: error.message };
+  if (error instanceof Refusal) return { code: REFUSALS[error.kind], details: error.message };
   if (error instanceof ProtocolError) return { code: grpc.status.INVALID_ARGUMENT, details: error.message };
   if (error instanceof StoreError) return { code: grpc.status.UNAVAILABLE, details: error.message };
   return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };

@@ -1,10 +1,9 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
-import type { Standing } from "../../domain/ha/state.ts";
+import { isState, type Standing } from "../../domain/ha/state.ts";
 import type { Outgoing } from "../../domain/replication/leader.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
-import { isState } from "../../principal/core/driver.ts";
 
 type Wire = argocdagentha.v1.Standing;
 

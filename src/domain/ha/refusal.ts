@@ -1,2 +1,19 @@
-/** A command that a rule refuses. The message is the operator's: what is refused, the fact, and what to type next. */
-export class Refusal extends Error {}
+/** Why a principal refuses; each edge has its own code for it. */
+export type RefusalKind =
+  /** Not in its present state. */
+  | "state"
+  /** The request itself cannot be carried out by any principal. */
+  | "request"
+  /** As many as it serves are here already. */
+  | "exhausted"
+  /** It stops serving, or the other end has gone silent: retry. */
+  | "unavailable"
+  /** The other end did not answer in time. */
+  | "timeout";
+
+/** A command or call that a rule refuses. The message is the operator's: the refused act, the fact, and the next command. */
+export class Refusal extends Error {
+  constructor(message: string, readonly kind: RefusalKind = "state") {
+    super(message);
+  }
+}

@@ -4,6 +4,11 @@
 export const STATES = ["recovering", "syncing", "replicating", "disconnected", "active"] as const;
 export type State = (typeof STATES)[number];
 
+/** Whether a text is one of the five states. */
+export function isState(text: string): text is State {
+  return (STATES as readonly string[]).includes(text);
+}
+
 /** The role a principal prefers when nothing is remembered. */
 export type Role = "primary" | "replica";
 
@@ -147,4 +152,9 @@ export function initialModel(
     peer: undefined,
     explanation: "starting; nothing is known yet",
   };
+}
+
+/** The counter label of a transition. */
+export function transitionLabel(before: Pick<Model, "state">, after: Pick<Model, "state">): string {
+  return `${before.state}|${after.state}`;
 }

@@ -4,6 +4,7 @@ import type { Client } from "../../adapters/grpc/dial.ts";
 import type { Link } from "../../domain/ha/history.ts";
 import type { Command, Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
+import type { Peer } from "../ports/peer.ts";
 import type { Store } from "../ports/store.ts";
 import type { ActiveStore } from "../active/active_store.ts";
 import type { AgentRegistry } from "../active/agent_registry.ts";
@@ -24,12 +25,10 @@ export interface HistoryEntry {
   text: string;
 }
 
-/** How this principal reaches its peer, and with what. */
-export interface PeerSide {
+/** How this principal reaches its peer: with the port, and until every operation speaks that, with a channel. */
+export interface PeerSide extends Peer {
   /** A channel to the peer's port; whoever asked for it closes it. */
   dial(): Client;
-  /** When the certificate it is dialled with expires, in unix ms. */
-  certificateNotAfterMs(): number;
 }
 
 export interface Context {

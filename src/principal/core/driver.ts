@@ -2,7 +2,7 @@
  * The driver runs the state machine: one input at a time, each effect in order, results back as inputs. Nothing
  * else changes the model.
  */
-import { type Command, type Effect, type Input, type Model, STATES } from "../../domain/ha/state.ts";
+import type { Command, Effect, Input, Model } from "../../domain/ha/state.ts";
 import { step } from "../../domain/ha/machine.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 
@@ -63,14 +63,4 @@ export class Driver {
     if (error === "") waiting?.resolve(this.#model);
     else waiting?.reject(new Refusal(error));
   }
-}
-
-/** The counter label of a transition. */
-export function transitionLabel(before: Model, after: Model): string {
-  return `${before.state}|${after.state}`;
-}
-
-/** Whether a text is one of the five states. */
-export function isState(text: string): text is Model["state"] {
-  return (STATES as readonly string[]).includes(text);
 }

@@ -1,7 +1,6 @@
 /** What of the state machine's steps is told: the log, the counters, the last events, and the durable history. */
-import type { Model } from "../../domain/ha/state.ts";
+import { type Model, transitionLabel } from "../../domain/ha/state.ts";
 import type { Context, HistoryEntry } from "./context.ts";
-import { transitionLabel } from "./driver.ts";
 import type { History } from "./history.ts";
 
 const HISTORY_KEPT = 100;

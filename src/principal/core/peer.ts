@@ -1,11 +1,8 @@
 /** Asking the peer what it is: before going ACTIVE, and now and then while ACTIVE. */
-import { call } from "../../adapters/grpc/dial.ts";
-import { linkService } from "../../adapters/grpc/services.ts";
-import { Code, codeOf, explainCall } from "../../adapters/grpc/status.ts";
-import { conditionFromWire, standingFromWire, standingToWire } from "../../adapters/grpc/wire.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import type { Context } from "./context.ts";
+import { PeerError } from "../ports/peer.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { hasSigningKey } from "../../adapters/tls/secrets.ts";
 
@@ -61,20 +58,18 @@ export async function askPeer(ctx: Context, { examineMs = 0 } = {}): Promise<Pee
   const { peerAddress, plainContract, peerCheckTimeoutMs } = ctx.settings;
   if (peerAddress === "") return { peer: undefined, error: "" };
   if (plainContract) return await askHealthz(ctx);
-  const client = ctx.peer.dial();
+  const connection = ctx.peer.connect();
   try {
-    const request = { standing: standingToWire(ctx.standing()), examine: examineMs > 0 };
     const askedAtMs = Date.now();
-    const timeoutMs = peerCheckTimeoutMs + examineMs;
-    const { standing, condition } = await call(client, linkService.Ask, request, timeoutMs);
-    const answer = { peer: standingFromWire(standing), error: "" };
+    const request = { standing: ctx.standing(), examine: examineMs > 0 };
+    const { standing, condition, nowMs = 0 } = await connection.ask(request, peerCheckTimeoutMs + examineMs);
+    const answer = { peer: standing, error: "" };
     if (!condition) return answer;
-    const skewMs = (condition.now_unix_ms ?? 0) - (askedAtMs + Date.now()) / 2;
-    return { ...answer, condition: conditionFromWire(condition), skewMs };
+    return { ...answer, condition, skewMs: nowMs - (askedAtMs + Date.now()) / 2 };
   } catch (error) {
-    if (codeOf(error) === Code.UNIMPLEMENTED) return await askHealthz(ctx);
-    return { peer: undefined, error: explainCall(error, peerAddress) };
+    if (error instanceof PeerError && error.kind === "unimplemented") return await askHealthz(ctx);
+    return { peer: undefined, error: reasonOf(error) };
   } finally {
-    client.close();
+    connection.close();
   }
 }

@@ -1,0 +1,158 @@
+/** The messages of one `Link/Follow` stream, to and from their wire form. */
+import type { argocdagentha } from "../../../proto/gen.d.ts";
+import type {
+  FollowerMessage,
+  HeardFromLeader,
+  KeyDigest,
+  SentByLeader,
+} from "../../domain/replication/messages.ts";
+import {
+  changesFromWire,
+  changesToWire,
+  digestFromWire,
+  digestToWire,
+  standingFromWire,
+  standingToWire,
+} from "./wire.ts";
+
+type FollowerWire = argocdagentha.v1.FollowerMessage;
+type LeaderWire = argocdagentha.v1.LeaderMessage;
+type Standing = Parameters<typeof standingToWire>[0] | undefined;
+
+export function followerMessageToWire(message: FollowerMessage): FollowerWire {
+  switch (message.type) {
+    case "hello":
+      return {
+        hello: {
+          ...standing(message.standing),
+          resume_session: message.resume.session,
+          resume_revision: message.resume.revision,
+          buckets: message.buckets,
+        },
+      };
+    case "have":
+      return { have: { entries: message.entries.map(entryToWire), last: message.last } };
+    case "again":
+      return { again: { keys: [...message.keys] } };
+    case "ack": {
+      const { ack } = message;
+      return {
+        ack: {
+          processed: ack.processed,
+          applied: ack.applied,
+          held: [...ack.held],
+          held_total: ack.heldTotal,
+          ...standing(ack.standing),
+          said_at_ms: ack.saidAtMs,
+        },
+      };
+    }
+  }
+}
+
+/** Undefined: nothing that this release knows. */
+export function followerMessageFromWire(
+  { hello, have, ack, again }: FollowerWire,
+): FollowerMessage | undefined {
+  if (hello) {
+    return {
+      type: "hello",
+      standing: standingFromWire(hello.standing),
+      resume: { session: hello.resume_session ?? "", revision: hello.resume_revision ?? 0 },
+      buckets: hello.buckets ?? new Uint8Array(),
+    };
+  }
+  if (have) {
+    return { type: "have", entries: (have.entries ?? []).map(entryFromWire), last: have.last ?? false };
+  }
+  if (again) return { type: "again", keys: again.keys ?? [] };
+  if (!ack) return undefined;
+  return {
+    type: "ack",
+    ack: {
+      processed: ack.processed ?? 0,
+      applied: ack.applied ?? 0,
+      held: (ack.held ?? []).map(({ key = "", reason = "" }) => ({ key, reason })),
+      heldTotal: ack.held_total ?? 0,
+      standing: standingFromWire(ack.standing),
+      saidAtMs: ack.said_at_ms ?? 0,
+    },
+  };
+}
+
+export function leaderMessageToWire(message: SentByLeader): LeaderWire {
+  switch (message.type) {
+    case "welcome": {
+      const { session, resumed, differing } = message;
+      return { welcome: { ...standing(message.standing), session, resumed, differing: [...differing] } };
+    }
+    case "changes":
+      return { changes: changesToWire(message.changes) };
+    case "heartbeat": {
+      const { sequence, pending, digest, revision, saidAtMs } = message.beat;
+      return {
+        heartbeat: {
+          ...standing(message.standing),
+          sequence,
+          pending,
+          digest: digestToWire(digest),
+          revision,
+          said_at_ms: saidAtMs,
+        },
+      };
+    }
+  }
+}
+
+/** Undefined: nothing that this release knows. */
+export function leaderMessageFromWire(
+  { welcome, changes, heartbeat }: LeaderWire,
+): HeardFromLeader | undefined {
+  if (welcome) {
+    return {
+      type: "welcome",
+      standing: standingFromWire(welcome.standing),
+      session: welcome.session ?? "",
+      resumed: welcome.resumed ?? false,
+      differing: welcome.differing ?? [],
+    };
+  }
+  if (changes) return { type: "changes", changes: incoming(changes) };
+  if (!heartbeat) return undefined;
+  return {
+    type: "heartbeat",
+    standing: standingFromWire(heartbeat.standing),
+    beat: {
+      sequence: heartbeat.sequence ?? 0,
+      pending: heartbeat.pending ?? 0,
+      digest: digestFromWire(heartbeat.digest),
+      revision: heartbeat.revision ?? 0,
+      saidAtMs: heartbeat.said_at_ms ?? 0,
+    },
+  };
+}
+
+function incoming(wire: argocdagentha.v1.Changes) {
+  const changes = changesFromWire(wire);
+  const header = {
+    firstSequence: wire.first_sequence ?? 0,
+    count: changes.length,
+    revision: wire.revision ?? 0,
+    snapshot: wire.snapshot ?? false,
+    snapshotEnd: wire.snapshot_end ?? false,
+    snapshotRemaining: wire.snapshot_remaining ?? 0,
+  };
+  return { header, changes };
+}
+
+function standing(of: Standing): { standing?: ReturnType<typeof standingToWire> } {
+  return of ? { standing: standingToWire(of) } : {};
+}
+
+function entryToWire({ key, digest }: KeyDigest): argocdagentha.v1.KeyDigest {
+  return { key, digest: digestToWire(digest) };
+}
+
+function entryFromWire({ key = "", digest }: argocdagentha.v1.KeyDigest): KeyDigest {
+  return { key, digest: digestFromWire(digest) };
+}
