@@ -1,8 +1,7 @@
-/** The project's own rules: generated files are fresh, the design's rules hold, and the checks themselves can fail. */
+/** Generated files are fresh, and nothing runs with all permissions. */
 import { assert, assertEquals } from "@std/assert";
 import { DOCUMENTS, PART_NAMES, refresh } from "../scripts/docs.ts";
 import { generate } from "../scripts/proto.ts";
-import { check, checkProject } from "../scripts/tidy.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 
@@ -27,33 +26,6 @@ Deno.test("the docs' diagram, tables of flags and of metrics are what the progra
     assert(text.includes("<!-- end -->"), `${path} has no printed part`);
     assertEquals(text, refresh(text), `run: deno task docs (${path})`);
   }
-});
-
-Deno.test("tidy finds nothing in the project, and finds each rule broken in a bad file", () => {
-  const bad: [string, string, string][] = [
-    ["src/domain/ha/x.ts", 'import { hash } from "node:crypto";', "a pure file imports node:crypto"],
-    [
-      "src/domain/ha/x.ts",
-      'import { openSqlite } from "../../adapters/store/sqlite.ts";',
-      "a pure file imports src/adapters/store/sqlite.ts",
-    ],
-    [
-      "src/domain/changes/x.ts",
-      "const now = Date.now();",
-      "a pure file uses a clock, timer, random number or the system",
-    ],
-    [
-      "src/adapters/http/x.ts",
-      'import grpc from "@grpc/grpc-js";',
-      "only ^src\\/adapters\\/grpc\\/ may import @grpc/grpc-js",
-    ],
-    ["src/principal/core/x.ts", 'console.log("x");', "stray console"],
-    ["src/cli/x.ts", `function long() {\n${"  x();\n".repeat(80)}}`, "a function of 82 lines"],
-    ["src/cli/x.ts", "x();\n".repeat(401), "longer than 400 lines"],
-  ];
-  for (const [file, text, rule] of bad) assertEquals(check(file, text).map((one) => one.rule), [rule]);
-  assertEquals(checkProject(root).found, []);
-  assertEquals(check("src/domain/ha/x_test.ts", 'import { hash } from "node:crypto";'), []);
 });
 
 Deno.test("no task, script or container runs with all permissions", () => {

@@ -2,7 +2,7 @@
  * The digest table: what two principals compare instead of their resources. Each resource contributes a 128-bit
  * digest of its key and content; a bucket is the XOR of the digests of its keys, so it is kept up to date in
  * constant time, in any order. Equal tables mean equal contents; a bucket that differs names about 1/1024 of
- * the keys, whose digests are then exchanged. (The idea of Merkle trees in anti-entropy, as in Dynamo §4.7,
+ * the keys, whose digests are then exchanged. (The idea of Merkle trees in anti-entropy, as in Dynamo,
  * with one level: 16 KiB a table is small beside one round trip more.)
  */
 

@@ -1,0 +1,256 @@
+/**
+ * The house as data: its rooms, the door of each, who may import whom, and who owns which library. `deno task tidy`
+ * checks the tree against these tables and `deno task docs` prints them, so that neither can drift from the other.
+ */
+
+/** A folder or file of src with one concept. */
+export interface Room {
+  name: string;
+  /** One sentence: what is decided or carried here. */
+  concept: string;
+  /** The file to open first. */
+  door: string;
+  /** Names of rooms it may import beside itself; a name that ends with a slash admits every room below it. */
+  imports: string[];
+  /** What to do instead of an import that is not listed. */
+  remedy: string;
+}
+
+const DOMAIN_REMEDY =
+  "pass the value in as an argument, or move the concept to the room of the domain that both may import";
+const PRINCIPAL_REMEDY =
+  "name a small interface of domain values beside the class that needs it (in principal/ports where an adapter implements it) and pass it in from principal/principal.ts or src/serve.ts";
+const ADAPTER_REMEDY =
+  "declare the small interface that the adapter calls in principal/ports, and pass the principal's object in from src/serve.ts";
+const PORTS = ["base", "domain/", "principal/ports"];
+
+const domain = (name: string, door: string, concept: string, imports: string[] = []): Room => ({
+  name: `domain/${name}`,
+  concept,
+  door: `src/domain/${name}/${door}`,
+  imports: ["base", ...imports.map((room) => `domain/${room}`)],
+  remedy: DOMAIN_REMEDY,
+});
+
+const principal = (name: string, door: string, concept: string, imports: string[]): Room => ({
+  name: `principal/${name}`,
+  concept,
+  door: `src/principal/${name}/${door}`,
+  imports: [...PORTS, ...imports.map((room) => `principal/${room}`)],
+  remedy: PRINCIPAL_REMEDY,
+});
+
+const adapter = (name: string, door: string, concept: string, imports: string[] = []): Room => ({
+  name: `adapters/${name}`,
+  concept,
+  door: `src/adapters/${name}/${door}`,
+  imports: [...PORTS, ...imports],
+  remedy: ADAPTER_REMEDY,
+});
+
+export const ROOMS: Room[] = [
+  {
+    name: "base",
+    concept: "Words that every room uses: clock, log, reasons of errors, backoff, hashes.",
+    door: "src/base/clock.ts",
+    imports: [],
+    remedy: "base imports nothing of ours: move the file to the room whose concept it needs",
+  },
+  domain(
+    "resources",
+    "kinds.ts",
+    "The replicated kinds, their keys, and the form in which both sides compare them.",
+  ),
+  domain("changes", "index.ts", "The keyed change index: one latest state a key, cursors, digests.", [
+    "resources",
+  ]),
+  domain("events", "cloudevent.ts", "The CloudEvents that agents and Go principals exchange.", ["resources"]),
+  domain(
+    "agents",
+    "session.ts",
+    "The conversation with one agent: who owns a resource, and which event comes next.",
+    [
+      "resources",
+      "changes",
+      "events",
+    ],
+  ),
+  domain("ha", "transitions.ts", "The state machine, its refusals, and what ha explain says.", ["resources"]),
+  domain("replication", "leader.ts", "Both ends of replication, in our protocol and in the Go principal's.", [
+    "resources",
+    "changes",
+    "events",
+    "agents",
+    "ha",
+  ]),
+  principal(
+    "ports",
+    "store.ts",
+    "The interfaces through which a principal reaches the world, in domain values.",
+    [],
+  ),
+  principal(
+    "core",
+    "driver.ts",
+    "What runs in either role: the driver, effects, role memory, the feed from the store.",
+    [
+      "core",
+    ],
+  ),
+  principal(
+    "active",
+    "fleet.ts",
+    "What exists only while ACTIVE: agents' sessions, their writes, their clusters.",
+    [
+      "core",
+    ],
+  ),
+  principal(
+    "replica",
+    "follow.ts",
+    "What exists only while following: applying, holding, the loss manifest.",
+    ["core"],
+  ),
+  principal(
+    "operations",
+    "switchover.ts",
+    "An operator's procedures: switchover, reconcile, repair, diff, drill.",
+    [
+      "core",
+      "active",
+      "replica",
+    ],
+  ),
+  {
+    name: "principal/principal.ts",
+    concept: "Puts one principal together from its parts and the ports it is given.",
+    door: "src/principal/principal.ts",
+    imports: ["base", "domain/", "principal/"],
+    remedy: PRINCIPAL_REMEDY,
+  },
+  adapter("kube", "dynamic_client.ts", "The Kubernetes API: access, discovery, reads, watches, writes."),
+  adapter("store", "sqlite.ts", "The two stores: SQLite and the principal's own cluster.", ["adapters/kube"]),
+  adapter("grpc", "server.ts", "The gRPC services and clients: decode, authorise, call, encode.", [
+    "adapters/tls",
+    "proto",
+  ]),
+  adapter("http", "metrics.ts", "/healthz, /livez, /readyz and /metrics."),
+  adapter("redis", "cluster_info.ts", "Agents' states in Argo CD's Redis, for its UI."),
+  adapter("tls", "files.ts", "Certificates and keys, and noticing that they changed."),
+  {
+    name: "config",
+    concept: "Flags and environment to settings.",
+    door: "src/config/flags.ts",
+    imports: ["base", "domain/"],
+    remedy: "declare the setting as a plain value; src/serve.ts turns it into what the adapter takes",
+  },
+  {
+    name: "simagents",
+    concept: "Simulated agents, for load, drills and tests.",
+    door: "src/simagents/agent.ts",
+    imports: ["base", "domain/", "adapters/grpc", "adapters/tls"],
+    remedy: "an agent knows its principal through the wire only: use adapters/grpc/agent_client.ts",
+  },
+  {
+    name: "cli",
+    concept: "One file a subcommand; run.ts is the list.",
+    door: "src/cli/run.ts",
+    imports: ["base", "domain/", "principal/ports", "adapters/", "config", "simagents", "serve.ts", "proto"],
+    remedy: "a command asks the principal over gRPC, or starts one through src/serve.ts",
+  },
+  ...["serve.ts", "drill_stage.ts"].map((name) => ({
+    name,
+    concept: name === "serve.ts"
+      ? "Composition root: the principal with its adapters, as `principal` starts it."
+      : "Composition root of a drill: a second principal over a store in memory.",
+    door: `src/${name}`,
+    imports: ["base", "domain/", "principal/", "adapters/", "config", "simagents"],
+    remedy: "a composition root joins rooms of src; whatever else it needs belongs into one of them",
+  })),
+];
+
+/** The room of a file of the tree, or the top folder of one outside src. */
+export function roomOf(file: string): string {
+  const path = file.replace(/^src\//, "");
+  const room = ROOMS.find(({ name }) => path === name || path.startsWith(`${name}/`));
+  return room?.name ?? file.split("/", file.startsWith("src/") ? 2 : 1).join("/");
+}
+
+/** Whether a room's list admits another room. */
+export const admits = (room: Room, other: string) =>
+  room.name === other ||
+  room.imports.some((one) => one === other || (one.endsWith("/") && other.startsWith(one)));
+
+/** A library that only some files may import, and what everybody else does instead. */
+export interface Owner {
+  library: RegExp;
+  files: RegExp;
+  remedy: string;
+}
+
+export const OWNERS: Owner[] = [
+  {
+    library: /^@kubernetes\/client-node(\/|$)/,
+    files: /^src\/adapters\/kube\//,
+    remedy: "use src/adapters/kube/dynamic_client.ts, or add what is missing there",
+  },
+  {
+    library: /^@grpc\//,
+    files: /^src\/adapters\/grpc\//,
+    remedy: "speak domain values through a port; src/adapters/grpc/status.ts translates errors",
+  },
+  {
+    library: /^node:sqlite$/,
+    files: /^src\/adapters\/store\/sqlite/,
+    remedy: "take a Store (src/principal/ports/store.ts)",
+  },
+  {
+    library: /^hono(\/|$)/,
+    files: /^src\/adapters\/http\//,
+    remedy: "return the answer as a plain value and let src/adapters/http serve it",
+  },
+  {
+    library: /^prom-client$/,
+    files: /^src\/adapters\/http\//,
+    remedy: "count in the principal's counters; src/adapters/http prints them",
+  },
+  {
+    library: /^redis$/,
+    files: /^src\/adapters\/redis\//,
+    remedy: "take a ClusterInfo (src/principal/ports/cluster_info.ts)",
+  },
+  {
+    library: /^jose$/,
+    files: /^src\/adapters\/grpc\/tokens\.ts$/,
+    remedy: "issue and check tokens in src/adapters/grpc/tokens.ts",
+  },
+  {
+    library: /^bcryptjs$/,
+    files: /^src\/adapters\/grpc\/methods\.ts$/,
+    remedy: "check passwords in src/adapters/grpc/methods.ts",
+  },
+  {
+    library: /^(@peculiar\/x509|reflect-metadata)$/,
+    files: /^src\/adapters\/(tls\/pki|grpc\/auth)\.ts$/,
+    remedy: "make certificates in src/adapters/tls/pki.ts and read them in src/adapters/grpc/auth.ts",
+  },
+  {
+    library: /^protobufjs(-cli)?(\/|$)/,
+    files: /^src\/adapters\/grpc\//,
+    remedy: "use the generated messages of proto/gen.js",
+  },
+];
+
+/** Rooms whose files do no I/O and read no clock: everything comes in as an argument. */
+export const PURE = /^src\/(domain|base)\//;
+
+/** Packages that a pure file may import, since they only compute. */
+export const PURE_PACKAGES =
+  /^(@std\/(json\/canonicalize|path\/glob-to-regexp|collections\/.*|data-structures\/.*)|microdiff)$/;
+
+/** Files of base that are not pure, and why. */
+export const IMPURE: Record<string, string> = {
+  "src/base/clock.ts": "the one place that reads a clock",
+  "src/base/log.ts": "the one place that writes the log",
+  "src/base/sha256.ts": "the one place that hashes (node:crypto)",
+};
