@@ -1,0 +1,66 @@
+/** The forms of a metric in the table `METRICS`. */
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Check } from "../../domain/ha/preflight.ts";
+import type { Model } from "../../domain/ha/state.ts";
+import type { Store } from "../ports/store.ts";
+import type { Rows, Series } from "../ports/telemetry.ts";
+import type { Following } from "./following.ts";
+
+/** What metrics are read from. */
+export interface Measured {
+  model(): Model;
+  readonly index: ChangeIndex;
+  readonly following: Following;
+  readonly store: Pick<Store, "status">;
+  storeProblem(): string;
+  readonly readiness: { readonly last: { atMs: number; checks: readonly Check[] } | undefined };
+  /** Replicas that are connected. */
+  readonly replicas: ReadonlySet<{ readonly pending: number }>;
+  fleet(): {
+    readonly connected: number;
+    readonly resent: number;
+    readonly agents: Iterable<MeasuredAgent>;
+  };
+  readonly counters: { total(name: string): number; rows(name: string): Rows };
+}
+
+/** One agent of the fleet. */
+export interface MeasuredAgent {
+  readonly name: string;
+  readonly connected: boolean;
+  /** Keys and messages that it has not acknowledged. */
+  readonly pending: number;
+}
+
+/** One entry of the table. */
+export interface Metric extends Omit<Series, "read"> {
+  /** Reads it; of a counted metric it selects the rows that are shown, all by default. */
+  read?: (from: Measured, rows: Rows) => number | Rows;
+}
+
+/** A metric that is counted where something happens, by `Counters.increment`. */
+export interface Counted<L extends string> extends Metric {
+  type: "counter";
+  labels: readonly L[];
+  counted: true;
+}
+
+/** A value that goes up and down. */
+export function gauge(name: string, help: string, read: Metric["read"] & {}, ...labels: string[]): Metric {
+  return { name, help, type: "gauge", labels, read };
+}
+
+/** A value that only grows and is kept elsewhere. */
+export function total(name: string, help: string, read: Metric["read"] & {}): Metric {
+  return { name, help, type: "counter", labels: [], read };
+}
+
+/** A value that is counted under its name in the table. */
+export function counted<L extends string = never>(name: string, help: string, ...labels: L[]): Counted<L> {
+  return { name, help, type: "counter", labels, counted: true };
+}
+
+/** Whether a metric is counted. */
+export function isCounted(metric: Metric): metric is Counted<string> {
+  return "counted" in metric;
+}

@@ -1,0 +1,251 @@
+/**
+ * The one table of what `/metrics` shows of a principal: the peer's series by name and meaning, and ours (`argocd_agent_ha_…`). A new
+ * metric is one entry; a counted one is counted by its name here (`counters.increment("failovers")`).
+ */
+import { monotonicMs } from "../../base/clock.ts";
+import { STATES } from "../../domain/ha/state.ts";
+import type { Series } from "../ports/telemetry.ts";
+import { inSyncAgoMs, lagMs } from "./following.ts";
+import { counted, gauge, isCounted, type Measured, type Metric, total } from "./metric.ts";
+
+const AGENTS = {
+  connectedAgents: gauge(
+    "argocd_principal_connected_agents",
+    "Connected agents",
+    (from) => from.fleet().connected,
+  ),
+  agentConnections: {
+    ...counted(
+      "argocd_principal_agent_connections_total",
+      "Streams opened, of agents that are connected",
+      "agent_name",
+    ),
+    read: (from: Measured, rows) => {
+      const connected = new Set([...from.fleet().agents].flatMap((one) => one.connected ? one.name : []));
+      return rows.filter(([{ agent_name = "" }]) => connected.has(agent_name));
+    },
+  },
+  agentEventsReceived: counted("principal_events_received", "Events of agents received"),
+  agentEventsSent: counted("principal_events_sent", "Events sent to agents"),
+  agentErrors: counted("principal_errors", "Events of agents that failed or were refused", "resource_type"),
+  agentPendingKeys: gauge(
+    "argocd_agent_ha_agent_pending_keys",
+    "Resources that the agent has not acknowledged, of agents with any",
+    (from) =>
+      [...from.fleet().agents].filter(({ pending }) => pending > 0)
+        .map(({ name, pending }) => [{ agent_name: name }, pending]),
+    "agent_name",
+  ),
+  agentEventsResent: total(
+    "argocd_agent_ha_agent_events_resent_total",
+    "Events sent again because no acknowledgement came",
+    (from) => from.fleet().resent,
+  ),
+  agentEventsDiscarded: total(
+    "argocd_principal_event_writer_events_discarded_total",
+    "Always 0: nothing is discarded",
+    () => 0,
+  ),
+};
+
+const HA = {
+  state: gauge(
+    "argocd_agent_ha_state",
+    "1 for the present HA state",
+    (from) => STATES.map((state) => [{ state }, +(from.model().state === state)]),
+    "state",
+  ),
+  transitions: counted("argocd_agent_ha_transitions_total", "State transitions", "from_state", "to_state"),
+  failovers: counted("argocd_agent_ha_failovers_total", "Successful promotions"),
+  failbacks: counted("argocd_agent_ha_failbacks_total", "Successful demotions"),
+  connectionsRejected: counted(
+    "argocd_agent_ha_connections_rejected_total",
+    "Agent streams refused because of the state",
+    "state",
+    "reason",
+  ),
+  epoch: gauge(
+    "argocd_agent_ha_epoch",
+    "Epoch of the last promotion known here",
+    (from) => from.model().memory.epoch,
+  ),
+  resources: gauge(
+    "argocd_agent_ha_resources",
+    "Replicated resources in this store",
+    (from) => from.index.size,
+  ),
+  complete: gauge(
+    "argocd_agent_ha_complete",
+    "1 once this store has held a complete copy",
+    (from) => +from.model().memory.complete,
+  ),
+  heldKeys: gauge(
+    "argocd_agent_ha_held_keys",
+    "Received changes that cannot be written now",
+    (from) => from.following.heldTotal,
+  ),
+  storeCurrent: gauge(
+    "argocd_agent_ha_store_current",
+    "1 while the store can be read and watched; 0: see ha status",
+    (from) => +(from.storeProblem() === ""),
+  ),
+  storeWrites: total(
+    "argocd_agent_ha_store_writes_total",
+    "Writes to the store; on Kubernetes, write requests to the API server",
+    (from) => from.store.status().writes,
+  ),
+  storeLists: total(
+    "argocd_agent_ha_store_lists_total",
+    "Full listings of the API server; one a kind, and one more each time a watch was lost for long",
+    (from) => from.store.status().lists,
+  ),
+  refused: counted(
+    "argocd_agent_ha_refused_changes_total",
+    "Changes of a peer that replication may not write",
+  ),
+  lag: gauge("argocd_agent_ha_replication_lag_seconds", "Lag of this replica; 0 when ACTIVE", lagSeconds),
+  preflightOk: gauge(
+    "argocd_agent_ha_preflight_ok",
+    "1 for each check of ha preflight that is well, 0 for one that is not; looked at every 5 minutes",
+    (from) => (from.readiness.last?.checks ?? []).map(({ name, ok }) => [{ check: name }, +ok]),
+    "check",
+  ),
+  preflightAt: gauge(
+    "argocd_agent_ha_preflight_timestamp_seconds",
+    "When the pair was last looked at; 0: not yet",
+    (from) => (from.readiness.last?.atMs ?? 0) / 1_000,
+  ),
+  possibleLoss: gauge(
+    "argocd_agent_ha_possible_loss_seconds",
+    "A promotion now loses nothing that the active took longer ago; NaN: nothing bounds it; 0 when ACTIVE",
+    (from) => {
+      if (from.model().state === "active") return 0;
+      const agoMs = inSyncAgoMs(from.following, monotonicMs());
+      return agoMs === undefined ? Number.NaN : agoMs / 1_000;
+    },
+  ),
+  eventsApplied: counted("argocd_agent_ha_replication_events_total", "Changes applied"),
+  operationErrors: counted(
+    "argocd_agent_ha_resource_operation_errors_total",
+    "Failed writes on a replica by kind and operation",
+    "kind",
+    "operation",
+  ),
+  applyErrors: counted("argocd_agent_ha_replication_errors_total", "Changes that failed"),
+};
+
+const REPLICATION = {
+  eventsQueued: total(
+    "argocd_agent_replication_events_queued_total",
+    "Changes that entered the index",
+    (from) => from.index.head,
+  ),
+  eventsDropped: total(
+    "argocd_agent_replication_events_dropped_total",
+    "Always 0: nothing is dropped",
+    () => 0,
+  ),
+  eventsForwarded: counted("argocd_agent_replication_events_forwarded_total", "Changes sent to replicas"),
+  forwardingErrors: total(
+    "argocd_agent_replication_forwarding_errors_total",
+    "Always 0: unsent changes stay in the index",
+    () => 0,
+  ),
+  replicas: gauge(
+    "argocd_agent_replication_replicas_connected",
+    "Connected replicas",
+    (from) => from.replicas.size,
+  ),
+  queueSize: gauge(
+    "argocd_agent_replication_queue_size",
+    "Changes waiting for the slowest replica",
+    (from) => Math.max(0, ...[...from.replicas].map(({ pending }) => pending)),
+  ),
+  newestRevision: gauge(
+    "argocd_agent_replication_last_sequence_number",
+    "Newest revision of the index",
+    (from) => from.index.head,
+  ),
+  following: gauge(
+    "argocd_agent_replication_client_connected",
+    "1 while following",
+    (from) => +from.following.connected,
+  ),
+  clientLag: gauge("argocd_agent_replication_client_lag_seconds", "Lag of this replica", lagSeconds),
+  clientSequence: gauge(
+    "argocd_agent_replication_client_last_sequence_number",
+    "Last sequence number applied",
+    (from) => from.following.lastSequence,
+  ),
+  eventsReceived: counted("argocd_agent_replication_client_events_received_total", "Changes received"),
+  eventsProcessed: total(
+    "argocd_agent_replication_client_events_processed_total",
+    "Changes applied",
+    (from) => from.counters.total("eventsApplied"),
+  ),
+  eventsFailed: total(
+    "argocd_agent_replication_client_events_errors_total",
+    "Failed writes",
+    (from) => from.counters.total("applyErrors"),
+  ),
+  clientDropped: total(
+    "argocd_agent_replication_client_events_dropped_total",
+    "Always 0: failed writes are held",
+    () => 0,
+  ),
+  reconnects: counted(
+    "argocd_agent_replication_client_reconnect_attempts_total",
+    "Streams that ended",
+  ),
+  snapshots: counted(
+    "argocd_agent_replication_client_reconciliations_total",
+    "Snapshots and digest comparisons",
+  ),
+  snapshotAgents: gauge(
+    "argocd_agent_replication_client_snapshot_agents",
+    "Agents (namespaces with Applications) in this copy",
+    countNamespaces,
+  ),
+  snapshotFetchErrors: counted(
+    "argocd_agent_replication_client_snapshot_fetch_errors_total",
+    "Streams that ended before the peer had answered",
+  ),
+  snapshotApplyErrors: counted(
+    "argocd_agent_replication_client_snapshot_apply_errors_total",
+    "Failed writes while a snapshot was being applied",
+  ),
+  sequenceGaps: counted(
+    "argocd_agent_replication_client_sequence_gaps_total",
+    "Gaps in a Go primary's numbers",
+  ),
+};
+
+/** All metrics of a principal, as docs/reference.md lists them. */
+export const METRICS = { ...AGENTS, ...HA, ...REPLICATION };
+
+/** The metrics as `/metrics` prints them; without HA those of agents only. */
+export function seriesOf(from: Measured, haEnabled: boolean): Series[] {
+  const table: Record<string, Metric> = haEnabled ? METRICS : AGENTS;
+  return Object.entries(table).map(([key, metric]) => ({ ...metric, read: () => valueOf(key, metric, from) }));
+}
+
+function valueOf(key: string, metric: Metric, from: Measured): ReturnType<Series["read"]> {
+  if (!isCounted(metric)) return metric.read?.(from, []) ?? 0;
+  if (metric.labels.length === 0) return from.counters.total(key);
+  const rows = from.counters.rows(key);
+  return metric.read?.(from, rows) ?? rows;
+}
+
+function lagSeconds(from: Measured): number {
+  if (from.model().state === "active") return 0;
+  const lag = lagMs(from.following, monotonicMs());
+  return lag === undefined ? Number.NaN : lag / 1_000;
+}
+
+function countNamespaces({ index }: Measured): number {
+  const namespaces = new Set<string>();
+  for (const { key } of index.live()) {
+    if (key.startsWith("Application/")) namespaces.add(key.split("/")[1] ?? "");
+  }
+  return namespaces.size;
+}

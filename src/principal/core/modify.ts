@@ -1,0 +1,39 @@
+/**
+ * The one way to change an object that others write too: read, decide, write for exactly the state that was read, and read again where
+ * another writer was faster. Each attempt decides anew, so that no writer's change is lost.
+ */
+import { delay } from "@std/async/delay";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
+import { type Store, StoreError, type Written } from "../ports/store.ts";
+
+/** Attempts, the first included. */
+const ATTEMPTS = 11;
+/** The wait after the first conflict, in ms; after the second twice as long, and so on: about a second in all. */
+const CONFLICT_MS = 20;
+
+/**
+ * Changes the object of a key.
+ *
+ * @param change from what is there (undefined: nothing) to what is to be there; undefined: nothing is to be written
+ * @returns what the write did; undefined when nothing was to be written
+ * @throws StoreError, `conflict` after 11 attempts; or what `change` throws
+ */
+export async function modify(
+  store: Pick<Store, "get" | "write">,
+  key: Key,
+  change: (existing: StoredObject | undefined) => Promise<ApiObject | undefined> | ApiObject | undefined,
+): Promise<Written | undefined> {
+  for (let attempt = 1;; attempt++) {
+    const existing = await store.get(key);
+    const object = await change(existing);
+    if (!object) return undefined;
+    try {
+      return await store.write({ op: "put", object, expect: existing?.metadata.resourceVersion ?? "absent" });
+    } catch (error) {
+      const conflict = error instanceof StoreError && error.code === "conflict";
+      if (!conflict || attempt === ATTEMPTS) throw error;
+      await delay(CONFLICT_MS * attempt);
+    }
+  }
+}
