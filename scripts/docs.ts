@@ -3,7 +3,8 @@
  * architecture.md, flags, environment and metrics in reference.md. A test fails when they are stale.
  */
 import { diagram, table } from "../src/domain/ha/diagram.ts";
-import { ALL_SERIES } from "../src/adapters/http/metrics.ts";
+import { PROCESS } from "../src/adapters/http/metrics.ts";
+import { METRICS } from "../src/principal/core/metrics.ts";
 import { envOf, FLAGS } from "../src/config/flags.ts";
 
 const root = new URL("../", import.meta.url).pathname;
@@ -30,7 +31,7 @@ const PARTS: Record<string, () => string> = {
     [
       "| series | type | meaning |",
       "|---|---|---|",
-      ...ALL_SERIES.map((s) => `| \`${s.name}\` | ${s.type} | ${s.help} |`),
+      ...[...PROCESS, ...Object.values(METRICS)].map((s) => `| \`${s.name}\` | ${s.type} | ${s.help} |`),
     ]
       .join("\n"),
 };

@@ -34,6 +34,7 @@ import type { Clusters } from "./principal/active/clusters.ts";
 import type { Context, HistoryEntry, PeerSide } from "./principal/core/context.ts";
 import { type Core, isBlocked, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
+import { seriesOf } from "./principal/core/metrics.ts";
 import { remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
@@ -173,9 +174,12 @@ async function openListeners(
   const { settings } = ctx;
   const policy = replicationPolicy(ctx);
   const host = listenHost(settings);
-  const metrics = settings.metricsPort === 0
-    ? 0
-    : serveHttp(metricsApp(ctx, processing.registry).fetch, host, settings.metricsPort, undo);
+  const metrics = settings.metricsPort === 0 ? 0 : serveHttp(
+    metricsApp(seriesOf(ctx, settings.haEnabled), processing.registry).fetch,
+    host,
+    settings.metricsPort,
+    undo,
+  );
   const server = createServer(settings.maxMessageBytes);
   server.addService(services.versionService, versionHandlers(ctx));
   server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));

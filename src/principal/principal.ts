@@ -13,7 +13,7 @@ import { ChangeWriter } from "./replica/change_writer.ts";
 import type { ClusterInfo } from "./ports/cluster_info.ts";
 import { Clusters } from "./active/clusters.ts";
 import type { Context, HistoryEntry, PeerSide } from "./core/context.ts";
-import { newCounters } from "./core/counters.ts";
+import { Counters } from "./core/counters.ts";
 import { newFollowing } from "./core/following.ts";
 import type { Processing } from "./ports/telemetry.ts";
 import { Driver } from "./core/driver.ts";
@@ -140,7 +140,7 @@ function compose(
     version: VERSION,
     replicas: new Set(),
     following: newFollowing(),
-    counters: newCounters(),
+    counters: new Counters(),
     losses,
     get readiness() {
       return readiness;

@@ -242,7 +242,7 @@ Deno.test(
       }
       await attacked;
       assertEquals(rest(), before);
-      const hostile = running.ctx.counters.agentEventsReceived - victim.sent;
+      const hostile = running.ctx.counters.total("agentEventsReceived") - victim.sent;
       assert(hostile >= EVENTS, `${hostile} events of hostile agents`);
       for (const [name, { session }] of running.ctx.fleet().hosts) {
         assert(session.pending <= 10_100, `${session.pending} keys wait for ${name}`);

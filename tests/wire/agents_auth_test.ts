@@ -249,7 +249,11 @@ Deno.test(
         "AppProject/argocd/b-c",
         "Application/edge-1/mine",
       ]);
-      assert(running.ctx.counters.agentErrors["application"] !== undefined);
+      assert(
+        running.ctx.counters.rows("agentErrors").some(([{ resource_type }]) =>
+          resource_type === "application"
+        ),
+      );
     }),
 );
 

@@ -2,7 +2,11 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import grpc from "@grpc/grpc-js";
 import { freePorts } from "../../src/cli/processes.ts";
-import { ALL_SERIES } from "../../src/adapters/http/metrics.ts";
+import { metricsApp, PROCESS } from "../../src/adapters/http/metrics.ts";
+import { ProcessingTimes } from "../../src/adapters/http/processing.ts";
+import { Counters } from "../../src/principal/core/counters.ts";
+import type { Measured } from "../../src/principal/core/metric.ts";
+import { METRICS, seriesOf } from "../../src/principal/core/metrics.ts";
 import { call, dialAdmin, openServerStream } from "../../src/adapters/grpc/dial.ts";
 import { adminService, operatorService } from "../../src/adapters/grpc/services.ts";
 import { codeOf } from "../../src/adapters/grpc/status.ts";
@@ -54,6 +58,22 @@ Deno.test({
     }),
 });
 
+Deno.test("/metrics prints what is counted of an agent whatever its name, while it is connected", async () => {
+  const counters = new Counters();
+  const agents = ["constructor", "edge-1", "gone"].map((name) => {
+    counters.increment("agentConnections", { agent_name: name });
+    return { name, connected: name !== "gone", pending: 0 };
+  });
+  counters.increment("agentConnections", { agent_name: "constructor" });
+  const measured = { counters, fleet: () => ({ connected: 2, resent: 0, agents }) } as unknown as Measured;
+  const app = metricsApp(seriesOf(measured, false), new ProcessingTimes().registry);
+  const lines = (await (await app.request("/metrics")).text()).split("\n");
+  assertEquals(lines.filter((line) => line.startsWith("argocd_principal_agent_connections_total")), [
+    'argocd_principal_agent_connections_total{agent_name="constructor"} 2',
+    'argocd_principal_agent_connections_total{agent_name="edge-1"} 1',
+  ]);
+});
+
 Deno.test({
   name: "/metrics carries every documented series, and states and counts that are true",
   ...LOOSE,
@@ -64,7 +84,9 @@ Deno.test({
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(replica, "replicating");
       const { body } = await get(primary.ports.metrics, "/metrics");
-      for (const { name, type } of ALL_SERIES) assertStringIncludes(body, `# TYPE ${name} ${type}\n`);
+      for (const { name, type } of [...PROCESS, ...Object.values(METRICS)]) {
+        assertStringIncludes(body, `# TYPE ${name} ${type}\n`);
+      }
       assertStringIncludes(body, 'argocd_agent_ha_state{state="active"} 1\n');
       assertStringIncludes(body, 'argocd_agent_ha_state{state="syncing"} 0\n');
       assertStringIncludes(

@@ -107,11 +107,11 @@ Deno.test({
       proxy.cut();
       await untilState(replica, "disconnected");
       await put(primary, apps(0, 5, "meanwhile"));
-      const before = replica.ctx.counters.eventsReceived;
+      const before = replica.ctx.counters.total("eventsReceived");
       proxy.mode = "pass";
       await untilState(replica, "replicating");
       await untilEqual(primary, replica);
-      assertEquals(replica.ctx.counters.eventsReceived - before, 5);
+      assertEquals(replica.ctx.counters.total("eventsReceived") - before, 5);
       assertStringIncludes(workshop.logs.join("\n"), "replica resumed its stream");
     }),
 });
@@ -126,7 +126,7 @@ Deno.test({
       const again = await workshop.start(workshop.settings("replica", proxy.port));
       const version = (await again.ctx.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion;
       await untilState(again, "replicating");
-      assertEquals(again.ctx.counters.eventsReceived, 0);
+      assertEquals(again.ctx.counters.total("eventsReceived"), 0);
       assertEquals(
         (await again.ctx.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion,
         version,

@@ -71,7 +71,7 @@ type Answer = grpc.sendUnaryData<eventstreamapi.PushSummary>;
 function mustServe(ctx: Context): void {
   if (ctx.activeScope()) return;
   const { state } = ctx.model();
-  ctx.counters.connectionsRejected[state] = (ctx.counters.connectionsRejected[state] ?? 0) + 1;
+  ctx.counters.increment("connectionsRejected", { state, reason: "not accepting connections" });
   throw new Status(grpc.status.UNAVAILABLE, `not accepting connections in state ${state}`);
 }
 

@@ -152,7 +152,7 @@ class LinkFollower {
     const batches = this.#follower.welcome(welcome.session ?? "", resumed, welcome.differing ?? []);
     const again = (keys: readonly string[]) => this.stream.write({ again: { keys: [...keys] } });
     Object.assign(this.ctx.following, { contract: "link", connected: true, again });
-    if (!resumed) this.ctx.counters.snapshots++;
+    if (!resumed) this.ctx.counters.increment("snapshots");
     this.ctx.input({ type: "welcomed", peer, resumed });
     for (const { entries, last } of batches) {
       const wire = entries.map(({ key, digest }) => ({ key, digest: digestToWire(digest) }));
@@ -162,7 +162,7 @@ class LinkFollower {
 
   #changes(wire: argocdagentha.v1.Changes): void {
     const changes = changesFromWire(wire);
-    this.ctx.counters.eventsReceived += changes.length;
+    this.ctx.counters.add("eventsReceived", changes.length);
     this.ctx.following.lastEventMs = Date.now();
     this.#follower.changes({
       firstSequence: wire.first_sequence ?? 0,

@@ -83,7 +83,7 @@ class PlainFollower {
     const since = { since_sequence_num: this.#follower.peerSequence };
     const askedAtMs = monotonicMs();
     const snapshot = await call(this.client, replicationService.GetSnapshot, since, SNAPSHOT_TIMEOUT_MS);
-    this.ctx.counters.snapshots++;
+    this.ctx.counters.increment("snapshots");
     const { candidates } = this.#follower.snapshot(snapshot, Date.now());
     this.#snapshotAskedAtMs = askedAtMs;
     this.#pump.kick();
@@ -116,14 +116,14 @@ class PlainFollower {
       const status = await call(this.client, replicationService.Status, {}, STATUS_TIMEOUT_MS);
       if (!this.#follower.behind(status.current_sequence_num ?? 0)) this.#inSyncAsOf(askedAtMs);
       else if (this.#follower.live) {
-        this.ctx.counters.sequenceGaps++;
+        this.ctx.counters.increment("sequenceGaps");
         await this.#synchronize();
       }
     }
   }
 
   #event(event: replicationapi.ReplicatedEvent): void {
-    this.ctx.counters.eventsReceived++;
+    this.ctx.counters.increment("eventsReceived");
     this.ctx.following.lastEventMs = Date.now();
     const { problem } = this.#follower.event(event, Date.now());
     if (problem) this.ctx.log.warn("event of the peer skipped", { reason: problem });

@@ -214,7 +214,7 @@ class LeaderSession implements ReplicaSession {
     while (this.#writable && !this.#ended) {
       const message = this.#stream.next();
       if (!message) return;
-      this.ctx.counters.eventsForwarded += message.changes.length;
+      this.ctx.counters.add("eventsForwarded", message.changes.length);
       this.#writable = this.call.write({ changes: changesToWire(message) });
     }
   }

@@ -92,7 +92,7 @@ export function report(ctx: Context): Report {
     history: ctx.history.slice(-10).map(({ atMs, text }) => ({ at_unix_ms: atMs, text })),
     last_event_unix_ms: following.lastEventMs,
     last_sequence: following.lastSequence,
-    refused: ctx.counters.refused,
+    refused: ctx.counters.total("refused"),
     store_problem: ctx.storeProblem(),
   };
 }

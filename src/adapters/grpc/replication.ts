@@ -53,7 +53,7 @@ export function replicationHandlers(
     GetSnapshot: unary<replicationapi.SnapshotRequest, replicationapi.ReplicationSnapshot>(
       async (_, call) => {
         const identity = await guarded(call);
-        ctx.counters.snapshots++;
+        ctx.counters.increment("snapshots");
         return latest(identity)?.snapshot() ?? snapshotOf(ctx.index, ctx.settings.scope).snapshot;
       },
     ),
@@ -153,7 +153,7 @@ class PlainSession implements ReplicaSession {
       while (this.#writable && !this.#ended) {
         const event = this.#stream.next(Date.now());
         if (!event) return;
-        this.ctx.counters.eventsForwarded++;
+        this.ctx.counters.increment("eventsForwarded");
         this.#writable = this.call.write(event);
       }
     });

@@ -153,8 +153,3 @@ export function initialModel(
     explanation: "starting; nothing is known yet",
   };
 }
-
-/** The counter label of a transition. */
-export function transitionLabel(before: Pick<Model, "state">, after: Pick<Model, "state">): string {
-  return `${before.state}|${after.state}`;
-}

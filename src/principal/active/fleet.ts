@@ -17,6 +17,7 @@ import type { StoredObject } from "../../domain/resources/object.ts";
 import type { Clusters } from "./clusters.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Context } from "../core/context.ts";
+import type { MeasuredAgent } from "../core/metric.ts";
 import { localOf, payloadOf } from "../core/feed.ts";
 import { Inbox } from "./inbox.ts";
 
@@ -112,7 +113,7 @@ export class AgentHost {
         return;
       }
       if (event.target !== "eventProcessed") event.extensions.sentat = new Date().toISOString();
-      this.fleet.ctx.counters.agentEventsSent++;
+      this.fleet.ctx.counters.increment("agentEventsSent");
       this.#writable = this.stream.send(event);
     }
     this.schedule();
@@ -201,6 +202,15 @@ export class Fleet {
   /** Events sent again since this principal began to serve. */
   get resent(): number {
     return [...this.#hosts.values()].reduce((sum, { session }) => sum + session.resent, 0);
+  }
+
+  /** What metrics show of each agent. */
+  get agents(): MeasuredAgent[] {
+    return [...this.#hosts.values()].map(({ id: { name }, session: { pending }, stream }) => ({
+      name,
+      pending,
+      connected: stream !== undefined,
+    }));
   }
 
   /** The agents that have been here since this principal began to serve. */
@@ -292,8 +302,7 @@ export class Fleet {
   #noteConnected({ name, mode }: Caller, connected: boolean): void {
     this.ctx.registry.connected(name, mode, connected);
     this.ctx.clusterInfo.connected(name, connected);
-    const { agentConnections } = this.ctx.counters;
-    if (connected) agentConnections[name] = (agentConnections[name] ?? 0) + 1;
+    if (connected) this.ctx.counters.increment("agentConnections", { agent_name: name });
     else this.ctx.processing.forget(name);
   }
 

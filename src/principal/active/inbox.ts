@@ -56,7 +56,7 @@ export class Inbox {
   /** Takes an event from the stream. */
   received(event: AgentEvent): void {
     const { counters } = this.fleet.ctx;
-    counters.agentEventsReceived++;
+    counters.increment("agentEventsReceived");
     if (event.target === "eventProcessed") {
       const key = this.host.session.acknowledged(event.extensions);
       if (key === undefined) this.#intake.spend();
@@ -154,7 +154,7 @@ export class Inbox {
       await this.#writes.carryOut(intent, heardAfter);
     } catch (error) {
       status = error instanceof NotAllowed ? "not-allowed" : "failure";
-      counters.agentErrors[facts.target] = (counters.agentErrors[facts.target] ?? 0) + 1;
+      counters.increment("agentErrors", { resource_type: facts.target });
       this.#complain(`event of an agent ${status === "failure" ? "failed; it will come again" : "refused"}`, {
         ...facts,
         reason: reasonOf(error).slice(0, 500),

@@ -1,57 +1,55 @@
-/** What is counted. Values only grow, but for times. */
+/**
+ * What is counted since this process started. The table of metrics names each counter; `/metrics` prints them from there. Labels come
+ * from outside (an agent may be named `constructor`), so rows are kept in maps.
+ */
+import type { Rows } from "../ports/telemetry.ts";
+import type { Counted } from "./metric.ts";
+import type { METRICS } from "./metrics.ts";
 
-/** Counters that metrics show; only grow, but for times. */
-export interface Counters {
-  eventsForwarded: number;
-  eventsReceived: number;
-  eventsApplied: number;
-  applyErrors: number;
-  /** Of the errors, those while a snapshot was being applied. */
-  snapshotApplyErrors: number;
-  /** Streams that ended before the peer had answered. */
-  snapshotFetchErrors: number;
-  /** Failed writes by `Kind|operation`. */
-  operationErrors: Record<string, number>;
-  refused: number;
-  reconnects: number;
-  snapshots: number;
-  sequenceGaps: number;
-  connectionsRejected: Record<string, number>;
-  transitions: Record<string, number>;
-  failovers: number;
-  failbacks: number;
-  agentEventsSent: number;
-  agentEventsReceived: number;
-  /** Events that failed or were refused, by target. */
-  agentErrors: Record<string, number>;
-  /** Streams opened, by agent. */
-  agentConnections: Record<string, number>;
+type Table = typeof METRICS;
+
+/** The counters: the counted metrics of the table. */
+export type CounterName = { [N in keyof Table]: Table[N] extends Counted<string> ? N : never }[keyof Table];
+
+type LabelsOf<N extends CounterName> = Table[N] extends Counted<infer L> ? L : never;
+type Labelled<N extends CounterName> = [LabelsOf<N>] extends [never] ? []
+  : [labels: Record<LabelsOf<N>, string>];
+type Unlabelled = { [N in CounterName]: [LabelsOf<N>] extends [never] ? N : never }[CounterName];
+
+export class Counters {
+  readonly #rows = new Map<string, Map<string, Rows[number]>>();
   /** How long the last durable record of role and epoch took, in ms; 0: there was none in this process. */
-  recordMs: number;
+  recordMs = 0;
+
+  /** One more, of these labels where the metric has any. */
+  increment<N extends CounterName>(name: N, ...[labels]: Labelled<N>): void {
+    this.#add(name, labels ?? {}, 1);
+  }
+
+  /** So many more. */
+  add(name: Unlabelled, n: number): void {
+    this.#add(name, {}, n);
+  }
+
+  /** The sum of a counter over all labels. */
+  total(name: CounterName): number {
+    return this.rows(name).reduce((sum, [, n]) => sum + n, 0);
+  }
+
+  /** A counter's rows. */
+  rows(name: CounterName): Rows {
+    return [...this.#rows.get(name)?.values() ?? []];
+  }
+
+  #add(name: CounterName, labels: Record<string, string>, n: number): void {
+    const rows = this.#rows.get(name) ?? new Map<string, Rows[number]>();
+    this.#rows.set(name, rows);
+    const id = JSON.stringify(Object.values(labels));
+    const row = rows.get(id);
+    if (row) row[1] += n;
+    else rows.set(id, [labels, n]);
+  }
 }
 
-/** All zero. */
-export function newCounters(): Counters {
-  return {
-    eventsForwarded: 0,
-    eventsReceived: 0,
-    eventsApplied: 0,
-    applyErrors: 0,
-    snapshotApplyErrors: 0,
-    snapshotFetchErrors: 0,
-    operationErrors: {},
-    refused: 0,
-    reconnects: 0,
-    snapshots: 0,
-    sequenceGaps: 0,
-    connectionsRejected: {},
-    transitions: {},
-    failovers: 0,
-    failbacks: 0,
-    agentEventsSent: 0,
-    agentEventsReceived: 0,
-    agentErrors: {},
-    agentConnections: {},
-    recordMs: 0,
-  };
-}
+/** What others do with counters: they count. */
+export type Counting = Pick<Counters, "increment" | "add">;

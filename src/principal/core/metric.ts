@@ -32,10 +32,12 @@ export interface MeasuredAgent {
   readonly pending: number;
 }
 
+type Read = (from: Measured, rows: Rows) => number | Rows;
+
 /** One entry of the table. */
 export interface Metric extends Omit<Series, "read"> {
   /** Reads it; of a counted metric it selects the rows that are shown, all by default. */
-  read?: (from: Measured, rows: Rows) => number | Rows;
+  read?: Read;
 }
 
 /** A metric that is counted where something happens, by `Counters.increment`. */
@@ -46,12 +48,12 @@ export interface Counted<L extends string> extends Metric {
 }
 
 /** A value that goes up and down. */
-export function gauge(name: string, help: string, read: Metric["read"] & {}, ...labels: string[]): Metric {
+export function gauge(name: string, help: string, read: Read, ...labels: string[]): Metric {
   return { name, help, type: "gauge", labels, read };
 }
 
 /** A value that only grows and is kept elsewhere. */
-export function total(name: string, help: string, read: Metric["read"] & {}): Metric {
+export function total(name: string, help: string, read: Read): Metric {
   return { name, help, type: "counter", labels: [], read };
 }
 

@@ -4,7 +4,7 @@
  */
 import { monotonicMs } from "../../base/clock.ts";
 import { STATES } from "../../domain/ha/state.ts";
-import type { Series } from "../ports/telemetry.ts";
+import type { Rows, Series } from "../ports/telemetry.ts";
 import { inSyncAgoMs, lagMs } from "./following.ts";
 import { counted, gauge, isCounted, type Measured, type Metric, total } from "./metric.ts";
 
@@ -20,7 +20,7 @@ const AGENTS = {
       "Streams opened, of agents that are connected",
       "agent_name",
     ),
-    read: (from: Measured, rows) => {
+    read: (from: Measured, rows: Rows) => {
       const connected = new Set([...from.fleet().agents].flatMap((one) => one.connected ? one.name : []));
       return rows.filter(([{ agent_name = "" }]) => connected.has(agent_name));
     },
@@ -226,7 +226,10 @@ export const METRICS = { ...AGENTS, ...HA, ...REPLICATION };
 /** The metrics as `/metrics` prints them; without HA those of agents only. */
 export function seriesOf(from: Measured, haEnabled: boolean): Series[] {
   const table: Record<string, Metric> = haEnabled ? METRICS : AGENTS;
-  return Object.entries(table).map(([key, metric]) => ({ ...metric, read: () => valueOf(key, metric, from) }));
+  return Object.entries(table).map(([key, metric]) => ({
+    ...metric,
+    read: () => valueOf(key, metric, from),
+  }));
 }
 
 function valueOf(key: string, metric: Metric, from: Measured): ReturnType<Series["read"]> {

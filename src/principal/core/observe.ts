@@ -1,5 +1,5 @@
 /** What of the state machine's steps is told: the log, the counters, the last events, and the durable history. */
-import { type Model, transitionLabel } from "../../domain/ha/state.ts";
+import type { Model } from "../../domain/ha/state.ts";
 import type { Context, HistoryEntry } from "./context.ts";
 import type { History } from "./history.ts";
 
@@ -33,10 +33,9 @@ export function observe(ctx: Context, chain: History, { before, after, name, ref
     if (state === "active" || before.state === "active") {
       chain.add({ atMs: Date.now(), epoch, state, what: name, who: "", text });
     }
-    const label = transitionLabel(before, after);
-    counters.transitions[label] = (counters.transitions[label] ?? 0) + 1;
-    if (name === "promoted" || name === "taken over") counters.failovers++;
-    if (name === "demoted") counters.failbacks++;
+    counters.increment("transitions", { from_state: before.state, to_state: after.state });
+    if (name === "promoted" || name === "taken over") counters.increment("failovers");
+    if (name === "demoted") counters.increment("failbacks");
     log.info(`${before.state.toUpperCase()} -> ${after.state.toUpperCase()}: ${after.explanation}`);
   } else if (after.explanation !== before.explanation) {
     log.info(`${after.state.toUpperCase()}: ${after.explanation}`);

@@ -14,3 +14,15 @@ export interface Processing {
   /** The agent has left. */
   forget(agent: string): void;
 }
+
+/** The rows of a metric: one a set of labels. */
+export type Rows = [labels: Record<string, string>, value: number][];
+
+/** One metric, read at each scrape. */
+export interface Series {
+  name: string;
+  help: string;
+  type: "gauge" | "counter";
+  labels: readonly string[];
+  read(): number | Rows;
+}

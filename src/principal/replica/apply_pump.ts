@@ -4,6 +4,7 @@ import { parseKey } from "../../domain/resources/keys.ts";
 import { RETRY_REFUSED, RETRY_WRITE } from "../../base/backoff.ts";
 import { StoreError, type StoreErrorCode } from "../ports/store.ts";
 import { monotonicMs } from "../../base/clock.ts";
+import { reasonOf } from "../../base/reason.ts";
 import type { Context } from "../core/context.ts";
 
 /** Writes asked for at once; the store bounds and groups them further. */
@@ -44,10 +45,10 @@ export class ApplyPump {
       this.events.apply(change).then(
         () => {
           this.applier.succeeded(change);
-          this.ctx.counters.eventsApplied++;
+          this.ctx.counters.increment("eventsApplied");
         },
         (error) => {
-          const reason = error instanceof Error ? error.message : String(error);
+          const reason = reasonOf(error);
           this.applier.failed(change, reason, monotonicMs(), Math.random(), policyFor(error));
           this.#count(change, reason);
         },
@@ -64,10 +65,10 @@ export class ApplyPump {
 
   #count({ key, object }: IncomingChange, reason: string): void {
     const { counters, log } = this.ctx;
-    counters.applyErrors++;
-    if (!this.events.live()) counters.snapshotApplyErrors++;
-    const label = `${parseKey(key)?.kind ?? "unknown"}|${object === undefined ? "delete" : "upsert"}`;
-    counters.operationErrors[label] = (counters.operationErrors[label] ?? 0) + 1;
+    counters.increment("applyErrors");
+    if (!this.events.live()) counters.increment("snapshotApplyErrors");
+    const operation = object === undefined ? "delete" : "upsert";
+    counters.increment("operationErrors", { kind: parseKey(key)?.kind ?? "unknown", operation });
     log.warn("change held, will be retried", { key: key.slice(0, 300), reason });
   }
 

@@ -11,7 +11,7 @@ import { localize, replicatedForm } from "../../domain/resources/transform.ts";
 import { acceptDelete, acceptObject } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Store, Write } from "../ports/store.ts";
-import type { Counters } from "../core/counters.ts";
+import type { Counting } from "../core/counters.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
 import { mayBeDone, Unseen } from "../core/unseen.ts";
 
@@ -26,7 +26,7 @@ export class ChangeWriter {
   constructor(
     private readonly store: Store,
     private readonly scope: Scope,
-    private readonly counters: Counters,
+    private readonly counters: Counting,
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
     index: ChangeIndex,
   ) {
@@ -54,7 +54,7 @@ export class ChangeWriter {
       ? acceptDelete(change.key, this.scope)
       : acceptObject(change.key, change.object, this.scope);
     if (!verdict.ok) {
-      this.counters.refused++;
+      this.counters.increment("refused");
       throw new Error(`refused: ${verdict.reason}`);
     }
     this.#forgetOrphan(change.key);

@@ -58,8 +58,8 @@ export class Follower {
       const refused = codeOf(end.error) === Code.FAILED_PRECONDITION;
       const reason = explainCall(end.error, peerAddress);
       failures = end.answered ? 1 : failures + 1;
-      this.ctx.counters.reconnects++;
-      if (!end.answered) this.ctx.counters.snapshotFetchErrors++;
+      this.ctx.counters.increment("reconnects");
+      if (!end.answered) this.ctx.counters.increment("snapshotFetchErrors");
       if (end.answered || reason !== said) {
         this.ctx.log.warn("not following the peer", { peer: peerAddress, reason });
       }
