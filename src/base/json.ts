@@ -1,0 +1,226 @@
+/**
+ * JSON whose numbers stay as they were written. A double holds neither 1098765432109876543 nor the form of 1.10, so a number that
+ * a double would not print again is kept as its text: the runtime's raw JSON, which `JSON.stringify` writes as it is.
+ * A text without such a number, which is nearly every text, costs one regular expression more than `JSON.parse`.
+ *
+ * Two numbers are the same when an API server keeps the same for both (`keptNumber`): digests and comparisons go by that.
+ */
+
+declare global {
+  interface JSON {
+    rawJSON(text: string): ExactNumber;
+    isRawJSON(value: unknown): value is ExactNumber;
+    parse(
+      text: string,
+      reviver: (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown,
+    ): unknown;
+  }
+}
+
+/** A number that a double would not print again. `structuredClone` breaks it: use `cloneJson`. */
+export interface ExactNumber {
+  readonly rawJSON: string;
+}
+
+/** Levels of objects and arrays that a value may have; an API server takes 10,000, a real Application has 20. */
+export const MAX_DEPTH = 500;
+
+/** A value is nested deeper than `MAX_DEPTH`; nothing was done with it. */
+export class TooDeep extends RangeError {
+  constructor() {
+    super(`the object is nested deeper than ${MAX_DEPTH} levels`);
+  }
+}
+
+/**
+ * A number outside of strings, or what looks like one, that a double may not print again: 16 digits, a fraction, an exponent, -0.
+ * It is wrong about few strings, and never about a number.
+ */
+const SUSPECT = /(?:^|[:,[])\s*-?(?:\d{16,}|0(?<=-0)|\d+(?:\.\d+)?[eE][+-]?\d+|\d+\.\d+)\s*(?:[,\]}]|$)/;
+const INTEGER = /^-?\d+$/;
+/** An int64 has at most 19 digits and a sign. */
+const INT64_LENGTH = 20;
+
+/** Whether a value is a number that is kept as its text. */
+export function isExactNumber(value: unknown): value is ExactNumber {
+  return JSON.isRawJSON(value);
+}
+
+/** The number of this JSON text: a double where that prints the same. */
+export function exactNumber(text: string): number | ExactNumber {
+  const number = Number(text);
+  return isAsPrinted(text, number) ? number : JSON.rawJSON(text);
+}
+
+/** `JSON.parse` with exact numbers. @throws SyntaxError as `JSON.parse` does @throws TooDeep where there are any in too deep a text */
+export function parseJson(text: string): unknown {
+  if (!SUSPECT.test(text) || !hasExactNumber(text)) return JSON.parse(text);
+  if (measureJson(text).depth > MAX_DEPTH) throw new TooDeep();
+  return JSON.parse(
+    text,
+    (_key, value, { source }) =>
+      typeof value === "number" && source !== undefined && !isAsPrinted(source, value)
+        ? JSON.rawJSON(source)
+        : value,
+  );
+}
+
+/**
+ * A value as canonical JSON (RFC 8785: keys sorted by UTF-16 code units, no spaces), numbers as they were written. Fields that
+ * are undefined are left out. @throws TooDeep @throws TypeError for a number that is not finite
+ */
+export function canonicalJson(value: unknown): string {
+  return canonical(value, 0);
+}
+
+/** The same value, sharing nothing with it; `number` may say what becomes of its exact numbers. @throws TooDeep */
+export function cloneJson<T>(value: T, number: (number: ExactNumber) => unknown = (same) => same): T {
+  return clone(value, number, 0) as T;
+}
+
+/** Whether two values are the same to an API server: in any order of keys, a field that is undefined being none. @throws TooDeep */
+export function sameJson(a: unknown, b: unknown): boolean {
+  return same(a, b, 0);
+}
+
+/** What an API server keeps of a number: an int64 as it is, any other rounded to a double, as JavaScript prints it. */
+export function keptNumber(text: string): string {
+  if (text.length <= INT64_LENGTH && INTEGER.test(text)) {
+    const integer = BigInt(text);
+    if (BigInt.asIntN(64, integer) === integer) return String(integer);
+  }
+  const number = Number(text);
+  return Number.isFinite(number) ? String(number) : text;
+}
+
+/** A JSON text with each number as an API server keeps it. */
+export function keptNumbers(json: string): string {
+  if (!SUSPECT.test(json)) return json;
+  let kept = "";
+  let at = 0;
+  for (const [start, end] of numbers(json)) {
+    kept += json.slice(at, start) + keptNumber(json.slice(start, end));
+    at = end;
+  }
+  return kept + json.slice(at);
+}
+
+/** How deep a JSON text is nested, how many keys its objects have, and its length in UTF-8; never recursive. */
+export function measureJson(text: string): { depth: number; keys: number; bytes: number } {
+  let [depth, deepest, keys] = [0, 0, 0];
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case QUOTE:
+        i = endOfString(text, i);
+        break;
+      case COLON:
+        keys++;
+        break;
+      case BRACE:
+      case BRACKET:
+        if (++depth > deepest) deepest = depth;
+        break;
+      case BRACE_END:
+      case BRACKET_END:
+        depth--;
+    }
+  }
+  return { depth: deepest, keys, bytes: new TextEncoder().encode(text).length };
+}
+
+const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c];
+const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
+
+function isAsPrinted(text: string, number: number): boolean {
+  return String(number) === text;
+}
+
+function hasExactNumber(text: string): boolean {
+  for (const [start, end] of numbers(text)) {
+    const number = text.slice(start, end);
+    if (!isAsPrinted(number, Number(number))) return true;
+  }
+  return false;
+}
+
+/** Where the numbers of a JSON text stand. */
+function* numbers(text: string): Generator<[start: number, end: number]> {
+  const token = /"|-?\d[\d.eE+-]*/g;
+  for (let found = token.exec(text); found; found = token.exec(text)) {
+    if (found[0] === '"') token.lastIndex = endOfString(text, found.index) + 1;
+    else yield [found.index, token.lastIndex];
+  }
+}
+
+/** The index of the quote that ends the string which begins at `start`; the text's length where none does. */
+function endOfString(text: string, start: number): number {
+  for (let end = start;;) {
+    end = text.indexOf('"', end + 1);
+    if (end < 0) return text.length;
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return end;
+  }
+}
+
+function canonical(value: unknown, depth: number): string {
+  if (typeof value === "number") {
+    if (!Number.isFinite(value)) throw new TypeError(`${value} is not a JSON number`);
+    return String(value);
+  }
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (JSON.isRawJSON(value)) return value.rawJSON;
+  if (depth >= MAX_DEPTH) throw new TooDeep();
+  let text = "";
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      text += (text === "" ? "" : ",") + (item === undefined ? "null" : canonical(item, depth + 1));
+    }
+    return `[${text}]`;
+  }
+  const fields = value as Record<string, unknown>;
+  for (const key of Object.keys(fields).sort()) {
+    const field = fields[key];
+    if (field === undefined) continue;
+    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${canonical(field, depth + 1)}`;
+  }
+  return `{${text}}`;
+}
+
+function clone(value: unknown, number: (number: ExactNumber) => unknown, depth: number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (JSON.isRawJSON(value)) return number(value);
+  if (depth >= MAX_DEPTH) throw new TooDeep();
+  if (Array.isArray(value)) return value.map((item) => clone(item, number, depth + 1));
+  // Unlike an assignment, this makes a field of `__proto__` too.
+  return Object.fromEntries(
+    Object.entries(value).map(([key, field]) => [key, clone(field, number, depth + 1)]),
+  );
+}
+
+function same(a: unknown, b: unknown, depth: number): boolean {
+  if (a === b) return true;
+  const [left, right] = [numberText(a), numberText(b)];
+  if (left !== undefined || right !== undefined) {
+    return left !== undefined && right !== undefined && keptNumber(left) === keptNumber(right);
+  }
+  if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
+  if (depth >= MAX_DEPTH) throw new TooDeep();
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
+      a.every((item, i) => same(item, b[i], depth + 1));
+  }
+  const other = b as Record<string, unknown>;
+  let fields = 0;
+  for (const [key, field] of Object.entries(a)) {
+    if (field === undefined) continue;
+    fields++;
+    if (!Object.hasOwn(other, key) || !same(field, other[key], depth + 1)) return false;
+  }
+  return fields === Object.values(other).filter((field) => field !== undefined).length;
+}
+
+function numberText(value: unknown): string | undefined {
+  if (typeof value === "number") return String(value);
+  return JSON.isRawJSON(value) ? value.rawJSON : undefined;
+}
