@@ -1,11 +1,12 @@
 /**
- * `deno task docs`: the parts of docs/ that are printed from the program: the state diagram and table in
+ * `deno task docs`: the parts of docs/ that are printed from the program: the rooms, the state diagram and the table in
  * architecture.md, flags, environment and metrics in reference.md. A test fails when they are stale.
  */
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { PROCESS } from "../src/adapters/http/metrics.ts";
 import { METRICS } from "../src/principal/core/metrics.ts";
 import { envOf, FLAGS } from "../src/config/flags.ts";
+import { drawing, roomTable } from "./tidy/drawing.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 
@@ -23,6 +24,8 @@ const FLAG_HEAD = ["| flag | environment | type | default | meaning |", "|---|--
 
 /** Marker names and what stands between their comments. */
 const PARTS: Record<string, () => string> = {
+  drawing: () => "```mermaid\n" + drawing() + "\n```",
+  rooms: () => roomTable(),
   diagram: () => "```mermaid\n" + diagram() + "\n```",
   transitions: () => table(),
   flags: () => [...FLAG_HEAD, ...flagRows(false)].join("\n"),
