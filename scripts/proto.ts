@@ -1,39 +1,40 @@
 /**
  * Generates proto/gen.js (protobufjs static code) and proto/gen.d.ts (our types for it) from proto/*.proto.
- * `--check` compares with what is checked in and writes nothing. protobufjs' own type generator needs Node's
- * module loader internals, so the types are printed here from protobufjs' reflection.
+ * pbjs, which writes the code, runs in a process with a lock of its own: only this script needs it, and what is in
+ * deno.lock is fetched by every `deno task`. protobufjs' own type generator needs Node's module loader internals,
+ * so the types are printed here from protobufjs' reflection.
  */
-import pbjs from "protobufjs-cli/pbjs";
 import protobuf from "protobufjs";
 
 const root = new URL("../", import.meta.url).pathname;
+const PBJS = "npm:protobufjs-cli@2.7.1/pbjs";
 
-/** The two generated files' texts. */
+/** The two generated files' texts. @throws Error with what pbjs says */
 export async function generate(): Promise<{ js: string; dts: string }> {
   const files = [...Deno.readDirSync(`${root}proto`)].map((entry) => entry.name)
     .filter((name) => name.endsWith(".proto")).sort().map((name) => `${root}proto/${name}`);
-  const options = [
-    "-t",
-    "static-module",
-    "-w",
-    "esm",
-    "--force-number",
-    "--keep-case",
-    "--no-create",
-    "--no-verify",
-  ];
-  const more = ["--no-convert", "--no-delimited", "--no-service", "--no-typeurl", "--no-comments"];
-  const js = await new Promise<string>((resolve, reject) =>
-    pbjs.main(
-      [...options, ...more, "--dependency", "protobufjs/minimal.js", "-p", `${root}proto`, ...files],
-      (error, output) => error ? reject(error) : resolve(withNumbers(output ?? "")),
-    )
-  );
   const reflection = new protobuf.Root();
   reflection.resolvePath = (_origin, target) => target.startsWith("/") ? target : `${root}proto/${target}`;
   reflection.loadSync(files, { keepCase: true });
   reflection.resolveAll();
-  return { js, dts: declarations(reflection) };
+  return { js: withNumbers(await staticCode(files)), dts: declarations(reflection) };
+}
+
+async function staticCode(files: string[]): Promise<string> {
+  const target = ["-t", "static-module", "-w", "esm", "--dependency", "protobufjs/minimal.js"];
+  const form = ["--force-number", "--keep-case"];
+  const without = ["create", "verify", "convert", "delimited", "service", "typeurl", "comments"];
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--no-config", `--lock=${root}scripts/pbjs.lock`, "--frozen"],
+      ...["--allow-read", "--allow-env", PBJS],
+      ...[...target, ...form, ...without.map((name) => `--no-${name}`), "-p", `${root}proto`, ...files],
+    ],
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`pbjs failed: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
 }
 
 /** 64-bit fields as numbers: none of ours exceeds 2^53, and `--force-number` alone leaves Long objects. */

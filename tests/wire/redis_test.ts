@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { gunzipSync } from "node:zlib";
 import { assert, assertEquals } from "@std/assert";
-import { createClient, RESP_TYPES } from "redis";
+import { createClient, RESP_TYPES } from "@redis/client";
 import { freePorts } from "../../src/cli/processes.ts";
 import { Clusters } from "../../src/principal/active/clusters.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";

@@ -3,7 +3,7 @@
  * look at, so a Redis that is away costs a log line and nothing else: no event waits for it, and it is written again by the clock.
  */
 import { gzipSync } from "node:zlib";
-import { createClient } from "redis";
+import { createClient } from "@redis/client";
 import type { CacheInfo, ClusterInfo, RedisSettings } from "../../principal/ports/cluster_info.ts";
 import type { Clusters } from "../../principal/active/clusters.ts";
 import type { Log } from "../../base/log.ts";
