@@ -215,7 +215,7 @@ export const OWNERS: Owner[] = [
     remedy: "count in the principal's counters; src/adapters/http prints them",
   },
   {
-    library: /^redis$/,
+    library: /^(redis$|@redis\/)/,
     files: /^src\/adapters\/redis\//,
     remedy: "take a ClusterInfo (src/principal/ports/cluster_info.ts)",
   },
@@ -235,7 +235,7 @@ export const OWNERS: Owner[] = [
     remedy: "make certificates in src/adapters/tls/pki.ts and read them in src/adapters/grpc/auth.ts",
   },
   {
-    library: /^protobufjs(-cli)?(\/|$)/,
+    library: /^protobufjs(\/|$)/,
     files: /^src\/adapters\/grpc\//,
     remedy: "use the generated messages of proto/gen.js",
   },

@@ -1,7 +1,6 @@
 /** `completion bash|zsh|fish`: from the tables of commands and flags, so that it cannot go stale. */
 import { FLAGS } from "../config/flags.ts";
 import { CommandError, EXIT, print } from "./output.ts";
-import { COMMANDS } from "./run.ts";
 
 const PROGRAM = "argocd-agent-ha";
 
@@ -41,7 +40,11 @@ const WORDS: Record<string, readonly string[]> = {
   completion: ["bash", "zsh", "fish"],
 };
 
-export function completion(args: string[]): Promise<number> {
+/** Subcommands by name, as commands.ts lists them. */
+type Commands = Record<string, { help: string }>;
+
+/** Prints the script of one shell for these subcommands. @throws CommandError for another shell */
+export function completion(args: string[], commands: Commands): Promise<number> {
   const [shell = ""] = args;
   const script = { bash, zsh, fish }[shell as "bash" | "zsh" | "fish"];
   if (!script || args.length !== 1) {
@@ -50,15 +53,15 @@ export function completion(args: string[]): Promise<number> {
       EXIT.usage,
     );
   }
-  print(script());
+  print(script(commands));
   return Promise.resolve(EXIT.ok);
 }
 
-function bash(): string {
+function bash(commands: Commands): string {
   const cases = Object.entries(WORDS).map(([name, words]) => `    ${name}) words="${words.join(" ")}" ;;`);
   return `# bash completion of ${PROGRAM}: source <(${PROGRAM} completion bash)
 _${PROGRAM.replaceAll("-", "_")}() {
-  local words="${Object.keys(COMMANDS).join(" ")}"
+  local words="${Object.keys(commands).join(" ")}"
   if [ "$COMP_CWORD" -gt 1 ]; then
     case "\${COMP_WORDS[1]}" in
 ${cases.join("\n")}
@@ -70,12 +73,12 @@ ${cases.join("\n")}
 complete -o default -F _${PROGRAM.replaceAll("-", "_")} ${PROGRAM}`;
 }
 
-function zsh(): string {
-  return `#compdef ${PROGRAM}\nautoload -U +X bashcompinit && bashcompinit\n${bash()}`;
+function zsh(commands: Commands): string {
+  return `#compdef ${PROGRAM}\nautoload -U +X bashcompinit && bashcompinit\n${bash(commands)}`;
 }
 
-function fish(): string {
-  const top = Object.entries(COMMANDS).map(([name, { help }]) =>
+function fish(commands: Commands): string {
+  const top = Object.entries(commands).map(([name, { help }]) =>
     `complete -c ${PROGRAM} -f -n __fish_use_subcommand -a ${name} -d "${help}"`
   );
   const nested = Object.entries(WORDS).map(([name, words]) =>

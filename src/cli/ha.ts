@@ -5,8 +5,9 @@ import { adminService, operatorService } from "../adapters/grpc/services.ts";
 import { parseDuration } from "../config/settings.ts";
 import { adminCall, DEFAULT_ADDRESS } from "./admin_client.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
-import { CommandError, EXIT, json, print, yaml } from "./output.ts";
+import { CommandError, EXIT, json, print } from "./output.ts";
 import { TARGET_OPTIONS, TARGET_USAGE, withTarget } from "./target.ts";
+import { yaml } from "./yaml.ts";
 
 const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINCIPAL]
        argocd-agent-ha ha promote [--dry-run] [--yes] [--force] [-t TIMEOUT] [PRINCIPAL]

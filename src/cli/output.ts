@@ -1,5 +1,4 @@
 /** What commands print, and how they end. */
-import { stringify } from "yaml";
 
 /** Exit codes; documented in docs/reference.md. */
 export const EXIT = {
@@ -40,10 +39,6 @@ function writeTo(stream: typeof Deno.stdout, text: string): void {
 
 export function json(value: unknown): string {
   return JSON.stringify(value, null, 2);
-}
-
-export function yaml(value: unknown): string {
-  return stringify(value, { lineWidth: 0 }).trimEnd();
 }
 
 /** Rows as aligned columns, two spaces apart, the last one not padded. */

@@ -3,7 +3,6 @@ import { createLog } from "../base/log.ts";
 import { envOf, FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";
 import { UsageError } from "../config/usage.ts";
-import { startPrincipal } from "../serve.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 
 /** After this long a shutdown no longer waits for anything. */
@@ -17,6 +16,8 @@ export async function principal(args: string[]): Promise<number> {
   const { settings, warnings } = parsed(args);
   const log = createLog(settings.logLevel, settings.logFormat);
   for (const warning of warnings) log.warn(warning);
+  // Help and a wrong flag need nothing of what a principal runs on.
+  const { startPrincipal } = await import("../serve.ts");
   const running = await startPrincipal(settings, log).catch((error) => {
     throw new CommandError(`cannot start: ${(error as Error).message}`, EXIT.usage);
   });

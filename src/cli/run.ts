@@ -1,51 +1,6 @@
-/** Dispatch by the first argument; each subcommand loads only what it needs. */
-import { VERSION } from "../base/version.ts";
+/** Dispatch by the first argument. */
+import { COMMANDS } from "./commands.ts";
 import { CommandError, EXIT, HelpRequest, print, printError } from "./output.ts";
-
-interface Command {
-  help: string;
-  run(args: string[]): Promise<number>;
-}
-
-/** The subcommands, in the order in which help shows them. */
-export const COMMANDS: Record<string, Command> = {
-  principal: {
-    help: "run a principal",
-    run: async (args) => (await import("./principal.ts")).principal(args),
-  },
-  ha: {
-    help:
-      "ask or command a principal: status, promote, demote, switchover, explain, preflight, drill, diff, reconcile, history, watch",
-    run: async (args) => (await import("./ha.ts")).ha(args),
-  },
-  store: {
-    help: "the embedded store: apply, get, delete",
-    run: async (args) => (await import("./store.ts")).store(args),
-  },
-  pki: {
-    help: "certificates to try out with: init",
-    run: async (args) => (await import("./pki.ts")).pki(args),
-  },
-  demo: {
-    help: "two principals and their agents on this machine, one principal is killed, the other promoted",
-    run: async (args) => (await import("./demo.ts")).demo(args),
-  },
-  "agent-sim": {
-    help: "simulated agents against a principal, for load and for drills",
-    run: async (args) => (await import("./agent_sim.ts")).agentSim(args),
-  },
-  completion: {
-    help: "shell completion: bash, zsh or fish",
-    run: async (args) => (await import("./completion.ts")).completion(args),
-  },
-  version: {
-    help: "the release",
-    run: () => {
-      print(`argocd-agent-ha ${VERSION}`);
-      return Promise.resolve(EXIT.ok);
-    },
-  },
-};
 
 /** The help of the whole program. */
 export function usage(): string {

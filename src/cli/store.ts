@@ -7,7 +7,8 @@ import { type Store, StoreError, type Written } from "../principal/ports/store.t
 import { openSqlite } from "../adapters/store/sqlite.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { applied, readManifests } from "./manifests.ts";
-import { age, CommandError, EXIT, HelpRequest, json, print, printError, table, yaml } from "./output.ts";
+import { age, CommandError, EXIT, HelpRequest, json, print, printError, table } from "./output.ts";
+import { yaml } from "./yaml.ts";
 
 const USAGE = `argocd-agent-ha store apply -f FILE|DIR|- [--wait-replicated TIMEOUT [-a HOST:PORT]] [STORE]
        argocd-agent-ha store get [KIND] [NAME] [-o table|json|yaml] [-A] [STORE]
