@@ -1,6 +1,6 @@
 /**
- * Exponential backoff with jitter for redialling and retrying: without it a refused port is dialled thousands
- * of times a second. Pure: the random number is an argument.
+ * Exponential backoff with jitter for redialling and retrying. Without it, a closed port is dialled thousands of times
+ * a second. Pure: the random number is an argument.
  */
 
 /** The growth of a delay: from `firstMs`, times `factor`, up to `maxMs`. */
@@ -16,7 +16,7 @@ export const REDIAL: BackoffPolicy = { firstMs: 1_000, maxMs: 30_000, factor: 1.
 /** Retrying a write that the store refused: 0.5 s to 60 s × 2. */
 export const RETRY_WRITE: BackoffPolicy = { firstMs: 500, maxMs: 60_000, factor: 2 };
 
-/** Retrying what only a person can mend (no right, no namespace, a refused object): 5 s to 60 s × 2. */
+/** Retrying a write that only a person can unblock (no right, no namespace, a refused object): 5 s to 60 s × 2. */
 export const RETRY_REFUSED: BackoffPolicy = { firstMs: 5_000, maxMs: 60_000, factor: 2 };
 
 /**

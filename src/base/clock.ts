@@ -1,6 +1,6 @@
 /**
- * Two clocks, never mixed: `Date.now()` for times that people and peers read, and this one for how long something
- * takes, which no step of the system's clock moves.
+ * The monotonic clock measures durations and ignores steps of the system clock. `Date.now()` is for times that people and
+ * peers read. The two are never mixed.
  */
 
 /** Milliseconds since the process started. */

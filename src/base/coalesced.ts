@@ -1,15 +1,15 @@
 /**
- * Work that is asked for faster than it can be done: while one run is under way, any number of requests become one further run. So a
- * slow store costs a longer wait, and not a queue. The caller keeps what a run is to write.
+ * Coalesces requests that arrive faster than their work completes: while one run is in progress, any number of requests
+ * become one further run. A slow store costs a longer wait instead of a queue. The caller keeps the data of the next run.
  */
 export class Coalesced {
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
-  /** @param run does everything that is to be done when it begins */
+  /** @param run does all the work that waits when it begins */
   constructor(private readonly run: () => Promise<void>) {}
 
-  /** Resolves, or rejects, with a run that begins after this call: later in this turn, or when the present run has ended. */
+  /** Settles with a run that begins after this call: later in this turn, or after the present run. */
   request(): Promise<void> {
     if (this.#next) return this.#next;
     const begin = () => {

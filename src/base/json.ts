@@ -1,9 +1,8 @@
 /**
- * JSON whose numbers stay as they were written. A double holds neither 1098765432109876543 nor the form of 1.10, so a number that
- * a double would not print again is kept as its text: the runtime's raw JSON, which `JSON.stringify` writes as it is.
- * A text without such a number, which is nearly every text, costs one regular expression more than `JSON.parse`.
- *
- * Two numbers are the same when an API server keeps the same for both (`keptNumber`): digests and comparisons go by that.
+ * JSON whose numbers stay as they were written. A double holds neither 1098765432109876543 nor the form of 1.10, so such a
+ * number is kept as its text: the runtime's raw JSON, which `JSON.stringify` prints unchanged. A text without one costs a
+ * regular expression more than `JSON.parse`. Digests and comparisons treat two numbers as equal if an API server keeps
+ * the same for both (`keptNumber`).
  */
 
 declare global {

@@ -1,9 +1,9 @@
-/** Log lines: text or JSON, warnings and errors to stderr, the rest to stdout, as the peer writes them. */
+/** Log lines as the Go principal writes them: text or JSON, warnings and errors to stderr, the rest to stdout. */
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Further facts of a line. */
+/** The further fields of a line. */
 export type Fields = Record<string, string | number | boolean>;
 
 export type Log = Record<LogLevel, (message: string, fields?: Fields) => void>;

@@ -1,4 +1,4 @@
-/** A token bucket: how often something may happen, with room for a burst. Time is passed in. */
+/** A token bucket limits a rate and allows bursts. Time is passed in. */
 export class Budget {
   #tokens: number;
   #atMs = 0;
@@ -7,7 +7,7 @@ export class Budget {
     this.#tokens = burst;
   }
 
-  /** Takes one token, also where there is none left; how long to wait then before the next, in ms. */
+  /** Takes one token, even if none is left; returns the wait before the next one, in ms. */
   spend(nowMs: number): number {
     const gained = (nowMs - this.#atMs) / 1_000 * this.perSecond;
     this.#tokens = Math.min(this.burst, this.#tokens + Math.max(0, gained)) - 1;

@@ -1,4 +1,4 @@
-/** How agents are let in and shown: from flags to settings. */
+/** From flags to settings: how agents authenticate, and where Argo CD shows them. */
 import { readFileSync } from "node:fs";
 import type { AuthMethod } from "../adapters/grpc/methods.ts";
 import { parseMtlsRule } from "../domain/agents/identity.ts";
@@ -52,7 +52,7 @@ export function selfRegistrationOf(value: Value): { secret: string; proxyAddress
   return { secret, proxyAddress: value("resource-proxy-address") };
 }
 
-/** `--redis-*`; without an address agents' states are shown nowhere. @throws UsageError */
+/** `--redis-*`; without an address, no UI shows agents' states. @throws UsageError */
 export function redisOf(value: Value): RedisSettings | undefined {
   const address = value("redis-server-address");
   if (address === "") return undefined;

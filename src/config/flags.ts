@@ -1,6 +1,6 @@
 /**
  * Every flag of `principal`, as data: parsing, help, shell completion and docs/reference.md come from here. Names,
- * environment variables and defaults are the peer's where it has the flag.
+ * environment variables and defaults are the Go principal's where it has the flag.
  */
 
 export type FlagType = "string" | "bool" | "int" | "duration" | "list";
@@ -13,7 +13,7 @@ export interface Flag {
   type: FlagType;
   default: string;
   help: string;
-  /** A flag of the peer that is accepted and not served yet. */
+  /** A flag of the Go principal that is accepted and not implemented yet. */
   later?: true;
 }
 
@@ -27,7 +27,7 @@ const flag = (name: string, type: FlagType, value: string, help: string, env?: s
   env: env ?? name.toUpperCase().replaceAll("-", "_"),
 });
 
-/** A flag of ours, without an environment variable of the peer's. */
+/** A flag of ours, which the Go principal does not have. */
 const ours = flag;
 
 const later = (name: string, type: FlagType, value: string, env?: string): Flag => ({

@@ -1,4 +1,4 @@
-/** From flags and environment to settings that are known to be usable, or one clear line. */
+/** From flags and environment to settings that are known to be usable, or to one clear error. */
 import { parseArgs } from "@std/cli/parse-args";
 import { isDnsLabel } from "../domain/resources/keys.ts";
 import type { Scope } from "../domain/resources/scope.ts";
@@ -10,24 +10,24 @@ import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
-/** Everything that a principal is configured with. */
+/** The configuration of a principal. */
 export interface Settings {
   listenHost: string;
   listenPort: number;
   namespace: string;
   scope: Scope;
   store: StoreSettings;
-  /** Where files of our own are kept: the embedded store, and loss manifests. */
+  /** The directory of the embedded store. */
   dataDir: string;
   auth: AuthMethod;
   agentVersionPolicy: "exact" | "minor" | "any";
-  /** Without TLS, for a proxy in front that has it. */
+  /** Serves without TLS, behind a proxy that has it. */
   plaintext: boolean;
-  /** Undefined: cluster Secrets are made by people. */
+  /** Undefined: people make the cluster Secrets. */
   selfRegistration: { secret: string; proxyAddress: string } | undefined;
-  /** Undefined: agents' states are not shown in Argo CD's Redis. */
+  /** Undefined: agents' states do not go to Argo CD's Redis. */
   redis: RedisSettings | undefined;
-  /** Files; empty: from the Secrets named below. */
+  /** Files; empty: the Secrets named below. */
   tls: { cert: string; key: string; ca: string };
   tlsSecretName: string;
   caSecretName: string;
@@ -45,7 +45,7 @@ export interface Settings {
   haEnabled: boolean;
   preferredRole: "primary" | "replica";
   peerAddress: string;
-  /** Where a Go principal as peer says whether it is ACTIVE; empty: it is not asked. */
+  /** URL of `/healthz` of a Go principal as peer; empty: it is not asked. */
   peerHealthz: string;
   adminPort: number;
   /** A second admin listener, over mTLS; undefined: none. */
@@ -59,7 +59,7 @@ export interface Settings {
 
 /**
  * Parses the arguments after `principal`. Malformed environment values fall back to the default with a warning,
- * as in the peer; malformed flags are an error. @throws UsageError
+ * as in the Go principal; malformed flags are an error. @throws UsageError
  */
 export function parseSettings(
   args: string[],
@@ -117,7 +117,7 @@ function parseFlags(args: string[]): Map<string, string> {
   return given;
 }
 
-/** `--flag` of a boolean means `--flag=true`, as in the peer; it never takes the next argument. */
+/** `--flag` of a boolean means `--flag=true`, as in the Go principal; the flag never takes the next argument. */
 function explicitBoolean(arg: string, isBoolean: (name: string) => boolean): string {
   return arg.startsWith("--") && isBoolean(arg.slice(2)) ? `${arg}=true` : arg;
 }
@@ -229,7 +229,7 @@ function checkHa(settings: Settings): void {
   }
 }
 
-/** `--ha-admin-listen` and who may come. @throws UsageError */
+/** `--ha-admin-listen` and the identities that it serves. @throws UsageError */
 function adminListenOf(value: Value): Settings["adminListen"] {
   const address = value("ha-admin-listen");
   const [readers, operators] = [listOf(value, "ha-admin-readers"), listOf(value, "ha-admin-operators")];
@@ -261,7 +261,7 @@ function namespaceOf(value: Value): string {
   return namespace;
 }
 
-/** Files, all of them; in a cluster the peer's Secrets stand in for those that are not given. */
+/** All three files; in a cluster, the Go tools' Secrets replace the files that are not given. */
 function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings["tls"] {
   const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
   if ((tls.cert === "") !== (tls.key === "")) {
@@ -276,7 +276,7 @@ function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings
   return tls;
 }
 
-/** The peer's form: `[component=]level` parts; this principal has no components of its own to set apart. */
+/** The Go principal's form: `[component=]level` parts. This principal has no components. */
 function logLevelOf(value: Value): LogLevel {
   const parts = value("log-level").split(",").map((part) => part.trim());
   const level = parts.findLast((part) => !part.includes("=")) ?? "info";

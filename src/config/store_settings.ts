@@ -1,10 +1,10 @@
-/** Which store a principal has, and which part of it it is responsible for: from flags to settings. */
+/** From flags to settings: the store of a principal, and the scope within it. */
 import { isDnsLabel } from "../domain/resources/keys.ts";
 import { patternOf } from "../domain/resources/patterns.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
-/** How the store is opened. */
+/** The store to open, and its options. */
 export type StoreSettings =
   | { type: "sqlite"; path: string }
   | {
@@ -13,14 +13,14 @@ export type StoreSettings =
     context: string;
     labelSelector: string;
     writeConcurrency: number;
-    /** Undefined: namespaces are never created. */
+    /** Undefined: the replica creates no namespaces. */
     createNamespaces: { pattern: RegExp | undefined; labels: Record<string, string> } | undefined;
   };
 
 /** Above this an API server's own limits (APF) decide, and more only queues. */
 const MAX_WRITE_CONCURRENCY = 1_000;
 
-/** The store: what `--store` says; without it the cluster, where there is one, and else the embedded store. */
+/** The store of `--store`; by default the cluster if there is one, else the embedded store. */
 export function storeOf(value: Value, inCluster: boolean): StoreSettings {
   const store = value("store") ||
     (inCluster || value("kubeconfig") !== "" ? "kubernetes" : `sqlite:${value("data-dir")}/principal.db`);

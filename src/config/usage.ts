@@ -1,12 +1,12 @@
-/** What every part of the settings is made from, and how a mistake in it is told. */
+/** The shared parts of parsing settings, and the error for a mistake in them. */
 
-/** A mistake of whoever typed the command; nothing was started. Exit code 2. */
+/** A mistake on the command line or in the configuration; nothing was started. Exit code 2. */
 export class UsageError extends Error {}
 
 /** The value of a flag: as typed, from the environment, or its default. */
 export type Value = (name: string) => string;
 
-/** A boolean flag, which has been checked already. */
+/** A boolean flag that was checked earlier. */
 export function boolOf(value: Value, name: string): boolean {
   return /^(true|1|t)$/i.test(value(name));
 }

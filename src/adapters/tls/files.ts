@@ -1,7 +1,7 @@
 /**
- * Certificates: read, checked, and read again in case they changed. They are PEM from files, or from the peer's Secrets
- * (`src/adapters/tls/secrets.ts`). A rotation that is broken half-way (a new certificate beside the old key, a truncated file) keeps
- * the last good ones and says so.
+ * Reads and checks certificates, and rereads them in case they changed. The source is PEM in files, or in the Secrets that
+ * the Go tools make (`secrets.ts`). A half-finished rotation (a new certificate beside the old key, a truncated file)
+ * keeps the last good ones and logs the fault.
  */
 import { Buffer } from "node:buffer";
 import { createPrivateKey, X509Certificate } from "node:crypto";
@@ -22,13 +22,13 @@ export interface TlsPaths {
   ca: string;
 }
 
-/** A PEM text and what an operator knows it by, e.g. `--tls-cert "/etc/tls/tls.crt"`. */
+/** A PEM text and its name for an operator, e.g. `--tls-cert "/etc/tls/tls.crt"`. */
 export interface Pem {
   text: Buffer;
   from: string;
 }
 
-/** The three parts as they are now. */
+/** Reads the present three parts. */
 export type TlsSource = () => Promise<Record<keyof TlsPaths, Pem>>;
 
 /** Checks that the parts belong together and are valid. @throws Error naming the part and the reason */
@@ -49,7 +49,7 @@ export function checkTls({ cert, key, ca }: Record<keyof TlsPaths, Pem>, nowMs: 
   return { cert: cert.text, key: key.text, ca: ca.text, notAfterMs };
 }
 
-/** Reads a file that a flag names. @throws Error naming both */
+/** Reads the file of a flag. @throws Error naming both */
 export function readPem(flag: string, path: string): Pem {
   const from = `${flag} "${path}"`;
   try {
@@ -77,7 +77,7 @@ function parse({ text, from }: Pem): X509Certificate {
   }
 }
 
-/** Watches a source by content, every `everyMs`; calls back with good new material only. */
+/** Rereads a source every `everyMs`; calls back with good new material only. */
 export class TlsWatch {
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #listeners = new Set<(material: TlsMaterial) => void>();
@@ -94,7 +94,7 @@ export class TlsWatch {
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 
-  /** Reads the source once. @throws Error when what it gives cannot be used */
+  /** Reads the source once. @throws Error if its parts cannot be used */
   static async open(
     source: TlsSource,
     report: (level: "info" | "warn", message: string) => void,

@@ -1,4 +1,4 @@
-/** A small certificate authority for trying out and for DR drills: ECDSA P-256, short subjects, PKCS#8 keys. */
+/** A small certificate authority for trials and drills: ECDSA P-256, short subjects, PKCS#8 keys. */
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 

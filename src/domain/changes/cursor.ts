@@ -1,7 +1,6 @@
 /**
- * A cursor is one consumer's place in the change index: a replica, or an agent (only the keys routed to it).
- * It holds a revision and nothing else, so a slow consumer costs nobody anything: what it has not read stays in
- * the index, one state a key.
+ * A cursor is one consumer's place in the change index: a replica, or the router of agents. The cursor holds a revision
+ * and nothing else, so a slow consumer costs the others nothing: unread changes stay in the index, one state a key.
  */
 import type { ChangeIndex, Entry } from "./index.ts";
 
@@ -24,7 +23,7 @@ export class Cursor {
     this.#revision = revision;
   }
 
-  /** The next changed keys, at most `limit`, and moves behind them. */
+  /** Returns the next changed keys, at most `limit`, and moves past them. */
   read(limit: number): Entry[] {
     const { entries, position } = this.index.since(this.#revision, limit, this.accept);
     this.#revision = position;
@@ -36,13 +35,13 @@ export class Cursor {
     return this.#revision;
   }
 
-  /** How many changed keys wait to be read. */
+  /** The number of changed keys that wait to be read. */
   get pending(): number {
     return this.index.countSince(this.#revision);
   }
 }
 
-/** Whether a consumer that stopped at `position` can go on from there without comparing digests. */
+/** Whether a consumer that stopped at `position` can resume there without comparing digests. */
 export function canResume(index: ChangeIndex, position: Position): boolean {
   return position.session === index.session && position.revision >= index.floor &&
     position.revision <= index.head;

@@ -1,12 +1,11 @@
 /**
- * The digest table: what two principals compare instead of their resources. Each resource contributes a 128-bit
- * digest of its key and content; a bucket is the XOR of the digests of its keys, so it is kept up to date in
- * constant time, in any order. Equal tables mean equal contents; a bucket that differs names about 1/1024 of
- * the keys, whose digests are then exchanged. (The idea of Merkle trees in anti-entropy, as in Dynamo,
- * with one level: 16 KiB a table is small beside one round trip more.)
+ * Two principals compare digest tables instead of their resources. A bucket is the XOR of its keys' 128-bit digests,
+ * so an update takes constant time in any order. Equal tables mean equal contents; a bucket that differs names about
+ * 1/1024 of the keys, whose digests are then exchanged. (A Merkle tree for anti-entropy, as in Dynamo, with one
+ * level: 16 KiB a table is small beside one more round trip.)
  */
 
-/** How many buckets a table has; part of the wire contract between our principals. */
+/** The buckets of a table; part of the wire contract between our principals. */
 export const BUCKETS = 1024;
 
 /** Bytes of one digest. */
@@ -34,7 +33,7 @@ export function bucketOf(key: string): number {
 export class DigestTable {
   readonly #words = new Uint32Array(BUCKETS * WORDS);
 
-  /** Adds a resource that is not in the table, or takes one out that is. */
+  /** Adds a resource, or removes one that is in the table. */
   toggle(key: string, digest: Digest): void {
     const at = bucketOf(key) * WORDS;
     for (let word = 0; word < WORDS; word++) {
@@ -50,7 +49,7 @@ export class DigestTable {
     return new Uint8Array(view.buffer);
   }
 
-  /** The buckets that differ from another table; every bucket when it has another size. */
+  /** The buckets that differ from another table; every bucket if its size differs. */
   differing(other: Uint8Array): number[] {
     if (other.length !== BUCKETS * DIGEST_BYTES) return Array.from({ length: BUCKETS }, (_, i) => i);
     const mine = this.toBytes();

@@ -1,13 +1,8 @@
 /**
- * The change index: the one mechanism behind everything that leaves a principal.
- *
- * Intuition: a map from key to its latest state, with a log of (revision, key) beside it. A write gives the key
- * the next revision and appends to the log; the key's older log entry becomes stale and is skipped. Reading
- * "since revision R" is a binary search and a walk, and yields each changed key once however often it changed.
- *
- * Invariants: exactly one log entry per key is live (its revision equals the key's); revisions only grow; the
- * log never exceeds twice the number of keys plus a constant; at most `maxTombstones` deletions are remembered,
- * and a reader older than a forgotten one is told so (`floor`), never given a gap.
+ * The change index is the one mechanism behind everything that leaves a principal: a map from key to latest state, and a
+ * log of (revision, key). A write appends to the log and makes the key's older log entry stale, so reading "since
+ * revision R" yields each changed key once. Invariants: exactly one log entry per key is live; revisions only grow; the
+ * log has at most twice the number of keys plus a constant; a reader behind a forgotten tombstone sees `floor`, not a gap.
  */
 import { type Digest, DigestTable } from "./digest.ts";
 
@@ -18,7 +13,7 @@ export interface Entry {
   /** The replicated form as canonical JSON; empty for a tombstone. */
   readonly payload: string;
   readonly digest: Digest;
-  /** What of this state concerns this principal's agents and no replica, as JSON; empty: nothing. */
+  /** Facts of this state for this principal's agents and no replica, as JSON; empty: none. */
   readonly local: string;
   readonly deleted: boolean;
   /** The store's resourceVersion of this state. */
@@ -36,9 +31,9 @@ export interface Written {
   local?: string;
 }
 
-/** How an index is bounded. */
+/** The bounds of an index. */
 export interface IndexOptions {
-  /** Deletions remembered for readers that are behind. */
+  /** Tombstones kept for readers that are behind. */
   maxTombstones?: number;
 }
 
@@ -57,7 +52,7 @@ export class ChangeIndex {
   /** The digests of all live entries. */
   readonly digests = new DigestTable();
 
-  /** @param session names this index's revisions; a position of another session means nothing here */
+  /** @param session names this index's revisions; a position of another session is meaningless here */
   constructor(readonly session: string, options: IndexOptions = {}) {
     this.#maxTombstones = options.maxTombstones ?? 10_000;
   }
@@ -67,7 +62,7 @@ export class ChangeIndex {
     return this.#head;
   }
 
-  /** Readers below this revision may have missed a forgotten deletion. */
+  /** Readers below this revision may have missed a dropped tombstone. */
   get floor(): number {
     return this.#floor;
   }
@@ -98,7 +93,7 @@ export class ChangeIndex {
     for (const entry of this.#entries.values()) if (!entry.deleted) yield entry;
   }
 
-  /** Records a key's state. False, and no new revision, when its content is what the index has already. */
+  /** Records a key's state. Returns false, without a new revision, if the content is unchanged. */
   put(key: string, state: Written): boolean {
     const before = this.#entries.get(key);
     if (before && !before.deleted) {
@@ -118,7 +113,7 @@ export class ChangeIndex {
     return true;
   }
 
-  /** Records a deletion. False when the key is unknown or deleted already. */
+  /** Records a deletion. Returns false if the key is unknown or already deleted. */
   remove(key: string, version: string, now: number): boolean {
     const before = this.#entries.get(key);
     if (!before || before.deleted) return false;
@@ -158,7 +153,7 @@ export class ChangeIndex {
     return { entries, position: Math.max(revision, this.#head) };
   }
 
-  /** How many keys changed after `revision`. */
+  /** The number of keys that changed after `revision`. */
   countSince(revision: number): number {
     let count = 0;
     for (let i = this.#firstAfter(revision); i < this.#log.length; i++) if (this.#liveAt(i)) count++;

@@ -1,6 +1,6 @@
 /**
- * What an index holds, by kind and agent: how many resources and one digest a group, so that two sides find where they differ without
- * sending what they hold. (One level of a digest tree, as the digest table is, but along lines that a person knows.)
+ * An index's contents by kind and agent, with a count and a digest for each group: two sides find where they differ
+ * without sending their resources. (One level of a digest tree, as the digest table is, along lines that a person knows.)
  */
 import { parseKey } from "../resources/keys.ts";
 import { type Digest, DIGEST_BYTES } from "./digest.ts";
@@ -10,10 +10,10 @@ import type { ChangeIndex, Entry } from "./index.ts";
 export interface Group {
   /** The API's kind. */
   kind: string;
-  /** The namespace of Applications; empty for what is the principal's own. */
+  /** The namespace of Applications; empty for the principal's own resources. */
   agent: string;
   count: number;
-  /** XOR of the digests in it. */
+  /** The XOR of its digests. */
   digest: Digest;
 }
 
@@ -54,7 +54,7 @@ export function entriesOf(
   return found;
 }
 
-/** The names of groups that two sides do not hold alike. */
+/** The names of the groups that differ between two sides. */
 export function differingGroups(a: ReadonlyMap<string, Group>, b: ReadonlyMap<string, Group>): string[] {
   return [...new Set([...a.keys(), ...b.keys()])].sort().filter((name) =>
     a.get(name)?.digest !== b.get(name)?.digest

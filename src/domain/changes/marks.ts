@@ -1,7 +1,6 @@
 /**
- * Marks relate what is acknowledged (sequence numbers of one stream) to what it means elsewhere (a revision, a
- * peer's number). Bounded: at the bound the oldest mark is forgotten, which only makes an acknowledgement count
- * later, never earlier.
+ * Marks translate acknowledged sequence numbers of one stream to another numbering (a revision, a Go primary's number).
+ * At the bound the oldest mark is dropped, which only makes an acknowledgement count later, never earlier.
  */
 export class Marks {
   readonly #marks: { sequence: number; value: number }[] = [];
@@ -16,7 +15,7 @@ export class Marks {
     if (this.#marks.length > this.max) this.#marks.shift();
   }
 
-  /** The value of the last mark at or below `sequence`; what it was before where there is none. */
+  /** The value of the last mark at or below `sequence`; the former value if there is none. */
   reached(sequence: number): number {
     while (this.#marks[0] && this.#marks[0].sequence <= sequence) {
       this.#reached = this.#marks.shift()?.value ?? 0;

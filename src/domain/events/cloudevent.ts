@@ -1,7 +1,7 @@
 /**
- * CloudEvents as argocd-agent encodes them, to and from a domain event. The encoding rules (which attribute is a
- * URI, what stays empty) are the peer's contract; decoding accepts what the peer's own decoder accepts and names
- * what is wrong otherwise. The wire's messages are protobufjs' plain objects, so nothing here does I/O.
+ * CloudEvents as argocd-agent encodes them, to and from a domain event. The Go principal's contract fixes the encoding
+ * (which attribute is a URI, which stay empty). Decoding accepts all that the Go decoder accepts and names the fault
+ * otherwise. The wire's messages are protobufjs' plain objects, so nothing here does I/O.
  */
 import type { io } from "../../../proto/gen.d.ts";
 
@@ -17,7 +17,7 @@ export interface AgentEvent {
   type: string;
   /** The `dataschema`: `application`, `appproject`, … */
   target: string;
-  /** `<namespace>/<name>` where the target is a Kubernetes object. */
+  /** `<namespace>/<name>` when the target is a Kubernetes object. */
   subject?: string;
   extensions: Partial<Record<(typeof EXTENSIONS)[number], string>>;
   /** JSON text; absent on acknowledgements and heartbeats. */
@@ -41,7 +41,7 @@ export function encodeEvent(event: AgentEvent): CloudEvent {
   };
 }
 
-/** The event of a wire message, or the reason why it is none. */
+/** The event of a wire message, or the reason why the message is malformed. */
 export function decodeEvent(wire: CloudEvent | null | undefined): AgentEvent | { problem: string } {
   if (!wire) return { problem: "the message carries no event" };
   const attributes = wire.attributes ?? {};

@@ -1,6 +1,6 @@
 /**
- * The peer's incremental replication events, to and from changes of the index. Only principal-side objects are
- * ever sent (direction `outbound`): raw agent events carry the agent's coordinates and corrupt a replica.
+ * The Go principal's incremental replication events, to and from changes of the index. Only principal-side objects
+ * are ever sent (direction `outbound`): raw agent events carry the agent's coordinates and corrupt a replica.
  */
 import type { replicationapi } from "../../../proto/gen.d.ts";
 import { type ApiObject, isRecord, SOURCE_UID } from "../resources/object.ts";
@@ -8,12 +8,12 @@ import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { type Kind, KINDS } from "../resources/kinds.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "./cloudevent.ts";
 
-/** What one change is in the peer's events. */
+/** One change, as the Go principal's events describe it. */
 export interface PlainChange {
   kind: Kind;
   namespace: string;
   name: string;
-  /** The agent that it concerns, in the peer's coordinates. */
+  /** The agent concerned, as the Go principal names it. */
   agent: string;
   /** The replicated form; absent for a deletion. */
   object?: ApiObject;
@@ -21,7 +21,7 @@ export interface PlainChange {
   state: string;
 }
 
-/** A `ReplicatedEvent` for a change of a kind that the peer's events know; undefined for other kinds. */
+/** A `ReplicatedEvent` for a change of a kind that the Go principal's events know; undefined for other kinds. */
 export function toReplicatedEvent(
   change: PlainChange,
   sequence: number,
@@ -47,7 +47,7 @@ export function toReplicatedEvent(
   };
 }
 
-/** What an event of the peer means for a replica of ours. */
+/** The meaning of a Go primary's event for a replica of ours. */
 export type Incoming =
   | { key: Key; object?: ApiObject }
   /** Nothing to do; its sequence number still counts. */
@@ -55,8 +55,8 @@ export type Incoming =
   | { problem: string };
 
 /**
- * Reads one event of a primary of the peer. Inbound (raw agent) events are skipped: what they changed on the
- * primary follows as an outbound event or in the next snapshot.
+ * Reads one event of a Go primary. Inbound (raw agent) events are skipped: the primary sends their effect as an
+ * outbound event or in the next snapshot.
  */
 export function fromReplicatedEvent(
   wire: replicationapi.ReplicatedEvent,
@@ -84,8 +84,8 @@ export function fromReplicatedEvent(
 }
 
 /**
- * The peer's JSON with what it leaves out: apiVersion and kind, and for kinds of the principal's namespace that
- * namespace. `uid` is the source UID where the message says it beside the object.
+ * The Go principal's JSON, completed with the fields that it omits: apiVersion and kind, and the namespace of kinds
+ * that live in the principal's own. `uid` is the source UID, if the message carries one beside the object.
  */
 export function completed(
   value: unknown,
@@ -107,7 +107,7 @@ export function sourceUid(form: ApiObject): string {
   return form.metadata.annotations?.[SOURCE_UID] ?? form.metadata.uid ?? "";
 }
 
-/** The form with `metadata.uid` as the peer's receivers expect it: the source's. */
+/** The form with the source's UID as `metadata.uid`, as Go receivers expect. */
 export function withSourceUid(form: ApiObject): ApiObject {
   const uid = sourceUid(form);
   return uid === "" ? form : { ...form, metadata: { ...form.metadata, uid } };

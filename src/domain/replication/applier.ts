@@ -1,12 +1,8 @@
 /**
- * The applier decides what a replica writes next and what it may acknowledge.
- *
- * Intuition: changes arrive numbered; each key has at most one write in flight and one state waiting (latest
- * wins), so order per key holds while keys go in parallel, and memory is bounded by keys. A write that the store
- * refuses holds its key: the state is kept and retried later, other keys go on.
- *
- * Invariants: `applied` is never past a change that is not durable (I3); a key's states are written in the
- * order in which they arrived (I4); `processed` passes held keys, so one bad key never stops the stream.
+ * The applier decides which change a replica writes next and which it may acknowledge. Each key has at most one write
+ * in flight and one state waiting (latest wins); keys proceed in parallel, and a refused write holds only its key.
+ * Invariants: `applied` never passes a change that is not durable; a key's states are written in the order in which
+ * they arrived; `processed` passes held keys, so one bad key never stops the stream.
  */
 import { type BackoffPolicy, delayMs, RETRY_WRITE } from "../../base/backoff.ts";
 
@@ -22,7 +18,7 @@ export interface IncomingChange {
 export interface HeldKey {
   key: string;
   reason: string;
-  /** When it is tried again, on the clock that `take` and `failed` are given. */
+  /** The time of the next retry, on the clock passed to `take` and `failed`. */
   retryAt: number;
 }
 
@@ -30,13 +26,13 @@ interface Work {
   /** The lowest sequence number of this key that is not durable. */
   first: number;
   waiting?: IncomingChange;
-  /** The first state that came after the one in flight: `waiting` may be a later one, which does not make this one durable. */
+  /** The first state that arrived after the one in flight. `waiting` may hold a later one, which does not make it durable. */
   waitingSince?: number;
   inFlight?: IncomingChange;
   held?: { reason: string; attempts: number; retryAt: number };
 }
 
-/** The bookkeeping of one replica's writes. */
+/** The state of one replica's writes. */
 export class Applier {
   readonly #work = new Map<string, Work>();
   readonly #ready = new Set<string>();
@@ -95,7 +91,7 @@ export class Applier {
     }
   }
 
-  /** The store did not take the write: the key is held and tried again later, as `policy` says. */
+  /** The store refused the write: the key is held and retried later, as `policy` says. */
   failed(change: IncomingChange, reason: string, now: number, random: number, policy = this.policy): void {
     const work = this.#end(change);
     if (!work) return;
@@ -125,7 +121,7 @@ export class Applier {
     return this.#received;
   }
 
-  /** Writes taken and not answered yet. */
+  /** Writes in flight. */
   get inFlight(): number {
     return this.#inFlight;
   }

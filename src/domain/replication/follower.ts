@@ -1,10 +1,8 @@
 /**
- * The replica's side of one `Link/Follow` stream: what to answer, what to write, when a snapshot is applied, and
- * where to go on after the stream breaks.
- *
- * The `Applier` and the position outlive streams; a `FollowerStream` is one stream. Changes that were received
- * but not yet written when a stream breaks are dropped: the next stream sends them again from the position, which
- * never passes a change that is not durable.
+ * The replica's side of one `Link/Follow` stream: its answers, its writes, when a snapshot is applied, and where the
+ * next stream resumes. The `Applier` and the position outlive streams. A broken stream drops changes that were
+ * received but not written; the next stream resends them from the position, which never passes a change that is not
+ * durable.
  */
 import { bucketOf } from "../changes/digest.ts";
 import type { ChangeIndex } from "../changes/index.ts";
@@ -13,7 +11,7 @@ import { Marks } from "../changes/marks.ts";
 import { Applier, type IncomingChange } from "./applier.ts";
 import { ProtocolError } from "./leader.ts";
 
-/** What a `Changes` message says beside the changes themselves. */
+/** The fields of a `Changes` message beside the changes themselves. */
 export interface ChangesHeader {
   firstSequence: number;
   count: number;
@@ -23,29 +21,29 @@ export interface ChangesHeader {
   snapshotRemaining: number;
 }
 
-/** What a leader's heartbeat says of its side. */
+/** A leader's heartbeat: the state of its side. */
 export interface LeaderBeat {
   /** The last sequence number sent, and how many changes wait to be sent. */
   sequence: number;
   pending: number;
-  /** The root of its digest table; empty: not said. */
+  /** The root of its digest table; empty if unknown. */
   digest: string;
   /** The newest revision of its index. */
   revision: number;
-  /** When the last that it had heard of us was said, on our own clock; 0: it has heard nothing. */
+  /** The send time, on our own clock, of the last message that the leader had from us; 0 before the first. */
   saidAtMs: number;
 }
 
-/** Heartbeats remembered until their revision is applied; with more, every other one is forgotten. */
+/** Heartbeats kept until their revision is applied; at the bound every other one is dropped. */
 const MAX_BEATS = 64;
 
-/** Heartbeats in a row with another digest that mean drift. */
+/** Consecutive heartbeats with a different digest that mean drift. */
 export const DRIFT_HEARTBEATS = 3;
 
-/** Entries a Have message carries at most. */
+/** The most entries in one Have message. */
 export const HAVE_BATCH = 5_000;
 
-/** One stream's state on the replica. Pure: the transport feeds it messages and asks it what to say. */
+/** One stream's state on the replica. Pure: the transport feeds it messages and asks it for answers. */
 export class FollowerStream {
   readonly applier = new Applier();
   #session = "";
@@ -60,14 +58,14 @@ export class FollowerStream {
   #inSyncAsOfMs: number | undefined;
   #phase: "welcome" | "snapshot" | "live" = "welcome";
 
-  /** @param position where an earlier stream stopped @param helloAtMs when this one was asked for, on our own clock */
+  /** @param position where an earlier stream stopped @param helloAtMs when this one was requested, on our own clock */
   constructor(
     private readonly index: ChangeIndex,
     private readonly position: Position,
     private readonly helloAtMs = 0,
   ) {}
 
-  /** The leader's first message; returns the batches of Have to send: none when the stream is resumed. */
+  /** Reads the leader's first message; returns the Have batches to send, none on a resumed stream. */
   welcome(session: string, resumed: boolean, differing: readonly number[]): Have[] {
     if (this.#phase !== "welcome") throw new ProtocolError("a second Welcome on one stream");
     if (session === "") throw new ProtocolError("a Welcome without a session");
@@ -90,7 +88,7 @@ export class FollowerStream {
     return batches;
   }
 
-  /** A message of changes; they must follow on the ones before without a gap. */
+  /** Reads a message of changes, which must continue the earlier ones without a gap. */
   changes(header: ChangesHeader, changes: readonly IncomingChange[]): void {
     if (this.#phase === "welcome") throw new ProtocolError("changes before the Welcome");
     if (header.firstSequence !== this.applier.received + 1) {
@@ -105,8 +103,8 @@ export class FollowerStream {
   }
 
   /**
-   * What the leader's heartbeat says of its side. True when this copy has drifted: everything was applied and the
-   * digests differ, for several heartbeats in a row (one may be older than a write under way).
+   * Reads a heartbeat. Returns true when this copy has drifted: everything was applied and the digests differ in
+   * several heartbeats in a row (a single one may be older than a write in flight).
    */
   heartbeat({ sequence, pending, digest, revision, saidAtMs }: LeaderBeat): boolean {
     if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });
@@ -120,8 +118,8 @@ export class FollowerStream {
   }
 
   /**
-   * Call after writes came back. True once: when the snapshot has just become complete, which it is when every
-   * change of it is durable or held (a held key shows in status; it must not keep a replica from its duty).
+   * Call after each answer to a write. Returns true once, when the snapshot has just become complete: every change
+   * of it is durable or held. A held key shows in status and must not keep the replica from taking over.
    */
   settle(): boolean {
     if (this.#phase !== "snapshot" || this.#snapshotEndAt === undefined) return false;
@@ -131,7 +129,7 @@ export class FollowerStream {
     return true;
   }
 
-  /** Where the next stream may go on. */
+  /** Where the next stream may resume. */
   get resumeAt(): Position {
     const revision = this.#marks.reached(this.applier.applied);
     return { session: revision > 0 ? this.#session : "", revision };
@@ -148,8 +146,8 @@ export class FollowerStream {
   }
 
   /**
-   * The latest time, on the clock of what we say, of which nothing that the leader had then is missing here: what it had when it
-   * heard what we said at that time is durable. Undefined: no such time is known of this stream.
+   * The latest time, on our own clock, up to which nothing of the leader's is missing here: everything that it held
+   * when it heard our message of that time is durable. Undefined if this stream knows no such time.
    */
   get inSyncAsOfMs(): number | undefined {
     if (!this.live || this.#beats.length === 0) return this.#inSyncAsOfMs;

@@ -1,16 +1,8 @@
 /**
- * The leader's side of one `Link/Follow` stream: what to send to a replica next, and what it has applied.
- *
- * Intuition: the replica says where it stopped. If this index still knows that position, a cursor goes on from
- * there. Otherwise the digest tables are compared, the replica names what it has in the buckets that differ, and
- * only keys that differ travel, lower ranks first; then the cursor goes on from the revision at which the
- * comparison was made. A key that changes meanwhile is sent as it is when its turn comes.
- *
- * What the index has never heard of is not therefore deleted: a watch may be late, after a pause of this process by much. Such keys are
- * first read from the store into the index (`toLookUp`, `looked`).
- *
- * Bounds: at most `windowChanges` changes are on the way unprocessed, a message carries at most
- * `maxMessageChanges` changes and about `maxMessageBytes`; whatever the replica does, nothing else is kept for it.
+ * The leader's side of one `Link/Follow` stream. A cursor resumes from the replica's position, if this index still
+ * knows it. Otherwise both compare digest tables and only the keys that differ travel, lower ranks first; then the
+ * cursor continues from the revision of the comparison. A key that the index does not know is not therefore deleted,
+ * because a watch may be late: it is read from the store first (`toLookUp`, `looked`). `LeaderLimits` bounds the rest.
  */
 import { sortBy } from "@std/collections/sort-by";
 import { canResume, Cursor } from "../changes/cursor.ts";
@@ -20,12 +12,12 @@ import { Marks } from "../changes/marks.ts";
 import { parseKey } from "../resources/keys.ts";
 import { rankOf } from "../resources/kinds.ts";
 
-/** The bounds of one stream. */
+/** The bounds of one stream: changes in flight, and the size of a message. Nothing else is kept for a replica. */
 export interface LeaderLimits {
   windowChanges: number;
   maxMessageChanges: number;
   maxMessageBytes: number;
-  /** Keys that a replica may name in Have messages; more is a broken or hostile peer. */
+  /** Keys that a replica may name in Have messages; a peer that names more is broken or hostile. */
   maxHaveKeys: number;
 }
 
@@ -36,7 +28,7 @@ export const LEADER_LIMITS: LeaderLimits = {
   maxHaveKeys: 2_000_000,
 };
 
-/** One change on its way; `entry` undefined means that the key does not exist here. */
+/** One outgoing change; `entry` undefined means that the key does not exist here. */
 export interface OutgoingChange {
   key: string;
   entry?: Entry;
@@ -62,12 +54,12 @@ export interface Opening {
 /** A replica broke the protocol; the message says how. */
 export class ProtocolError extends Error {}
 
-/** The leader's state of one stream. Pure: the transport calls `next` whenever something may have changed. */
+/** The leader's state of one stream. Pure: the transport calls `next` whenever its state may have changed. */
 export class LeaderStream {
   #phase: "hello" | "have" | "looking" | "snapshot" | "live" = "hello";
   #differing = new Set<number>();
   readonly #have = new Map<string, string>();
-  /** Keys that are being looked up in the store: for the snapshot, and because the replica wants them again. */
+  /** Keys being looked up in the store: for the snapshot, and because the replica requested them. */
   readonly #looking = { snapshot: new Set<string>(), again: new Set<string>() };
   #toLookUp: string[] = [];
   #snapshot: string[] = [];
@@ -92,7 +84,7 @@ export class LeaderStream {
       this.#marks.push(0, resume.revision);
       return { resumed: true, differing: [] };
     }
-    // From here, not from when the replica has answered: what changes meanwhile may be in a bucket that was equal.
+    // Starts here and not at the answer: a key that changes meanwhile may be in a bucket that was equal.
     this.#cursor = new Cursor(this.index, this.index.head);
     const differing = this.index.digests.differing(buckets);
     this.#differing = new Set(differing);
@@ -100,7 +92,7 @@ export class LeaderStream {
     return { resumed: false, differing };
   }
 
-  /** What the replica has in the buckets that differ; the last call starts the snapshot. */
+  /** The replica's keys in the buckets that differ; the last call starts the snapshot. */
   have(entries: readonly { key: string; digest: string }[], last: boolean): void {
     if (this.#phase !== "have") throw new ProtocolError("Have without a comparison");
     for (const { key, digest } of entries) {
@@ -112,7 +104,7 @@ export class LeaderStream {
     if (last) this.#begin();
   }
 
-  /** The replica wants these as they are now, whatever it was sent before; a key that does not exist here is sent as deleted. */
+  /** Resends the present state of keys that the replica requests; a key that does not exist here is sent as deleted. */
   again(keys: readonly string[]): void {
     for (const key of keys) {
       if (!parseKey(key)) throw new ProtocolError("Again names a malformed key");
@@ -127,12 +119,12 @@ export class LeaderStream {
     }
   }
 
-  /** Keys that are to be read from the store into the index; each is answered by `looked`. */
+  /** Keys for the caller to read from the store into the index; `looked` answers each. */
   toLookUp(): string[] {
     return this.#toLookUp.splice(0);
   }
 
-  /** The index shows what the store has of a key. */
+  /** The index now shows the store's state of a key. */
   looked(key: string): void {
     if (this.#looking.again.delete(key)) this.#again.add(key);
     if (this.#looking.snapshot.delete(key)) this.#snapshot.push(key);
@@ -148,7 +140,7 @@ export class LeaderStream {
     this.#applied = Math.max(this.#applied, applied);
   }
 
-  /** The next message to send, or undefined when there is nothing to send or the window is full. */
+  /** The next message, or undefined when no change waits or the window is full. */
   next(): Outgoing | undefined {
     if (this.#phase === "snapshot") return this.#nextOfSnapshot();
     if (this.#phase !== "live") return undefined;
@@ -224,7 +216,7 @@ export class LeaderStream {
     this.#start();
   }
 
-  /** The snapshot begins when nothing of it is to be looked up any more. */
+  /** Starts the snapshot once no key of it is being looked up. */
   #start(): void {
     if (this.#phase !== "looking" || this.#looking.snapshot.size > 0) return;
     const rank = (key: string) => rankOf({ kind: key.slice(0, key.indexOf("/")) });

@@ -1,6 +1,6 @@
 /**
- * What two principals say to each other on one `Follow` stream, as plain values: the adapter gives them their wire form, the simulator
- * passes them as they are. Field by field they are documented in `proto/link.proto`.
+ * The messages between two principals on one `Follow` stream, as plain values: the adapter encodes them, the simulator
+ * passes them as they are. `proto/link.proto` documents each field.
  */
 import type { Standing } from "../ha/state.ts";
 import type { IncomingChange } from "./applier.ts";
@@ -27,7 +27,7 @@ export type FollowerMessage =
   | { type: "ack"; ack: Acknowledgement }
   | { type: "again"; keys: readonly string[] };
 
-/** How far a replica is. */
+/** A replica's progress. */
 export interface Acknowledgement {
   /** Changes up to here are durable or held. */
   processed: number;
@@ -36,11 +36,11 @@ export interface Acknowledgement {
   held: readonly { key: string; reason: string }[];
   heldTotal: number;
   standing: Standing | undefined;
-  /** When this was said, on the replica's monotonic clock, in ms. */
+  /** The send time on the replica's monotonic clock, in ms. */
   saidAtMs: number;
 }
 
-/** From a leader to its replica. `Outgoing` is what a leader sends, `IncomingChanges` what a replica gets of it. */
+/** From a leader to its replica, which reads an `Outgoing` as `IncomingChanges`. */
 export type LeaderMessage<Changes> =
   | {
     type: "welcome";
@@ -56,7 +56,7 @@ export type LeaderMessage<Changes> =
 export type SentByLeader = LeaderMessage<Outgoing>;
 export type HeardFromLeader = LeaderMessage<IncomingChanges>;
 
-/** One message of changes as a replica gets it. */
+/** One message of changes as a replica reads it. */
 export interface IncomingChanges {
   header: ChangesHeader;
   changes: readonly IncomingChange[];

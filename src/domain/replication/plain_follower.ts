@@ -1,8 +1,8 @@
 /**
- * Following a primary of the peer in its own contract. Its habits are tolerated: replays and gaps in sequence
- * numbers, resources without data, agents that are none, missing apiVersion and kind. What it says is applied;
- * nothing is deleted on its confirmation unless it has proved on this stream that it is active, since a demoted
- * or superseded primary of the peer answers confirmations too and thereby deletes live resources.
+ * Follows a Go primary in its own contract and tolerates its habits: replays and gaps in sequence numbers, resources
+ * without data, false agents, missing apiVersion and kind. Its confirmations delete nothing until a live event has
+ * proved that it is active: a demoted or superseded Go primary answers confirmations too, and thereby deletes live
+ * resources.
  */
 import { completed, fromReplicatedEvent } from "../events/replicated.ts";
 import type { replicationapi } from "../../../proto/gen.d.ts";
@@ -15,23 +15,23 @@ import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { fromRawInbound } from "./raw_inbound.ts";
 import { Applier, type IncomingChange } from "./applier.ts";
 
-/** States kept until the index surely has them. */
+/** The most states kept until the index surely has them. */
 const MAX_READ = 2_000;
 
-/** What the transport must do next after a snapshot was read. */
+/** The transport's next task after reading a snapshot. */
 export interface SnapshotPlan {
-  /** Per agent: resources held here that the snapshot does not name, to be confirmed. */
+  /** Per agent: resources held here that the snapshot does not name and the primary must confirm. */
   candidates: { agent: string; resources: replicationapi.Resource[] }[];
   skipped: number;
 }
 
-/** One Subscribe stream towards a primary of the peer. */
+/** One Subscribe stream towards a Go primary. */
 export class PlainFollowerStream {
   readonly applier = new Applier();
-  /** Our own running number of changes; the peer's numbers may repeat or go back. */
+  /** Our own running number of changes; the primary's numbers may repeat or go back. */
   #offered = 0;
   readonly #peerAt = new Marks();
-  /** The states read last, by key; empty: a deletion. */
+  /** The latest states read, by key; empty: a deletion. */
   readonly #read = new Map<Key, string>();
   #peerSequence = 0;
   #peerExpected: number | undefined;
@@ -42,7 +42,7 @@ export class PlainFollowerStream {
 
   constructor(private readonly index: ChangeIndex, private readonly scope: Scope) {}
 
-  /** Reads a snapshot: its resources are offered to the applier, lower ranks first. */
+  /** Reads a snapshot and offers its resources to the applier, lower ranks first. */
   snapshot(message: replicationapi.ReplicationSnapshot, nowMs: number): SnapshotPlan {
     const objects: { rank: number; object: ApiObject }[] = [];
     const named = new Set<string>();
@@ -86,7 +86,7 @@ export class PlainFollowerStream {
     return {};
   }
 
-  /** The peer's answers about candidates; deletions are taken only from a primary that proved to be active. */
+  /** Reads the primary's answers about candidates; accepts deletions only if it has proved to be active. */
   confirmed(results: readonly replicationapi.ConfirmMissingResourceResult[], nowMs: number): number {
     let deletions = 0;
     for (const result of results) {
@@ -101,12 +101,12 @@ export class PlainFollowerStream {
     return deletions;
   }
 
-  /** The peer sequence number to acknowledge: everything up to it is durable. */
+  /** The primary's sequence number to acknowledge: everything up to it is durable. */
   get acknowledge(): number {
     return this.#peerAt.reached(this.applier.applied);
   }
 
-  /** True once: when the first snapshot is durable or held. */
+  /** Returns true once, when the first snapshot is durable or held. */
   settle(): boolean {
     if (this.#complete || this.#snapshotEnd === undefined) return false;
     if (this.applier.processed < this.#snapshotEnd) return false;
@@ -114,12 +114,12 @@ export class PlainFollowerStream {
     return true;
   }
 
-  /** Whether another snapshot is due, given what the peer's `Status` says. */
+  /** Whether another snapshot is due, given the primary's `Status`. */
   behind(currentSequence: number): boolean {
     return this.#gap || currentSequence > this.#peerSequence;
   }
 
-  /** The last sequence number of the peer that was read. */
+  /** The last of the primary's sequence numbers that was read. */
   get peerSequence(): number {
     return this.#peerSequence;
   }
@@ -144,7 +144,7 @@ export class PlainFollowerStream {
     );
   }
 
-  /** The newest state that is known of a key: what was read last may not be in the index yet. */
+  /** The newest known state of a key; the latest one read may not be in the index yet. */
   #base(key: Key): ApiObject | undefined {
     const read = this.#read.get(key);
     if (read !== undefined) return read === "" ? undefined : JSON.parse(read);

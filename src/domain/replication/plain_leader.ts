@@ -1,11 +1,8 @@
 /**
- * Serving a replica of the peer in its own contract: the same index, presented as a unary snapshot and a stream
- * with contiguous sequence numbers.
- *
- * A replica opens Subscribe, then fetches a snapshot, applies it, and sends its first acknowledgement; only then
- * does anything stream, from the revision at which the snapshot was made, so nothing older is ever replayed over
- * it. The peer's client cannot receive more than 4 MiB at once: a snapshot stays under `maxSnapshotBytes`, and
- * the keys that did not fit are queued and follow as events.
+ * Serves a Go replica in its own contract: the same index, as a unary snapshot and a stream with contiguous sequence
+ * numbers. The replica opens Subscribe, applies a snapshot and acknowledges; the stream then starts at the snapshot's
+ * revision, so no older state ever overwrites it. A Go client receives at most 4 MiB at once: a snapshot stays below,
+ * and the keys that did not fit follow as events.
  */
 import { Cursor } from "../changes/cursor.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
@@ -18,7 +15,7 @@ import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { type Kind, kindOf, KINDS } from "../resources/kinds.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
 
-/** Under the peer's receive limit of 4 MiB, with room for framing. */
+/** Below the Go client's receive limit of 4 MiB, with room for framing. */
 export const MAX_SNAPSHOT_BYTES = 3_500_000;
 
 /** One `Replication/Subscribe` stream of a replica. */
@@ -49,7 +46,7 @@ export class PlainStream {
     this.#acked = Math.max(this.#acked, Math.min(sequence, this.#sequence));
   }
 
-  /** The next event to send, or undefined; at most `window` are on the way unacknowledged. */
+  /** The next event, or undefined; at most `window` are in flight. */
   next(nowMs: number, window = 1_000): replicationapi.ReplicatedEvent | undefined {
     if (!this.#acknowledgedOnce || this.#sequence - this.#acked >= window) return undefined;
     for (;;) {
@@ -64,7 +61,7 @@ export class PlainStream {
     }
   }
 
-  /** The last sequence number sent; what `Status` must say for the peer's replica to stay quiet. */
+  /** The last sequence number sent. `Status` must report it, or a Go replica fetches another snapshot. */
   get sent(): number {
     return this.#sequence;
   }
@@ -79,7 +76,7 @@ export class PlainStream {
     return this.#left.size + this.#cursor.pending;
   }
 
-  /** Everything up to this revision is acknowledged (the peer acknowledges failed writes too). */
+  /** Everything up to this revision is acknowledged (a Go replica acknowledges failed writes too). */
   get appliedRevision(): number {
     const quiet = this.#acknowledgedOnce && this.#left.size === 0 && this.#acked === this.#sequence;
     return quiet ? this.#cursor.revision : this.#marks.reached(this.#acked);
@@ -95,7 +92,7 @@ export class PlainStream {
   }
 }
 
-/** The peer's snapshot of an index, with the keys whose objects did not fit into `maxBytes`. */
+/** The snapshot of an index for a Go replica, with the keys whose objects did not fit into `maxBytes`. */
 export function snapshotOf(
   index: ChangeIndex,
   scope: Scope,
@@ -136,9 +133,9 @@ export function snapshotOf(
 }
 
 /**
- * Answers the peer's question about one resource that its replica has and the snapshot did not name.
+ * Answers a Go replica's question about one of its resources that the snapshot did not name.
  *
- * @param lookUp makes the index show what the store has of a key
+ * @param lookUp makes the index show the store's state of a key
  */
 export async function confirm(
   index: ChangeIndex,
@@ -185,7 +182,7 @@ function plainChange(entry: Entry, scope: Scope): PlainChange | undefined {
   return { kind, namespace, name, agent, object, state: entry.digest };
 }
 
-/** The peer names no agent for ApplicationSets, and the namespace for everything that belongs to no single agent. */
+/** The Go principal names no agent for ApplicationSets, and the namespace for resources of no single agent. */
 function agentOfChange(kind: Kind, namespace: string): string {
   return kind.name === "ApplicationSet" ? "" : namespace;
 }

@@ -1,7 +1,8 @@
 /**
- * A primary of the peer forwards what its agents send as it came: in the agent's namespace, with the agent's UIDs and project names.
- * Written as it is, it corrupts a replica. Here it is what it made of the primary's own resource: a status, or an autonomous agent's
- * resource as the principal keeps it. A deletion by an agent deletes nothing: the primary says so itself when its resource is gone.
+ * A Go primary forwards its agents' events unchanged: in the agent's namespace, with the agent's UIDs and project names.
+ * Written like that, they corrupt a replica. This file computes their effect on the primary's own resource: a status, or
+ * an autonomous agent's resource as the principal keeps it. An agent's deletion deletes nothing: the primary sends its
+ * own event when its resource is gone.
  */
 import { interpret } from "../agents/inbound.ts";
 import { ownsProject } from "../agents/projects.ts";
@@ -13,7 +14,7 @@ import { isDnsLabel, type Key } from "../resources/keys.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
 
-/** What an agent's event, forwarded by a primary of the peer, made of the resource `base` of this replica. */
+/** The effect of an agent's event, forwarded by a Go primary, on the resource `base` of this replica. */
 export function fromRawInbound(
   wire: replicationapi.ReplicatedEvent,
   scope: Scope,
@@ -32,7 +33,7 @@ export function fromRawInbound(
     if (!existing || agentOf(existing, scope) !== name) {
       return { skip: "no Application of this agent is here" };
     }
-    // The primary carries an operation out: what it says of one is in its own event.
+    // The primary carries an operation out and reports it in an event of its own.
     const reached = { operation: false, refresh: true };
     return { key: intent.key, object: withStatus(existing, intent.object, reached) };
   }
@@ -53,7 +54,7 @@ export function fromRawInbound(
   return { key: intent.key, object };
 }
 
-/** The cluster's name is the primary's to know; what it wrote before says it. */
+/** Only the primary knows the cluster's name; its earlier state shows it. */
 function clusterOf(existing: ApiObject | undefined): string | undefined {
   const spec = existing && isRecord(existing["spec"]) ? existing["spec"] : {};
   const destination = isRecord(spec["destination"]) ? spec["destination"]["name"] : undefined;

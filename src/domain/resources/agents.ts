@@ -1,6 +1,6 @@
 /**
- * What is known of agents beside their resources: one ConfigMap in the principal's namespace, a key an agent, replicated like
- * everything else. So a new active knows every agent's mode before the agent has come to it.
+ * The list of agents: one ConfigMap in the principal's namespace with a key for each agent, replicated like every other
+ * resource. A new active therefore knows every agent's mode before the agent connects.
  */
 import { type ApiObject, isRecord } from "./object.ts";
 import { type Key, keyOf } from "./keys.ts";
@@ -12,16 +12,16 @@ export type Mode = "managed" | "autonomous";
 /** One agent. */
 export interface Agent {
   mode: Mode;
-  /** Whether it had an open stream to the active when this was written. */
+  /** Whether the agent had an open stream to the active at the time of writing. */
   connected: boolean;
 }
 
-/** Where the agents of a principal of this namespace are kept. */
+/** The key of the list of agents in a principal's namespace. */
 export function agentsKey(namespace: string): Key {
   return keyOf("ConfigMap", namespace, AGENTS_NAME);
 }
 
-/** The agents that a ConfigMap names; entries that cannot be understood are left out. */
+/** The agents that a ConfigMap names; malformed entries are left out. */
 export function readAgents(object: ApiObject | undefined): Map<string, Agent> {
   const agents = new Map<string, Agent>();
   const data = object && isRecord(object["data"]) ? object["data"] : {};

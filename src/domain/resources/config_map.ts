@@ -1,4 +1,4 @@
-/** ConfigMaps, in which a principal keeps what it must remember. */
+/** ConfigMaps, in which a principal keeps its own state. */
 import { type ApiObject, isRecord } from "./object.ts";
 
 /** A ConfigMap of these fields. */

@@ -1,20 +1,20 @@
-/** In which fields two states of one resource differ, for people to read. What Secrets hold is never shown: only whether it is the same. */
+/** The fields in which two states of a resource differ, for people to read. Values of Secrets show only as digests. */
 import microdiff from "microdiff";
 import { type ApiObject, isRecord } from "./object.ts";
 
-/** One field; values as JSON, empty where the field is not there. */
+/** One field; values as JSON, empty where the field is missing. */
 export interface FieldDifference {
   path: string;
   here: string;
   peer: string;
 }
 
-/** Differences that are told at most, and how long a value may be. */
+/** The most differences shown, and the most characters of a value. */
 const MAX_FIELDS = 100;
 const MAX_VALUE = 200;
 const SECRET_FIELDS = ["data", "stringData"];
 
-/** An object as it may be shown: a Secret's values are replaced by what `digest` makes of them. */
+/** An object that may be shown: `digest` replaces a Secret's values. */
 export function shownForm(object: ApiObject, digest: (value: string) => string): ApiObject {
   if (object.kind !== "Secret") return object;
   const shown: ApiObject = { ...object };
@@ -28,7 +28,7 @@ export function shownForm(object: ApiObject, digest: (value: string) => string):
   return shown;
 }
 
-/** The fields in which two states differ, at most 100, values cut at 200 characters; a state that is not there differs as a whole. */
+/** The fields that differ, at most 100, values cut at 200 characters; none if either state is missing. */
 export function fieldDifferences(
   here: ApiObject | undefined,
   peer: ApiObject | undefined,
@@ -41,7 +41,7 @@ export function fieldDifferences(
   }));
 }
 
-/** As kubectl's JSONPath: `spec.sources[0].path`, `metadata.labels["a.b/c"]`. */
+/** Extends a path in kubectl's JSONPath: `spec.sources[0].path`, `metadata.labels["a.b/c"]`. */
 function extended(path: string, part: string | number): string {
   if (typeof part === "number") return `${path}[${part}]`;
   if (!/^[\w-]+$/.test(part)) return `${path}[${JSON.stringify(part)}]`;

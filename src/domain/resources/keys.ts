@@ -42,7 +42,7 @@ export function isDnsLabel(text: string): boolean {
   return text.length <= 63 && DNS_LABEL.test(text);
 }
 
-/** The parts of a well-formed key; undefined when it is not one (never trusts what a peer sends). */
+/** The parts of a well-formed key; undefined for any other text, because a peer may send it. */
 export function parseKey(key: Key): KeyParts | undefined {
   const parts = key.split("/");
   const [kind, namespace, name] = parts;

@@ -1,8 +1,8 @@
-/** What an ACTIVE principal needs around its store and does not find there, in words. */
+/** The rights, kinds and namespaces that an ACTIVE principal needs and its cluster lacks, in words. */
 export interface Missing {
   rights: string[];
-  /** Kinds that are not served, because their CustomResourceDefinition is not installed. */
+  /** Kinds without a CustomResourceDefinition. */
   definitions: string[];
-  /** Of the namespaces that were asked for. */
+  /** Those of the requested namespaces that do not exist. */
   namespaces: string[];
 }

@@ -10,7 +10,7 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
-/** `metadata`; whatever else it holds travels untouched. */
+/** `metadata`; its other fields travel untouched. */
 export interface ObjectMeta {
   name: string;
   namespace?: string;
@@ -34,15 +34,15 @@ export interface ApiObject {
   [field: string]: unknown;
 }
 
-/** What the store returns: the server-owned metadata is always there. */
+/** An object of the store, which always has the server-owned metadata. */
 export type StoredObject = ApiObject & {
   metadata: ObjectMeta & { namespace: string; uid: string; resourceVersion: string };
 };
 
-/** The UID of the object at its source, kept over any number of failovers (peer contract). */
+/** The UID of the object at its source, kept over any number of failovers (the Go principal's contract). */
 export const SOURCE_UID = "argocd.argoproj.io/source-uid";
 
-/** The metadata that an API server keeps, whatever a write says. */
+/** The metadata that an API server owns; a write cannot set it. */
 export const SERVER_OWNED: readonly string[] = [
   "uid",
   "resourceVersion",
@@ -59,7 +59,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A field of a Secret as text; empty where it is not there or not base64. */
+/** A field of a Secret as text; empty if it is missing or not base64. */
 export function secretText(secret: ApiObject, field: string): string {
   const data = secret["data"];
   const value = isRecord(data) ? data[field] : undefined;
@@ -71,7 +71,7 @@ export function secretText(secret: ApiObject, field: string): string {
   }
 }
 
-/** Names the first thing that makes `value` not a storable object, or undefined when it is one. */
+/** The first fault that makes `value` no storable object; undefined if there is none. */
 export function objectProblem(value: unknown): string | undefined {
   if (!isRecord(value)) return "not an object";
   if (typeof value["apiVersion"] !== "string" || value["apiVersion"] === "") return "apiVersion is missing";

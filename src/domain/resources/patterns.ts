@@ -1,7 +1,7 @@
-/** Name patterns as Argo CD and the peer take them: a name, a glob (`*`, `?`, `[ab]`, `{a,b}`), or `/regex/`. */
+/** Name patterns as Argo CD and the Go principal take them: a name, a glob (`*`, `?`, `[ab]`, `{a,b}`), or `/regex/`. */
 import { globToRegExp } from "@std/path/glob-to-regexp";
 
-/** The pattern as a regular expression. @throws Error where it is `/regex/` and that is malformed */
+/** The pattern as a regular expression. @throws Error for a malformed `/regex/` */
 export function patternOf(text: string): RegExp {
   const [, source] = /^\/(.*)\/$/s.exec(text) ?? [];
   return source === undefined ? globToRegExp(text, { extended: true, globstar: false }) : new RegExp(source);

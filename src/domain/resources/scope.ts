@@ -1,15 +1,15 @@
-/** Which part of a cluster a principal is responsible for: one value, asked wherever something is looked at or accepted. */
+/** The part of a cluster that a principal is responsible for: one value that every reader and writer asks. */
 import type { ApiObject } from "./object.ts";
 import { isRecord } from "./object.ts";
 
 export interface Scope {
   /** The principal's own namespace; always part of the scope. */
   namespace: string;
-  /** Namespaces of Applications and ApplicationSets beside it; empty: all. */
+  /** Further namespaces of Applications and ApplicationSets; empty: all. */
   allowedNamespaces: readonly RegExp[];
-  /** Whether an Application's agent is its destination's name, and not its namespace. */
+  /** Whether the destination's name, rather than the namespace, names an Application's agent. */
   destinationMapping: boolean;
-  /** `self-registered`: only cluster secrets that agents registered themselves; `all`: those that people made as well. */
+  /** `self-registered`: only cluster secrets that agents registered themselves; `all`: also those that people made. */
   clusterSecrets: "self-registered" | "all";
 }
 
@@ -18,13 +18,13 @@ export function wholeScope(namespace: string): Scope {
   return { namespace, allowedNamespaces: [], destinationMapping: false, clusterSecrets: "self-registered" };
 }
 
-/** Whether objects of a namespace are looked at and may be written. */
+/** Whether objects of a namespace may be read and written. */
 export function admits({ namespace, allowedNamespaces }: Scope, candidate: string): boolean {
   if (candidate === namespace || allowedNamespaces.length === 0) return true;
   return allowedNamespaces.some((pattern) => pattern.test(candidate));
 }
 
-/** The agent that an Application is handed to; empty: none, the Application is not an agent's. */
+/** The agent of an Application; empty if it has none. */
 export function agentOf(application: ApiObject, { destinationMapping }: Scope): string {
   if (!destinationMapping) return application.metadata.namespace ?? "";
   const spec = application["spec"];

@@ -1,16 +1,13 @@
 /**
- * Which fields travel. The *replicated form* of an object is what both sides must agree on: everything except
- * what the API server owns (UID, versions, times, managedFields), what only this cluster means (owner UIDs) and
- * what is a one-time request (the refresh annotation). Its canonical JSON (RFC 8785) is what digests are taken
- * of, so two principals in sync have equal digests although every UID differs.
- *
- * The source UID travels as the peer's `source-uid` annotation: the first source's UID, kept over any number of
- * failovers, so agents see the same identity whoever is ACTIVE.
+ * The *replicated form* of an object is the form both sides must agree on: all fields except those that the API server
+ * owns (UID, versions, times, managedFields), that only this cluster understands (owner UIDs) or that are a one-time
+ * request (the refresh annotation). Digests cover its canonical JSON, so sides in sync have equal digests though UIDs
+ * differ. The first source's UID travels as an annotation: agents see one identity, whichever side is ACTIVE.
  */
 import { type ApiObject, type OwnerReference, SERVER_OWNED, SOURCE_UID } from "./object.ts";
 import type { Kind } from "./kinds.ts";
 
-/** Asks Argo CD to look at an Application's sources and cluster again; removed when it has (peer contract). */
+/** Asks Argo CD to refresh an Application, and is removed afterwards. */
 export const REFRESH = "argocd.argoproj.io/refresh";
 
 const NOT_REPLICATED = [...SERVER_OWNED, "generateName"];

@@ -1,14 +1,14 @@
 /**
- * What a replica accepts from its peer. A peer is authenticated, not trusted: a change whose key is malformed,
- * whose kind, namespace or Secret type replication does not carry, or whose object is not the one its key
- * names, is refused with the reason, counted, and never written.
+ * Checks the changes of a peer, which is authenticated but not trusted. A change is refused with the reason, counted and
+ * never written if its key is malformed, if replication does not carry its kind, namespace or Secret type, or if its
+ * object is not the one that the key names.
  */
 import { type ApiObject, objectProblem } from "./object.ts";
 import { type Key, keyOfObject, parseKey } from "./keys.ts";
 import { type Kind, kindOf, mayReplicate } from "./kinds.ts";
 import type { Scope } from "./scope.ts";
 
-/** An accepted change or the reason why it is not. */
+/** An accepted change, or the reason of its refusal. */
 export type Verdict = { ok: true; object?: ApiObject; kind?: Kind } | { ok: false; reason: string };
 
 /** Checks a deletion of `key`. */
