@@ -153,8 +153,8 @@ export const ROOMS: Room[] = [
   },
   {
     name: "cli",
-    concept: "One file a subcommand; run.ts is the list.",
-    door: "src/cli/run.ts",
+    concept: "One file a subcommand; commands.ts is the list.",
+    door: "src/cli/commands.ts",
     imports: ["base", "domain/", "principal/ports", "adapters/", "config", "simagents", "serve.ts", "proto"],
     remedy: "a command asks the principal over gRPC, or starts one through src/serve.ts",
   },

@@ -126,7 +126,7 @@ Deno.test("parseSettings() reads the peer's log levels by component", () => {
   }
 });
 
-Deno.test("P11: with HA on, an empty allow-list is refused unless anybody is allowed by name", () => {
+Deno.test("with HA on, an empty allow-list is refused unless anybody is allowed by name", () => {
   assertStringIncludes(problem([...GOOD, "--ha-enabled"]), "--ha-allow-any-replication-client");
   assert(
     parse([...GOOD, "--ha-enabled", "--ha-allow-any-replication-client"]).settings.allowAnyReplicationClient,

@@ -1,4 +1,4 @@
-/** The invariants of the two principals (I1 to I13), looked at after every event and after every durable write. */
+/** The invariants I1 to I13 of docs/invariants.md, checked after every event and after every durable write. */
 import type { Entry } from "../../src/domain/changes/index.ts";
 import type { Situation } from "../../src/domain/ha/explain.ts";
 import { type Key, parseKey } from "../../src/domain/resources/keys.ts";
@@ -135,7 +135,7 @@ export class Checks {
     this.#oneActive();
   }
 
-  /** I1. */
+  /** One active per epoch (I1). */
   #oneActive(): void {
     const { a, b } = this.#watched;
     if (!a.site.serving || !b.site.serving) return;
@@ -144,7 +144,7 @@ export class Checks {
     if (one === two) throw new Violation("I1", `both sides serve agents in epoch ${one}`);
   }
 
-  /** I1 of one side, and I13. */
+  /** One side serves no superseded epoch (I1), and became ACTIVE only by an operator (I13). */
   #role(one: Watched): void {
     const { site } = one;
     const model = site.ctx?.model();
@@ -186,7 +186,7 @@ export class Checks {
     one.promised = model.memory.promised;
   }
 
-  /** I1: an epoch is durable before ACTIVE is claimed in it, and the role before an agent is let in. */
+  /** An epoch is durable before a side is ACTIVE in it, and the role before an agent connects (I1). */
   #durable({ site }: Watched): void {
     const { model, fleet } = site.ctx ?? {};
     if (!model || model().state !== "active" || model().operation) return;
@@ -203,7 +203,7 @@ export class Checks {
     }
   }
 
-  /** I3: what a leader takes for applied is durable at its replica. */
+  /** A change that a leader counts as applied is durable at its replica (I3). */
   #acknowledgements(one: Watched): void {
     const { ctx } = one.site;
     const other = this.#other(one);
@@ -220,7 +220,7 @@ export class Checks {
         if (!record || record.revision <= one.acknowledged) continue;
         const now = other.site.disk.now(key);
         if (records.slice(at).some(({ digest }) => digest === now)) continue;
-        // What it held alone and its watch told it late is drift, which it finds later (I6).
+        // State that only this side held and a late watch reported is drift, which it finds later (I6).
         const last = other.site.disk.states.get(key)?.at(-1);
         if (last && this.#own.has(last)) continue;
         throw new Violation(
@@ -232,7 +232,7 @@ export class Checks {
     }
   }
 
-  /** I5: only one that serves lets itself be followed: its word deletes. */
+  /** A replica follows only a side that serves, because that side may delete (I5). */
   #welcomed(one: Watched): void {
     const live = one.site.ctx?.model().streamLive === true;
     const rising = live && !one.wasLive;
@@ -243,7 +243,7 @@ export class Checks {
     throw new Violation("I5", `${one.site.name} follows ${other.site.name}, which is not ACTIVE`);
   }
 
-  /** I8: who says REPLICATING has a stream, of one that serves. */
+  /** A side that reports REPLICATING has a stream from a side that serves (I8). */
   #honest(one: Watched): void {
     const { site } = one;
     const other = this.#other(one).site;
@@ -262,7 +262,7 @@ export class Checks {
     }
   }
 
-  /** I10: a peer that does not answer is not hammered. */
+  /** Dialling a peer that does not answer is bounded (I10). */
   dialled(from: string): void {
     const recent = (this.#dials.get(from) ?? []).filter((atMs) => atMs > this.clock.nowMs - DIAL_WINDOW_MS);
     recent.push(this.clock.nowMs);
@@ -273,7 +273,7 @@ export class Checks {
     );
   }
 
-  /** I10. */
+  /** The index stays bounded (I10). */
   #bounded({ site, taken }: Watched): void {
     const { ctx } = site;
     if (!ctx) return;
@@ -283,7 +283,7 @@ export class Checks {
     }
   }
 
-  /** I4 and I5, at each durable write of a principal. */
+  /** No older state over a newer one (I4), and no deletion without a word (I5), at each durable write. */
   #written(one: Watched, key: Key, state: State, write: Write): void {
     if (state.by === "user" || !one.site.ctx?.following.connected) this.#own.add(state);
     if (state.by === "user") return;
@@ -345,7 +345,7 @@ export class Checks {
     }
   }
 
-  /** I2: what the old active had taken at the cut is at the new one. */
+  /** The new active holds every change that the old one had accepted at the cut (I2). */
   switchedOver(from: Site, to: Site, cut: number): void {
     this.note("I2");
     for (const [key, records] of this.#watched[from.name].taken) {
@@ -361,7 +361,7 @@ export class Checks {
     }
   }
 
-  /** I12: what this side lacks of the other's is within what it said at `atMs` could be lost. */
+  /** The changes that this side lacks are within its estimate, at `atMs`, of a possible loss (I12). */
   lossBounded(site: Site, { inSyncAgoMs, model }: Situation, atMs: number): void {
     const other = this.#watched[site.other];
     if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) return;

@@ -59,7 +59,7 @@ export class Rest {
     await this.world.run(() => done, OPERATOR_PATIENCE_MS);
   }
 
-  /** I9: at rest, or by what `ha explain` says, exactly one side is ACTIVE. */
+  /** Exactly one side is ACTIVE, at once or by the commands of `ha explain` (I9). */
   async #oneActive(): Promise<void> {
     const { world } = this;
     const settled = () =>
@@ -95,7 +95,7 @@ export class Rest {
     await this.operator.promote(where, said[1] !== undefined);
   }
 
-  /** I6. */
+  /** Both sides hold equal digests (I6). */
   async #equal(): Promise<void> {
     const { world } = this;
     const same = () => {
@@ -112,7 +112,7 @@ export class Rest {
     );
   }
 
-  /** I1: a side that started now would be what it is. */
+  /** A side that restarted now would come up in its present role (I1). */
   async #remembered(): Promise<void> {
     const { world } = this;
     const knows = (site: Site) => isDeepStrictEqual(site.disk.remembered, site.ctx?.model().memory);
@@ -154,7 +154,7 @@ export class Rest {
     }
   }
 
-  /** I6, of what somebody does in the wrong cluster. */
+  /** A replica repairs an operator's changes in the wrong cluster (I6). */
   async #drift(): Promise<void> {
     const { world } = this;
     const replica = world.both.find(({ state }) => state === "replicating");
@@ -167,7 +167,7 @@ export class Rest {
     throw new Violation("I6", `${replica.name} keeps ${key}, which the active does not have`);
   }
 
-  /** I7: a replica that has everything and starts again writes nothing. */
+  /** A replica that is in sync and restarts writes nothing (I7). */
   async #nothingTwice(): Promise<void> {
     const { world } = this;
     const replica = world.both.find(({ state }) => state === "replicating");

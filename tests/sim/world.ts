@@ -184,7 +184,7 @@ export class World {
     return subscribe(client, { accessToken: `${name}|${mode}` }, events);
   }
 
-  /** I11: every Application of this world says whose it is. */
+  /** An agent sees only its own Applications: each of this world names its agent (I11). */
   #mustBeOf(name: string, payload: Uint8Array | undefined): void {
     const { metadata } = JSON.parse(new TextDecoder().decode(payload)) as {
       metadata?: { labels?: Record<string, string> };

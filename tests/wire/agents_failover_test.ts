@@ -155,7 +155,7 @@ Deno.test(
 );
 
 Deno.test(
-  "I2: at a planned demotion, what agents were told is done is on the replica",
+  "at a planned demotion, what agents were told is done is on the replica",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {

@@ -161,7 +161,7 @@ Deno.test(
 );
 
 Deno.test(
-  "P1 with a Go principal: one whose /healthz says ACTIVE is followed at start, and not overridden without --force",
+  "with a Go principal: one whose /healthz says ACTIVE is followed at start, and not overridden without --force",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {

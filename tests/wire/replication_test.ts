@@ -117,7 +117,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "P4: a replica that restarts with everything in sync writes nothing",
+  name: "a replica that restarts with everything in sync writes nothing",
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {
@@ -138,7 +138,7 @@ for (
   const [contract, flags] of [["our Link", []], ["the plain contract", ["--ha-plain-contract"]]] as const
 ) {
   Deno.test({
-    name: `P17: a half-open link is noticed within 15 s on both sides, in ${contract}`,
+    name: `a half-open link is noticed within 15 s on both sides, in ${contract}`,
     ...LOOSE,
     fn: () =>
       inWorkshop(async (workshop) => {
@@ -158,7 +158,7 @@ for (
 }
 
 Deno.test({
-  name: "P10: a primary that refuses is not hammered",
+  name: "a primary that refuses is not hammered",
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {
@@ -255,7 +255,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "planned move as the peer documents it (P2): demote A, promote B without force; nothing is lost or deleted (P7)",
+    "planned move as the Go principal documents it: demote A, promote B without force; nothing is lost or deleted",
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {

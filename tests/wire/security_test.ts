@@ -52,8 +52,7 @@ const status = services.replicationService.Status;
 const ask = services.linkService.Ask;
 
 Deno.test({
-  name:
-    "P11, I11: replication is for allowed identities only; agents' certificates are denied on every method",
+  name: "replication is for allowed identities only; agents' certificates are denied on every method",
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {
@@ -309,7 +308,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "P7, I5: a principal that is not ACTIVE answers no snapshot and no confirmation, in either contract",
+  name: "a principal that is not ACTIVE answers no snapshot and no confirmation, in either contract",
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {

@@ -46,7 +46,7 @@ function* situations(): Generator<Situation> {
   }
 }
 
-Deno.test("I9: explain() says in every situation what to type, and a promotion that it names goes through", () => {
+Deno.test("explain() says in every situation what to type, and a promotion that it names goes through", () => {
   let seen = 0;
   for (const situation of situations()) {
     seen++;

@@ -7,7 +7,7 @@ const fresh = (preferredRole: Model["preferredRole"], uid: string) =>
   initialModel({ preferredRole, peerAddress: "b.example:8443", uid }, 0);
 const recorded: Input = { type: "recorded", error: "" };
 
-/** I1, I9: all joint behaviour of two principals whose messages arrive, are lost, or meet a restart. */
+/** One active per epoch and a way out, in all joint behaviour of two principals with lost messages and restarts. */
 Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch, and an operator always finds a way", () => {
   interface Joint {
     a: Model;

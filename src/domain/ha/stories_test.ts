@@ -28,7 +28,7 @@ Deno.test("a preferred primary goes ACTIVE in epoch 1 when its peer does not ans
   assertEquals([states, model.memory.epoch], [["recovering", "active"], 1]);
 });
 
-Deno.test("P1: an old primary that restarts while its peer is ACTIVE comes up as its replica", () => {
+Deno.test("an old primary that restarts while its peer is ACTIVE comes up as its replica", () => {
   const { states, model, effects } = play(
     fresh("primary"),
     { type: "start", memory: memory({ role: "active", epoch: 1 }) },
@@ -39,7 +39,7 @@ Deno.test("P1: an old primary that restarts while its peer is ACTIVE comes up as
   assertEquals(effects.map((effect) => effect.type), ["askPeer", "remember", "follow"]);
 });
 
-Deno.test("P5: a replica that once was complete is promoted though its primary was never reached; one that never was is refused", () => {
+Deno.test("a replica that once was complete is promoted though its primary was never reached; one that never was is refused", () => {
   const start: Input = { type: "start", memory: memory({ complete: true }) };
   const lost: Input = { type: "streamLost", reason: "refused" };
   const promote: Input = { type: "promote", id: 1, force: false };
@@ -64,7 +64,7 @@ Deno.test("a replica that is syncing from a living primary says how far it is wh
   }]);
 });
 
-Deno.test("P6: a promoted replica that restarts is ACTIVE again, in the same epoch", () => {
+Deno.test("a promoted replica that restarts is ACTIVE again, in the same epoch", () => {
   const { states, model } = play(
     fresh("replica"),
     { type: "start", memory: memory({ role: "active", epoch: 2 }) },
@@ -74,7 +74,7 @@ Deno.test("P6: a promoted replica that restarts is ACTIVE again, in the same epo
   assertEquals([states.at(-1), model.memory.epoch], ["active", 2]);
 });
 
-Deno.test("P12: a demoted principal is SYNCING until it has a live stream and a snapshot", () => {
+Deno.test("a demoted principal is SYNCING until it has a live stream and a snapshot", () => {
   const active = model({ state: "active", memory: memory({ role: "active" }) });
   const { states, effects, model: after } = play(
     active,

@@ -51,7 +51,7 @@ Deno.test("Applier.offer() replaces a waiting or held state by a later one", () 
   assertEquals(applier.applied, 3);
 });
 
-/** I3, I4 and the bound, for any order of answers and failures. */
+/** Acknowledged means durable, no older over newer, and the bound, for any order of answers and failures. */
 Deno.test("Applier: any order of answers keeps order per key, honest acknowledgements and bounded memory, by seed", () => {
   for (let seed = 1; seed <= 300; seed++) {
     const random = seeded(seed);

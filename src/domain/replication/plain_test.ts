@@ -66,7 +66,7 @@ Deno.test("a replica of the peer gets a snapshot, then, after its first acknowle
   assertEquals(stream.appliedRevision, index.head);
 });
 
-Deno.test("P8: a snapshot stays under the peer's 4 MiB; what does not fit follows as events", () => {
+Deno.test("a snapshot stays under the peer's 4 MiB; what does not fit follows as events", () => {
   const index = new ChangeIndex("a");
   const filler = "x".repeat(8_000);
   for (let n = 0; n < 600; n++) put(index, "Application", "edge-1", `app-${n}`, { spec: { filler } });
@@ -134,7 +134,7 @@ Deno.test("following the peer: snapshot, events, replays and gaps", () => {
   assertEquals(follower.acknowledge, 12);
 });
 
-Deno.test("P7: a primary that has not proved to be active deletes nothing by confirmation", () => {
+Deno.test("a primary that has not proved to be active deletes nothing by confirmation", () => {
   const local = new ChangeIndex("b");
   put(local, "Application", "edge-1", "mine");
   const follower = new PlainFollowerStream(local, SCOPE);

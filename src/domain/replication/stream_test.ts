@@ -239,7 +239,7 @@ Deno.test("FollowerStream refuses gaps, a second Welcome and a foreign resumptio
   }
 });
 
-/** I6 and I7 without a network: any interleaving of writes, breaks, restarts and slow replicas. */
+/** Convergence and idempotence without a network: any interleaving of writes, breaks, restarts and slow replicas. */
 Deno.test("leader and follower converge under any interleaving, by seed", () => {
   for (let seed = 1; seed <= 150; seed++) {
     const random = seeded(seed);
