@@ -7,34 +7,43 @@
 import protobuf from "protobufjs";
 
 const root = new URL("../", import.meta.url).pathname;
+/** Our own package: its fields are camelCase here. The others' fields keep the spelling of the Go principal's files. */
+const OURS = "link.proto";
 const PBJS = "npm:protobufjs-cli@2.7.1/pbjs";
 
 /** The two generated files' texts. @throws Error with what pbjs says */
 export async function generate(): Promise<{ js: string; dts: string }> {
   const files = [...Deno.readDirSync(`${root}proto`)].map((entry) => entry.name)
-    .filter((name) => name.endsWith(".proto")).sort().map((name) => `${root}proto/${name}`);
+    .filter((name) => name.endsWith(".proto")).sort();
   const reflection = new protobuf.Root();
   reflection.resolvePath = (_origin, target) => target.startsWith("/") ? target : `${root}proto/${target}`;
-  reflection.loadSync(files, { keepCase: true });
+  // One at a time: loading several keeps no order.
+  for (const file of files) reflection.loadSync(file, { keepCase: true });
   reflection.resolveAll();
-  return { js: withNumbers(await staticCode(files)), dts: declarations(reflection) };
+  return { js: withNumbers(await staticCode(reflection)), dts: declarations(reflection) };
 }
 
-async function staticCode(files: string[]): Promise<string> {
+/** pbjs has one `--keep-case` for all files, so it is given the reflection, where each field has its name. */
+async function staticCode(reflection: protobuf.Root): Promise<string> {
   const target = ["-t", "static-module", "-w", "esm", "--dependency", "protobufjs/minimal.js"];
-  const form = ["--force-number", "--keep-case"];
   const without = ["create", "verify", "convert", "delimited", "service", "typeurl", "comments"];
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--quiet", "--no-config", `--lock=${root}scripts/pbjs.lock`, "--frozen"],
-      ...["--allow-read", "--allow-env", PBJS],
-      ...[...target, ...form, ...without.map((name) => `--no-${name}`), "-p", `${root}proto`, ...files],
-    ],
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  if (!success) throw new Error(`pbjs failed: ${decoder.decode(stderr)}`);
-  return decoder.decode(stdout);
+  const input = Deno.makeTempFileSync({ suffix: ".json" });
+  try {
+    Deno.writeTextFileSync(input, JSON.stringify(reflection.toJSON()));
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--quiet", "--no-config", `--lock=${root}scripts/pbjs.lock`, "--frozen"],
+        ...["--allow-read", "--allow-env", PBJS, ...target],
+        ...["--force-number", "--keep-case", ...without.map((name) => `--no-${name}`), input],
+      ],
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    if (!success) throw new Error(`pbjs failed: ${decoder.decode(stderr)}`);
+    return decoder.decode(stdout);
+  } finally {
+    Deno.removeSync(input);
+  }
 }
 
 /** 64-bit fields as numbers: none of ours exceeds 2^53, and `--force-number` alone leaves Long objects. */
