@@ -56,8 +56,10 @@ export class RedisClusterInfo implements ClusterInfo {
     this.#timer = setInterval(() => this.#all(), REFRESH_MS);
   }
 
+  /** Counts are the agent's last word only while it is connected: a disconnected agent is shown with none, as the Go principal does. */
   connected(agent: string, connected: boolean): void {
-    this.#known.set(agent, { connected, atMs: Date.now(), info: this.#known.get(agent)?.info });
+    const info = connected ? this.#known.get(agent)?.info : undefined;
+    this.#known.set(agent, { connected, atMs: Date.now(), info });
     this.#write(agent);
   }
 
