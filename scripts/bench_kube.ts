@@ -8,7 +8,7 @@ import { generatedApplication } from "../src/cli/examples.ts";
 import { until } from "../src/cli/processes.ts";
 import type { ApiObject } from "../src/domain/resources/object.ts";
 import { Access } from "../src/adapters/kube/access.ts";
-import { KubeApi } from "../src/adapters/kube/dynamic_client.ts";
+import { DynamicClient } from "../src/adapters/kube/dynamic_client.ts";
 import { Transport } from "../src/adapters/kube/transport.ts";
 import { Cluster } from "../tests/kube/cluster.ts";
 import { definitionSets } from "../tests/kube/crds.ts";
@@ -78,13 +78,13 @@ class Arrivals {
   async start(): Promise<void> {
     const access = Access.load({ kubeconfig: await this.cluster.kubeconfigFile(), context: "" });
     const transport = new Transport(access);
-    const api = new KubeApi(transport);
-    const applications = await api.resource("argoproj.io/v1alpha1", "Application");
+    const client = new DynamicClient(transport);
+    const applications = await client.discovery.resource("argoproj.io/v1alpha1", "Application");
     const all = { namespace: "", labelSelector: "" };
-    const { resourceVersion } = await api.list(applications, all, 1, "");
+    const { resourceVersion } = await client.list(applications, all, 1, "");
     this.#ended = (async () => {
       for await (
-        const { object, type } of api.watch(applications, all, resourceVersion, 3_600, this.#stop.signal)
+        const { object, type } of client.watch(applications, all, resourceVersion, 3_600, this.#stop.signal)
       ) {
         if (type === "BOOKMARK") continue;
         const { source } = object["spec"] as { source: { targetRevision: string } };
@@ -240,8 +240,8 @@ export async function transports(): Promise<Figures> {
     for (let n = 1; n <= AGENTS; n++) await cluster.namespace(`edge-${n}`);
     const access = Access.load({ kubeconfig: await cluster.kubeconfigFile(), context: "" });
     const transport = new Transport(access);
-    const api = new KubeApi(transport);
-    const applications = await api.resource("argoproj.io/v1alpha1", "Application");
+    const client = new DynamicClient(transport);
+    const applications = await client.discovery.resource("argoproj.io/v1alpha1", "Application");
     const before = Deno.memoryUsage().rss;
     const { CustomObjectsApi, KubeConfig } = await import("@kubernetes/client-node");
     const indexBytes = Deno.memoryUsage().rss - before;
@@ -250,7 +250,7 @@ export async function transports(): Promise<Figures> {
     const objects = config.makeApiClient(CustomObjectsApi);
     const done = { code: 201, body: {} };
     const ask = {
-      ours: (body: ApiObject) => api.create(applications, body).then(() => done),
+      ours: (body: ApiObject) => client.create(applications, body).then(() => done),
       theirs: (body: ApiObject) => {
         const namespace = body.metadata.namespace ?? "";
         const request = {

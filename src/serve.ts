@@ -27,6 +27,8 @@ import * as services from "./adapters/grpc/services.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
 import { ProcessingTimes } from "./adapters/http/processing.ts";
+import { openSqlite } from "./adapters/store/sqlite.ts";
+import { admits } from "./domain/resources/scope.ts";
 import type { Store } from "./principal/ports/store.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
@@ -39,7 +41,7 @@ import { remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
-import { openStore, StoreMonitor } from "./principal/core/store_monitor.ts";
+import { StoreMonitor } from "./principal/core/store_monitor.ts";
 
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
@@ -112,6 +114,20 @@ async function start(
   if (settings.haEnabled) undo.push(ctx.readiness.watch());
   log.info("principal started", { version: VERSION, uid: ctx.uid, ...ports });
   return { ctx, ports, failed: core.failed, stop };
+}
+
+/** Opens the store that the settings name; the Kubernetes client is loaded only where it is used. @throws StoreError */
+async function openStore({ store, scope, dataDir }: Settings): Promise<Store> {
+  if (store.type === "sqlite") {
+    Deno.mkdirSync(dataDir, { recursive: true });
+    return openSqlite(store.path);
+  }
+  const { openKubernetes } = await import("./adapters/store/kubernetes.ts");
+  return openKubernetes({
+    ...store,
+    namespace: scope.namespace,
+    admits: (namespace) => admits(scope, namespace),
+  });
 }
 
 /** The way to the peer. */

@@ -191,8 +191,9 @@ export interface Owner {
 export const OWNERS: Owner[] = [
   {
     library: /^@kubernetes\/client-node(\/|$)/,
-    files: /^src\/adapters\/kube\//,
-    remedy: "use src/adapters/kube/dynamic_client.ts, or add what is missing there",
+    files: /^src\/adapters\/kube\/client_node_internals\.ts$/,
+    remedy:
+      "use src/adapters/kube/dynamic_client.ts; what only client-node has goes through client_node_internals.ts",
   },
   {
     library: /^@grpc\//,

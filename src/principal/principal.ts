@@ -29,6 +29,7 @@ import { noteCommand, observe } from "./core/observe.ts";
 import { Readiness } from "./operations/readiness.ts";
 import { Reconciler } from "./operations/reconcile.ts";
 import type { Settings } from "../config/settings.ts";
+import { BLOCKLIST_NAME } from "../domain/resources/kinds.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import { WriteBack } from "./active/write_back.ts";
@@ -65,7 +66,7 @@ export function isBlocked(
   { index, settings }: { index: ChangeIndex; settings: Pick<Settings, "namespace"> },
   fingerprint: string,
 ): boolean {
-  const entry = index.present(`ConfigMap/${settings.namespace}/argocd-agent-tls-blocklist`);
+  const entry = index.present(`ConfigMap/${settings.namespace}/${BLOCKLIST_NAME}`);
   if (!entry) return false;
   const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
   return data !== undefined && fingerprint in data;

@@ -48,7 +48,7 @@ Deno.test({
     const proxy = new Proxy(Number(new URL(cluster.server).port));
     const kubeconfig = await cluster.kubeconfigFile("admin", proxy.port);
     // An API server that has just started takes 2 s for 100 writes, and says nothing meanwhile.
-    const store = await cluster.store(namespace, { kubeconfig, informers: { silenceMs: 5_000 } });
+    const store = await cluster.store(namespace, { kubeconfig, reflectors: { silenceMs: 5_000 } });
     const stop = new AbortController();
     const seen = new Map<string, StoreEvent["type"]>();
     const problems = new Set<string>();

@@ -159,17 +159,20 @@ export function storeContract(
     await expectStoreError(store.write({ op: "put", object: app("b"), expect: "12345" }), "conflict");
   });
 
-  test("patchStatus changes the status and nothing else", async ({ store, app, keyOf }) => {
+  test("a write of another status changes the status and nothing else", async ({ store, app }) => {
     const before = await put(store, app("a"));
-    const key = keyOfObject(before);
-    await store.write({ op: "patchStatus", key, status: { health: { status: "Healthy" } } });
-    const after = await store.get(key);
-    assertEquals(after?.["status"], { health: { status: "Healthy" } });
-    assertEquals(after?.["spec"], before["spec"]);
-    await expectStoreError(
-      store.write({ op: "patchStatus", key: keyOf("none"), status: {} }),
-      "notFound",
-    );
+    const after = await put(store, { ...before, status: { health: { status: "Healthy" } } });
+    assertEquals(after["status"], { health: { status: "Healthy" } });
+    assertEquals(after["spec"], before["spec"]);
+    assertEquals(await store.get(keyOfObject(before)), after);
+  });
+
+  test("a malformed key is refused in the same words", async ({ store }) => {
+    for (const key of ["nonsense", "Application/edge-1", "Application/edge-1/Not A Name"]) {
+      const words = `"${key}" is not a key (Kind/namespace/name)`;
+      assertEquals((await expectStoreError(store.get(key), "invalid")).message, words);
+      assertEquals((await expectStoreError(store.write({ op: "delete", key }), "invalid")).message, words);
+    }
   });
 
   test("delete removes for good, finalizers or not; what is gone is gone quietly; a new one has a new uid", async ({ store, app }) => {

@@ -18,7 +18,7 @@ import { acceptObject } from "../../src/domain/resources/validate.ts";
 import { FLAGS } from "../../src/config/flags.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { UsageError } from "../../src/config/usage.ts";
-import { readTls } from "../../src/adapters/tls/files.ts";
+import { checkTls, readPem } from "../../src/adapters/tls/files.ts";
 import { type Pair, withPair } from "../support/processes.ts";
 import { type Random, seeded } from "../support/random.ts";
 
@@ -96,7 +96,8 @@ Deno.test({
       pair.primary.start();
       await pair.primary.untilState("active");
       const pki = `${pair.dir}/pki`;
-      const tls = readTls({ cert: `${pki}/replica.crt`, key: `${pki}/replica.key`, ca: `${pki}/ca.crt` }, 0);
+      const read = (name: string) => readPem("pki", `${pki}/${name}`);
+      const tls = checkTls({ cert: read("replica.crt"), key: read("replica.key"), ca: read("ca.crt") }, 0);
       const before = await memory(pair);
       const { replicationService, linkService, authenticationService, versionService, eventStreamService } =
         services;

@@ -136,7 +136,8 @@ Deno.test(
       const state = { operationState: { phase: "Terminating" } };
       const types: string[] = [];
       agent.onEvent = ({ type }) => types.push(type);
-      await running.ctx.store.write({ op: "patchStatus", key: "Application/edge-1/a", status: state });
+      const terminated = await get(running, "Application/edge-1/a") as ApiObject;
+      await put(running, { ...terminated, status: state });
       await until(() => types.includes("terminate-operation"), 5_000, () => types.join(), 5);
       assertEquals(agent.seen.errors, []);
     }),

@@ -3,9 +3,9 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stringify } from "yaml";
 import { until } from "../../src/cli/processes.ts";
 import { Access } from "../../src/adapters/kube/access.ts";
-import { KubeApi } from "../../src/adapters/kube/dynamic_client.ts";
+import { KubeconfigError } from "../../src/adapters/kube/kubeconfig.ts";
+import { DynamicClient } from "../../src/adapters/kube/dynamic_client.ts";
 import { Transport } from "../../src/adapters/kube/transport.ts";
-import { StoreError } from "../../src/principal/ports/store.ts";
 import { Cluster, ON_CLUSTER, type User } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { FakeKubelet } from "../support/kubelet.ts";
@@ -49,9 +49,9 @@ async function token(at: Cluster, account: string): Promise<string> {
 async function canList(access: Access): Promise<boolean> {
   const transport = new Transport(access);
   try {
-    const api = new KubeApi(transport);
-    const resource = await api.resource("argoproj.io/v1alpha1", "Application");
-    await api.list(resource, { namespace: "", labelSelector: "" }, 10, "");
+    const client = new DynamicClient(transport);
+    const resource = await client.discovery.resource("argoproj.io/v1alpha1", "Application");
+    await client.list(resource, { namespace: "", labelSelector: "" }, 10, "");
     return true;
   } catch {
     return false;
@@ -99,24 +99,18 @@ Deno.test({
   fn: async () => {
     const at = await cluster();
     const { hostname, port } = new URL(at.server);
-    const root = `${at.dir}/pod`;
-    const folder = `${root}/var/run/secrets/kubernetes.io/serviceaccount`;
+    const folder = `${at.dir}/serviceaccount`;
     Deno.mkdirSync(folder, { recursive: true });
     Deno.copyFileSync(`${at.dir}/ca.crt`, `${folder}/ca.crt`);
     Deno.writeTextFileSync(`${folder}/token`, await token(at, "pod"));
-    Deno.env.set("KUBERNETES_SERVICE_HOST", hostname);
-    Deno.env.set("KUBERNETES_SERVICE_PORT", port);
-    try {
-      const load = () => Access.load({ kubeconfig: "", context: "", serviceAccountRoot: root });
-      assert(await canList(load()));
-      const { headers } = await load().credentials();
-      Deno.writeTextFileSync(`${folder}/token`, "rotated");
-      assertEquals((await load().credentials()).headers["Authorization"], "Bearer rotated");
-      assert(headers["Authorization"] !== "Bearer rotated");
-    } finally {
-      Deno.env.delete("KUBERNETES_SERVICE_HOST");
-      Deno.env.delete("KUBERNETES_SERVICE_PORT");
-    }
+    const env: Record<string, string> = { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port };
+    const machine = { env: (name: string) => env[name], serviceAccountDir: folder };
+    const load = () => Access.load({ kubeconfig: "", context: "" }, machine);
+    assert(await canList(load()));
+    const { headers } = await load().credentials();
+    Deno.writeTextFileSync(`${folder}/token`, "rotated");
+    assertEquals((await load().credentials()).headers["Authorization"], "Bearer rotated");
+    assert(headers["Authorization"] !== "Bearer rotated");
   },
 });
 
@@ -153,7 +147,7 @@ Deno.test("Access.load() says what is wrong with a kubeconfig, and which context
       try {
         Access.load({ kubeconfig: `${dir}/${name}`, context });
       } catch (error) {
-        assert(error instanceof StoreError);
+        assert(error instanceof KubeconfigError);
         message = error.message;
       }
       assertStringIncludes(message, words);

@@ -1,34 +1,11 @@
 /**
- * Where a cluster is and how we prove who we are: a kubeconfig's context, or the pod's service account.
- *
- * Of client-node only the parts that do this are loaded, by their own modules: the kubeconfig's types and the authenticators
- * (rotating token file, exec plugin). Its index would bring every generated model of the Kubernetes API into memory: 85 MB and
- * half of the time in garbage collection (docs/benchmarks.md). Its legacy `auth-provider` plugins are not supported: kubectl has
- * dropped most of them for exec plugins.
+ * One cluster, as one user: its address, and the credentials of now. Token files are read and exec plugins run when what they gave
+ * expires. Legacy `auth-provider` plugins are not supported: kubectl has dropped most of them for exec plugins.
  */
-import {
-  type Cluster,
-  type Context,
-  newClusters,
-  newContexts,
-  newUsers,
-  type User,
-} from "@kubernetes/client-node/dist/config_types.js";
-import { ExecAuth } from "@kubernetes/client-node/dist/exec_auth.js";
-import { FileAuth } from "@kubernetes/client-node/dist/file_auth.js";
-import { parse } from "yaml";
 import { reasonOf } from "../../base/reason.ts";
-import { StoreError } from "../../principal/ports/store.ts";
-
-/** How to reach a cluster. */
-export interface AccessOptions {
-  /** A kubeconfig file; empty: the pod's service account. */
-  kubeconfig: string;
-  /** The context to use; empty: the file's current one. */
-  context: string;
-  /** Where the service account's files are mounted; only tests set it. */
-  serviceAccountRoot?: string;
-}
+import { ApiFailure } from "./api_failure.ts";
+import { ExecAuth, FileAuth } from "./client_node_internals.ts";
+import { type AccessOptions, loadKubeconfig, type Machine, type Named } from "./kubeconfig.ts";
 
 /** What one connection proves itself with. */
 export interface Credentials {
@@ -39,21 +16,15 @@ export interface Credentials {
   headers: Record<string, string>;
 }
 
-const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/** What a configuration names. */
-interface Named {
-  cluster: Cluster;
-  user: User;
-  /** The kubeconfig's name for the two. */
-  context: string;
-}
-
-/** One cluster, as one user. */
 export class Access {
   readonly #authenticators = [new ExecAuth(), new FileAuth()];
 
   private constructor(private readonly named: Named) {}
+
+  /** Reads the configuration. @throws KubeconfigError */
+  static load(options: AccessOptions, machine?: Machine): Access {
+    return new Access(loadKubeconfig(options, machine));
+  }
 
   /** The kubeconfig's name for this cluster and user. */
   get context(): string {
@@ -70,15 +41,7 @@ export class Access {
     return this.named.cluster.proxyUrl ?? "";
   }
 
-  /** Reads the configuration. @throws StoreError that names the file, the context and what is wrong */
-  static load(options: AccessOptions): Access {
-    const named = options.kubeconfig === "" ? fromPod(options) : fromFile(options);
-    const problem = unsupported(named);
-    if (problem) throw new StoreError("invalid", `kubeconfig "${options.kubeconfig}": ${problem}`);
-    return new Access(named);
-  }
-
-  /** What to connect with now; token files are read again and exec plugins run when what they gave expires. */
+  /** The credentials to connect with now. @throws ApiFailure of status 0 when they cannot be had */
   async credentials(): Promise<Credentials> {
     const { cluster, user } = this.named;
     const options: { headers: Record<string, string>; cert?: unknown; key?: unknown } = { headers: {} };
@@ -99,88 +62,9 @@ export class Access {
         ),
       };
     } catch (error) {
-      throw new StoreError("unavailable", `cannot get credentials for ${this.server}: ${reasonOf(error)}`);
+      throw new ApiFailure(0, `cannot get credentials for ${this.server}: ${reasonOf(error)}`);
     }
   }
-}
-
-/** What of a kubeconfig cannot be done here, and what to do instead. */
-function unsupported({ cluster, user }: Named): string | undefined {
-  const provider = user.authProvider as { name?: string; config?: { tokenFile?: string } } | undefined;
-  if (provider?.name && !provider.config?.tokenFile) {
-    return `auth-provider "${provider.name}" is not supported; use its exec plugin (kubelogin, gke-gcloud-auth-plugin, …) ` +
-      "or a token";
-  }
-  const field = cluster.tlsServerName
-    ? "tls-server-name"
-    : cluster.skipTLSVerify
-    ? "insecure-skip-tls-verify"
-    : "";
-  if (field === "") return undefined;
-  return `${field} is not supported; use an address that the API server's certificate names, and certificate-authority ` +
-    "for a CA of your own";
-}
-
-function fromPod(options: AccessOptions): Named {
-  const host = Deno.env.get("KUBERNETES_SERVICE_HOST") ?? "";
-  const port = Deno.env.get("KUBERNETES_SERVICE_PORT") ?? "443";
-  if (host === "") {
-    throw new StoreError("invalid", "not in a cluster: give --kubeconfig FILE, or --store sqlite:FILE");
-  }
-  const root = `${options.serviceAccountRoot ?? ""}${SERVICE_ACCOUNT}`;
-  const server = `https://${host.includes(":") ? `[${host}]` : host}:${port}`;
-  const cluster = { name: "in-cluster", caFile: `${root}/ca.crt`, server, skipTLSVerify: false };
-  return { cluster, user: tokenFileUser("service account", `${root}/token`), context: "in-cluster" };
-}
-
-function fromFile(options: AccessOptions): Named {
-  const path = options.kubeconfig;
-  let clusters: Cluster[], users: User[], contexts: Context[], current: string;
-  try {
-    const file = parse(Deno.readTextFileSync(path)) as Record<string, never> & { users?: never[] };
-    clusters = newClusters(file["clusters"] ?? []);
-    users = newUsers(file.users ?? []).map((user) => followTokenFile(user, file.users ?? []));
-    contexts = newContexts(file["contexts"] ?? []);
-    current = String(file["current-context"] ?? "");
-  } catch (error) {
-    throw new StoreError("invalid", `kubeconfig "${path}" cannot be read: ${reasonOf(error)}`);
-  }
-  const wanted = options.context || current;
-  const context = contexts.find(({ name }) => name === wanted);
-  if (!context) {
-    const names = contexts.map(({ name }) => name).join(", ") || "no context";
-    throw new StoreError("invalid", `--kubecontext "${wanted}" is not in "${path}"; it has: ${names}`);
-  }
-  const cluster = clusters.find(({ name }) => name === context.cluster);
-  const user = users.find(({ name }) => name === context.user);
-  if (!cluster || !user) {
-    const missing = cluster ? `user "${context.user}"` : `cluster "${context.cluster}"`;
-    throw new StoreError(
-      "invalid",
-      `kubeconfig "${path}": context "${wanted}" names ${missing}, which is not in the file`,
-    );
-  }
-  const folder = path.replace(/[^/]*$/, "");
-  const absolute = (file?: string) => file && !file.startsWith("/") ? `${folder}${file}` : file;
-  return {
-    cluster: withFiles(cluster, { caFile: absolute(cluster.caFile) }),
-    user: withFiles(user, { certFile: absolute(user.certFile), keyFile: absolute(user.keyFile) }),
-    context: wanted,
-  };
-}
-
-/** client-node reads a user's `tokenFile` once; as an authenticator it is read again every minute, as client-go does. */
-function followTokenFile(user: User, users: { name: string; user?: { tokenFile?: string } }[]): User {
-  const tokenFile = users.find(({ name }) => name === user.name)?.user?.tokenFile;
-  return tokenFile ? tokenFileUser(user.name, tokenFile) : user;
-}
-
-function tokenFileUser(name: string, tokenFile: string): User {
-  return { name, authProvider: { name: "tokenFile", config: { tokenFile } } };
-}
-
-function withFiles<T extends object>(value: T, files: Partial<Record<keyof T, string | undefined>>): T {
-  return { ...value, ...Object.fromEntries(Object.entries(files).filter(([, file]) => file)) };
 }
 
 function pem(file: string | undefined, base64: string | undefined): string {

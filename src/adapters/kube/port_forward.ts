@@ -3,15 +3,17 @@
  * that is bound to loopback, and to nothing else, in another region.
  */
 import { createServer, type Server, type Socket } from "node:net";
-import { WebSocketHandler } from "@kubernetes/client-node/dist/web-socket-handler.js";
 import type { ApiObject } from "../../domain/resources/object.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import { reasonOf } from "../../base/reason.ts";
-import { Access, type AccessOptions } from "./access.ts";
-import { ApiFailure, KubeApi } from "./dynamic_client.ts";
+import { Access } from "./access.ts";
+import { ApiFailure } from "./api_failure.ts";
+import { loadWebSocketHandler } from "./client_node_internals.ts";
+import { DynamicClient } from "./dynamic_client.ts";
+import type { AccessOptions } from "./kubeconfig.ts";
 import { Transport } from "./transport.ts";
 
-/** The peer's label of a principal's pod. */
+/** The label that the Go project gives a principal's pod. */
 export const PRINCIPAL_LABEL = "app.kubernetes.io/name=argocd-agent-principal";
 
 const DATA = 0;
@@ -21,14 +23,14 @@ const ERROR = 1;
 export interface Forward {
   /** `127.0.0.1:PORT` on this machine. */
   address: string;
-  /** What is at the other end, e.g. `pod argocd/argocd-agent-principal-0 of context "eu"`. */
+  /** The other end, e.g. `pod argocd/argocd-agent-principal-0 of context "eu"`. */
   target: string;
   /** Why connections failed, in the API server's or the kubelet's words; empty: none did. */
   problem(): string;
   close(): void;
 }
 
-/** Finds the principal's pod and forwards a port to it. @throws StoreError or Error with one clear line */
+/** Finds the principal's pod and forwards a port to it. @throws Error with one clear line */
 export async function forwardToPrincipal(
   options: AccessOptions & { namespace: string; port: number },
 ): Promise<Forward> {
@@ -54,7 +56,7 @@ export async function forwardToPrincipal(
 }
 
 /**
- * One connection as one WebSocket: channel 0 carries its data, channel 1 what went wrong; the first message of each is the port's
+ * One connection as one WebSocket: channel 0 carries its data, channel 1 an error's text; the first message of each is the port's
  * number (Kubernetes' v4.channel.k8s.io port forwarding).
  */
 async function connect(
@@ -64,6 +66,7 @@ async function connect(
   failed: (text: string) => void,
 ): Promise<void> {
   const opened = new Set<number>();
+  const WebSocketHandler = await loadWebSocketHandler();
   const handler = new WebSocketHandler(clusterOf(access) as never);
   const channel = await handler.connect(path, null, (stream, data) => {
     if (!opened.has(stream)) opened.add(stream);
@@ -76,7 +79,7 @@ async function connect(
   channel.addEventListener("close", () => socket.destroy());
 }
 
-/** What client-node's WebSocketHandler asks of a kubeconfig. */
+/** The part of a kubeconfig that client-node's WebSocketHandler reads. */
 function clusterOf(access: Access) {
   return {
     getCurrentCluster: () => ({ server: access.server }),
@@ -89,10 +92,10 @@ function clusterOf(access: Access) {
 
 async function principalPod(access: Access, namespace: string, context: string): Promise<string> {
   const transport = new Transport(access, 10_000);
-  const api = new KubeApi(transport);
+  const client = new DynamicClient(transport);
   try {
-    const pods = await api.resource("v1", "Pod");
-    const { items } = await api.list(pods, { namespace, labelSelector: PRINCIPAL_LABEL }, 100, "");
+    const pods = await client.discovery.resource("v1", "Pod");
+    const { items } = await client.list(pods, { namespace, labelSelector: PRINCIPAL_LABEL }, 100, "");
     const pod = items.find(isRunning) ?? items[0];
     if (pod) return pod.metadata.name;
     throw new Error(

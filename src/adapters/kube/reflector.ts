@@ -1,52 +1,64 @@
 /**
- * An informer keeps the copy of one kind current: list once in pages, then watch from there; bookmarks move the place where a
- * broken watch goes on; 410 Gone means list again, and what the new list does not name was deleted meanwhile.
+ * A reflector (client-go's word) keeps a copy of one kind current: list once in pages, then watch from there; bookmarks move the place
+ * where a broken watch goes on; 410 Gone means list again, and a key that the new list does not name was deleted meanwhile.
  *
- * client-node's own informer was weighed: it lists without pages, stops at the first error, speaks only over that library's
- * transport, and does not notice a watch that has gone silent.
+ * client-node's informer would not do: docs/decisions/0001-kubernetes-client.md.
  */
 import { delay } from "@std/async/delay";
-import { keyOfObject } from "../../domain/resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
-import { ApiFailure, type KubeApi, type Selection } from "./dynamic_client.ts";
-import { isNewer, type KubeCache } from "../store/kubernetes_cache.ts";
+import { monotonicMs } from "../../base/clock.ts";
+import { reasonOf } from "../../base/reason.ts";
+import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
+import { ApiFailure } from "./api_failure.ts";
+import type { Resource } from "./discovery.ts";
+import type { DynamicClient, Selection } from "./dynamic_client.ts";
+import { isNewer } from "./resource_version.ts";
 
-/** After an error: soon, then less often; what does not heal by itself is asked every 10 to 20 s. */
+/** After an error: soon, then less often, up to every 10 to 20 s. */
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 20_000, factor: 2 };
 /** The server is asked to end a watch after this long, with up to as much again added so that not all end together. */
 const WATCH_SECONDS = 300;
 /**
- * The API server sends a bookmark about every minute, so a watch silent for longer is taken for dead. One whose etcd does not notify of
- * progress sends none for a kind that nothing happens to: then the watch is merely opened again.
+ * The API server sends a bookmark about every minute, so a watch silent for longer is taken for dead. An API server whose etcd does not
+ * notify of progress sends none for a quiet kind: then the watch is merely opened once more.
  */
 const SILENCE_MS = 90_000;
-/** A watch that ends sooner than this and told nothing has not worked. */
+/** A watch that ends sooner than this without an event has not worked. */
 const SHORT_WATCH_MS = 1_000;
 
-/** What an informer watches. */
-export interface Informed extends Selection {
+/** The objects of one kind that a reflector watches. */
+export interface Watched extends Selection {
   apiVersion: string;
   kind: string;
 }
 
-export interface InformerLimits {
+/** The copy that a reflector keeps current; `rewound`: the cluster itself went back in time. */
+export interface ReflectorStore {
+  put(object: ApiObject, rewound?: boolean): void;
+  remove(key: Key, version: string, rewound?: boolean): void;
+  /** The keys of a kind, and their versions. */
+  versions(kind: string): Iterable<[Key, string]>;
+}
+
+export interface ReflectorLimits {
   silenceMs?: number;
 }
 
-export class Informer {
+export class Reflector {
   readonly #synced = Promise.withResolvers<void>();
   #version = "";
-  /** The newest version ever heard of: a list that is older comes from an etcd that was restored. */
+  /** The newest version seen: a list that is older comes from an etcd that was restored. */
   #newest = "";
   #problem = "";
   #lists = 0;
 
   constructor(
-    readonly what: Informed,
-    private readonly api: KubeApi,
-    private readonly cache: KubeCache,
+    readonly watched: Watched,
+    private readonly client: DynamicClient,
+    private readonly store: ReflectorStore,
     private readonly admits: (namespace: string) => boolean,
-    private readonly limits: InformerLimits = {},
+    private readonly limits: ReflectorLimits = {},
   ) {}
 
   /** Resolves when the copy has had everything once. */
@@ -54,9 +66,9 @@ export class Informer {
     return this.#synced.promise;
   }
 
-  /** Whether this informer watches, and tells whatever is written in a namespace: no selector can hide it. */
+  /** Whether the copy receives every object of a namespace: it was listed, and no selector hides any. */
   covers(namespace: string): boolean {
-    const { namespace: own, labelSelector } = this.what;
+    const { namespace: own, labelSelector } = this.watched;
     return this.#lists > 0 && labelSelector === "" && (own === "" || own === namespace) &&
       this.admits(namespace);
   }
@@ -66,7 +78,7 @@ export class Informer {
     return this.#lists;
   }
 
-  /** What keeps the copy from being current, in words; empty: nothing. */
+  /** The reason why the copy is not current, in words; empty: it is. */
   get problem(): string {
     return this.#problem;
   }
@@ -75,7 +87,7 @@ export class Informer {
   async run(signal: AbortSignal): Promise<void> {
     let failures = 0;
     while (!signal.aborted) {
-      const startedAt = performance.now();
+      const startedAt = monotonicMs();
       let watching = false;
       try {
         if (failures > 0 && this.#version !== "") await this.#checkHistory();
@@ -83,11 +95,11 @@ export class Informer {
         this.#problem = "";
         this.#synced.resolve();
         watching = true;
-        const told = await this.#watch(signal);
-        failures = told === 0 && performance.now() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
+        const events = await this.#watch(signal);
+        failures = events === 0 && monotonicMs() - startedAt < SHORT_WATCH_MS ? failures + 1 : 0;
       } catch (error) {
         if (signal.aborted) return;
-        failures = performance.now() - startedAt > SILENCE_MS ? 1 : failures + 1;
+        failures = monotonicMs() - startedAt > SILENCE_MS ? 1 : failures + 1;
         this.#failed(error, watching && failures === 1);
       }
       if (failures > 0) await delay(delayMs(RETRY, failures, Math.random()), { signal }).catch(() => {});
@@ -101,48 +113,49 @@ export class Informer {
       return;
     }
     if (error instanceof ApiFailure && error.status === 404) {
-      this.api.forgetResources();
+      this.client.discovery.invalidate();
       this.#version = "";
     }
-    if (!first) this.#problem = error instanceof Error ? error.message : String(error);
+    if (!first) this.#problem = reasonOf(error);
   }
 
-  /**
-   * An etcd that was restored from a backup is behind what this informer has seen, and its API server takes a watch from there without
-   * a word: after each failure the present version is asked for.
-   */
+  /** After a failure: an etcd restored from a backup is behind this copy, and its API server takes the old watch without a word. */
   async #checkHistory(): Promise<void> {
-    const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
-    const { resourceVersion } = await this.api.list(resource, this.what, 1);
+    const resource = await this.#resource();
+    const { resourceVersion } = await this.client.list(resource, this.watched, 1);
     if (isNewer(this.#newest, resourceVersion)) this.#version = "";
   }
 
+  #resource(): Promise<Resource> {
+    return this.client.discovery.resource(this.watched.apiVersion, this.watched.kind);
+  }
+
   async #list(signal: AbortSignal): Promise<void> {
-    const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
+    const resource = await this.#resource();
     const seen = new Set<string>();
     let version = "";
     let rewound = false;
-    for await (const page of this.api.pages(resource, this.what)) {
+    for await (const page of this.client.pages(resource, this.watched)) {
       signal.throwIfAborted();
       version = page.resourceVersion;
       rewound = this.#newest !== "" && isNewer(this.#newest, version);
       for (const object of page.items) {
         if (!this.admits(object.metadata.namespace ?? "")) continue;
         seen.add(keyOfObject(object));
-        this.cache.put(object, rewound);
+        this.store.put(object, rewound);
       }
     }
-    for (const [key, cached] of [...this.cache.versions(this.what.kind)]) {
-      if (!seen.has(key) && (rewound || !isNewer(cached, version))) this.cache.remove(key, version, rewound);
+    for (const [key, cached] of [...this.store.versions(this.watched.kind)]) {
+      if (!seen.has(key) && (rewound || !isNewer(cached, version))) this.store.remove(key, version, rewound);
     }
     this.#version = version;
     this.#newest = version;
     this.#lists++;
   }
 
-  /** How many events came. An API server under load ends watches that it finds slow: what came is kept, and one goes on at once. */
+  /** The number of events that came. An API server under load ends watches that it finds slow: the next goes on from there at once. */
   async #watch(signal: AbortSignal): Promise<number> {
-    const resource = await this.api.resource(this.what.apiVersion, this.what.kind);
+    const resource = await this.#resource();
     const ending = new AbortController();
     const end = () => ending.abort(signal.reason);
     signal.addEventListener("abort", end);
@@ -150,28 +163,34 @@ export class Informer {
     const silent = () =>
       ending.abort(new ApiFailure(0, `the watch of ${resource.plural} was silent for ${silenceMs} ms`));
     let timer = setTimeout(silent, silenceMs);
-    let told = 0;
+    let events = 0;
     const seconds = Math.round(WATCH_SECONDS * (1 + Math.random()));
     try {
       for await (
-        const { type, object } of this.api.watch(resource, this.what, this.#version, seconds, ending.signal)
+        const { type, object } of this.client.watch(
+          resource,
+          this.watched,
+          this.#version,
+          seconds,
+          ending.signal,
+        )
       ) {
         clearTimeout(timer);
         timer = setTimeout(silent, silenceMs);
-        told++;
+        events++;
         const version = object.metadata.resourceVersion ?? "";
         if (type !== "BOOKMARK" && this.admits(object.metadata.namespace ?? "")) {
-          if (type === "DELETED") this.cache.remove(keyOfObject(object), version);
-          else this.cache.put(object);
+          if (type === "DELETED") this.store.remove(keyOfObject(object), version);
+          else this.store.put(object);
         }
         if (version !== "") this.#version = this.#newest = version;
       }
       if (ending.signal.aborted && !signal.aborted) throw ending.signal.reason;
-      return told;
+      return events;
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", end);
-      if (ending.signal.aborted && !signal.aborted) this.api.transport.renew();
+      if (ending.signal.aborted && !signal.aborted) this.client.renew();
     }
   }
 }

@@ -1,10 +1,10 @@
 /**
- * HTTP/2 to one API server: every request and every watch of a principal shares one connection. client-node's own
- * transport makes a TLS handshake a request (docs/benchmarks.md has the difference).
+ * HTTP/2 to one API server: every request and every watch of a principal shares one connection.
  *
- * A connection that died without a word (half-open) would be used for ever; whoever notices silence calls `renew`, and
- * what comes next goes over a new connection. Credentials are looked at again every `CREDENTIALS_MS`, and at once after a 401.
+ * A connection that died without a word (half-open) would be used for ever: the caller that notices silence calls `renew`, and later
+ * requests go over a new connection. Credentials are read after `CREDENTIALS_MS`, and at once after a 401.
  */
+import { monotonicMs } from "../../base/clock.ts";
 import type { Access, Credentials } from "./access.ts";
 
 /** How long credentials are used before the files are looked at again. */
@@ -79,13 +79,14 @@ export class Transport {
 
   /** Requests from now on use a new connection. */
   renew(): void {
+    this.close();
+  }
+
+  /** Closes the connection; a request that follows opens one. */
+  close(): void {
     this.#first = undefined;
     this.#client?.close();
     this.#client = undefined;
-  }
-
-  close(): void {
-    this.renew();
   }
 
   async #exchange(path: string, init: RequestInit): Promise<Answer> {
@@ -95,8 +96,8 @@ export class Transport {
 
   /** The credentials of now, read once for all that wait for them: an exec plugin is a process. */
   #current(): Promise<Credentials> {
-    if (!this.#reading || performance.now() - this.#readAtMs > CREDENTIALS_MS) {
-      this.#readAtMs = performance.now();
+    if (!this.#reading || monotonicMs() - this.#readAtMs > CREDENTIALS_MS) {
+      this.#readAtMs = monotonicMs();
       this.#reading = this.#read().catch((error) => {
         this.#reading = undefined;
         throw error;

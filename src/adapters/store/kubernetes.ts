@@ -1,17 +1,10 @@
 /**
- * The Kubernetes store: a principal's truth is its own cluster. Informers keep a copy of what a principal cares for, from which it
- * is read and watched; writes go to the API server. Loaded only where it is used.
+ * The Kubernetes store: a principal's truth is its own cluster. Reflectors keep a copy of the replicated kinds, from which it is read
+ * and watched; writes go to the API server. Loaded only where it is used.
  */
-import type { StoredObject } from "../../domain/resources/object.ts";
-import { byKey, type Key, parseKey } from "../../domain/resources/keys.ts";
+import { byKey, type Key } from "../../domain/resources/keys.ts";
 import type { Missing } from "../../domain/resources/missing.ts";
-import { Access, type AccessOptions } from "../kube/access.ts";
-import { ApiFailure, KubeApi, storeError } from "../kube/dynamic_client.ts";
-import { KubeCache } from "./kubernetes_cache.ts";
-import { examine } from "./kubernetes_examination.ts";
-import { Informer, type InformerLimits } from "../kube/reflector.ts";
-import { Transport } from "../kube/transport.ts";
-import { apiVersionOf, KubeWriter, type NamespaceCreation } from "./kubernetes_writer.ts";
+import type { StoredObject } from "../../domain/resources/object.ts";
 import {
   type Store,
   StoreError,
@@ -20,95 +13,94 @@ import {
   type Write,
   type Written,
 } from "../../principal/ports/store.ts";
+import { Access } from "../kube/access.ts";
+import { DynamicClient } from "../kube/dynamic_client.ts";
+import type { AccessOptions } from "../kube/kubeconfig.ts";
+import { Reflector, type ReflectorLimits } from "../kube/reflector.ts";
+import { Transport } from "../kube/transport.ts";
+import { KubernetesCache } from "./kubernetes_cache.ts";
+import { storeError } from "./kubernetes_errors.ts";
+import { examine } from "./kubernetes_examination.ts";
+import { knownKind, watchesOf } from "./kubernetes_kinds.ts";
+import { KubernetesWriter, type NamespaceCreation } from "./kubernetes_writer.ts";
+import { partsOf } from "./preconditions.ts";
 
 export interface KubernetesOptions extends AccessOptions {
   /** The principal's namespace: AppProjects, Secrets and ConfigMaps are watched there only. */
   namespace: string;
   /** Whether objects of a namespace are looked at. */
   admits: (namespace: string) => boolean;
-  /** More selectors for Applications, AppProjects, ApplicationSets and repositories; empty: none. */
+  /** The operator's selector of Applications, AppProjects and ApplicationSets; empty: all of them. */
   labelSelector: string;
   writeConcurrency: number;
   createNamespaces: NamespaceCreation | undefined;
-  informers?: InformerLimits;
+  reflectors?: ReflectorLimits;
 }
 
-/** Secrets of other types are never looked at. */
-const SECRETS = "argocd.argoproj.io/secret-type in (repository,repo-creds,cluster)";
-
-/** Opens the store; informers start at the first watch. @throws StoreError */
+/** Opens the store; reflectors start at the first watch. @throws StoreError */
 export function openKubernetes(options: KubernetesOptions): KubernetesStore {
-  return new KubernetesStore(Access.load(options), options);
+  try {
+    return new KubernetesStore(Access.load(options), options);
+  } catch (error) {
+    throw storeError(error);
+  }
 }
 
 export class KubernetesStore implements Store {
   readonly #transport: Transport;
-  readonly #api: KubeApi;
-  readonly #cache = new KubeCache();
-  readonly #writer: KubeWriter;
-  readonly #informers: Informer[];
+  readonly #client: DynamicClient;
+  readonly #cache = new KubernetesCache();
+  readonly #writer: KubernetesWriter;
+  readonly #reflectors: Reflector[];
   readonly #admits: (namespace: string) => boolean;
   readonly #closing = new AbortController();
   #running: Promise<unknown> | undefined;
 
   constructor(access: Access, private readonly options: KubernetesOptions) {
     this.#transport = new Transport(access);
-    this.#api = new KubeApi(this.#transport);
-    this.#writer = new KubeWriter(this.#api, this.#cache, {
+    this.#client = new DynamicClient(this.#transport);
+    this.#writer = new KubernetesWriter(this.#client, this.#cache, {
       concurrency: options.writeConcurrency,
       createNamespaces: options.createNamespaces,
       covers: (kind, namespace) =>
-        this.#informers.some((informer) => informer.what.kind === kind && informer.covers(namespace)),
+        this.#reflectors.some((reflector) => reflector.watched.kind === kind && reflector.covers(namespace)),
     });
-    const { namespace, labelSelector } = options;
-    this.#admits = (candidate) => candidate === namespace || options.admits(candidate);
-    this.#informers = [
-      { kind: "AppProject", namespace, labelSelector },
-      { kind: "ApplicationSet", namespace: "", labelSelector },
-      { kind: "Secret", namespace, labelSelector: SECRETS },
-      { kind: "ConfigMap", namespace, labelSelector: "" },
-      { kind: "Application", namespace: "", labelSelector },
-    ].map((what) =>
-      new Informer(
-        { ...what, apiVersion: apiVersionOf(what.kind) },
-        this.#api,
-        this.#cache,
-        this.#admits,
-        options.informers,
-      )
+    this.#admits = (candidate) => candidate === options.namespace || options.admits(candidate);
+    this.#reflectors = watchesOf(options).map((watched) =>
+      new Reflector(watched, this.#client, this.#cache, this.#admits, options.reflectors)
     );
   }
 
   examine(namespaces: readonly string[]): Promise<Missing> {
-    const kinds = this.#informers.map(({ what }) => what);
     const { createNamespaces: creation, writeConcurrency: concurrency } = this.options;
-    return this.#asking(() => examine(this.#api, { kinds, namespaces, creation, concurrency }));
+    const watches = watchesOf(this.options);
+    return this.#asking(() => examine(this.#client, { watches, namespaces, creation, concurrency }));
   }
 
   status(): StoreStatus {
-    const problems = new Set(this.#informers.map(({ problem }) => problem).filter(Boolean));
-    const lists = this.#informers.reduce((sum, informer) => sum + informer.lists, 0);
+    const problems = new Set(this.#reflectors.map(({ problem }) => problem).filter(Boolean));
+    const lists = this.#reflectors.reduce((sum, reflector) => sum + reflector.lists, 0);
     return { problem: [...problems].join("; "), writes: this.#writer.requests, lists };
   }
 
   async get(key: Key): Promise<StoredObject | undefined> {
     const cached = this.#cache.get(key);
     if (cached) return cached;
-    const parts = parseKey(key);
-    if (!parts) throw new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`);
+    const { kind, namespace, name } = partsOf(key);
+    const { apiVersion } = knownKind(kind);
     return await this.#asking(async () => {
-      const resource = await this.#api.resource(apiVersionOf(parts.kind), parts.kind);
-      return await this.#api.get(resource, parts.namespace, parts.name);
+      const resource = await this.#client.discovery.resource(apiVersion, kind);
+      return await this.#client.get(resource, namespace, name);
     });
   }
 
   async list(kind?: string): Promise<StoredObject[]> {
-    const wanted = this.#informers.filter(({ what }) => kind === undefined || what.kind === kind);
+    const wanted = watchesOf(this.options).filter((watched) => kind === undefined || watched.kind === kind);
     const found = await this.#asking(async () => {
       const all: StoredObject[] = [];
-      for (const { what } of wanted) {
-        const resource = await this.#api.resource(what.apiVersion, what.kind);
-        for await (const { items } of this.#api.pages(resource, what)) {
+      for (const watched of wanted) {
+        const resource = await this.#client.discovery.resource(watched.apiVersion, watched.kind);
+        for await (const { items } of this.#client.pages(resource, watched)) {
           all.push(
             ...items.filter(({ metadata }) => this.#admits(metadata.namespace ?? "")) as StoredObject[],
           );
@@ -133,9 +125,9 @@ export class KubernetesStore implements Store {
       if (source.aborted) ending.abort();
       source.addEventListener("abort", () => ending.abort(), { once: true });
     }
-    this.#running ??= Promise.all(this.#informers.map((informer) => informer.run(this.#closing.signal)));
+    this.#running ??= Promise.all(this.#reflectors.map((reflector) => reflector.run(this.#closing.signal)));
     const stopped = new Promise<void>((resolve) => ended.addEventListener("abort", () => resolve()));
-    await Promise.race([stopped, Promise.all(this.#informers.map(({ synced }) => synced))]);
+    await Promise.race([stopped, Promise.all(this.#reflectors.map(({ synced }) => synced))]);
     if (!ended.aborted) yield* this.#cache.watch(ended);
   }
 
@@ -149,7 +141,7 @@ export class KubernetesStore implements Store {
     try {
       return await ask();
     } catch (error) {
-      throw error instanceof ApiFailure ? storeError(error) : error;
+      throw storeError(error);
     }
   }
 }

@@ -1,13 +1,14 @@
 /**
- * The informers' copy of the cluster: per key the newest state seen, as text, and per watcher the set of keys that changed since
+ * The reflectors' copy of the cluster: per key the newest state seen, as text, and per watcher the set of keys that changed since
  * it last looked. A key that changes ten times meanwhile is told once, so a slow watcher costs a set of keys and nothing more.
  *
  * Invariant: a key's state never goes back while the cluster's history goes on (an etcd restored from a backup is another history).
- * Resource versions are compared as numbers, which Kubernetes allows since 1.35 (KEP-5504) and etcd has always made true.
  */
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import type { StoreEvent } from "../../principal/ports/store.ts";
+import type { ReflectorStore } from "../kube/reflector.ts";
+import { isNewer } from "../kube/resource_version.ts";
 
 interface Cached {
   version: string;
@@ -15,12 +16,7 @@ interface Cached {
   text: string;
 }
 
-/** Whether resource version `a` is newer than `b`. */
-export function isNewer(a: string, b: string): boolean {
-  return a.length === b.length ? a > b : a.length > b.length;
-}
-
-/** Changed keys that a watcher has not been told; for a deleted one the version of its deletion. */
+/** The changed keys that a watcher has not read yet; for a deleted one the version of its deletion. */
 class Watcher {
   readonly changed = new Map<Key, string>();
   wake: () => void = () => {};
@@ -28,7 +24,7 @@ class Watcher {
 
 const BATCH = 1_000;
 
-export class KubeCache {
+export class KubernetesCache implements ReflectorStore {
   readonly #objects = new Map<Key, Cached>();
   readonly #watchers = new Set<Watcher>();
   readonly #waiting = new Map<Key, Set<() => void>>();
@@ -37,8 +33,8 @@ export class KubeCache {
   put(object: ApiObject, rewound = false): void {
     const key = keyOfObject(object);
     const version = object.metadata.resourceVersion ?? "";
-    const before = this.#objects.get(key);
-    if (before && (rewound ? version === before.version : !isNewer(version, before.version))) return;
+    const before = this.#objects.get(key)?.version;
+    if (before && (rewound ? version === before : !isNewer(version, before))) return;
     const { managedFields: _, ...metadata } = object.metadata;
     this.#objects.set(key, { version, text: JSON.stringify({ ...object, metadata }) });
     this.#changed(key, "");
@@ -118,7 +114,7 @@ export class KubeCache {
     }
   }
 
-  /** What a watcher is told of a key now. */
+  /** The event of a key for a watcher, by its present state. */
   #event(key: Key, deletedAt: string): StoreEvent[] {
     const object = this.get(key);
     if (object) return [{ type: "put", object }];

@@ -1,35 +1,31 @@
 /**
- * Writes to one API server: a bounded number at a time, those of one key in their order. What the informers' copy shows to be
- * right already is not written. Conflicts are read again and decided again; 429 and 5xx are tried again when the server says,
- * and everybody waits then; a request whose answer was lost is simply made again, because each write says what must be true
- * afterwards and finds that it is.
+ * Writes to one API server: a bounded number at a time, those of one key in their order. A state that the copy shows already is not
+ * written. After a conflict the object is read and compared once more; 429 and 5xx are retried when the server says, and all writes
+ * pause until then. A request whose answer was lost is simply repeated: each write says what must be true afterwards.
  */
 import { isDeepStrictEqual } from "node:util";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
-import {
-  type ApiObject,
-  objectProblem,
-  SERVER_OWNED,
-  type StoredObject,
-} from "../../domain/resources/object.ts";
-import { type Key, keyOfObject, type KeyParts, parseKey } from "../../domain/resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
-import {
-  ApiFailure,
-  type KubeApi,
-  type PatchOperation,
-  type Resource,
-  storeError,
-} from "../kube/dynamic_client.ts";
-import type { KubeCache } from "./kubernetes_cache.ts";
+import { monotonicMs } from "../../base/clock.ts";
+import { type Key, keyOfObject, type KeyParts } from "../../domain/resources/keys.ts";
+import { apiKindOf } from "../../domain/resources/kinds.ts";
+import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
 import { StoreError, type Write, type Written } from "../../principal/ports/store.ts";
+import { ApiFailure } from "../kube/api_failure.ts";
+import type { Resource } from "../kube/discovery.ts";
+import type { DynamicClient } from "../kube/dynamic_client.ts";
+import type { KubernetesCache } from "./kubernetes_cache.ts";
+import { storeError } from "./kubernetes_errors.ts";
+import { knownKind, NAMESPACES } from "./kubernetes_kinds.ts";
+import { differences, onlyAt, withoutServerOwned } from "./kubernetes_patch.ts";
+import { checkExpected, partsOf } from "./preconditions.ts";
 
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 5_000, factor: 2 };
-/** Then the write is given back as `unavailable`; whoever asked for it decides when to ask again. */
+/** After so many failures the write ends as `unavailable`; its caller decides when to retry. */
 const MAX_ATTEMPTS = 6;
 const MAX_RETRY_AFTER_MS = 30_000;
-/** A conflict is read again this often before it is given back. */
+/** After so many conflicts in a row the write ends as `conflict`. */
 const MAX_CONFLICTS = 10;
 /** A deletion waits this long for finalizers and the garbage collector. */
 const GONE_MS = 20_000;
@@ -51,11 +47,11 @@ export interface WriterOptions {
   concurrency: number;
   /** Undefined: namespaces are never created. */
   createNamespaces: NamespaceCreation | undefined;
-  /** Whether the informers' copy holds every object of this kind in this namespace. */
+  /** Whether the copy holds every object of this kind in this namespace. */
   covers(kind: string, namespace: string): boolean;
 }
 
-/** What a write is about. */
+/** The object of a write. */
 interface Target {
   key: Key;
   resource: Resource;
@@ -63,47 +59,42 @@ interface Target {
   name: string;
 }
 
-/** What a write came to; after a deletion, also when the object is gone. */
+/** The result of a write; after a deletion, also the wait until the object is gone. */
 interface Outcome {
   written: Written;
   gone?: () => Promise<void>;
 }
 
-export class KubeWriter {
+export class KubernetesWriter {
   readonly #limit: ReturnType<typeof pLimit>;
   readonly #tails = new Map<Key, Promise<unknown>>();
   #pausedUntil = 0;
-  /** Requests that changed something or might have: what the API server was burdened with. */
+  /** Requests to the API server that changed something or might have. */
   requests = 0;
 
   constructor(
-    private readonly api: KubeApi,
-    private readonly cache: KubeCache,
+    private readonly client: DynamicClient,
+    private readonly cache: KubernetesCache,
     private readonly options: WriterOptions,
   ) {
     this.#limit = pLimit(options.concurrency);
   }
 
   /** Carries out one write. @throws StoreError */
-  write(write: Write): Promise<Written> {
+  async write(write: Write): Promise<Written> {
     const problem = write.op === "put" ? objectProblem(write.object) : undefined;
-    if (problem) return Promise.reject(new StoreError("invalid", `cannot store this object: ${problem}`));
+    if (problem) throw new StoreError("invalid", `cannot store this object: ${problem}`);
     const key = write.op === "put" ? keyOfObject(write.object) : write.key;
-    const parts = parseKey(key);
-    if (!parts) {
-      return Promise.reject(
-        new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`),
-      );
-    }
+    const parts = partsOf(key);
     const before = this.#tails.get(key) ?? Promise.resolve();
     const done = before.then(() => this.#whole(key, parts, write)).catch((error) => {
-      throw error instanceof ApiFailure ? storeError(error, `${key}: `) : error;
+      throw storeError(error, `${key}: `);
     });
     const tail = done.catch(() => {}).then(() => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
     });
     this.#tails.set(key, tail);
-    return done;
+    return await done;
   }
 
   /** Only requests count against the limit; waiting for an object to go does not. */
@@ -114,11 +105,10 @@ export class KubeWriter {
   }
 
   async #carryOut(key: Key, { kind, namespace, name }: KeyParts, write: Write): Promise<Outcome> {
-    const apiVersion = write.op === "put" ? write.object.apiVersion : apiVersionOf(kind);
-    const resource = await this.#retried(() => this.api.resource(apiVersion, kind), false);
+    const apiVersion = write.op === "put" ? write.object.apiVersion : knownKind(kind).apiVersion;
+    const resource = await this.#retried(() => this.client.discovery.resource(apiVersion, kind), false);
     const target = { key, resource, namespace, name };
     if (write.op === "put") return { written: await this.#put(target, write.object, write.expect) };
-    if (write.op === "patchStatus") return { written: await this.#patchStatus(target, write.status) };
     return await this.#delete(target, write.expect);
   }
 
@@ -157,11 +147,11 @@ export class KubeWriter {
     const body = withoutServerOwned(object);
     let created: StoredObject;
     try {
-      created = await this.#retried(() => this.api.create(resource, body));
+      created = await this.#retried(() => this.client.create(resource, body));
     } catch (error) {
       if (!(error instanceof ApiFailure && error.status === 404 && error.about === "namespaces")) throw error;
       await this.#createNamespace(object.metadata.namespace ?? "", error);
-      created = await this.#retried(() => this.api.create(resource, body));
+      created = await this.#retried(() => this.client.create(resource, body));
     }
     if (resource.statusSubresource && object["status"] !== undefined) {
       created = await this.#writeStatus(resource, created, object["status"]);
@@ -181,7 +171,16 @@ export class KubeWriter {
           `${namespace} (${because.message})`,
       );
     }
-    await this.#retried(() => this.api.createNamespace(namespace, createNamespaces.labels));
+    const object = {
+      apiVersion: NAMESPACES.apiVersion,
+      kind: NAMESPACES.kind,
+      metadata: { name: namespace, labels: createNamespaces.labels },
+    };
+    try {
+      await this.#retried(() => this.client.create(NAMESPACES, object));
+    } catch (error) {
+      if (!(error instanceof ApiFailure && error.reason === "AlreadyExists")) throw error;
+    }
   }
 
   /** Brings an existing object to the state wanted: only the fields that differ are sent, and nothing where none does. */
@@ -191,7 +190,7 @@ export class KubeWriter {
     let written = current;
     if (patch.length > 0) {
       written = await this.#retried(() =>
-        this.api.patch(resource, namespace, name, [...at(current), ...patch])
+        this.client.patch(resource, namespace, name, [...onlyAt(current), ...patch])
       );
     }
     const sameStatus = isDeepStrictEqual(current["status"] ?? null, object["status"] ?? null);
@@ -203,24 +202,14 @@ export class KubeWriter {
 
   #writeStatus(resource: Resource, { metadata }: StoredObject, status: unknown): Promise<StoredObject> {
     return this.#retried(() =>
-      this.api.writeStatus(resource, metadata.namespace, metadata.name, status ?? {})
+      this.client.writeStatus(resource, metadata.namespace, metadata.name, status ?? {})
     );
   }
 
   #written(before: StoredObject | undefined, after: StoredObject): Written {
-    // The copy has it before the watch tells: what follows is compared with what is there.
+    // The copy has it before the watch's event: the next write is compared with the present state.
     if (this.options.covers(after.kind, after.metadata.namespace)) this.cache.put(after);
     return { object: after, changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion };
-  }
-
-  async #patchStatus(target: Target, status: unknown): Promise<Written> {
-    const { key, resource } = target;
-    const current = this.cache.get(key) ?? await this.#get(target);
-    if (!current) throw new StoreError("notFound", `cannot patch the status of ${key}: it does not exist`);
-    if (isDeepStrictEqual(current["status"] ?? null, status ?? null)) {
-      return { object: current, changed: false };
-    }
-    return this.#written(current, await this.#writeStatus(resource, current, status));
   }
 
   async #delete(target: Target, expect: string | undefined): Promise<Outcome> {
@@ -234,20 +223,20 @@ export class KubeWriter {
   }
 
   /**
-   * Finalizers are taken off and the object is deleted; it may stay a while. Its dependants stay for good (propagation Orphan where
-   * it may have any): what the active deleted with it comes as deletions of their own (I5).
+   * Removes finalizers and deletes the object; it may stay a while. Objects that it owns stay (propagation Orphan): those that the
+   * ACTIVE deleted with it arrive as deletions of their own.
    */
   async #end({ resource, namespace, name }: Target, current: StoredObject): Promise<void> {
     const { finalizers = [], resourceVersion } = current.metadata;
     let version = resourceVersion;
     try {
       if (finalizers.length > 0) {
-        const patch = [...at(current), { op: "remove", path: "/metadata/finalizers" } as const];
-        const freed = await this.#retried(() => this.api.patch(resource, namespace, name, patch));
+        const patch = [...onlyAt(current), { op: "remove", path: "/metadata/finalizers" } as const];
+        const freed = await this.#retried(() => this.client.patch(resource, namespace, name, patch));
         version = freed.metadata.resourceVersion;
       }
-      const propagation = resource.kind === "ApplicationSet" ? "Orphan" : "Background";
-      await this.#retried(() => this.api.delete(resource, namespace, name, propagation, version));
+      const propagation = apiKindOf(resource)?.ownsOthers ? "Orphan" : "Background";
+      await this.#retried(() => this.client.delete(resource, namespace, name, propagation, version));
     } catch (error) {
       if (!(error instanceof ApiFailure) || error.status !== 404) throw error;
     }
@@ -256,24 +245,24 @@ export class KubeWriter {
   /** Resolves when an object that was deleted is gone from the copy and the cluster. Other keys are written meanwhile. */
   async #gone(target: Target, uid: string | undefined): Promise<void> {
     const { key } = target;
-    const limit = performance.now() + GONE_MS;
+    const limit = monotonicMs() + GONE_MS;
     if (this.cache.has(key)) {
       if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
       return;
     }
     while (uid !== undefined && (await this.#get(target))?.metadata.uid === uid) {
-      if (performance.now() > limit) throw stillThere(key);
+      if (monotonicMs() > limit) throw stillThere(key);
       await delay(GONE_LOOK_MS);
     }
   }
 
   #get({ resource, namespace, name }: Target): Promise<StoredObject | undefined> {
-    return this.#retried(() => this.api.get(resource, namespace, name), false);
+    return this.#retried(() => this.client.get(resource, namespace, name), false);
   }
 
   async #retried<T>(ask: () => Promise<T>, counts = true): Promise<T> {
     for (let failures = 0;;) {
-      const pause = this.#pausedUntil - performance.now();
+      const pause = this.#pausedUntil - monotonicMs();
       if (pause > 0) await delay(pause);
       if (counts) this.requests++;
       try {
@@ -281,72 +270,12 @@ export class KubeWriter {
       } catch (error) {
         if (!(error instanceof ApiFailure) || !error.passing || ++failures === MAX_ATTEMPTS) throw error;
         if (error.retryAfterMs > 0) {
-          this.#pausedUntil = performance.now() + Math.min(error.retryAfterMs, MAX_RETRY_AFTER_MS);
+          this.#pausedUntil = monotonicMs() + Math.min(error.retryAfterMs, MAX_RETRY_AFTER_MS);
         }
         await delay(delayMs(RETRY, failures, Math.random()));
       }
     }
   }
-}
-
-/** The kinds that keys name: Argo CD's, and core ones. */
-export function apiVersionOf(kind: string): string {
-  return kind === "Secret" || kind === "ConfigMap" ? "v1" : "argoproj.io/v1alpha1";
-}
-
-function withoutServerOwned(object: ApiObject): ApiObject {
-  const metadata = { ...object.metadata };
-  for (const field of SERVER_OWNED) delete metadata[field];
-  return { ...object, metadata };
-}
-
-/** Makes a patch one of exactly this state: the API server answers 409 when there is another by now. */
-function at({ metadata }: StoredObject): PatchOperation[] {
-  return [{ op: "add", path: "/metadata/resourceVersion", value: metadata.resourceVersion }];
-}
-
-/** What turns `from` into `to`, by whole fields of the object and of its metadata. */
-function differences(from: ApiObject, to: ApiObject, exceptStatus: boolean): PatchOperation[] {
-  const { metadata: before, ...old } = withoutServerOwned(from);
-  const { metadata: after, ...wanted } = withoutServerOwned(to);
-  if (exceptStatus) {
-    delete old["status"];
-    delete wanted["status"];
-  }
-  return [...fieldDifferences("", old, wanted), ...fieldDifferences("/metadata", before, after)];
-}
-
-function fieldDifferences(
-  path: string,
-  from: Record<string, unknown>,
-  to: Record<string, unknown>,
-): PatchOperation[] {
-  const patch: PatchOperation[] = [];
-  for (const field of new Set([...Object.keys(from), ...Object.keys(to)])) {
-    const [old, wanted] = [from[field], to[field]];
-    if (isDeepStrictEqual(old, wanted) || (isEmpty(old) && isEmpty(wanted))) continue;
-    const at = `${path}/${field.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-    patch.push(
-      wanted === undefined || wanted === null
-        ? { op: "remove", path: at }
-        : { op: "add", path: at, value: wanted },
-    );
-  }
-  return patch;
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === undefined || value === null ||
-    (typeof value === "object" && Object.keys(value).length === 0);
-}
-
-function checkExpected(key: Key, current: StoredObject | undefined, expect: string | undefined): void {
-  const actual = current?.metadata.resourceVersion ?? "absent";
-  if (expect === undefined || actual === expect) return;
-  throw new StoreError(
-    "conflict",
-    `${key} is at "${actual}", not at "${expect}" as expected; re-read it and try again`,
-  );
 }
 
 function stillThere(key: Key): StoreError {

@@ -8,9 +8,9 @@
  *
  * Every object carries a checksum that is verified whenever it is read: a flipped bit is an error, never data.
  */
-import { hash } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { canonicalize } from "@std/json/canonicalize";
+import { sha256 } from "../../base/sha256.ts";
 import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
 import { byKey, isDnsSubdomain, type Key, keyOf, parseKey } from "../../domain/resources/keys.ts";
 import {
@@ -21,6 +21,7 @@ import {
   type Write,
   type Written,
 } from "../../principal/ports/store.ts";
+import { checkExpected, partsOf } from "./preconditions.ts";
 import { openFile, type OpenOptions, translate } from "./sqlite_file.ts";
 
 /** How soon another process's change is noticed, in ms. */
@@ -205,13 +206,7 @@ export class SqliteStore implements Store {
     if (write.op === "put") return this.#put(write.object, write.expect);
     const row = this.#row(write.key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
-    if (write.op === "patchStatus") {
-      if (!current) {
-        throw new StoreError("notFound", `cannot patch the status of ${write.key}: it does not exist`);
-      }
-      return this.#replace(current, { ...current, status: write.status });
-    }
-    if (write.expect !== undefined) checkExpected(write.key, current, write.expect);
+    checkExpected(write.key, current, write.expect);
     if (!current || !row) return { changed: false };
     this.#insert({ ...row, revision: this.#nextRevision(), deleted: 1 });
     return { changed: true };
@@ -223,7 +218,7 @@ export class SqliteStore implements Store {
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
     const row = this.#row(key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
-    if (expect !== undefined) checkExpected(key, current, expect);
+    checkExpected(key, current, expect);
     return this.#replace(current, object);
   }
 
@@ -268,9 +263,8 @@ export class SqliteStore implements Store {
   }
 
   #row(key: Key): Row | undefined {
-    const parts = parseKey(key);
-    if (!parts) throw new StoreError("invalid", `"${key.slice(0, 300)}" is not a key (Kind/namespace/name)`);
-    return this.#sql.get.get(parts.kind, parts.namespace, parts.name) as unknown as Row | undefined;
+    const { kind, namespace, name } = partsOf(key);
+    return this.#sql.get.get(kind, namespace, name) as unknown as Row | undefined;
   }
 
   #object(row: Row): StoredObject {
@@ -335,7 +329,7 @@ export class SqliteStore implements Store {
 }
 
 function checksum(body: string): string {
-  return hash("sha256", body, "hex").slice(0, 32);
+  return sha256(body).slice(0, 32);
 }
 
 function deletion(row: Row): StoreEvent {
@@ -352,13 +346,4 @@ function nameProblem(object: ApiObject): string | undefined {
   if (!isDnsSubdomain(name)) return `metadata.name "${name.slice(0, 300)}" is not a DNS-1123 subdomain`;
   if (!parseKey(keyOf(object.kind, namespace, name))) return `kind or namespace is malformed`;
   return undefined;
-}
-
-function checkExpected(key: Key, current: StoredObject | undefined, expect: string): void {
-  const actual = current?.metadata.resourceVersion ?? "absent";
-  if (actual === expect) return;
-  throw new StoreError(
-    "conflict",
-    `${key} is at "${actual}", not at "${expect}" as expected; re-read it and try again`,
-  );
 }

@@ -66,7 +66,7 @@ export function openFile(path: string, options: OpenOptions): DatabaseSync {
 /** A store error of what SQLite threw; `action` completes "cannot …". */
 export function translate(error: unknown, action: string, path: string): StoreError {
   if (error instanceof StoreError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = reasonOf(error);
   const errcode = (error as { errcode?: number }).errcode ?? 0;
   const remedy =
     "the file is left as it is: move it away and let the peer fill a new one, or restore a backup";

@@ -16,23 +16,20 @@ export interface TlsMaterial {
   notAfterMs: number;
 }
 
-export interface TlsPaths {
-  cert: string;
-  key: string;
-  ca: string;
-}
-
 /** A PEM text and its name for an operator, e.g. `--tls-cert "/etc/tls/tls.crt"`. */
 export interface Pem {
   text: Buffer;
   from: string;
 }
 
+/** The three parts of a TLS identity. */
+export type TlsParts = Record<"cert" | "key" | "ca", Pem>;
+
 /** Reads the present three parts. */
-export type TlsSource = () => Promise<Record<keyof TlsPaths, Pem>>;
+export type TlsSource = () => Promise<TlsParts>;
 
 /** Checks that the parts belong together and are valid. @throws Error naming the part and the reason */
-export function checkTls({ cert, key, ca }: Record<keyof TlsPaths, Pem>, nowMs: number): TlsMaterial {
+export function checkTls({ cert, key, ca }: TlsParts, nowMs: number): TlsMaterial {
   const leaf = parse(cert);
   parse(ca);
   let matches = false;
@@ -57,16 +54,6 @@ export function readPem(flag: string, path: string): Pem {
   } catch (error) {
     throw new Error(`${from} cannot be read: ${reasonOf(error)}`);
   }
-}
-
-/** Reads and checks three files. @throws Error naming the flag, the file and the reason */
-export function readTls({ cert, key, ca }: TlsPaths, nowMs: number): TlsMaterial {
-  const parts = {
-    cert: readPem("--tls-cert", cert),
-    key: readPem("--tls-key", key),
-    ca: readPem("--root-ca-path", ca),
-  };
-  return checkTls(parts, nowMs);
 }
 
 function parse({ text, from }: Pem): X509Certificate {

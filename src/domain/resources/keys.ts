@@ -19,9 +19,9 @@ export function keyOf(kind: string, namespace: string, name: string): Key {
   return `${kind}/${namespace}/${name}`;
 }
 
-/** The key of an object; an object without a namespace belongs to `fallbackNamespace`. */
-export function keyOfObject(object: ApiObject, fallbackNamespace = ""): Key {
-  return keyOf(object.kind, object.metadata.namespace ?? fallbackNamespace, object.metadata.name);
+/** The key of an object. */
+export function keyOfObject(object: ApiObject): Key {
+  return keyOf(object.kind, object.metadata.namespace ?? "", object.metadata.name);
 }
 
 /** The order of listings: by kind, namespace and name. */

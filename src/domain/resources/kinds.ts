@@ -11,6 +11,8 @@ import { admits, agentOf, type Scope } from "./scope.ts";
 export const SECRET_TYPE = "argocd.argoproj.io/secret-type";
 export const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
 const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
+/** The ConfigMap of certificates that are no longer accepted. */
+export const BLOCKLIST_NAME = "argocd-agent-tls-blocklist";
 
 /** One kind of replicated resource. */
 export interface Kind {
@@ -27,7 +29,13 @@ export interface Kind {
   stampsSourceUid: boolean;
   /** The `dataschema` of the peer's incremental events; undefined: the plain contract has none. */
   target?: string;
-  /** Whether an object of this API kind is this kind of resource. */
+  /** The values of the label `SECRET_TYPE` that mark it; undefined: the label says nothing about it. */
+  secretTypes?: readonly string[];
+  /** Whether `--label-selector` chooses among its objects. */
+  selectable: boolean;
+  /** Whether its objects own others: deleting one on a replica must leave those in place. */
+  ownsOthers: boolean;
+  /** Whether an object of this API kind and Secret type is this kind of resource. */
   matches(object: ApiObject, scope: Scope): boolean;
 }
 
@@ -38,35 +46,83 @@ const label = (object: ApiObject, name: string) => object.metadata.labels?.[name
 /** All replicated kinds; the first match of an object's API kind wins. */
 export const KINDS: readonly Kind[] = [
   argo("AppProject", 0, "principal"),
-  argo("ApplicationSet", 1, "any"),
+  { ...argo("ApplicationSet", 1, "any"), ownsOthers: true },
   core("Repository", "Secret", 2, {
     stampsSourceUid: true,
     target: "repository",
-    matches: (object) => ["repository", "repo-creds"].includes(label(object, SECRET_TYPE) ?? ""),
+    secretTypes: ["repository", "repo-creds"],
+    matches: always,
   }),
   core("ClusterSecret", "Secret", 2, {
+    secretTypes: ["cluster"],
     matches: (object, { clusterSecrets }) =>
-      label(object, SECRET_TYPE) === "cluster" &&
-      (clusterSecrets === "all" || label(object, SELF_REGISTERED) === "true"),
+      clusterSecrets === "all" || label(object, SELF_REGISTERED) === "true",
   }),
   core("GPGKey", "ConfigMap", 2, {
     stampsSourceUid: true,
     matches: (object) => object.metadata.name === "argocd-gpg-keys-cm",
   }),
   core("Agents", "ConfigMap", 2, { matches: (object) => object.metadata.name === AGENTS_NAME }),
-  core("Blocklist", "ConfigMap", 2, {
-    matches: (object) => object.metadata.name === "argocd-agent-tls-blocklist",
-  }),
+  core("Blocklist", "ConfigMap", 2, { matches: (object) => object.metadata.name === BLOCKLIST_NAME }),
   { ...argo("Application", 3, "any"), matches: (object, scope) => agentOf(object, scope) !== "" },
 ];
 
 function argo(kind: string, rank: number, scope: Kind["scope"]): Kind {
-  const target = kind.toLowerCase();
-  return { name: kind, apiVersion: ARGO, kind, rank, scope, stampsSourceUid: true, target, matches: always };
+  return {
+    name: kind,
+    apiVersion: ARGO,
+    kind,
+    rank,
+    scope,
+    stampsSourceUid: true,
+    target: kind.toLowerCase(),
+    selectable: true,
+    ownsOthers: false,
+    matches: always,
+  };
 }
 
 function core(name: string, kind: string, rank: number, rest: Pick<Kind, "matches"> & Partial<Kind>): Kind {
-  return { name, apiVersion: "v1", kind, rank, scope: "principal", stampsSourceUid: false, ...rest };
+  return {
+    name,
+    apiVersion: "v1",
+    kind,
+    rank,
+    scope: "principal",
+    stampsSourceUid: false,
+    selectable: false,
+    ownsOthers: false,
+    ...rest,
+  };
+}
+
+/** One kind of the API: what the rows of `KINDS` with this API kind need together. */
+export type ApiKind = Pick<
+  Kind,
+  "apiVersion" | "kind" | "scope" | "secretTypes" | "selectable" | "ownsOthers"
+>;
+
+/** The API kinds behind `KINDS`, each once. */
+export const API_KINDS: readonly ApiKind[] = [...Map.groupBy(KINDS, ({ kind }) => kind).values()].map(
+  together,
+);
+
+function together(rows: readonly Kind[]): ApiKind {
+  const [{ apiVersion, kind }] = rows as [Kind];
+  const labelled = rows.every(({ secretTypes }) => secretTypes);
+  return {
+    apiVersion,
+    kind,
+    scope: rows.some(({ scope }) => scope === "any") ? "any" : "principal",
+    ...(labelled ? { secretTypes: rows.flatMap(({ secretTypes = [] }) => secretTypes) } : {}),
+    selectable: rows.every(({ selectable }) => selectable),
+    ownsOthers: rows.some(({ ownsOthers }) => ownsOthers),
+  };
+}
+
+/** The API kind that keys name (`Secret`, `Application`, …); undefined: nothing of it is replicated. */
+export function apiKindOf({ kind }: Pick<KeyParts, "kind">): ApiKind | undefined {
+  return API_KINDS.find((candidate) => candidate.kind === kind);
 }
 
 /**
@@ -76,8 +132,8 @@ function core(name: string, kind: string, rank: number, rest: Pick<Kind, "matche
 export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
   if (label(object, IGNORE_SYNC) === "true") return undefined;
   return KINDS.find((kind) =>
-    kind.kind === object.kind && kind.apiVersion === object.apiVersion && kind.matches(object, scope) &&
-    isWithin(kind, object.metadata.namespace ?? "", scope)
+    kind.kind === object.kind && kind.apiVersion === object.apiVersion && hasSecretType(kind, object) &&
+    kind.matches(object, scope) && isWithin(kind, object.metadata.namespace ?? "", scope)
   );
 }
 
@@ -94,6 +150,10 @@ export function rankOf(parts: Pick<KeyParts, "kind">): number {
 /** Whether replication may write or delete such a key at all, before anything is known of its content. */
 export function mayReplicate(parts: KeyParts, scope: Scope): boolean {
   return KINDS.some((kind) => kind.kind === parts.kind && isWithin(kind, parts.namespace, scope));
+}
+
+function hasSecretType({ secretTypes }: Kind, object: ApiObject): boolean {
+  return secretTypes === undefined || secretTypes.includes(label(object, SECRET_TYPE) ?? "");
 }
 
 function isWithin(kind: Kind, namespace: string, scope: Scope): boolean {

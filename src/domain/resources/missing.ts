@@ -1,5 +1,6 @@
 /** The rights, kinds and namespaces that an ACTIVE principal needs and its cluster lacks, in words. */
 export interface Missing {
+  /** Verbs, plural and namespace of each right, e.g. `patch secrets in argocd`. */
   rights: string[];
   /** Kinds without a CustomResourceDefinition. */
   definitions: string[];

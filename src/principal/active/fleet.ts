@@ -12,7 +12,7 @@ import { Cursor } from "../../domain/changes/cursor.ts";
 import type { Entry } from "../../domain/changes/index.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
-import { kindOf } from "../../domain/resources/kinds.ts";
+import { BLOCKLIST_NAME, kindOf } from "../../domain/resources/kinds.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
 import type { Clusters } from "./clusters.ts";
 import { monotonicMs } from "../../base/clock.ts";
@@ -357,7 +357,7 @@ export class Fleet {
         host.schedule();
       }
     }
-    if (entry.key.endsWith("/argocd-agent-tls-blocklist")) {
+    if (entry.key.endsWith(`/${BLOCKLIST_NAME}`)) {
       for (const host of this.#hosts.values()) this.#revoke(host);
     }
   }

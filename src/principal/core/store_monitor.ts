@@ -1,28 +1,11 @@
-/** Opening the store that the settings name, and waiting for it with patience: a cluster that is away comes back. */
+/** Watches over the store: reports its problem once when that changes, and retries while a cluster is away. */
 import { delay } from "@std/async/delay";
-import { admits } from "../../domain/resources/scope.ts";
 import { type Store, StoreError, type StoreErrorCode } from "../ports/store.ts";
-import { openSqlite } from "../../adapters/store/sqlite.ts";
 import type { Log } from "../../base/log.ts";
-import type { Settings } from "../../config/settings.ts";
 
 const LOOK_MS = 500;
 /** What may pass without anybody changing the command line. */
 const PASSING: readonly StoreErrorCode[] = ["unavailable", "forbidden", "notFound"];
-
-/** Opens the store. @throws StoreError */
-export async function openStore({ store, scope, dataDir }: Settings): Promise<Store> {
-  if (store.type === "sqlite") {
-    Deno.mkdirSync(dataDir, { recursive: true });
-    return openSqlite(store.path);
-  }
-  const { openKubernetes } = await import("../../adapters/store/kubernetes.ts");
-  return openKubernetes({
-    ...store,
-    namespace: scope.namespace,
-    admits: (namespace) => admits(scope, namespace),
-  });
-}
 
 /** Says in the log, and to whoever asks, what a store lacks: once when that changes. */
 export class StoreMonitor {

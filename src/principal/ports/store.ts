@@ -16,8 +16,6 @@ export type Write =
    * is being deleted is changed where its version is expected; otherwise it is ended first, and written when it is gone.
    */
   | { op: "put"; object: ApiObject; expect?: string | "absent" }
-  /** Replaces `status` and nothing else; the object must exist. */
-  | { op: "patchStatus"; key: Key; status: unknown }
   /** Removes the object for good, finalizers and all. Removing what does not exist succeeds. */
   | { op: "delete"; key: Key; expect?: string };
 
