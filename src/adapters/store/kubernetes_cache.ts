@@ -23,9 +23,13 @@ class Watcher {
 }
 
 const BATCH = 1_000;
+/** Deletions that are remembered. */
+const MAX_DELETED = 10_000;
 
 export class KubernetesCache implements ReflectorStore {
   readonly #objects = new Map<Key, Cached>();
+  /** The versions of the latest deletions: the answer to a write may come after the event of a deletion that followed it. */
+  readonly #deleted = new Map<Key, string>();
   readonly #watchers = new Set<Watcher>();
   readonly #waiting = new Map<Key, Set<() => void>>();
 
@@ -34,7 +38,8 @@ export class KubernetesCache implements ReflectorStore {
     const key = keyOfObject(object);
     const version = object.metadata.resourceVersion ?? "";
     const before = this.#objects.get(key)?.version;
-    if (before && (rewound ? version === before : !isNewer(version, before))) return;
+    if (rewound ? version === before : !isNewer(version, before ?? this.#deleted.get(key) ?? "")) return;
+    this.#deleted.delete(key);
     const { managedFields: _, ...metadata } = object.metadata;
     this.#objects.set(key, { version, text: JSON.stringify({ ...object, metadata }) });
     this.#changed(key, "");
@@ -43,8 +48,9 @@ export class KubernetesCache implements ReflectorStore {
   /** Takes a deletion; one that is older than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
   remove(key: Key, version: string, rewound = false): void {
     const before = this.#objects.get(key);
-    if (!before || (!rewound && isNewer(before.version, version))) return;
-    this.#objects.delete(key);
+    if (before && !rewound && isNewer(before.version, version)) return;
+    this.#remember(key, version);
+    if (!this.#objects.delete(key)) return;
     this.#changed(key, version);
     for (const resolve of this.#waiting.get(key) ?? []) resolve();
     this.#waiting.delete(key);
@@ -111,6 +117,16 @@ export class KubernetesCache implements ReflectorStore {
     } finally {
       this.#watchers.delete(watcher);
       signal.removeEventListener("abort", waker);
+    }
+  }
+
+  #remember(key: Key, version: string): void {
+    if (isNewer(this.#deleted.get(key) ?? "", version)) return;
+    this.#deleted.delete(key);
+    this.#deleted.set(key, version);
+    for (const [oldest] of this.#deleted) {
+      if (this.#deleted.size <= MAX_DELETED) return;
+      this.#deleted.delete(oldest);
     }
   }
 
