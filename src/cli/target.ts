@@ -3,9 +3,11 @@
  * kubeconfig's context, as the peer's CLI does; where there is no kubeconfig (in the pod itself, on bare metal) this host's
  * loopback.
  */
+import { kubeconfigFiles } from "../adapters/kube/kubeconfig_files.ts";
 import type { Client } from "../adapters/grpc/dial.ts";
 import { DEFAULT_ADDRESS, withAdmin } from "./admin_client.ts";
 import type { Arguments } from "./arguments.ts";
+import { reasonOf } from "../base/reason.ts";
 import type { TlsMaterial } from "../adapters/tls/files.ts";
 import { CommandError, EXIT } from "./output.ts";
 
@@ -31,8 +33,10 @@ export async function withTarget<T>(
   use: (client: Client, address: string) => Promise<T>,
 ): Promise<T> {
   const given = options.string("address");
-  const kubeconfig = given === "" ? kubeconfigOf(options) : "";
-  if (kubeconfig === "") return await withLoopback(given, options, use);
+  const kubeconfig = options.string("kubeconfig");
+  if (given !== "" || kubeconfigFiles(kubeconfig).length === 0) {
+    return await withLoopback(given, options, use);
+  }
   const { forwardToPrincipal } = await import("../adapters/kube/port_forward.ts");
   const forward = await forwardToPrincipal({
     kubeconfig,
@@ -41,7 +45,7 @@ export async function withTarget<T>(
       (Deno.env.get("ARGOCD_AGENT_PRINCIPAL_NAMESPACE") || "argocd"),
     port: POD_PORT,
   }).catch((error) => {
-    throw new CommandError((error as Error).message);
+    throw new CommandError(reasonOf(error));
   });
   try {
     return await withAdmin(forward.address, (client) => use(client, forward.target));
@@ -90,17 +94,5 @@ async function materialOf(given: string, options: Arguments): Promise<TlsMateria
     return checkTls(parts, Date.now());
   } catch (error) {
     throw new CommandError((error as Error).message);
-  }
-}
-
-/** The first that exists of --kubeconfig, $KUBECONFIG and ~/.kube/config; empty: none. */
-function kubeconfigOf(options: Arguments): string {
-  const named = options.string("kubeconfig") || (Deno.env.get("KUBECONFIG") ?? "").split(":").find(Boolean);
-  if (named) return named;
-  const usual = `${Deno.env.get("HOME") ?? ""}/.kube/config`;
-  try {
-    return Deno.statSync(usual).isFile ? usual : "";
-  } catch {
-    return "";
   }
 }

@@ -43,10 +43,15 @@ export const FLAGS: readonly Flag[] = [
     "store",
     "string",
     "",
-    "kubernetes or sqlite:FILE; default: kubernetes in a cluster or with --kubeconfig, else principal.db in the data directory",
+    "kubernetes or sqlite:FILE; default: kubernetes in a pod or with --kubeconfig, --kubecontext or KUBECONFIG, else principal.db in the data directory",
   ),
   ours("data-dir", "string", "argocd-agent-ha-data", "directory of the embedded store"),
-  flag("kubeconfig", "string", "", "kubeconfig of the principal's cluster; empty: the pod's service account"),
+  flag(
+    "kubeconfig",
+    "string",
+    "",
+    "kubeconfig of the principal's cluster; empty: the files of KUBECONFIG, else ~/.kube/config, else the pod's service account",
+  ),
   flag("kubecontext", "string", "", "its context; empty: the current one"),
   ours("kube-write-concurrency", "int", "32", "write requests to the API server at a time"),
   flag(
@@ -59,7 +64,7 @@ export const FLAGS: readonly Flag[] = [
     "label-selector",
     "string",
     "",
-    "only objects with these labels, as in kubectl -l; not for cluster secrets",
+    "only Applications, AppProjects and ApplicationSets with these labels, as in kubectl -l",
   ),
   flag(
     "destination-based-mapping",

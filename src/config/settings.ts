@@ -87,8 +87,7 @@ export function parseSettings(
     }
     values.set(flag.name, value);
   }
-  const inCluster = (env("KUBERNETES_SERVICE_HOST") ?? "") !== "";
-  return { settings: settingsOf((name) => values.get(name) ?? "", inCluster), warnings };
+  return { settings: settingsOf((name) => values.get(name) ?? "", env), warnings };
 }
 
 function parseFlags(args: string[]): Map<string, string> {
@@ -158,10 +157,10 @@ export function parseDuration(text: string): number | undefined {
   return total;
 }
 
-function settingsOf(value: Value, inCluster: boolean): Settings {
+function settingsOf(value: Value, env: (name: string) => string | undefined): Settings {
   const bool = (name: string) => boolOf(value, name);
   const namespace = namespaceOf(value);
-  const store = storeOf(value, inCluster);
+  const store = storeOf(value, env);
   const settings: Settings = {
     listenHost: value("listen-host"),
     listenPort: port(value, "listen-port", 65_535),

@@ -170,6 +170,12 @@ Deno.test("the store: SQLite by default, the cluster where there is one, and wha
     path: "d/x.db",
   });
   assertEquals(parse([...GOOD, "--store=sqlite:d/x.db"]).settings.dataDir, "d/");
+  const found = { ...kubernetes, kubeconfig: "" };
+  assertEquals(parse([...GOOD, "--store", "kubernetes"]).settings.store, found);
+  assertEquals(parse([...GOOD, "--kubecontext", "eu"]).settings.store, { ...found, context: "eu" });
+  assertEquals(parse(GOOD, { KUBECONFIG: "a:b" }).settings.store, found);
+  assertEquals(parse(GOOD, { KUBECONFIG: "", HOME: "/home/x" }).settings.store.type, "sqlite");
+  assertEquals(parse([...GOOD, "--store=sqlite:x.db"], { KUBECONFIG: "a" }).settings.store.type, "sqlite");
   const secrets = parse(["-n", "argocd", "--auth", "mtls:CN=(.*)"], inPod).settings;
   assertEquals([secrets.tls.cert, secrets.tlsSecretName, secrets.caSecretName, secrets.jwtSecretName], [
     "",
@@ -188,8 +194,8 @@ Deno.test("the store: SQLite by default, the cluster where there is one, and wha
   ).settings.store;
   assertEquals(creation.type === "kubernetes" && creation.createNamespaces?.labels, { a: "b", c: "d" });
   const cases: [string[], string][] = [
-    [[...GOOD, "--store", "kubernetes"], "needs --kubeconfig FILE"],
     [[...GOOD, "--label-selector", "a=b"], "needs the kubernetes store"],
+    [[...GOOD, "--store=sqlite:x.db", "--kubecontext=eu"], "--kubecontext needs the kubernetes store"],
     [[...GOOD, "--kubeconfig=k", "--kube-write-concurrency=0"], "must be between 1 and 1000"],
     [
       [...GOOD, "--kubeconfig=k", "--namespace-create-enable", "--namespace-create-labels=a"],

@@ -1,4 +1,5 @@
 /** From flags to settings: the store of a principal, and the scope within it. */
+import { reasonOf } from "../base/reason.ts";
 import { isDnsLabel } from "../domain/resources/keys.ts";
 import { patternOf } from "../domain/resources/patterns.ts";
 import type { Scope } from "../domain/resources/scope.ts";
@@ -9,7 +10,9 @@ export type StoreSettings =
   | { type: "sqlite"; path: string }
   | {
     type: "kubernetes";
+    /** Empty: as client-go looks for one, and then the pod's service account. */
     kubeconfig: string;
+    /** Empty: the current one. */
     context: string;
     labelSelector: string;
     writeConcurrency: number;
@@ -19,14 +22,23 @@ export type StoreSettings =
 
 /** Above this an API server's own limits (APF) decide, and more only queues. */
 const MAX_WRITE_CONCURRENCY = 1_000;
+/** Flags that name a cluster. */
+const CLUSTER_FLAGS = ["kubeconfig", "kubecontext"];
 
-/** The store of `--store`; by default the cluster if there is one, else the embedded store. */
-export function storeOf(value: Value, inCluster: boolean): StoreSettings {
-  const store = value("store") ||
-    (inCluster || value("kubeconfig") !== "" ? "kubernetes" : `sqlite:${value("data-dir")}/principal.db`);
+/** Variables of the environment that name a cluster: a pod's own, and the kubeconfig files of client-go. */
+const CLUSTER_VARIABLES = ["KUBERNETES_SERVICE_HOST", "KUBECONFIG"];
+
+/**
+ * The store: `--store`; without it the cluster that a flag or the environment names, and else the embedded store. A ~/.kube/config alone
+ * names none: a principal that is tried out must not write to the cluster that its user last worked with.
+ */
+export function storeOf(value: Value, env: (name: string) => string | undefined): StoreSettings {
+  const named = CLUSTER_FLAGS.some((name) => value(name) !== "") ||
+    CLUSTER_VARIABLES.some((name) => (env(name) ?? "") !== "");
+  const store = value("store") || (named ? "kubernetes" : `sqlite:${value("data-dir")}/principal.db`);
   const [, path] = /^sqlite:(.+)$/s.exec(store) ?? [];
   if (path) {
-    for (const name of ["kubeconfig", "kubecontext", "label-selector"]) {
+    for (const name of [...CLUSTER_FLAGS, "label-selector"]) {
       if (value(name) !== "") {
         throw new UsageError(`--${name} needs the kubernetes store; --store is "${store}"`);
       }
@@ -34,9 +46,6 @@ export function storeOf(value: Value, inCluster: boolean): StoreSettings {
     return { type: "sqlite", path };
   }
   if (store !== "kubernetes") throw new UsageError(`--store "${store}": must be kubernetes or sqlite:FILE`);
-  if (!inCluster && value("kubeconfig") === "") {
-    throw new UsageError("--store kubernetes outside a cluster needs --kubeconfig FILE");
-  }
   const writeConcurrency = Number(value("kube-write-concurrency"));
   if (writeConcurrency < 1 || writeConcurrency > MAX_WRITE_CONCURRENCY) {
     throw new UsageError(
@@ -90,7 +99,7 @@ function namespacePattern(text: string): RegExp {
   try {
     return patternOf(text);
   } catch (error) {
-    throw new UsageError(`--allowed-namespaces "${text.slice(1, -1)}": ${(error as Error).message}`);
+    throw new UsageError(`--allowed-namespaces "${text.slice(1, -1)}": ${reasonOf(error)}`);
   }
 }
 
@@ -98,6 +107,6 @@ function regex(flag: string, source: string): RegExp {
   try {
     return new RegExp(source);
   } catch (error) {
-    throw new UsageError(`--${flag} "${source}": ${(error as Error).message}`);
+    throw new UsageError(`--${flag} "${source}": ${reasonOf(error)}`);
   }
 }

@@ -13,9 +13,7 @@ import {
   newUsers,
   type User,
 } from "./client_node_internals.ts";
-
-/** One variable of the environment. */
-export type Env = (name: string) => string | undefined;
+import { type Env, kubeconfigFiles } from "./kubeconfig_files.ts";
 
 /** How to reach a cluster. */
 export interface AccessOptions {
@@ -59,7 +57,7 @@ interface Kubeconfig {
 
 /** Reads the configuration. @throws KubeconfigError */
 export function loadKubeconfig(options: AccessOptions, machine: Machine = THIS_MACHINE): Named {
-  const files = options.kubeconfig === "" ? [] : [options.kubeconfig];
+  const files = kubeconfigFiles(options.kubeconfig, machine.env);
   if (files.length === 0) return fromPod(options.context, machine);
   const shown = files.join(", ");
   const named = select(merge(files.map(read)), options.context, shown);
