@@ -13,9 +13,9 @@ import { drillHandlers } from "./adapters/grpc/drill.ts";
 import { knowingHandlers } from "./adapters/grpc/knowing.ts";
 import { operatorHandlers } from "./adapters/grpc/operator.ts";
 import { switchoverHandler } from "./adapters/grpc/switchover.ts";
-import { peerHandlers, replicationPolicy } from "./adapters/grpc/peer_service.ts";
+import { linkHandlers } from "./adapters/grpc/link_service.ts";
 import { reconcileHandlers } from "./adapters/grpc/reconcile.ts";
-import { replicationHandlers } from "./adapters/grpc/replication.ts";
+import { replicationHandlers } from "./adapters/grpc/replication_service.ts";
 import {
   createServer,
   listen,
@@ -188,7 +188,6 @@ async function openListeners(
 ): Promise<Omit<Running["ports"], "healthz">> {
   const { ctx } = core;
   const { settings } = ctx;
-  const policy = replicationPolicy(ctx);
   const host = listenHost(settings);
   const metrics = settings.metricsPort === 0 ? 0 : serveHttp(
     metricsApp(seriesOf(ctx, settings.haEnabled), processing.registry).fetch,
@@ -200,8 +199,8 @@ async function openListeners(
   server.addService(services.versionService, versionHandlers(ctx));
   server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
   server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
-  server.addService(services.replicationService, replicationHandlers(ctx, policy));
-  if (!settings.plainContract) server.addService(services.linkService, peerHandlers(core, policy));
+  server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
+  if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));
   const address = `${host}:${settings.listenPort}`;
   const grpcPort = tls

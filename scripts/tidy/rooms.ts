@@ -107,7 +107,7 @@ export const ROOMS: Room[] = [
   ),
   principal(
     "replica",
-    "follow.ts",
+    "replication_client.ts",
     "What exists only while following: applying, holding, the loss manifest.",
     ["core"],
   ),

@@ -20,13 +20,19 @@ import { Driver } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
-import { Follower } from "./replica/follow.ts";
+import { ReplicationClient } from "./replica/replication_client.ts";
 import { History } from "./core/history.ts";
 import type { Log } from "../base/log.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
+import { conditionOf } from "./core/peer.ts";
+import type { PeerService, PlainPeerService } from "./ports/peer.ts";
+import type { ReplicationPolicy } from "../domain/replication/admission.ts";
+import { GoReplicas } from "./active/go_replicas.ts";
 import { noteCommand, observe } from "./core/observe.ts";
-import { Readiness } from "./operations/readiness.ts";
+import { PeerServer } from "./operations/peer_server.ts";
+import { examinedCondition, Readiness } from "./operations/readiness.ts";
+import { repair } from "./operations/repair.ts";
 import { Reconciler } from "./operations/reconcile.ts";
 import type { Settings } from "../config/settings.ts";
 import { BLOCKLIST_NAME } from "../domain/resources/kinds.ts";
@@ -51,6 +57,9 @@ export interface Core {
   readonly ctx: Context;
   readonly switchover: Switchover;
   readonly reconciler: Reconciler;
+  /** What is answered to the peer, in our own contract and in the Go principal's. */
+  readonly peerService: PeerService;
+  readonly plainPeerService: PlainPeerService;
   /** Rejects when the principal cannot go on, because its store failed. */
   readonly failed: Promise<never>;
   /** Begins, with what the store remembers. */
@@ -170,14 +179,15 @@ function compose(
   const readiness = new Readiness(ctx);
   const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
   const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
-  const follower = new Follower(ctx, writer);
+  const follower = new ReplicationClient({ ...ctx, writer });
   const writeBack = new WriteBack(activeStore, log);
+  const operations = { switchover: new Switchover(ctx), reconciler: new Reconciler(ctx, writer) };
   const effects = new Effects(ctx, { follower, fleet, writeBack });
   return {
     ctx,
     writeBack,
-    switchover: new Switchover(ctx),
-    reconciler: new Reconciler(ctx, writer),
+    ...operations,
+    ...peerServices(ctx, operations),
     start: () => driver.input({ type: "start", memory }),
     rest: async () => {
       effects.rest();
@@ -185,6 +195,35 @@ function compose(
       await fleet.ended;
       await follower.stop();
     },
+  };
+}
+
+/** What is answered to the peer. */
+function peerServices(
+  ctx: Context,
+  operations: Pick<Core, "switchover" | "reconciler">,
+): Pick<Core, "peerService" | "plainPeerService"> {
+  const peerService = new PeerServer({
+    ...ctx,
+    ...operations,
+    policy: replicationPolicy(ctx),
+    condition: () => conditionOf(ctx),
+    examined: () => examinedCondition(ctx),
+    repair: (request) => repair(ctx, request),
+  });
+  const plainPeerService = new GoReplicas(ctx, (certificate) => peerService.authorize(certificate));
+  return { peerService, plainPeerService };
+}
+
+/** Whose calls of replication are answered. */
+function replicationPolicy({ index, settings }: Context): ReplicationPolicy {
+  const { haEnabled, auth, allowedReplicationClients, allowAnyReplicationClient } = settings;
+  return {
+    haEnabled,
+    rule: auth.method === "mtls" ? auth.rule : undefined,
+    allowed: new Set(allowedReplicationClients),
+    allowAny: allowAnyReplicationClient,
+    blocked: (fingerprint) => isBlocked({ index, settings }, fingerprint),
   };
 }
 

@@ -26,8 +26,8 @@ const TRANSITIONS = "src/domain/ha/transitions.ts";
 const APPLIER = "src/domain/replication/applier.ts";
 const LEADER = "src/domain/replication/leader.ts";
 const FOLLOWER = "src/domain/replication/follower.ts";
-const FOLLOW = "src/adapters/grpc/follow_link.ts";
-const LINK = "src/adapters/grpc/link.ts";
+const FOLLOW = "src/principal/replica/leader_connection.ts";
+const LEADERSHIP = "src/principal/active/leadership.ts";
 const EFFECTS = "src/principal/core/effects.ts";
 const FLEET = "src/principal/active/fleet.ts";
 const LOSS = "src/principal/replica/loss_manifest.ts";
@@ -57,9 +57,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   mutant(
     "P2, P7 one that is not ACTIVE lets itself be followed",
-    LINK,
-    "const scope = this.ctx.activeScope();\n    if (!scope) throw notActive(this.ctx);",
-    "const scope = this.ctx.activeScope() ?? new AbortController().signal;",
+    LEADERSHIP,
+    "const scope = activeScope();",
+    "const scope = activeScope() ?? new AbortController().signal;",
     ["demote", "kill"],
   ),
   mutant(
@@ -82,13 +82,13 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "P10 a dead peer is redialled at once",
-    "src/principal/replica/follow.ts",
+    "src/principal/replica/replication_client.ts",
     "const wait = refused ? REFUSED_DELAY_MS : delayMs(REDIAL, failures, Math.random());",
     "const wait = refused ? REFUSED_DELAY_MS : Math.min(1, delayMs(REDIAL, failures, Math.random()));",
   ),
   mutant(
     "P11 any certificate of the CA may replicate",
-    "src/adapters/grpc/auth.ts",
+    "src/domain/replication/admission.ts",
     "if (!policy.allowAny && !policy.allowed.has(found.identity)) {",
     'if (found.identity === "") {',
   ),
@@ -261,8 +261,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what was compared later than the digests counts as proved",
     FOLLOW,
-    "if (this.#follower.applier.heldCount === 0) this.ctx.losses.proved(this.#comparedAt);",
-    "if (this.#comparedAt >= 0) this.ctx.losses.proved(this.ctx.index.head);",
+    "if (this.#protocol.applier.heldCount === 0) losses.proved(this.#comparedAt);",
+    "if (this.#comparedAt >= 0) losses.proved(this.followership.index.head);",
     ["disk", "promote"],
   ),
   {
@@ -355,10 +355,10 @@ export const MUTANTS: readonly Mutant[] = [
     ["switchover", "swallow", "slow"],
   ),
   mutant(
-    "the epoch is not carried to the peer",
-    "src/adapters/grpc/wire.ts",
-    "epoch: Math.max(0, Math.floor(wire.epoch ?? 0)),",
-    "epoch: Math.min(0, Math.floor(wire.epoch ?? 0)),",
+    "the epoch is not told to the peer",
+    "src/principal/principal.ts",
+    "epoch: memory.epoch,",
+    "epoch: 0 * memory.epoch,",
   ),
   mutant(
     "ACTIVE is claimed before it is durable",

@@ -1,8 +1,6 @@
 /** Operators: what they type, at either side's admin listener, also two at a time and at the wrong one. */
-import type { argocdagentha } from "../../proto/gen.d.ts";
-import { openServerStream } from "../../src/adapters/grpc/dial.ts";
-import { linkService } from "../../src/adapters/grpc/services.ts";
 import { Refusal } from "../../src/domain/ha/refusal.ts";
+import type { Receipt } from "../../src/domain/ha/switchover.ts";
 import { MAX_REPAIRED, repair } from "../../src/principal/operations/repair.ts";
 import { StoreError } from "../../src/principal/ports/store.ts";
 import type { Process } from "./clock.ts";
@@ -84,19 +82,20 @@ export class Operator {
       const receipt = site.serving
         ? await site.core?.switchover.run(options, () => {})
         : await this.#overThere(site, options.timeoutMs);
-      world.tell("operator", `receipt: epoch ${receipt?.epoch_before} -> ${receipt?.epoch_after}`);
-      world.checks.switchedOver(from, to, receipt?.cut_revision ?? 0);
+      world.tell("operator", `receipt: epoch ${receipt?.epochBefore} -> ${receipt?.epochAfter}`);
+      world.checks.switchedOver(from, to, receipt?.cutRevision ?? 0);
     });
   }
 
-  #overThere(site: Site, timeout_ms: number): Promise<argocdagentha.v1.Receipt> {
-    return new Promise((resolve, reject) => {
-      const client = site.ctx?.peer.dial();
-      if (!client) return reject(new Refusal("not running"));
-      const stream = openServerStream(client, linkService.Switchover, { who: "operator", timeout_ms });
-      stream.on("data", ({ receipt }: argocdagentha.v1.SwitchoverProgress) => receipt && resolve(receipt));
-      stream.on("error", (error: Error) => reject(new Refusal(error.message)));
-      stream.on("end", () => reject(new Refusal("no receipt")));
-    });
+  async #overThere(site: Site, timeoutMs: number): Promise<Receipt> {
+    const peer = site.ctx?.peer.connect();
+    if (!peer) throw new Refusal("not running");
+    try {
+      return await peer.switchover({ who: "operator", dryRun: false, timeoutMs }, () => {});
+    } catch (error) {
+      throw new Refusal((error as Error).message);
+    } finally {
+      peer.close();
+    }
   }
 }

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { eventStreamHandlers } from "../../src/adapters/grpc/agents.ts";
 import { versionHandlers } from "../../src/adapters/grpc/authentication.ts";
 import { GrpcPeer } from "../../src/adapters/grpc/peer.ts";
-import { peerHandlers, replicationPolicy } from "../../src/adapters/grpc/peer_service.ts";
+import { linkHandlers } from "../../src/adapters/grpc/link_service.ts";
 import {
   eventStreamService,
   linkService,
@@ -143,7 +143,7 @@ export class Site {
   #server(me: Process, core: Core): Server {
     const { ctx } = core;
     const server: Server = { process: me, methods: new Map() };
-    serve(server.methods, linkService as unknown as Methods, peerHandlers(core, replicationPolicy(ctx)));
+    serve(server.methods, linkService as unknown as Methods, linkHandlers(core.peerService));
     serve(server.methods, versionService as unknown as Methods, versionHandlers(ctx));
     // An agent's token is its name and mode: how tokens are made and checked is tried elsewhere, with real keys.
     const tokens = {

@@ -6,7 +6,7 @@ import { delay } from "@std/async/delay";
 import { call, dialPeer, openStream } from "../../src/adapters/grpc/dial.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { codeOf } from "../../src/adapters/grpc/status.ts";
-import { snapshotOf } from "../../src/domain/replication/plain_leader.ts";
+import { snapshotOf } from "../../src/domain/replication/go_leader.ts";
 import { agentsKey, readAgents } from "../../src/domain/resources/agents.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import { Authority, type LeafOptions } from "../../src/adapters/tls/pki.ts";

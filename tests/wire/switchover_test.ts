@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { linkService } from "../../src/adapters/grpc/services.ts";
-import { digestFromWire, standingToWire } from "../../src/adapters/grpc/wire.ts";
+import { standingToWire } from "../../src/adapters/grpc/wire.ts";
 import { Switchover } from "../../src/principal/operations/switchover.ts";
 import type { Running } from "../../src/serve.ts";
 import { application, startAgent, untilServed } from "../support/agents.ts";
@@ -63,9 +63,9 @@ Deno.test(
       );
       clearInterval(writing);
       assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["replicating", "active"]);
-      assertEquals([receipt.epoch_before, receipt.epoch_after, receipt.lost_acknowledged], [1, 2, 0]);
-      assertEquals(digestFromWire(receipt.digest_active), digestFromWire(receipt.digest_replica));
-      assertEquals([receipt.agents_before, receipt.agents_back], [1, 1]);
+      assertEquals([receipt.epochBefore, receipt.epochAfter, receipt.lostAcknowledged], [1, 2, 0]);
+      assertEquals(receipt.digestActive, receipt.digestReplica);
+      assertEquals([receipt.agentsBefore, receipt.agentsBack], [1, 1]);
       assertEquals(phases, ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"]);
       await until(
         async () => (await replica.ctx.store.list("Application")).length === n && agent.outbox.pending === 0,
@@ -81,7 +81,7 @@ Deno.test(
       ]);
 
       const back = await new Switchover(replica.ctx).run(OPTIONS, quiet);
-      assertEquals([back.epoch_before, back.epoch_after], [2, 3]);
+      assertEquals([back.epochBefore, back.epochAfter], [2, 3]);
       assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["active", "replicating"]);
     }),
 );
@@ -152,7 +152,7 @@ Deno.test(
         return model;
       };
       const receipt = await new Switchover(primary.ctx).run(OPTIONS, quiet);
-      assertEquals([receipt.epoch_after, replica.ctx.model().state], [4, "active"]);
+      assertEquals([receipt.epochAfter, replica.ctx.model().state], [4, "active"]);
       await untilState(primary, "replicating");
     }),
 );
@@ -179,7 +179,7 @@ Deno.test(
         toReplica.cut();
       });
       assertEquals([states, replica.ctx.model().memory.epoch], [["replicating"], 2]);
-      assertEquals([receipt.epoch_after, replica.ctx.model().state], [2, "active"]);
+      assertEquals([receipt.epochAfter, replica.ctx.model().state], [2, "active"]);
     }),
 );
 

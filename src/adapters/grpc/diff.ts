@@ -2,7 +2,6 @@
  * Where two sides differ: `Link/Inventory` says what one holds and `Operator/Diff` compares by digests; for chosen resources
  * `Link/Fetch` brings the objects, without what Secrets hold. `Repair` makes the replica's what the ACTIVE has.
  */
-import { hash } from "node:crypto";
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import {
@@ -12,13 +11,12 @@ import {
   groupName,
   inventory,
 } from "../../domain/changes/inventory.ts";
-import type { Entry } from "../../domain/changes/index.ts";
-import { type FieldDifference, fieldDifferences, shownForm } from "../../domain/resources/fields.ts";
+import { type FieldDifference, fieldDifferences } from "../../domain/resources/fields.ts";
 import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
 import type { Context } from "../../principal/core/context.ts";
-import { MAX_REPAIRED, repair } from "../../principal/operations/repair.ts";
+import { MAX_FETCHED, MAX_KEYS, shown } from "../../principal/operations/holdings.ts";
+import { repair, REPAIR_MS } from "../../principal/operations/repair.ts";
 import { operatorOf } from "./admin.ts";
-import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { call, type Client } from "./dial.ts";
 import { unary } from "./server.ts";
 import { linkService } from "./services.ts";
@@ -27,55 +25,8 @@ import { digestFromWire, digestToWire, standingToWire } from "./wire.ts";
 
 type Wire = argocdagentha.v1.InventoryResponse;
 
-const encoder = new TextEncoder();
-
-/** Keys whose objects one answer brings at most. */
-const MAX_FETCHED = 100;
-const MAX_REPAIR_MS = 60_000;
-/** Keys that one answer names at most. */
-const MAX_KEYS = 100_000;
 const MAX_SHOWN = 1_000;
 const TIMEOUT_MS = 20_000;
-
-export function inventoryHandlers(
-  ctx: Context,
-  policy: ReplicationPolicy,
-): grpc.UntypedServiceImplementation {
-  return {
-    Inventory: unary<argocdagentha.v1.InventoryRequest, Wire>((request, asked) => {
-      authorizeReplication(asked, policy);
-      const wanted = new Set(request.groups ?? []);
-      const entries = wanted.size === 0 ? [] : [...entriesOf(ctx.index, wanted, MAX_KEYS)];
-      return {
-        standing: standingToWire(ctx.standing()),
-        groups: [...inventory(ctx.index).values()].map((group) => ({
-          ...group,
-          digest: digestToWire(group.digest),
-        })),
-        entries: entries.map(([key, digest]) => ({ key, digest: digestToWire(digest) })),
-      };
-    }),
-    Fetch: unary<argocdagentha.v1.FetchRequest, argocdagentha.v1.FetchResponse>((request, asked) => {
-      authorizeReplication(asked, policy);
-      const { keys = [], salt = new Uint8Array() } = request;
-      const limit = salt.length > 0 ? MAX_FETCHED : MAX_REPAIRED;
-      const entries = keys.slice(0, limit).map((key) => ctx.index.present(key)).filter((entry) =>
-        entry !== undefined
-      );
-      return {
-        entries: entries.map((entry) => ({
-          key: entry.key,
-          digest: digestToWire(entry.digest),
-          ...(salt.length > 0 ? { object: encoder.encode(JSON.stringify(redacted(entry, salt))) } : {}),
-        })),
-      };
-    }),
-    Repair: unary<argocdagentha.v1.RepairRequest, argocdagentha.v1.RepairResponse>((request, asked) => {
-      const identity = authorizeReplication(asked, policy);
-      return repaired(ctx, request, `${(request.who ?? "").slice(0, 200)} at ${identity}`);
-    }),
-  };
-}
 
 export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
@@ -105,26 +56,16 @@ export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
     ),
     Repair: unary<argocdagentha.v1.RepairRequest, argocdagentha.v1.RepairResponse>((request, asked) => {
       const who = operatorOf(asked.metadata);
-      if (ctx.model().state !== "active") return repaired(ctx, request, who);
+      const { keys = [], timeout_ms: timeoutMs = 0 } = request;
+      if (ctx.model().state !== "active") return repair(ctx, { keys, timeoutMs, who });
       const passed = { ...request, standing: standingToWire(ctx.standing()), who };
       return withPeer(
         ctx,
         "have the replica repaired",
-        (client) => call(client, linkService.Repair, passed, MAX_REPAIR_MS + TIMEOUT_MS),
+        (client) => call(client, linkService.Repair, passed, REPAIR_MS.max + TIMEOUT_MS),
       );
     }),
   };
-}
-
-async function repaired(
-  ctx: Context,
-  { keys = [], timeout_ms = 0 }: argocdagentha.v1.RepairRequest,
-  who: string,
-): Promise<argocdagentha.v1.RepairResponse> {
-  if (keys.length === 0 || keys.length > MAX_REPAIRED) {
-    throw new Status(grpc.status.INVALID_ARGUMENT, `name 1 to ${MAX_REPAIRED} keys`);
-  }
-  return await repair(ctx, { keys, timeoutMs: Math.min(timeout_ms || TIMEOUT_MS, MAX_REPAIR_MS), who });
 }
 
 async function withPeer<T>(ctx: Context, what: string, use: (client: Client) => Promise<T>): Promise<T> {
@@ -179,13 +120,8 @@ async function fieldsOf(
   const theirs = new Map(entries.map(({ key = "", object }) => [key, parsed(object)]));
   return new Map(keys.map((key) => {
     const entry = ctx.index.present(key);
-    return [key, fieldDifferences(entry && redacted(entry, salt), theirs.get(key))];
+    return [key, fieldDifferences(entry && shown(entry, salt), theirs.get(key))];
   }));
-}
-
-function redacted({ payload }: Entry, salt: Uint8Array): ApiObject {
-  const digest = (value: string) => hash("sha256", `${salt.toHex()}${value}`, "hex").slice(0, 12);
-  return shownForm(JSON.parse(payload), digest);
 }
 
 function parsed(object: Uint8Array | undefined): ApiObject | undefined {

@@ -32,7 +32,7 @@ export function followerMessageToWire(message: FollowerMessage): FollowerWire {
       };
     case "have":
       return { have: { entries: message.entries.map(entryToWire), last: message.last } };
-    case "again":
+    case "resend":
       return { again: { keys: [...message.keys] } };
     case "ack": {
       const { ack } = message;
@@ -65,7 +65,7 @@ export function followerMessageFromWire(
   if (have) {
     return { type: "have", entries: (have.entries ?? []).map(entryFromWire), last: have.last ?? false };
   }
-  if (again) return { type: "again", keys: again.keys ?? [] };
+  if (again) return { type: "resend", keys: again.keys ?? [] };
   if (!ack) return undefined;
   return {
     type: "ack",

@@ -1,4 +1,4 @@
-/** The loss manifest on the wire: `Operator/Losses`, `Operator/Reconcile`, and `Link/Adopt` between the two principals. */
+/** The loss manifest on the wire: `Operator/Losses` and `Operator/Reconcile`. */
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
@@ -6,13 +6,11 @@ import type { Context } from "../../principal/core/context.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Reconciler } from "../../principal/operations/reconcile.ts";
 import { operatorOf } from "./admin.ts";
-import { authorizeReplication, type ReplicationPolicy } from "./auth.ts";
 import { unary } from "./server.ts";
 import { Status } from "./status.ts";
 import { digestToWire, standingToWire } from "./wire.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 export function reconcileHandlers(ctx: Context, reconciler: Reconciler): grpc.UntypedServiceImplementation {
   return {
@@ -38,22 +36,6 @@ export function reconcileHandlers(ctx: Context, reconciler: Reconciler): grpc.Un
         return await reconciler.reconcile(options).catch(refuse);
       },
     ),
-  };
-}
-
-/** `Link/Adopt`, for the peer. */
-export function adoptHandlers(
-  reconciler: Reconciler,
-  policy: ReplicationPolicy,
-): grpc.UntypedServiceImplementation {
-  return {
-    Adopt: unary<argocdagentha.v1.AdoptRequest, argocdagentha.v1.AdoptResponse>(async (request, call) => {
-      const identity = authorizeReplication(call, policy);
-      const who = `${(request.who ?? "").slice(0, 200)} at ${identity}`;
-      const object = decoder.decode(request.object ?? new Uint8Array());
-      await reconciler.take(request.key ?? "", object, who).catch(refuse);
-      return {};
-    }),
   };
 }
 

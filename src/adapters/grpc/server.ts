@@ -4,6 +4,7 @@
  */
 import grpc from "@grpc/grpc-js";
 import { deadline } from "@std/async/deadline";
+import type { ServedStream, StreamEvents } from "../../principal/ports/stream.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import { toStatus } from "./status.ts";
 
@@ -153,6 +154,34 @@ export function refuseStream(call: Parameters<typeof onStreamEnd>[0] & Failing, 
 
 interface Failing {
   emit(event: "error", status: unknown): boolean;
+}
+
+/** Serves a bidirectional stream: what `open` returns gets its messages; one that decodes to undefined is skipped. */
+export function serveStream<Q, S, Heard, Sent>(
+  call: grpc.ServerDuplexStream<Q, S>,
+  { decode, encode }: { decode(wire: Q): Heard | undefined; encode(message: Sent): S },
+  open: (stream: ServedStream<Sent>) => StreamEvents<Heard>,
+): void {
+  let over = false;
+  const ending = (end: (error: unknown) => void) => (error: unknown) => {
+    if (over) return;
+    over = true;
+    end(error);
+  };
+  const events = open({
+    send: (message) => over || call.write(encode(message)),
+    fail: ending((error) => failStream(call, error)),
+    refuse: ending((error) => refuseStream(call, error)),
+  });
+  call.on("data", (wire: Q) => {
+    const message = decode(wire);
+    if (message !== undefined && !over) events.received(message);
+  });
+  call.on("drain", () => events.drained());
+  onStreamEnd(call, () => {
+    over = true;
+    events.closed();
+  });
 }
 
 /** Ends a stream with a status. */

@@ -17,9 +17,13 @@ export class Status extends Error {
 const REFUSALS: Record<RefusalKind, grpc.status> = {
   state: grpc.status.FAILED_PRECONDITION,
   request: grpc.status.INVALID_ARGUMENT,
+  disabled: grpc.status.UNIMPLEMENTED,
+  unauthenticated: grpc.status.UNAUTHENTICATED,
+  forbidden: grpc.status.PERMISSION_DENIED,
   exhausted: grpc.status.RESOURCE_EXHAUSTED,
   unavailable: grpc.status.UNAVAILABLE,
   timeout: grpc.status.DEADLINE_EXCEEDED,
+  failed: grpc.status.INTERNAL,
 };
 
 /** The status object that grpc-js sends for any error. Unknown errors do not leak their text. */

@@ -7,10 +7,6 @@ import type { IncomingChange } from "../../domain/replication/applier.ts";
 
 type Wire = argocdagentha.v1.Standing;
 
-/** Liveness of a Link stream: both sides say something every second, and give up after this much silence. */
-export const HEARTBEAT_MS = 1_000;
-export const SILENCE_MS = 8_000;
-
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 

@@ -80,3 +80,15 @@ export function identify(
   if (!isDnsLabel(id)) return { problem: `"${id.slice(0, 100)}" is not a DNS-1123 label` };
   return { identity: id };
 }
+
+/** The identity behind a certificate, or why there is none. */
+export function identityBehind(
+  certificate: CertificateNames | undefined,
+  { rule, blocked }: { rule: MtlsRule; blocked(fingerprint: string): boolean },
+): { identity: string; fingerprint: string } | { problem: string } {
+  if (!certificate) return { problem: "the client presented no certificate" };
+  const { fingerprint } = certificate;
+  if (blocked(fingerprint)) return { problem: `certificate ${fingerprint} is on the blocklist` };
+  const found = identify(certificate, rule);
+  return "problem" in found ? found : { ...found, fingerprint };
+}

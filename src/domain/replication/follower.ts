@@ -44,7 +44,7 @@ export const DRIFT_HEARTBEATS = 3;
 export const HAVE_BATCH = 5_000;
 
 /** One stream's state on the replica. Pure: the transport feeds it messages and asks it for answers. */
-export class FollowerStream {
+export class FollowerProtocol {
   readonly applier = new Applier();
   #session = "";
   readonly #marks = new Marks();

@@ -55,16 +55,16 @@ export interface Opening {
 export class ProtocolError extends Error {}
 
 /** The leader's state of one stream. Pure: the transport calls `next` whenever its state may have changed. */
-export class LeaderStream {
+export class LeaderProtocol {
   #phase: "hello" | "have" | "looking" | "snapshot" | "live" = "hello";
   #differing = new Set<number>();
   readonly #have = new Map<string, string>();
   /** Keys being looked up in the store: for the snapshot, and because the replica requested them. */
-  readonly #looking = { snapshot: new Set<string>(), again: new Set<string>() };
+  readonly #looking = { snapshot: new Set<string>(), resend: new Set<string>() };
   #toLookUp: string[] = [];
   #snapshot: string[] = [];
   #snapshotAt = 0;
-  readonly #again = new Set<string>();
+  readonly #resend = new Set<string>();
   #cursor: Cursor;
   #sequence = 0;
   #processed = 0;
@@ -105,16 +105,16 @@ export class LeaderStream {
   }
 
   /** Resends the present state of keys that the replica requests; a key that does not exist here is sent as deleted. */
-  again(keys: readonly string[]): void {
+  resend(keys: readonly string[]): void {
     for (const key of keys) {
       if (!parseKey(key)) throw new ProtocolError("Again names a malformed key");
-      if (this.index.get(key)) this.#again.add(key);
-      else if (!this.#looking.snapshot.has(key) && !this.#looking.again.has(key)) {
-        this.#looking.again.add(key);
+      if (this.index.get(key)) this.#resend.add(key);
+      else if (!this.#looking.snapshot.has(key) && !this.#looking.resend.has(key)) {
+        this.#looking.resend.add(key);
         this.#toLookUp.push(key);
       }
     }
-    if (this.#again.size + this.#looking.again.size > this.limits.windowChanges) {
+    if (this.#resend.size + this.#looking.resend.size > this.limits.windowChanges) {
       throw new ProtocolError("Again names too many keys");
     }
   }
@@ -126,7 +126,7 @@ export class LeaderStream {
 
   /** The index now shows the store's state of a key. */
   looked(key: string): void {
-    if (this.#looking.again.delete(key)) this.#again.add(key);
+    if (this.#looking.resend.delete(key)) this.#resend.add(key);
     if (this.#looking.snapshot.delete(key)) this.#snapshot.push(key);
     this.#start();
   }
@@ -148,9 +148,9 @@ export class LeaderStream {
     if (room === 0) return undefined;
     const changes: OutgoingChange[] = [];
     let bytes = 0;
-    for (const key of this.#again) {
+    for (const key of this.#resend) {
       if (changes.length === room) break;
-      this.#again.delete(key);
+      this.#resend.delete(key);
       changes.push(this.#now(key));
     }
     while (changes.length < room && bytes < this.limits.maxMessageBytes) {
@@ -163,16 +163,11 @@ export class LeaderStream {
     return this.#message(changes, { revision: this.#cursor.revision });
   }
 
-  /** Whether a snapshot is complete or was not needed: the stream is live. */
-  get live(): boolean {
-    return this.#phase === "live";
-  }
-
   /** Changes waiting to be sent. */
   get pending(): number {
     const snapshot = this.#snapshot.length - this.#snapshotAt;
-    const looking = this.#looking.snapshot.size + this.#looking.again.size;
-    return snapshot + looking + this.#again.size + this.#cursor.pending;
+    const looking = this.#looking.snapshot.size + this.#looking.resend.size;
+    return snapshot + looking + this.#resend.size + this.#cursor.pending;
   }
 
   /** The last sequence number sent. */
@@ -188,11 +183,6 @@ export class LeaderStream {
   /** Everything up to this revision of the index is durable at the replica; 0 during a snapshot. */
   get appliedRevision(): number {
     return this.#phase === "live" ? this.#marks.reached(this.#applied) : 0;
-  }
-
-  /** Whether the replica has durably applied everything that the index holds now. */
-  get caughtUp(): boolean {
-    return this.#phase === "live" && this.#applied === this.#sequence && this.pending === 0;
   }
 
   #room(): number {

@@ -7,6 +7,10 @@ import type { IncomingChange } from "./applier.ts";
 import type { ChangesHeader, LeaderBeat } from "./follower.ts";
 import type { Outgoing } from "./leader.ts";
 
+/** Both ends say something this often, and end the stream after this much silence. */
+export const HEARTBEAT_MS = 1_000;
+export const SILENCE_MS = 8_000;
+
 /** A key and its digest (32 hex digits; empty: the resource does not exist). */
 export interface KeyDigest {
   key: string;
@@ -25,7 +29,8 @@ export type FollowerMessage =
   }
   | { type: "have"; entries: readonly KeyDigest[]; last: boolean }
   | { type: "ack"; ack: Acknowledgement }
-  | { type: "again"; keys: readonly string[] };
+  /** The leader sends the present state of these, whatever it sent before. */
+  | { type: "resend"; keys: readonly string[] };
 
 /** A replica's progress. */
 export interface Acknowledgement {

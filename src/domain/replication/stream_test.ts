@@ -4,8 +4,8 @@ import { seeded } from "../../../tests/support/random.ts";
 import { bucketOf, BUCKETS, DIGEST_BYTES } from "../changes/digest.ts";
 import { ChangeIndex } from "../changes/index.ts";
 import type { IncomingChange } from "./applier.ts";
-import { FollowerStream } from "./follower.ts";
-import { LEADER_LIMITS, LeaderStream, type Outgoing, ProtocolError } from "./leader.ts";
+import { FollowerProtocol } from "./follower.ts";
+import { LEADER_LIMITS, LeaderProtocol, type Outgoing, ProtocolError } from "./leader.ts";
 
 const digest = (text: string) => {
   let n = 7;
@@ -19,8 +19,8 @@ const NOWHERE = { session: "", revision: 0 };
 
 /** A stream between two indexes; the follower's writes go straight into its index. */
 class Link {
-  readonly leader: LeaderStream;
-  readonly follower: FollowerStream;
+  readonly leader: LeaderProtocol;
+  readonly follower: FollowerProtocol;
   readonly sent: Outgoing[] = [];
   readonly resumed: boolean;
 
@@ -36,8 +36,8 @@ class Link {
     meanwhile = () => {},
     private readonly stored: Record<string, string> = {},
   ) {
-    this.leader = new LeaderStream(from, limits);
-    this.follower = new FollowerStream(to, position);
+    this.leader = new LeaderProtocol(from, limits);
+    this.follower = new FollowerProtocol(to, position);
     const opening = this.leader.hello(position, to.digests.toBytes());
     this.resumed = opening.resumed;
     meanwhile();
@@ -83,9 +83,15 @@ class Link {
       const sent = this.send();
       this.apply(1_000);
       this.acknowledge();
-      if (!sent && this.leader.caughtUp) return;
+      if (!sent && this.caughtUp) return;
     }
     throw new Error("the stream never catches up");
+  }
+
+  /** The follower has durably applied everything that the leader's index holds now. */
+  get caughtUp(): boolean {
+    const { leader, follower } = this;
+    return follower.live && leader.pending === 0 && leader.applied === leader.sent;
   }
 
   get travelled(): string[] {
@@ -102,7 +108,7 @@ Deno.test("a snapshot to an empty follower carries everything once, ApplicationS
   assertEquals(b.digests.root(), a.digests.root());
   assertEquals(link.travelled.length, 1_201);
   assertEquals(link.travelled[0], "ApplicationSet/ns/set");
-  assert(link.follower.live && link.leader.live);
+  assert(link.caughtUp);
 });
 
 Deno.test("two principals that agree exchange nothing", () => {
@@ -196,11 +202,11 @@ Deno.test("a held key holds the position and does not stop the stream", () => {
   assert(link.leader.appliedRevision < 2);
 });
 
-Deno.test("LeaderStream refuses what breaks the protocol", () => {
+Deno.test("LeaderProtocol refuses what breaks the protocol", () => {
   const a = new ChangeIndex("a");
   put(a, app(1), "1");
   const empty = new Uint8Array(BUCKETS * DIGEST_BYTES);
-  const cases: [string, (leader: LeaderStream) => void][] = [
+  const cases: [string, (leader: LeaderProtocol) => void][] = [
     ["second hello", (l) => l.hello(NOWHERE, empty)],
     ["ack beyond what was sent", (l) => l.ack(5, 5)],
     ["applied beyond processed", (l) => l.ack(0, 1)],
@@ -208,7 +214,7 @@ Deno.test("LeaderStream refuses what breaks the protocol", () => {
     ["malformed key", (l) => l.have([{ key: sameBucket(app(1)), digest: "" }], true)],
   ];
   for (const [name, act] of cases) {
-    const leader = new LeaderStream(a);
+    const leader = new LeaderProtocol(a);
     leader.hello(NOWHERE, empty);
     try {
       act(leader);
@@ -219,10 +225,10 @@ Deno.test("LeaderStream refuses what breaks the protocol", () => {
   }
 });
 
-Deno.test("FollowerStream refuses gaps, a second Welcome and a foreign resumption", () => {
+Deno.test("FollowerProtocol refuses gaps, a second Welcome and a foreign resumption", () => {
   const header = { count: 1, revision: 0, snapshot: false, snapshotEnd: false, snapshotRemaining: 0 };
-  const fresh = () => new FollowerStream(new ChangeIndex("b"), NOWHERE);
-  const cases: ((follower: FollowerStream) => void)[] = [
+  const fresh = () => new FollowerProtocol(new ChangeIndex("b"), NOWHERE);
+  const cases: ((follower: FollowerProtocol) => void)[] = [
     (f) => f.changes({ ...header, firstSequence: 1 }, []),
     (f) => (f.welcome("a", false, []), f.welcome("a", false, [])),
     (f) => f.welcome("a", true, []),
@@ -282,7 +288,7 @@ function sameBucket(key: string): string {
   for (let n = 0;; n++) if (bucketOf(`bad ${n}`) === bucketOf(key)) return `bad ${n}`;
 }
 
-Deno.test("LeaderStream.again() sends keys as they are now, through the stream and before what is new", () => {
+Deno.test("LeaderProtocol.resend() sends keys as they are now, through the stream and before what is new", () => {
   const [from, to] = [new ChangeIndex("leader"), new ChangeIndex("replica")];
   for (const n of [1, 2, 3]) put(from, app(n), "x");
   const link = new Link(from, to);
@@ -290,12 +296,12 @@ Deno.test("LeaderStream.again() sends keys as they are now, through the stream a
   to.remove(app(1), "", 0);
   put(to, app(9), "of somebody else");
   put(from, app(3), "new");
-  link.leader.again([app(1), app(9)]);
+  link.leader.resend([app(1), app(9)]);
   assertEquals(link.leader.pending, 3);
   while (link.send()) link.apply(10);
   assertEquals(link.sent.at(-1)?.changes.map(({ key }) => key), [app(1), app(9), app(3)]);
   assertEquals(to.digests.root(), from.digests.root());
-  assert(assertThrows(() => link.leader.again(["no key"])) instanceof ProtocolError);
+  assert(assertThrows(() => link.leader.resend(["no key"])) instanceof ProtocolError);
 });
 
 Deno.test("what the leader's index has never heard of is looked up: deleted only where the store has none, and the snapshot waits for that", () => {
@@ -308,8 +314,8 @@ Deno.test("what the leader's index has never heard of is looked up: deleted only
   link.run();
   assertEquals([...to.live()].map(({ key, payload }) => [key, payload]), [[app(1), "newer"]]);
   put(to, app(4), "of somebody else");
-  link.leader.again([app(4)]);
-  assertEquals([link.leader.toLookUp(), link.leader.toLookUp(), link.leader.caughtUp], [[app(4)], [], false]);
+  link.leader.resend([app(4)]);
+  assertEquals([link.leader.toLookUp(), link.leader.toLookUp(), link.caughtUp], [[app(4)], [], false]);
   link.leader.looked(app(4));
   link.run();
   assertEquals(to.digests.root(), from.digests.root());

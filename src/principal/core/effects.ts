@@ -2,13 +2,13 @@
 import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
-import { Code, Status } from "../../adapters/grpc/status.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Effect, Memory } from "../../domain/ha/state.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Context } from "./context.ts";
 import type { EffectRunner } from "./driver.ts";
 import type { Fleet } from "../active/fleet.ts";
-import type { Follower } from "../replica/follow.ts";
+import type { ReplicationClient } from "../replica/replication_client.ts";
 import { writeMemory } from "./memory.ts";
 import { askPeer } from "./peer.ts";
 import { reasonOf } from "../../base/reason.ts";
@@ -31,7 +31,7 @@ export class Effects {
 
   constructor(
     private readonly ctx: Context,
-    private readonly parts: { follower: Follower; fleet: Fleet; writeBack: WriteBack },
+    private readonly parts: { follower: ReplicationClient; fleet: Fleet; writeBack: WriteBack },
   ) {}
 
   get scope(): AbortSignal | undefined {
@@ -88,7 +88,7 @@ export class Effects {
   }
 
   #endScope(why: string): void {
-    this.#scope?.abort(new Status(Code.UNAVAILABLE, why));
+    this.#scope?.abort(new Refusal(why, "unavailable"));
     this.#scope = undefined;
   }
 

@@ -14,8 +14,8 @@ export interface Following {
   lastSequence: number;
   held: HeldKey[];
   heldTotal: number;
-  /** Asks the active for the present state of these keys again; undefined: nothing is followed in our own contract. */
-  again: ((keys: readonly string[]) => void) | undefined;
+  /** Asks the leader to resend the present state of these keys; undefined: no leader is followed in our own contract. */
+  resend: ((keys: readonly string[]) => void) | undefined;
 }
 
 /** Nothing followed yet. */
@@ -30,7 +30,7 @@ export function newFollowing(): Following {
     lastSequence: 0,
     held: [],
     heldTotal: 0,
-    again: undefined,
+    resend: undefined,
   };
 }
 

@@ -2,10 +2,6 @@
  * What becomes of the loss manifest: an operator looks at it, and adopts a state (the ACTIVE principal, whichever it is now, takes it
  * over its own) or discards it. Nothing happens to it by itself.
  */
-import { call } from "../../adapters/grpc/dial.ts";
-import { linkService } from "../../adapters/grpc/services.ts";
-import { explainCall } from "../../adapters/grpc/status.ts";
-import { standingToWire } from "../../adapters/grpc/wire.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
@@ -92,19 +88,13 @@ export class Reconciler {
     if (this.ctx.activeScope()) return await this.take(key, json, who);
     const { peerAddress } = this.ctx.settings;
     if (peerAddress === "") throw new Error("this principal is not ACTIVE and has no peer");
-    const client = this.ctx.peer.dial();
+    const peer = this.ctx.peer.connect();
     try {
-      const request = {
-        standing: standingToWire(this.ctx.standing()),
-        key,
-        object: new TextEncoder().encode(json),
-        who,
-      };
-      await call(client, linkService.Adopt, request, ADOPT_TIMEOUT_MS);
+      await peer.adopt({ standing: this.ctx.standing(), key, object: json, who }, ADOPT_TIMEOUT_MS);
     } catch (error) {
-      throw new Error(`the ACTIVE principal did not take it: ${explainCall(error, peerAddress)}`);
+      throw new Error(`the ACTIVE principal did not take it: ${reasonOf(error)}`);
     } finally {
-      client.close();
+      peer.close();
     }
   }
 }

@@ -3,10 +3,7 @@
  * other change, in its order, so that nothing older is written over something newer and what cannot be written is held and told.
  */
 import { delay } from "@std/async/delay";
-import { call } from "../../adapters/grpc/dial.ts";
-import { linkService } from "../../adapters/grpc/services.ts";
-import { explainCall } from "../../adapters/grpc/status.ts";
-import { digestFromWire } from "../../adapters/grpc/wire.ts";
+import { reasonOf } from "../../base/reason.ts";
 import { parseKey } from "../../domain/resources/keys.ts";
 import { mayReplicate } from "../../domain/resources/kinds.ts";
 import { monotonicMs } from "../../base/clock.ts";
@@ -21,17 +18,23 @@ export interface Repaired {
 
 /** Keys that one repair takes at most. */
 export const MAX_REPAIRED = 1_000;
+/** How long a repair may take. */
+export const REPAIR_MS = { usual: 20_000, max: 60_000 };
 const LOOK_MS = 50;
 const ASK_MS = 5_000;
 
-/** Repairs keys of this side's copy and waits until they are what the ACTIVE has, at most `timeoutMs`. @throws Refusal */
+/** Repairs keys of this side's copy and waits until they are what the ACTIVE has, at most `timeoutMs` (0: the usual). @throws Refusal */
 export async function repair(
   ctx: Context,
-  { keys, timeoutMs, who }: { keys: readonly string[]; timeoutMs: number; who: string },
+  { keys, who, ...asked }: { keys: readonly string[]; timeoutMs: number; who: string },
 ): Promise<Repaired> {
+  if (keys.length === 0 || keys.length > MAX_REPAIRED) {
+    throw new Refusal(`name 1 to ${MAX_REPAIRED} keys`, "request");
+  }
+  const timeoutMs = Math.min(asked.timeoutMs || REPAIR_MS.usual, REPAIR_MS.max);
   const { following, settings } = ctx;
   const { state } = ctx.model();
-  if (state !== "replicating" || !following.again) {
+  if (state !== "replicating" || !following.resend) {
     throw new Refusal(
       `cannot repair: this side is ${state}${
         state === "replicating" ? " from a Go principal, which sends nothing again" : ", not REPLICATING"
@@ -44,7 +47,7 @@ export async function repair(
   }).map((key) => ({ key: key.slice(0, 300), reason: "it is not the key of a replicated resource" }));
   const wanted = keys.filter((key) => !failed.some((one) => one.key === key));
   ctx.note(`diff --repair of ${wanted.length} keys`, who);
-  following.again(wanted);
+  following.resend(wanted);
   const until = monotonicMs() + timeoutMs;
   let open = wanted;
   while (open.length > 0) {
@@ -64,13 +67,13 @@ export async function repair(
 }
 
 async function digestsAtActive(ctx: Context, keys: readonly string[]): Promise<Map<string, string>> {
-  const client = ctx.peer.dial();
+  const peer = ctx.peer.connect();
   try {
-    const { entries = [] } = await call(client, linkService.Fetch, { keys: [...keys] }, ASK_MS);
-    return new Map(entries.map(({ key = "", digest }) => [key, digestFromWire(digest)]));
+    const entries = await peer.fetch(keys, undefined, ASK_MS);
+    return new Map(entries.map(({ key, digest }) => [key, digest]));
   } catch (error) {
-    throw new Refusal(`cannot repair: ${explainCall(error, ctx.settings.peerAddress)}`);
+    throw new Refusal(`cannot repair: ${reasonOf(error)}`);
   } finally {
-    client.close();
+    peer.close();
   }
 }

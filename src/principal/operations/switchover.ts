@@ -1,20 +1,13 @@
 /** The planned move, performed by the ACTIVE side. What it does and when it can be undone: src/domain/ha/switchover.ts. */
 import { delay } from "@std/async/delay";
-import type { argocdagentha } from "../../../proto/gen.d.ts";
-import { call, type Client, type Method } from "../../adapters/grpc/dial.ts";
-import { linkService } from "../../adapters/grpc/services.ts";
-import { Code, codeOf, explainCall } from "../../adapters/grpc/status.ts";
-import { digestFromWire, digestToWire, standingFromWire, standingToWire } from "../../adapters/grpc/wire.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
-import { type Phase, PHASES, switchoverProblem } from "../../domain/ha/switchover.ts";
+import { type Phase, type Progress, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Context } from "../core/context.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
+import { type PeerConnection, PeerError } from "../ports/peer.ts";
 import { askPeer, EXAMINE_MS, type PeerAnswer } from "../core/peer.ts";
 import { reasonOf } from "../../base/reason.ts";
-
-export type Receipt = argocdagentha.v1.Receipt;
-export type Progress = argocdagentha.v1.SwitchoverProgress;
 
 export const DEFAULT_TIMEOUT_MS = 30_000;
 const LOOK_MS = 2;
@@ -32,6 +25,7 @@ export interface SwitchoverOptions {
   /** Who asked for it, as far as is known. */
   who: string;
   dryRun: boolean;
+  /** 0: `DEFAULT_TIMEOUT_MS`. */
   timeoutMs: number;
 }
 
@@ -48,7 +42,8 @@ export class Switchover {
     }
     this.#running = true;
     try {
-      return await new Move(this.ctx, options, tell).play();
+      const timeoutMs = options.timeoutMs || DEFAULT_TIMEOUT_MS;
+      return await new Move(this.ctx, { ...options, timeoutMs }, tell).play();
     } finally {
       this.#running = false;
     }
@@ -102,11 +97,11 @@ async function within(ms: number, holds: () => boolean): Promise<boolean> {
 /** One switchover under way. */
 class Move {
   readonly #startedAt = monotonicMs();
-  readonly #phases: { phase: string; ms: number }[] = [];
+  readonly #phases: { phase: Phase; ms: number }[] = [];
   #phaseAt = monotonicMs();
   readonly #deadline: number;
   /** Open all the time: between the two there is no time to dial. */
-  #client: Client;
+  #peer: PeerConnection;
 
   constructor(
     private readonly ctx: Context,
@@ -114,7 +109,7 @@ class Move {
     private readonly tell: (progress: Progress) => void,
   ) {
     this.#deadline = this.#startedAt + options.timeoutMs;
-    this.#client = ctx.peer.dial();
+    this.#peer = ctx.peer.connect();
   }
 
   get #who(): string {
@@ -125,7 +120,7 @@ class Move {
     try {
       return await this.#play();
     } finally {
-      this.#client.close();
+      this.#peer.close();
     }
   }
 
@@ -134,24 +129,25 @@ class Move {
     const before = ctx.standing();
     await this.#preflight();
     const receipt: Receipt = {
-      before: standingToWire(before),
-      epoch_before: before.epoch,
-      agents_before: before.connectedAgents,
+      before,
+      epochBefore: before.epoch,
+      agentsBefore: before.connectedAgents,
       resources: ctx.index.size,
-      dry_run: this.options.dryRun,
+      dryRun: this.options.dryRun,
+      phases: this.#phases,
     };
-    if (this.options.dryRun) return this.#finished(receipt);
+    if (this.options.dryRun) return receipt;
     const { epoch, ...cut } = await this.#untilReady().catch((error) => {
       ctx.fleet().thaw();
       throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
     });
     Object.assign(receipt, cut);
-    ctx.losses.proved(cut.cut_revision ?? 0);
+    ctx.losses.proved(cut.cutRevision);
     const after = await this.#step(epoch);
-    Object.assign(receipt, { after: standingToWire(after), epoch_after: after.epoch, lost_acknowledged: 0 });
+    Object.assign(receipt, { after, epochAfter: after.epoch, lostAcknowledged: 0 });
     await this.#follow();
-    receipt.agents_back = await this.#agents(before.connectedAgents);
-    return this.#finished(receipt);
+    receipt.agentsBack = await this.#agents(before.connectedAgents);
+    return receipt;
   }
 
   async #preflight(): Promise<void> {
@@ -179,7 +175,7 @@ class Move {
   }
 
   /** Freezes, waits until the replica has everything, and compares digests. @throws Error when that is not in time */
-  async #untilCut(): Promise<Pick<Receipt, "cut_revision" | "digest_active" | "digest_replica">> {
+  async #untilCut(): Promise<{ cutRevision: number; digestActive: string; digestReplica: string }> {
     const { ctx } = this;
     this.#say("freeze", "no more events of agents are taken; finishing what was");
     await this.#inTime(ctx.fleet().freeze(), "the events in hand are not written in time");
@@ -207,26 +203,25 @@ class Move {
       this.#say("proof", `both digests are ${digest}`);
       this.#done("proof");
       return {
-        cut_revision: revision,
-        digest_active: digestToWire(digest),
-        digest_replica: digestToWire(theirs),
+        cutRevision: revision,
+        digestActive: digest,
+        digestReplica: theirs,
       };
     }
   }
 
-  async #proof(expected: string): Promise<string> {
-    const { digest } = await this.#call(linkService.Prove, { digest: digestToWire(expected) }, SEEN_MS);
-    return digestFromWire(digest);
+  #proof(expected: string): Promise<string> {
+    return this.#peer.prove(expected, this.#left(SEEN_MS));
   }
 
   /** Returns the epoch that the replica has recorded. */
   async #prepare(): Promise<number> {
     this.#say("prepare", "the replica records the next epoch");
-    const request = { standing: standingToWire(this.ctx.standing()), who: this.#who };
-    const { promised_epoch = 0 } = await this.#call(linkService.Prepare, request, 0);
-    if (promised_epoch <= this.ctx.model().memory.epoch) throw new Error("the replica promises no epoch");
+    const request = { standing: this.ctx.standing(), who: this.#who };
+    const promised = await this.#peer.prepare(request, this.#left(0));
+    if (promised <= this.ctx.model().memory.epoch) throw new Error("the replica promises no epoch");
     this.#done("prepare");
-    return promised_epoch;
+    return promised;
   }
 
   /** From here on there is exactly one way back, and it is only taken when the replica has said that it did not begin. */
@@ -271,20 +266,18 @@ class Move {
         );
       }
       await delay(ASK_EVERY_MS);
-      this.#client.close();
-      this.#client = ctx.peer.dial();
+      this.#peer.close();
+      this.#peer = ctx.peer.connect();
     }
   }
 
   async #word(epoch: number): Promise<Answer> {
     try {
-      const request = { standing: standingToWire(this.ctx.standing()), epoch };
-      const { standing } = await call(this.#client, linkService.TakeOver, request, WORD_MS);
-      const after = standingFromWire(standing);
+      const after = await this.#peer.takeOver({ standing: this.ctx.standing(), epoch }, WORD_MS);
       return { after, refused: false, reason: `the peer is ${after?.state ?? "of an unknown state"}` };
     } catch (error) {
-      const reason = explainCall(error, this.ctx.settings.peerAddress);
-      return { after: undefined, refused: codeOf(error) === Code.FAILED_PRECONDITION, reason };
+      const refused = error instanceof PeerError && error.kind === "refused";
+      return { after: undefined, refused, reason: reasonOf(error) };
     }
   }
 
@@ -313,21 +306,17 @@ class Move {
     return askPeer(this.ctx);
   }
 
-  /** One call before the step, within the time that is left for those and `extraMs`. */
-  #call<Q, S>(method: Method<Q, S>, request: Q, extraMs: number): Promise<S> {
-    return call(this.#client, method, request, extraMs + Math.max(500, this.#deadline - monotonicMs()));
-  }
-
-  #finished(receipt: Receipt): Receipt {
-    return { ...receipt, phases: this.#phases };
+  /** How long a call before the step may take: the time that is left for all of them, and `extraMs`. */
+  #left(extraMs: number): number {
+    return extraMs + Math.max(500, this.#deadline - monotonicMs());
   }
 
   #say(phase: Phase, text: string): void {
     this.ctx.log.info(`switchover: ${phase}: ${text}`);
-    this.tell({ phase, text, at_ms: Math.round(monotonicMs() - this.#startedAt) });
+    this.tell({ phase, text, atMs: Math.round(monotonicMs() - this.#startedAt) });
   }
 
-  #done(phase: (typeof PHASES)[number]): void {
+  #done(phase: Phase): void {
     const now = monotonicMs();
     this.#phases.push({ phase, ms: Math.round(now - this.#phaseAt) });
     this.#phaseAt = now;

@@ -3,14 +3,20 @@
  * simulator over a network of its own. Every call rejects with a `PeerError`.
  */
 import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { CertificateNames } from "../../domain/agents/identity.ts";
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
-import type { FollowerMessage, HeardFromLeader, KeyDigest } from "../../domain/replication/messages.ts";
+import type {
+  FollowerMessage,
+  HeardFromLeader,
+  KeyDigest,
+  SentByLeader,
+} from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
-import type { Sink, StreamEvents } from "./stream.ts";
+import type { ServedStream, Sink, StreamEvents } from "./stream.ts";
 
 /** Why a call to the peer failed. */
 export type PeerErrorKind =
@@ -133,4 +139,41 @@ export interface Adoption {
   /** Canonical JSON of the replicated form. */
   object: string;
   who: string;
+}
+
+/** Who may call. */
+export interface Admission {
+  /** The identity of a caller with this certificate. @throws Refusal where it may not replicate */
+  authorize(certificate: CertificateNames | undefined): string;
+}
+
+/**
+ * What this principal answers its peer: the serving side of `PeerConnection`. The caller is authorised first. Every method throws or
+ * rejects with a `Refusal` where the principal refuses.
+ */
+export interface PeerService extends Admission {
+  ask(request: { standing: Standing | undefined; examine: boolean }): Promise<Asked>;
+  /** A replica's stream; what it sends goes to what is returned. */
+  follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;
+  inventory(groups: readonly string[]): Inventory;
+  fetch(keys: readonly Key[], salt: Uint8Array | undefined): Fetched[];
+  repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
+  prove(expected: string): Promise<string>;
+  prepare(request: { standing: Standing | undefined; who: string }): Promise<number>;
+  takeOver(request: { standing: Standing | undefined; epoch: number }): Promise<Standing>;
+  switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
+  adopt(request: Omit<Adoption, "standing">): Promise<void>;
+}
+
+/** The serving side of `PlainPeer`: what this principal answers a Go replica. Refusals as above. */
+export interface PlainPeerService extends Admission {
+  subscribe(
+    identity: string,
+    stream: ServedStream<replicationapi.ReplicatedEvent>,
+  ): StreamEvents<replicationapi.ReplicationAck>;
+  snapshot(identity: string): replicationapi.ReplicationSnapshot;
+  status(identity: string): replicationapi.ReplicationStatus;
+  confirmMissing(
+    request: replicationapi.ConfirmMissingResourcesRequest,
+  ): Promise<replicationapi.ConfirmMissingResourcesResponse>;
 }

@@ -14,3 +14,11 @@ export interface StreamEvents<Message> {
   /** The stream is over, however it ended; told once. */
   closed(error?: unknown): void;
 }
+
+/** The serving end of a stream that the other side opened. */
+export interface ServedStream<Message> extends Sink<Message> {
+  /** Ends the stream with what `error` means to the other side. */
+  fail(error: unknown): void;
+  /** The same for a stream that was never served, held back for a while: a client that retries at once costs little. */
+  refuse(error: unknown): void;
+}

@@ -5,7 +5,8 @@ import { RETRY_REFUSED, RETRY_WRITE } from "../../base/backoff.ts";
 import { StoreError, type StoreErrorCode } from "../ports/store.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { reasonOf } from "../../base/reason.ts";
-import type { Context } from "../core/context.ts";
+import type { Log } from "../../base/log.ts";
+import type { Counting } from "../core/counters.ts";
 
 /** Writes asked for at once; the store bounds and groups them further. */
 const CONCURRENT_WRITES = 256;
@@ -33,7 +34,7 @@ export class ApplyPump {
   constructor(
     private readonly applier: Applier,
     private readonly events: PumpEvents,
-    private readonly ctx: Pick<Context, "counters" | "log">,
+    private readonly ctx: { counters: Counting; log: Log },
   ) {
     this.#timer = setInterval(() => this.kick(), RETRY_LOOK_MS);
   }

@@ -22,11 +22,10 @@ const MAX_READ = 2_000;
 export interface SnapshotPlan {
   /** Per agent: resources held here that the snapshot does not name and the primary must confirm. */
   candidates: { agent: string; resources: replicationapi.Resource[] }[];
-  skipped: number;
 }
 
 /** One Subscribe stream towards a Go primary. */
-export class PlainFollowerStream {
+export class GoFollowerProtocol {
   readonly applier = new Applier();
   /** Our own running number of changes; the primary's numbers may repeat or go back. */
   #offered = 0;
@@ -46,14 +45,10 @@ export class PlainFollowerStream {
   snapshot(message: replicationapi.ReplicationSnapshot, nowMs: number): SnapshotPlan {
     const objects: { rank: number; object: ApiObject }[] = [];
     const named = new Set<string>();
-    let skipped = 0;
     const agents = (message.agents ?? []).map((agent) => agent.resources ?? []);
     for (const resource of [...(message.principal_resources ?? []), ...agents.flat()]) {
       const read = readResource(resource, this.scope);
-      if (!read) {
-        skipped++;
-        continue;
-      }
+      if (!read) continue;
       named.add(read.key);
       if (read.object) objects.push({ rank: read.rank, object: read.object });
     }
@@ -64,7 +59,7 @@ export class PlainFollowerStream {
     this.#peerAt.push(this.#offered, this.#peerSequence);
     this.#snapshotEnd = this.#offered;
     this.#gap = false;
-    return { candidates: this.#missing(message, named), skipped };
+    return { candidates: this.#missing(message, named) };
   }
 
   /** Reads one streamed event. */
@@ -126,6 +121,11 @@ export class PlainFollowerStream {
 
   get live(): boolean {
     return this.#complete;
+  }
+
+  /** Whether nothing is known to differ: everything that was received is durable, and no number is missing. */
+  get same(): boolean {
+    return this.#complete && !this.#gap && this.applier.pending === 0;
   }
 
   /** Snapshot progress in resources. */

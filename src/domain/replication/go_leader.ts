@@ -19,7 +19,7 @@ import { agentOf, type Scope } from "../resources/scope.ts";
 export const MAX_SNAPSHOT_BYTES = 3_500_000;
 
 /** One `Replication/Subscribe` stream of a replica. */
-export class PlainStream {
+export class GoLeaderProtocol {
   readonly #left = new Set<string>();
   #cursor: Cursor;
   #sequence = 0;

@@ -1,0 +1,123 @@
+/** `argocdagentha.v1.Link`, for the peer: each call authorised, decoded, passed to the `PeerService`, and its answer encoded. */
+import type grpc from "@grpc/grpc-js";
+import type { argocdagentha } from "../../../proto/gen.d.ts";
+import type { PeerService } from "../../principal/ports/peer.ts";
+import { type AuthenticatedCall, certificateOf } from "./auth.ts";
+import { followerMessageFromWire, leaderMessageToWire } from "./follow_wire.ts";
+import { progressToWire, receiptToWire } from "./receipt.ts";
+import { failStream, refuseStream, serveStream, unary } from "./server.ts";
+import { conditionToWire, digestFromWire, digestToWire, standingFromWire, standingToWire } from "./wire.ts";
+
+type V1 = typeof argocdagentha.v1;
+type Message<Name extends keyof V1> = V1[Name] extends { decode(bytes: Uint8Array): infer M } ? M : never;
+type FollowCall = grpc.ServerDuplexStream<Message<"FollowerMessage">, Message<"LeaderMessage">>;
+type SwitchoverCall = grpc.ServerWritableStream<Message<"SwitchoverRequest">, Message<"SwitchoverProgress">>;
+
+const MAX_WHO = 200;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Calls with one answer. */
+function calls(service: PeerService): grpc.UntypedServiceImplementation {
+  const authorised = <Q, S>(answer: (request: Q, identity: string) => Promise<S> | S) =>
+    unary<Q, S>((request, call) => answer(request, service.authorize(certificateOf(call))));
+  return {
+    Ask: authorised<Message<"AskRequest">, Message<"AskResponse">>(async ({ standing, examine = false }) => {
+      const asked = await service.ask({ standing: standingFromWire(standing), examine });
+      return {
+        ...(asked.standing ? { standing: standingToWire(asked.standing) } : {}),
+        ...(asked.condition ? { condition: conditionToWire(asked.condition, asked.nowMs ?? 0) } : {}),
+      };
+    }),
+    Inventory: authorised<Message<"InventoryRequest">, Message<"InventoryResponse">>(({ groups = [] }) => {
+      const held = service.inventory(groups);
+      return {
+        ...(held.standing ? { standing: standingToWire(held.standing) } : {}),
+        groups: held.groups.map((group) => ({ ...group, digest: digestToWire(group.digest) })),
+        entries: held.entries.map(({ key, digest }) => ({ key, digest: digestToWire(digest) })),
+      };
+    }),
+    Fetch: authorised<Message<"FetchRequest">, Message<"FetchResponse">>(({ keys = [], salt }) => ({
+      entries: service.fetch(keys, salt?.length ? salt : undefined).map(({ key, digest, object }) => ({
+        key,
+        digest: digestToWire(digest),
+        ...(object ? { object: encoder.encode(JSON.stringify(object)) } : {}),
+      })),
+    })),
+    Repair: authorised<Message<"RepairRequest">, Message<"RepairResponse">>(
+      ({ keys = [], timeout_ms = 0, who }, identity) =>
+        service.repair({ keys, timeoutMs: timeout_ms, who: at(who, identity) }),
+    ),
+    Prove: authorised<Message<"ProveRequest">, Message<"ProveResponse">>(
+      async ({ digest }) => ({ digest: digestToWire(await service.prove(digestFromWire(digest))) }),
+    ),
+    Prepare: authorised<Message<"PrepareRequest">, Message<"PrepareResponse">>(
+      async ({ standing, who }) => ({
+        promised_epoch: await service.prepare({ standing: standingFromWire(standing), who: bounded(who) }),
+      }),
+    ),
+    TakeOver: authorised<Message<"TakeOverRequest">, Message<"TakeOverResponse">>(
+      async ({ standing, epoch = 0 }) => ({
+        standing: standingToWire(await service.takeOver({ standing: standingFromWire(standing), epoch })),
+      }),
+    ),
+    Adopt: authorised<Message<"AdoptRequest">, Message<"AdoptResponse">>(
+      async ({ key = "", object, who }, identity) => {
+        await service.adopt({ key, object: decoder.decode(object), who: at(who, identity) });
+        return {};
+      },
+    ),
+  };
+}
+
+/** The whole service. */
+export function linkHandlers(service: PeerService): grpc.UntypedServiceImplementation {
+  return {
+    ...calls(service),
+    Follow: (call: FollowCall) => {
+      try {
+        const identity = service.authorize(certificateOf(call as unknown as AuthenticatedCall));
+        const codec = { decode: followerMessageFromWire, encode: leaderMessageToWire };
+        serveStream(call, codec, (stream) => service.follow(identity, stream));
+      } catch (error) {
+        refuseStream(call, error);
+      }
+    },
+    Switchover: (call: SwitchoverCall) => {
+      try {
+        service.authorize(certificateOf(call as unknown as AuthenticatedCall));
+        serveSwitchover(call, service, bounded(call.request.who) || "admin listener");
+      } catch (error) {
+        failStream(call, error);
+      }
+    },
+  };
+}
+
+/** A switchover is not stopped by a stream that breaks: then only its receipt is not sent. */
+export function serveSwitchover(
+  call: SwitchoverCall,
+  service: Pick<PeerService, "switchover">,
+  who: string,
+): void {
+  let open = true;
+  call.on("cancelled", () => open = false);
+  const { dry_run: dryRun = false, timeout_ms: timeoutMs = 0 } = call.request;
+  service.switchover({ who, dryRun, timeoutMs }, (progress) => open && call.write(progressToWire(progress)))
+    .then(
+      (receipt) => {
+        if (!open) return;
+        call.write({ phase: "done", text: "", receipt: receiptToWire(receipt) });
+        call.end();
+      },
+      (error) => open && failStream(call, error),
+    );
+}
+
+function bounded(who = ""): string {
+  return who.slice(0, MAX_WHO);
+}
+
+function at(who: string | undefined, identity: string): string {
+  return `${bounded(who)} at ${identity}`;
+}

@@ -1,0 +1,31 @@
+/** Who may replicate, or ask what only a peer may ask: a certificate of the configured rule, in the list, and not blocked. */
+import { type CertificateNames, identityBehind, type MtlsRule } from "../agents/identity.ts";
+import { Refusal } from "../ha/refusal.ts";
+
+/** What decides about a peer's calls. */
+export interface ReplicationPolicy {
+  haEnabled: boolean;
+  /** Undefined: authentication is not by certificate. */
+  rule: MtlsRule | undefined;
+  /** Identities that may replicate. */
+  allowed: ReadonlySet<string>;
+  /** `--ha-allow-any-replication-client`: any identity, the Go principal's default. */
+  allowAny: boolean;
+  /** Whether a certificate is on the blocklist, by upper-case hex SHA-256. */
+  blocked(fingerprint: string): boolean;
+}
+
+/** The identity of a peer that calls. @throws Refusal with the Go principal's texts */
+export function admit(certificate: CertificateNames | undefined, policy: ReplicationPolicy): string {
+  const { rule, blocked } = policy;
+  if (!policy.haEnabled) throw new Refusal("replication not enabled", "disabled");
+  if (!rule) {
+    throw new Refusal("replication requires mTLS auth but no mtls method configured", "unauthenticated");
+  }
+  const found = identityBehind(certificate, { rule, blocked });
+  if ("problem" in found) throw new Refusal(`replication auth failed: ${found.problem}`, "unauthenticated");
+  if (!policy.allowAny && !policy.allowed.has(found.identity)) {
+    throw new Refusal(`identity "${found.identity}" not in allowed replication clients`, "forbidden");
+  }
+  return found.identity;
+}

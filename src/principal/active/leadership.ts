@@ -1,0 +1,42 @@
+/** What serving replicas, of either contract, takes of the principal, and whom it refuses. */
+import type { Log } from "../../base/log.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { Refusal, type RefusalKind } from "../../domain/ha/refusal.ts";
+import type { Input, Model, Standing } from "../../domain/ha/state.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
+import type { Counting } from "../core/counters.ts";
+import type { ReplicaSession } from "../core/replica_sessions.ts";
+
+/** Of the principal, what its replicas' connections use. */
+export interface Leadership {
+  readonly index: ChangeIndex;
+  readonly log: Log;
+  readonly counters: Counting;
+  /** Those that are connected now. */
+  readonly replicas: Set<ReplicaSession>;
+  readonly settings: { namespace: string; scope: Scope; initialAckTimeoutMs: number };
+  /** Open while this principal is ACTIVE and serves; aborted with the reason when it stops. */
+  activeScope(): AbortSignal | undefined;
+  model(): Model;
+  standing(): Standing;
+  input(input: Input): void;
+  /** Makes the index show what the store has of a key. @throws StoreError */
+  lookUp(key: Key): Promise<void>;
+}
+
+/** Streams of replicas at once; the Go principal has the same bound. */
+const MAX_REPLICAS = 10;
+
+/** The scope in which replicas are served. @throws Refusal where this principal is not ACTIVE */
+export function mustLead({ activeScope, model }: Leadership, kind: RefusalKind): AbortSignal {
+  const scope = activeScope();
+  if (scope) return scope;
+  const { state, memory } = model();
+  throw new Refusal(`not ACTIVE (state ${state}, epoch ${memory.epoch})`, kind);
+}
+
+/** @throws Refusal where there is no room for one replica more */
+export function mustHaveRoom({ replicas }: Leadership): void {
+  if (replicas.size >= MAX_REPLICAS) throw new Refusal("max replica connections reached", "exhausted");
+}

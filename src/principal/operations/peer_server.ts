@@ -1,0 +1,116 @@
+/**
+ * Everything that the peer may ask of this principal, whatever carries the calls. Refusals go out as they are; of any other failure the
+ * peer's operator reads the reason.
+ */
+import { reasonOf } from "../../base/reason.ts";
+import type { CertificateNames } from "../../domain/agents/identity.ts";
+import type { Condition } from "../../domain/ha/preflight.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
+import type { Standing } from "../../domain/ha/state.ts";
+import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
+import { admit, type ReplicationPolicy } from "../../domain/replication/admission.ts";
+import type { FollowerMessage, SentByLeader } from "../../domain/replication/messages.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { Leadership } from "../active/leadership.ts";
+import { ReplicaConnection } from "../active/replica_connection.ts";
+import type {
+  Adoption,
+  Asked,
+  Fetched,
+  Inventory,
+  PeerService,
+  Repaired,
+  RepairRequest,
+  SwitchoverRequest,
+} from "../ports/peer.ts";
+import type { ServedStream, StreamEvents } from "../ports/stream.ts";
+import { fetched, holdings } from "./holdings.ts";
+
+/** What the calls are carried out by. */
+export interface PeerServerParts extends Leadership {
+  readonly policy: ReplicationPolicy;
+  /** The peer just became ACTIVE: skips the current redial backoff. */
+  redial(): void;
+  /** What this side says of itself; `examined`: when it has looked around itself. */
+  condition(): Condition;
+  examined(): Promise<Condition>;
+  repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
+  readonly switchover: {
+    prove(expected: string): Promise<string>;
+    prepare(active: Standing, who: string): Promise<number>;
+    takeOver(active: Standing, epoch: number): Promise<void>;
+    run(options: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
+  };
+  readonly reconciler: { take(key: Key, object: string, who: string): Promise<void> };
+}
+
+export class PeerServer implements PeerService {
+  constructor(private readonly parts: PeerServerParts) {}
+
+  authorize(certificate: CertificateNames | undefined): string {
+    return admit(certificate, this.parts.policy);
+  }
+
+  async ask(
+    { standing: peer, examine }: { standing: Standing | undefined; examine: boolean },
+  ): Promise<Asked> {
+    const { input, redial, condition, examined, standing } = this.parts;
+    if (peer) input({ type: "heard", peer });
+    if (peer?.state === "active") redial();
+    const said = examine ? await examined() : condition();
+    return { standing: standing(), condition: said, nowMs: Date.now() };
+  }
+
+  follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage> {
+    return new ReplicaConnection(this.parts, identity, stream);
+  }
+
+  inventory(groups: readonly string[]): Inventory {
+    return { standing: this.parts.standing(), ...holdings(this.parts.index, groups) };
+  }
+
+  fetch(keys: readonly Key[], salt: Uint8Array | undefined): Fetched[] {
+    return fetched(this.parts.index, keys, salt);
+  }
+
+  repair(request: Omit<RepairRequest, "standing">): Promise<Repaired> {
+    return refusing("failed", () => this.parts.repair(request));
+  }
+
+  prove(expected: string): Promise<string> {
+    return refusing("failed", () => this.parts.switchover.prove(expected));
+  }
+
+  prepare({ standing, who }: { standing: Standing | undefined; who: string }): Promise<number> {
+    return refusing("failed", () => this.parts.switchover.prepare(known(standing), who));
+  }
+
+  takeOver({ standing, epoch }: { standing: Standing | undefined; epoch: number }): Promise<Standing> {
+    return refusing("failed", async () => {
+      await this.parts.switchover.takeOver(known(standing), epoch);
+      return this.parts.standing();
+    });
+  }
+
+  switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt> {
+    return refusing("failed", () => this.parts.switchover.run(request, tell));
+  }
+
+  adopt({ key, object, who }: Omit<Adoption, "standing">): Promise<void> {
+    return refusing("state", () => this.parts.reconciler.take(key, object, who));
+  }
+}
+
+/** Carries out; what fails otherwise than by a refusal is one of this kind, with the reason. */
+async function refusing<T>(kind: Refusal["kind"], act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw error instanceof Refusal ? error : new Refusal(reasonOf(error), kind);
+  }
+}
+
+function known(standing: Standing | undefined): Standing {
+  if (standing) return standing;
+  throw new Refusal("the principal that asks does not say what it is", "request");
+}

@@ -1,0 +1,60 @@
+/** What following a leader, in either contract, takes of the principal, and what both contracts do alike. */
+import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+import type { Position } from "../../domain/changes/cursor.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Input, Model, Standing } from "../../domain/ha/state.ts";
+import type { IncomingChange } from "../../domain/replication/applier.ts";
+import { hasCaughtUp } from "../../domain/replication/caught_up.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
+import type { Counting } from "../core/counters.ts";
+import type { Following } from "../core/following.ts";
+
+/** Held keys that are named in status and acknowledgements. */
+export const MAX_HELD_SHOWN = 100;
+
+/** Of the principal, what a connection to its leader uses. */
+export interface Followership {
+  readonly index: ChangeIndex;
+  readonly log: Log;
+  readonly counters: Counting;
+  readonly following: Following;
+  readonly settings: { scope: Scope };
+  readonly losses: { proved(revision: number): void };
+  readonly writer: { apply(change: IncomingChange): Promise<void> };
+  model(): Model;
+  standing(): Standing;
+  input(input: Input): void;
+}
+
+/** How a stream ended: where to go on, and whether the leader had answered. */
+export interface FollowEnd {
+  position: Position;
+  answered: boolean;
+  error: unknown;
+}
+
+/** No position: the next stream begins by comparing. */
+export const NOWHERE: Position = { session: "", revision: 0 };
+
+/** Of a protocol, what is told of its progress. */
+interface Progressing {
+  readonly live: boolean;
+  readonly progress: { done: number; total: number };
+  readonly same: boolean;
+}
+
+/** Tells how far a snapshot is. */
+export function tellProgress({ input }: Followership, { live, progress }: Progressing): void {
+  if (!live && progress.total > 0) input({ type: "progress", ...progress });
+}
+
+/** Tells that a former ACTIVE has caught up, as soon as it has. @param answeredAtMs when the leader answered, on the monotonic clock */
+export function tellCaughtUp(
+  { input, model }: Followership,
+  { same }: Progressing,
+  answeredAtMs: number,
+): void {
+  if (!model().memory.formerActive) return;
+  if (hasCaughtUp({ answeredForMs: monotonicMs() - answeredAtMs, same })) input({ type: "caughtUp" });
+}

@@ -1,0 +1,167 @@
+/**
+ * Following a Go principal in its own contract: the stream, the snapshot, its confirmations and its `Status` carry what
+ * `GoFollowerProtocol` decides. `Status` is polled, for it alone shows a half-open link and changes that were missed.
+ */
+import { delay } from "@std/async/delay";
+import { monotonicMs } from "../../base/clock.ts";
+import type { replicationapi } from "../../../proto/gen.d.ts";
+import { GoFollowerProtocol } from "../../domain/replication/go_follower.ts";
+import type { FollowStream, PlainPeer } from "../ports/peer.ts";
+import { ApplyPump } from "./apply_pump.ts";
+import {
+  type FollowEnd,
+  type Followership,
+  MAX_HELD_SHOWN,
+  NOWHERE,
+  tellCaughtUp,
+  tellProgress,
+} from "./followership.ts";
+
+/** A snapshot of a large installation takes the peer a while. */
+const SNAPSHOT_TIMEOUT_MS = 120_000;
+const STATUS_EVERY_MS = 5_000;
+const STATUS_TIMEOUT_MS = 5_000;
+const ACK_EVERY_MS = 100;
+
+/** Follows until the stream ends or the signal aborts; never rejects. */
+export async function followGoLeader(
+  peer: PlainPeer,
+  followership: Followership,
+  signal: AbortSignal,
+): Promise<FollowEnd> {
+  const connection = new GoLeaderConnection(peer, followership);
+  const error = await connection.run(signal).then(
+    () => new Error("the peer closed the stream"),
+    (error) => error,
+  );
+  await connection.close();
+  return { position: NOWHERE, answered: connection.answered, error };
+}
+
+class GoLeaderConnection {
+  answered = false;
+  readonly #protocol: GoFollowerProtocol;
+  readonly #pump: ApplyPump;
+  readonly #stream: FollowStream<replicationapi.ReplicationAck>;
+  readonly #ended = Promise.withResolvers<void>();
+  #acknowledged = -1;
+  #snapshotAskedAtMs = 0;
+  #answeredAtMs = 0;
+
+  constructor(private readonly peer: PlainPeer, private readonly followership: Followership) {
+    const { index, settings, writer } = followership;
+    this.#protocol = new GoFollowerProtocol(index, settings.scope);
+    this.#pump = new ApplyPump(this.#protocol.applier, {
+      apply: (change) => writer.apply(change),
+      settled: () => this.#settled(),
+      live: () => this.#protocol.live,
+    }, followership);
+    this.#ended.promise.catch(() => {});
+    this.#stream = peer.subscribe({
+      received: (event) => this.#event(event),
+      drained: () => {},
+      closed: (error) => error === undefined ? this.#ended.resolve() : this.#ended.reject(error),
+    });
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.#ended.resolve());
+    await Promise.race([this.#ended.promise, this.#synchronize()]);
+    this.answered = true;
+    this.#answeredAtMs = monotonicMs();
+    const { following, input } = this.followership;
+    Object.assign(following, { contract: "plain", connected: true });
+    input({ type: "welcomed", peer: undefined, resumed: false });
+    this.#settled();
+    const polling = new AbortController();
+    try {
+      await Promise.race([this.#ended.promise, this.#poll(polling.signal)]);
+    } finally {
+      polling.abort();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stream.cancel();
+    this.followership.following.connected = false;
+    await this.#pump.stop();
+  }
+
+  async #synchronize(): Promise<void> {
+    const since = { since_sequence_num: this.#protocol.peerSequence };
+    const askedAtMs = monotonicMs();
+    const snapshot = await this.peer.snapshot(since, SNAPSHOT_TIMEOUT_MS);
+    this.followership.counters.increment("snapshots");
+    const { candidates } = this.#protocol.snapshot(snapshot, Date.now());
+    this.#snapshotAskedAtMs = askedAtMs;
+    this.#pump.kick();
+    for (const { agent, resources } of candidates) {
+      const request = {
+        agent_name: agent,
+        snapshot_sequence_num: snapshot.last_sequence_num ?? 0,
+        resources,
+      };
+      const answer = await this.peer.confirmMissing(request, SNAPSHOT_TIMEOUT_MS);
+      this.#protocol.confirmed(answer.results ?? [], Date.now());
+      this.#pump.kick();
+    }
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    let sinceStatus = 0;
+    for (;;) {
+      await delay(ACK_EVERY_MS, { signal });
+      this.#acknowledge();
+      tellCaughtUp(this.followership, this.#protocol, this.#answeredAtMs);
+      sinceStatus += ACK_EVERY_MS;
+      if (sinceStatus < STATUS_EVERY_MS) continue;
+      sinceStatus = 0;
+      const askedAtMs = monotonicMs();
+      const status = await this.peer.status(STATUS_TIMEOUT_MS);
+      if (!this.#protocol.behind(status.current_sequence_num ?? 0)) this.#inSyncAsOf(askedAtMs);
+      else if (this.#protocol.live) {
+        this.followership.counters.increment("sequenceGaps");
+        await this.#synchronize();
+      }
+    }
+  }
+
+  #event(event: replicationapi.ReplicatedEvent): void {
+    const { counters, following, log } = this.followership;
+    counters.increment("eventsReceived");
+    following.lastEventMs = Date.now();
+    const { problem } = this.#protocol.event(event, Date.now());
+    if (problem) log.warn("event of the peer skipped", { reason: problem });
+    this.#pump.kick();
+  }
+
+  #settled(): void {
+    const { applier } = this.#protocol;
+    const { following, input } = this.followership;
+    tellProgress(this.followership, this.#protocol);
+    if (this.answered && this.#protocol.settle()) input({ type: "snapshotApplied" });
+    Object.assign(following, {
+      behind: applier.pending,
+      held: applier.held(MAX_HELD_SHOWN),
+      heldTotal: applier.heldCount,
+      lastSequence: this.#protocol.acknowledge,
+    });
+    this.#inSyncAsOf(this.#snapshotAskedAtMs);
+  }
+
+  /** Nothing that the peer had at this time is missing, if nothing that was received is. */
+  #inSyncAsOf(askedAtMs: number): void {
+    const { following } = this.followership;
+    if (!this.#protocol.live || this.#protocol.applier.pending > 0) return;
+    following.inSyncAsOfMs = Math.max(following.inSyncAsOfMs, askedAtMs);
+  }
+
+  /** The first acknowledgement waits for the snapshot to be applied; 0 is a normal one. */
+  #acknowledge(): void {
+    if (!this.#protocol.live) return;
+    const sequence = this.#protocol.acknowledge;
+    if (sequence === this.#acknowledged) return;
+    this.#acknowledged = sequence;
+    this.#stream.send({ acked_sequence_num: sequence });
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * One `Link/Follow` stream to the leader: it carries what `FollowerProtocol` decides, from the hello to the end, and tells the state
+ * machine what it learns. A copy that drifted is compared anew by ending the stream, for a new one begins with digests.
+ */
+import { monotonicMs } from "../../base/clock.ts";
+import type { Position } from "../../domain/changes/cursor.ts";
+import { leaderProblem } from "../../domain/ha/sentences.ts";
+import type { LeaderBeat } from "../../domain/replication/follower.ts";
+import { FollowerProtocol } from "../../domain/replication/follower.ts";
+import { ProtocolError } from "../../domain/replication/leader.ts";
+import {
+  type FollowerMessage,
+  type HeardFromLeader,
+  HEARTBEAT_MS,
+  type IncomingChanges,
+  SILENCE_MS,
+} from "../../domain/replication/messages.ts";
+import type { FollowStream, PeerConnection } from "../ports/peer.ts";
+import type { StreamEvents } from "../ports/stream.ts";
+import { AckPacer } from "./ack_pacer.ts";
+import { ApplyPump } from "./apply_pump.ts";
+import {
+  type FollowEnd,
+  type Followership,
+  MAX_HELD_SHOWN,
+  NOWHERE,
+  tellCaughtUp,
+  tellProgress,
+} from "./followership.ts";
+
+/** Drift that comparing does not cure must not keep the stream from running. */
+const DRIFT_EVERY_MS = 60_000;
+
+type Welcome = Extract<HeardFromLeader, { type: "welcome" }>;
+
+/** Follows until the stream ends or the signal aborts; never rejects. */
+export function followLeader(
+  peer: PeerConnection,
+  followership: Followership,
+  position: Position,
+  signal: AbortSignal,
+): Promise<FollowEnd> {
+  return new LeaderConnection(peer, followership, position, signal).ended;
+}
+
+class LeaderConnection implements StreamEvents<HeardFromLeader> {
+  readonly #end = Promise.withResolvers<FollowEnd>();
+  readonly #protocol: FollowerProtocol;
+  readonly #pump: ApplyPump;
+  readonly #acks = new AckPacer(() => this.#guard(() => this.#acknowledge()));
+  readonly #stream: FollowStream<FollowerMessage>;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #answered = false;
+  #finished = false;
+  #lastHeardMs = monotonicMs();
+  #drifted = false;
+  /** The newest revision of our own index in the digests that are compared. */
+  readonly #comparedAt: number;
+  #welcomedAtMs = 0;
+  readonly #abort = () => this.closed(new Error("stopped"));
+
+  constructor(
+    peer: PeerConnection,
+    private readonly followership: Followership,
+    private readonly position: Position,
+    private readonly signal: AbortSignal,
+  ) {
+    const { index, writer } = followership;
+    this.#protocol = new FollowerProtocol(index, position, monotonicMs());
+    this.#pump = new ApplyPump(this.#protocol.applier, {
+      apply: (change) => writer.apply(change),
+      settled: () => this.#settled(),
+      live: () => this.#protocol.live,
+    }, followership);
+    this.#stream = peer.follow(this);
+    this.#timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
+    signal.addEventListener("abort", this.#abort);
+    if (signal.aborted) this.#abort();
+    this.#comparedAt = index.head;
+    this.#stream.send({
+      type: "hello",
+      standing: followership.standing(),
+      resume: position,
+      buckets: index.digests.toBytes(),
+    });
+  }
+
+  get ended(): Promise<FollowEnd> {
+    return this.#end.promise;
+  }
+
+  received(message: HeardFromLeader): void {
+    this.#guard(() => this.#take(message));
+  }
+
+  drained(): void {}
+
+  closed(error: unknown = new Error("the peer closed the stream")): void {
+    void this.#finish(error);
+  }
+
+  #take(message: HeardFromLeader): void {
+    this.#lastHeardMs = monotonicMs();
+    switch (message.type) {
+      case "welcome":
+        this.#welcome(message);
+        break;
+      case "changes":
+        this.#changes(message.changes);
+        break;
+      case "heartbeat":
+        this.#heartbeat(message.beat);
+        if (message.standing) this.followership.input({ type: "heard", peer: message.standing });
+    }
+    this.#report();
+  }
+
+  #welcome({ standing: peer, session, resumed, differing }: Welcome): void {
+    const { model, following, counters, input } = this.followership;
+    const problem = peer && leaderProblem(peer, model().memory);
+    if (problem) throw new ProtocolError(problem);
+    this.#answered = true;
+    this.#welcomedAtMs = monotonicMs();
+    const batches = this.#protocol.welcome(session, resumed, differing);
+    const resend = (keys: readonly string[]) => this.#stream.send({ type: "resend", keys });
+    Object.assign(following, { contract: "link", connected: true, resend });
+    if (!resumed) counters.increment("snapshots");
+    input({ type: "welcomed", peer, resumed });
+    for (const { entries, last } of batches) this.#stream.send({ type: "have", entries, last });
+  }
+
+  #changes({ header, changes }: IncomingChanges): void {
+    const { counters, following } = this.followership;
+    counters.add("eventsReceived", changes.length);
+    following.lastEventMs = Date.now();
+    this.#protocol.changes(header, changes);
+    this.#pump.kick();
+    this.#settled();
+  }
+
+  /** A copy that drifted (someone wrote to this store) is compared anew, at most once in `DRIFT_EVERY_MS`. */
+  #heartbeat(beat: LeaderBeat): void {
+    const drifted = this.#protocol.heartbeat(beat);
+    tellCaughtUp(this.followership, this.#protocol, this.#welcomedAtMs);
+    if (!drifted) return;
+    const { following } = this.followership;
+    if (monotonicMs() - following.driftAtMs < DRIFT_EVERY_MS && following.driftAtMs > 0) return;
+    following.driftAtMs = monotonicMs();
+    this.#drifted = true;
+    throw new Error(
+      "this copy differs from the active's although every change was applied; comparing digests anew",
+    );
+  }
+
+  #settled(): void {
+    if (this.#finished) return;
+    const { input, losses } = this.followership;
+    tellProgress(this.followership, this.#protocol);
+    if (this.#protocol.settle()) {
+      // What is still as it was compared is the leader's, unless it waits to be overwritten.
+      if (this.#protocol.applier.heldCount === 0) losses.proved(this.#comparedAt);
+      input({ type: "snapshotApplied" });
+    }
+    this.#report();
+    this.#acks.kick();
+  }
+
+  #acknowledge(): void {
+    const { applier } = this.#protocol;
+    this.#stream.send({
+      type: "ack",
+      ack: {
+        processed: applier.processed,
+        applied: applier.applied,
+        held: applier.held(MAX_HELD_SHOWN).map(({ key, reason }) => ({ key, reason })),
+        heldTotal: applier.heldCount,
+        standing: this.followership.standing(),
+        saidAtMs: monotonicMs(),
+      },
+    });
+  }
+
+  #beat(): void {
+    if (monotonicMs() - this.#lastHeardMs > SILENCE_MS) {
+      throw new ProtocolError(`nothing heard from the peer for ${SILENCE_MS / 1000} s`);
+    }
+    if (this.#answered) this.#acknowledge();
+  }
+
+  #report(): void {
+    const { applier, behind, inSyncAsOfMs } = this.#protocol;
+    Object.assign(this.followership.following, {
+      behind,
+      held: applier.held(MAX_HELD_SHOWN),
+      heldTotal: applier.heldCount,
+      lastSequence: applier.applied,
+      ...(inSyncAsOfMs !== undefined ? { inSyncAsOfMs } : {}),
+    });
+  }
+
+  #guard(act: () => void): void {
+    if (this.#finished) return;
+    try {
+      act();
+    } catch (error) {
+      this.closed(error);
+    }
+  }
+
+  async #finish(error: unknown): Promise<void> {
+    if (this.#finished) return;
+    this.#finished = true;
+    clearInterval(this.#timer);
+    this.signal.removeEventListener("abort", this.#abort);
+    Object.assign(this.followership.following, { connected: false, resend: undefined });
+    this.#stream.cancel();
+    await this.#pump.stop();
+    const reached = this.#protocol.resumeAt;
+    // A former ACTIVE that has not caught up must find by comparing what it holds alone.
+    const compare = this.#drifted || this.followership.model().memory.formerActive;
+    const position = compare ? NOWHERE : this.#answered ? reached : this.position;
+    this.#end.resolve({ position, answered: this.#answered, error });
+  }
+}
