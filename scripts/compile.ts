@@ -1,6 +1,6 @@
 /**
- * `deno task compile`: one executable, dist/argocd-agent-ha. Deno puts it on a runtime base (denort), which it
- * downloads, or takes from DENORT_BIN; where neither can be had this says so and writes nothing.
+ * `deno task compile`: one executable, dist/argocd-agent-ha. Deno puts it on a runtime base (denort), which it downloads,
+ * or takes from DENORT_BIN. Where neither is available, the script says so and writes nothing.
  */
 import { LEAN } from "../src/cli/processes.ts";
 
@@ -32,8 +32,8 @@ else {
   )?.slice(0, 200) ??
     "no reason given";
   console.error(
-    `cannot compile: Deno's runtime base (denort ${Deno.version.deno}) could not be had (${reason}). ` +
-      "Put its path in DENORT_BIN, or use `deno task bundle`: one JavaScript file with the same content.",
+    `cannot compile: Deno's runtime base (denort ${Deno.version.deno}) is not available (${reason}). ` +
+      "Set DENORT_BIN to its path, or use `deno task bundle`: one JavaScript file with the same content.",
   );
   Deno.exit(1);
 }

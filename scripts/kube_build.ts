@@ -3,7 +3,8 @@
  * from tests/kube into a cache folder outside the work tree, and only when its inputs changed; the last line printed
  * is the binary's path. Where KUBEBUILDER_ASSETS is set, nothing is built: that folder holds the binaries.
  */
-import { hash } from "node:crypto";
+import { sha256 } from "../src/base/sha256.ts";
+import { cacheFolder, isFile, reasonOrAbsent } from "./server_binary.ts";
 
 const module = new URL("../tests/kube/", import.meta.url).pathname;
 
@@ -16,14 +17,13 @@ export function kubernetesVersion(): string {
 export function kubeBinary(): string {
   const inputs = ["main.go", "go.mod", "go.sum"].map((name) => Deno.readTextFileSync(`${module}${name}`))
     .join("\n");
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
-  return `${cache}/argocd-agent-ha/kube-${hash("sha256", inputs, "hex").slice(0, 16)}`;
+  return `${cacheFolder()}/kube-${sha256(inputs).slice(0, 16)}`;
 }
 
 /** Builds the binary unless it is there. @throws Error when Go is missing or the build fails */
 export async function buildKube(): Promise<string> {
   const binary = kubeBinary();
-  if (exists(binary)) return binary;
+  if (isFile(binary)) return binary;
   Deno.mkdirSync(binary.replace(/[^/]*$/, ""), { recursive: true });
   const version = kubernetesVersion();
   console.error(
@@ -51,19 +51,9 @@ export async function buildKube(): Promise<string> {
   return binary;
 }
 
-/** Why there is no binary, and the remedy. Deno answers NotCapable for an allowed command that is not there. */
+/** Why there is no binary, and the remedy. */
 export function whyNot(error: unknown): string {
-  const absent = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable;
-  const reason = absent ? "Go is not installed" : (error as Error).message;
-  return `${reason}; install Go 1.26, or set KUBEBUILDER_ASSETS`;
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
+  return `${reasonOrAbsent(error, "Go is not installed")}; install Go 1.26, or set KUBEBUILDER_ASSETS`;
 }
 
 if (import.meta.main) {

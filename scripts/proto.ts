@@ -7,8 +7,6 @@
 import protobuf from "protobufjs";
 
 const root = new URL("../", import.meta.url).pathname;
-/** Our own package: its fields are camelCase here. The others' fields keep the spelling of the Go principal's files. */
-const OURS = "link.proto";
 const PBJS = "npm:protobufjs-cli@2.7.1/pbjs";
 
 /** The two generated files' texts. @throws Error with what pbjs says */

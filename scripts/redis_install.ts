@@ -1,24 +1,21 @@
 /**
- * `deno task redis:install`: a real Redis server for tests, from Debian's packages, unpacked into a cache folder outside the work
- * tree; nothing is installed. The last line printed is the path to start it with.
+ * `deno task redis:install`: a real Redis server for tests, from Debian's packages, unpacked into a cache folder
+ * outside the work tree; nothing is installed. The last line printed is the path to start it with.
  */
+import { cacheFolder, isFile, reasonOrAbsent } from "./server_binary.ts";
+
 const PACKAGES = ["redis-tools", "redis-server", "libjemalloc2", "liblzf1", "libatomic1"];
 
 /** Where the server of these packages is, or will be. */
 export function redisBinary(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
-  return `${cache}/argocd-agent-ha/redis/redis-server`;
+  return `${cacheFolder()}/redis/redis-server`;
 }
 
 /** Unpacks the server unless it is there. @throws Error where there are no Debian packages */
 export async function installRedis(): Promise<string> {
   const binary = redisBinary();
   const folder = binary.replace(/\/[^/]*$/, "");
-  try {
-    if (Deno.statSync(binary).isFile) return binary;
-  } catch {
-    // It is not there yet.
-  }
+  if (isFile(binary)) return binary;
   const unfinished = `${folder}.${Deno.pid}`;
   Deno.mkdirSync(unfinished, { recursive: true });
   try {
@@ -52,10 +49,9 @@ async function run(command: string, args: string[], cwd: string): Promise<void> 
   }
 }
 
-/** Why there is no server, and the remedy. Deno answers NotCapable for an allowed command that is not there. */
+/** Why there is no server, and the remedy. */
 export function whyNoRedis(error: unknown): string {
-  const absent = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable;
-  const reason = absent ? "there are no Debian packages on this machine" : (error as Error).message;
+  const reason = reasonOrAbsent(error, "this machine has no Debian packages");
   return `${reason}; set REDIS_BINARY to a redis-server`;
 }
 
@@ -63,7 +59,7 @@ if (import.meta.main) {
   try {
     console.log(await installRedis());
   } catch (error) {
-    console.error(`cannot have a Redis server: ${whyNoRedis(error)}`);
+    console.error(`cannot install a Redis server: ${whyNoRedis(error)}`);
     Deno.exit(1);
   }
 }

@@ -1,10 +1,8 @@
 /**
- * Runs every test and closes with `N passed, N failed`. TEST_FILTER narrows it to tests whose name contains that
- * text. Tests that play whole processes are given the permissions for it; nothing may reach beyond loopback.
- *
- * Tests on a real API server need the binary of `deno task kube:build`, which is built here first (about 6 minutes
- * on two cores, once); those on a real Redis need the server of `deno task redis:install`. Where one cannot be had its tests are
- * skipped with the reason; with CI=true that is a failure.
+ * Runs every test, or with TEST_FILTER those whose name contains that text, and ends with `N passed, N failed`. Tests may
+ * start processes; the network beyond loopback is closed to them. First it makes the real API server of
+ * `deno task kube:build` (3 to 6 minutes on two cores, once) and the Redis of `deno task redis:install`. Where one cannot be
+ * made, its tests are skipped with the reason; with CI=true that is a failure.
  */
 import { stripAnsiCode } from "@std/fmt/colors";
 import { buildKube, whyNot } from "./kube_build.ts";
@@ -23,7 +21,7 @@ const permissions = [
   `--allow-run=${[Deno.execPath(), ...kube.binaries, ...redis.binaries].join(",")}`,
 ];
 
-/** What tests may run for a server, or why there is none. */
+/** The binaries of a real server that tests may run, or why there are none. */
 interface Server {
   binaries: string[];
   missing?: string;

@@ -1,6 +1,6 @@
 /**
- * Types for what we use of the real @std modules, which npm's `deno-std` carries without types, for ws, and for
- * protobufjs-cli. Kept to what is used; the signatures are @std's own.
+ * Types of the @std modules and of ws, as far as this project uses them: npm's `deno-std` carries @std without types.
+ * The signatures are @std's own.
  */
 declare module "@std/assert" {
   export class AssertionError extends Error {}
@@ -51,10 +51,6 @@ declare module "@std/data-structures/binary-heap" {
   }
 }
 
-declare module "@std/fmt/bytes" {
-  export function format(bytes: number, options?: { binary?: boolean }): string;
-}
-
 declare module "@std/fmt/colors" {
   export function bold(text: string): string;
   export function dim(text: string): string;
@@ -67,13 +63,6 @@ declare module "@std/fmt/colors" {
 
 declare module "@std/json/canonicalize" {
   export function canonicalize(value: unknown): string;
-}
-
-declare module "protobufjs-cli/pbjs" {
-  const pbjs: {
-    main(args: string[], callback: (error: Error | null, output?: string) => void): number | undefined;
-  };
-  export default pbjs;
 }
 
 declare module "@std/streams/text-line-stream" {
