@@ -70,8 +70,10 @@ export async function openCopy(
     peer: {
       dial: noPeer,
       connect: noPeer,
+      healthy: noPeer,
       certificateNotAfterMs: () => 0,
     },
+    hasSigningKey: true,
     history: [],
     processing: { observe: () => {}, forget: () => {} },
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),

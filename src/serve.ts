@@ -99,6 +99,7 @@ async function start(
     store,
     monitor,
     peer: peerSide(settings, tls),
+    hasSigningKey: hasSigningKey(settings),
     history,
     processing,
     clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
@@ -131,13 +132,17 @@ async function openStore({ store, scope, dataDir }: Settings): Promise<Store> {
 }
 
 /** The way to the peer. */
-function peerSide({ peerAddress, maxMessageBytes }: Settings, tls: TlsWatch | undefined): PeerSide {
+function peerSide(
+  { peerAddress, peerHealthz, maxMessageBytes }: Settings,
+  tls: TlsWatch | undefined,
+): PeerSide {
   const material = () => {
     if (tls) return tls.current;
     throw new Error("this principal serves without TLS and has no peer");
   };
   const access = {
     address: peerAddress,
+    healthz: peerHealthz,
     dial: () => dialPeer(peerAddress, material(), maxMessageBytes),
     certificateNotAfterMs: () => material().notAfterMs,
   };

@@ -47,6 +47,8 @@ export interface CoreParts {
   store: Store;
   monitor: StoreMonitor;
   peer: PeerSide;
+  /** Whether a key is configured that signs agents' tokens. */
+  hasSigningKey: boolean;
   history: HistoryEntry[];
   processing: Processing;
   clusterInfo(clusters: Clusters): Promise<ClusterInfo>;

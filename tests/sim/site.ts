@@ -11,6 +11,7 @@ import {
   versionService,
 } from "../../src/adapters/grpc/services.ts";
 import type { Tokens } from "../../src/adapters/grpc/tokens.ts";
+import { hasSigningKey } from "../../src/adapters/tls/secrets.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
 import { situationOf } from "../../src/principal/operations/readiness.ts";
 import { askPeer } from "../../src/principal/core/peer.ts";
@@ -116,6 +117,7 @@ export class Site {
     const certificate = { sslPeerCertificate: { raw: this.certificates[ROLE[this.name]] } };
     const access = {
       address: this.settings.peerAddress,
+      healthz: "",
       dial: () => this.network.dial(me, this.name, () => this.other, certificate),
       certificateNotAfterMs: () => 0,
     };
@@ -125,6 +127,7 @@ export class Site {
       store,
       monitor: new StoreMonitor(store, log, () => {}),
       peer: Object.assign(new GrpcPeer(access), { dial: access.dial }),
+      hasSigningKey: hasSigningKey(this.settings),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),

@@ -1,6 +1,7 @@
 /** The port `Peer` over gRPC: each call encoded, its answer decoded, and its error translated once, into a `PeerError`. */
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
+import { reasonOf } from "../../base/reason.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
 import {
@@ -28,6 +29,8 @@ export interface PeerAccess {
   address: string;
   /** A channel of its own. @throws Error where there can be none */
   dial(): Client;
+  /** A Go principal's `/healthz`, which is 200 only when it is ACTIVE; empty: none is configured. */
+  healthz: string;
   /** In unix ms. */
   certificateNotAfterMs(): number;
 }
@@ -38,6 +41,18 @@ export class GrpcPeer implements Peer {
 
   connect(): PeerConnection {
     return new GrpcConnection(this.access.dial(), this.access.address);
+  }
+
+  async healthy(timeoutMs: number): Promise<boolean> {
+    const { healthz } = this.access;
+    if (healthz === "") return false;
+    try {
+      const response = await fetch(healthz, { signal: AbortSignal.timeout(timeoutMs), redirect: "manual" });
+      await response.body?.cancel();
+      return response.status === 200;
+    } catch (error) {
+      throw new PeerError("failed", `${healthz} does not answer: ${reasonOf(error)}`);
+    }
   }
 
   certificateNotAfterMs(): number {

@@ -51,6 +51,8 @@ export interface Context {
   readonly registry: AgentRegistry;
   readonly clusters: Clusters;
   readonly peer: PeerSide;
+  /** Whether a key is configured that signs agents' tokens. */
+  readonly hasSigningKey: boolean;
   readonly clusterInfo: ClusterInfo;
   fleet(): Fleet;
   /** What this side held and the next active did not. */

@@ -3,16 +3,16 @@ import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
 import { Refusal } from "../../domain/ha/refusal.ts";
-import type { Effect, Memory } from "../../domain/ha/state.ts";
+import type { Effect, Input, Memory } from "../../domain/ha/state.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import type { Context } from "./context.ts";
-import type { EffectRunner } from "./driver.ts";
-import type { Fleet } from "../active/fleet.ts";
-import type { ReplicationClient } from "../replica/replication_client.ts";
-import { writeMemory } from "./memory.ts";
-import { askPeer } from "./peer.ts";
+import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
-import type { WriteBack } from "../active/write_back.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Store } from "../ports/store.ts";
+import type { EffectRunner } from "./driver.ts";
+import { writeMemory } from "./memory.ts";
+import { type Asking, askPeer } from "./peer.ts";
+import type { ReplicaSession } from "./replica_sessions.ts";
 
 /** How long a demotion waits for replicas to apply what they do not have yet. */
 const DRAIN_MS = 5_000;
@@ -20,6 +20,27 @@ const DRAIN_LOOK_MS = 10;
 /** How often an ACTIVE asks its peer: this is how it learns of a higher epoch. */
 const ASK_EVERY_MS = 5_000;
 const REMEMBER_AGAIN_MS = 1_000;
+
+/** Of the principal, what effects take. */
+export interface EffectParts extends Asking {
+  readonly settings: Asking["settings"] & { namespace: string };
+  readonly store: Store;
+  readonly log: Log;
+  readonly index: ChangeIndex;
+  readonly replicas: ReadonlySet<ReplicaSession>;
+  readonly counters: { recordMs: number };
+  readonly losses: { proved(revision: number): void };
+  /** Writes of the ACTIVE; `settled`: none is under way. */
+  readonly activeStore: { settled(): Promise<unknown> };
+  input(input: Input): void;
+}
+
+/** What effects open and end. */
+export interface Acting {
+  readonly follower: { start(): void; stop(): Promise<void> };
+  readonly fleet: { open(durable: Promise<void>): void; close(why: string): Promise<void> };
+  readonly writeBack: { serving(): void };
+}
 
 /** Opens and ends what only the active does, and everything else that the state machine asks for. */
 export class Effects {
@@ -30,8 +51,8 @@ export class Effects {
   #resting = false;
 
   constructor(
-    private readonly ctx: Context,
-    private readonly parts: { follower: ReplicationClient; fleet: Fleet; writeBack: WriteBack },
+    private readonly ctx: EffectParts,
+    private readonly parts: Acting,
   ) {}
 
   get scope(): AbortSignal | undefined {

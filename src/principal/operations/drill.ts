@@ -18,7 +18,6 @@ import type { Context } from "../core/context.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Core } from "../principal.ts";
 import { openAgent, openCopy, type Own, ownOf } from "../../drill_stage.ts";
-import { hasSigningKey } from "../../adapters/tls/secrets.ts";
 
 export interface DrillOptions {
   /** Empty: the agent with the most Applications. */
@@ -84,7 +83,7 @@ async function drill(ctx: Context, options: DrillOptions): Promise<DrillReport> 
   const watch = new Watch(ctx, options.timeoutMs);
   try {
     const { agent, mode, applications } = chosen(ctx, options.agent);
-    const problems = hasSigningKey(ctx.settings) ? [] : [
+    const problems = ctx.hasSigningKey ? [] : [
       "no key that signs agents' tokens is configured here: no real agent could authenticate; set --jwt-key FILE",
     ];
     const core = await openCopy(

@@ -38,6 +38,8 @@ export class PeerError extends Error {
 export interface Peer {
   /** A connection of its own; whoever opens it closes it. @throws Error where this principal can have no peer */
   connect(): PeerConnection;
+  /** Whether a Go principal serves, by its `/healthz`; false where none is configured. */
+  healthy(timeoutMs: number): Promise<boolean>;
   /** When the certificate it is dialled with expires, in unix ms. */
   certificateNotAfterMs(): number;
 }
