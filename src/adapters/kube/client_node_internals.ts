@@ -1,7 +1,7 @@
 /**
- * The only importer of @kubernetes/client-node, and of modules that it does not export: its index would load every generated model
- * of the Kubernetes API (docs/decisions/0001-kubernetes-client.md has the figures). An upgrade may move them without notice;
- * client_node_internals_test.ts says which one moved.
+ * The only importer of @kubernetes/client-node, by modules inside the package: its one entry point would load every generated model of
+ * the Kubernetes API (docs/decisions/0001-kubernetes-client.md has the figures). An upgrade may move them without notice;
+ * client_node_internals_test.ts names the one that moved.
  */
 export {
   type Cluster,
