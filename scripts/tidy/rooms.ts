@@ -155,7 +155,17 @@ export const ROOMS: Room[] = [
     name: "cli",
     concept: "One file a subcommand; commands.ts is the list.",
     door: "src/cli/commands.ts",
-    imports: ["base", "domain/", "principal/ports", "adapters/", "config", "simagents", "serve.ts", "proto"],
+    imports: [
+      "base",
+      "domain/",
+      "principal/ports",
+      "adapters/",
+      "config",
+      "simagents",
+      "serve.ts",
+      "proto",
+      "examples",
+    ],
     remedy: "a command asks the principal over gRPC, or starts one through src/serve.ts",
   },
   ...["serve.ts", "drill_stage.ts"].map((name) => ({

@@ -1,10 +1,16 @@
 /** From flags to settings: how agents authenticate, and where Argo CD shows them. */
 import { readFileSync } from "node:fs";
-import type { AuthMethod } from "../adapters/grpc/methods.ts";
-import { parseMtlsRule } from "../domain/agents/identity.ts";
-import type { RedisSettings } from "../principal/ports/cluster_info.ts";
+import { type AuthMethod, parseMtlsRule } from "../domain/agents/identity.ts";
 import { reasonOf } from "../base/reason.ts";
 import { boolOf, UsageError, type Value } from "./usage.ts";
+
+/** The Redis that Argo CD's UI reads, and its credentials. */
+export interface RedisSettings {
+  address: string;
+  password: string;
+  compression: "gzip" | "none";
+  tls: { ca: string; insecure: boolean } | undefined;
+}
 
 /** `--auth METHOD:CONFIG`. @throws UsageError */
 export function authOf(value: Value): AuthMethod {
@@ -81,6 +87,6 @@ function usable<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    throw new UsageError(reasonOf(error));
   }
 }

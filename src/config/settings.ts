@@ -2,9 +2,8 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { isDnsLabel } from "../domain/resources/keys.ts";
 import type { Scope } from "../domain/resources/scope.ts";
-import type { AuthMethod } from "../adapters/grpc/methods.ts";
-import { authOf, redisOf, selfRegistrationOf } from "./agent_settings.ts";
-import type { RedisSettings } from "../principal/ports/cluster_info.ts";
+import type { AuthMethod } from "../domain/agents/identity.ts";
+import { authOf, redisOf, type RedisSettings, selfRegistrationOf } from "./agent_settings.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";

@@ -3,14 +3,8 @@ import { readFileSync } from "node:fs";
 import bcrypt from "bcryptjs";
 import type grpc from "@grpc/grpc-js";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
-import type { MtlsRule } from "../../domain/agents/identity.ts";
+import type { AuthMethod, MtlsRule } from "../../domain/agents/identity.ts";
 import { type AuthenticatedCall, identityOf } from "./auth.ts";
-
-/** A parsed `--auth`. */
-export type AuthMethod =
-  | { method: "mtls"; rule: MtlsRule }
-  | { method: "userpass"; file: string }
-  | { method: "header"; name: string; pattern: RegExp };
 
 /** Who it is, with the fingerprint of its certificate (empty: it has none), or why that is not known. */
 export type Proof = { identity: string; fingerprint: string } | { problem: string };

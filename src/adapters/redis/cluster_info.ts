@@ -4,7 +4,7 @@
  */
 import { gzipSync } from "node:zlib";
 import { createClient } from "@redis/client";
-import type { CacheInfo, ClusterInfo, RedisSettings } from "../../principal/ports/cluster_info.ts";
+import type { CacheInfo, ClusterInfo } from "../../principal/ports/cluster_info.ts";
 import type { Clusters } from "../../principal/active/clusters.ts";
 import type { Log } from "../../base/log.ts";
 
@@ -15,6 +15,14 @@ const REFRESH_MS = 180_000;
 const RETRY_MS = 5_000;
 /** A write that the server has not answered in this time has failed. */
 const COMMAND_MS = 5_000;
+
+/** The Redis server, and its credentials. */
+export interface RedisOptions {
+  address: string;
+  password: string;
+  compression: "gzip" | "none";
+  tls: { ca: string; insecure: boolean } | undefined;
+}
 
 export class RedisClusterInfo implements ClusterInfo {
   readonly #client;
@@ -27,7 +35,7 @@ export class RedisClusterInfo implements ClusterInfo {
   #closed = false;
 
   constructor(
-    private readonly settings: RedisSettings,
+    private readonly settings: RedisOptions,
     private readonly clusters: Clusters,
     private readonly log: Log,
   ) {

@@ -36,7 +36,7 @@ export function checkTls({ cert, key, ca }: TlsParts, nowMs: number): TlsMateria
   try {
     matches = leaf.checkPrivateKey(createPrivateKey(key.text));
   } catch (error) {
-    throw new Error(`${key.from} is not a private key in PEM: ${(error as Error).message}`);
+    throw new Error(`${key.from} is not a private key in PEM: ${reasonOf(error)}`);
   }
   if (!matches) throw new Error(`${key.from} does not belong to ${cert.from}`);
   const notAfterMs = Date.parse(leaf.validTo);
@@ -109,7 +109,7 @@ export class TlsWatch {
     try {
       this.#take(checkTls(await this.source(), 0));
     } catch (error) {
-      const problem = (error as Error).message;
+      const problem = reasonOf(error);
       if (problem !== this.#lastProblem) {
         this.report(
           "warn",

@@ -1,5 +1,5 @@
 /**
- * Certificates and the token key: from files where flags name them, otherwise from the Secrets that the peer's tools make
+ * Certificates and the token key: from files where flags name them, otherwise from the Secrets that the Go tools make
  * (`argocd-agentctl pki`, `jwt create-key`), which the Kubernetes store can read.
  */
 import { Buffer } from "node:buffer";
@@ -7,12 +7,17 @@ import { keyOf } from "../../domain/resources/keys.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import type { Store } from "../../principal/ports/store.ts";
 import { type Pem, readPem, type TlsSource } from "./files.ts";
-import type { Settings } from "../../config/settings.ts";
 
-type Wanted = Pick<
-  Settings,
-  "tls" | "tlsSecretName" | "caSecretName" | "jwtKey" | "jwtSecretName" | "namespace"
->;
+/** The files of the flags, and the Secrets that replace missing ones. */
+export interface TlsSettings {
+  namespace: string;
+  /** Files; empty: the Secrets. */
+  tls: { cert: string; key: string; ca: string };
+  tlsSecretName: string;
+  caSecretName: string;
+  jwtKey: string;
+  jwtSecretName: string;
+}
 
 /** A Secret, read once: what belongs together in it is of one state. */
 class Secret {
@@ -39,7 +44,7 @@ class Secret {
 }
 
 /** Where certificate, key and CA come from. */
-export function tlsSource(wanted: Wanted, store: Store): TlsSource {
+export function tlsSource(wanted: TlsSettings, store: Store): TlsSource {
   const { tls, namespace, tlsSecretName, caSecretName } = wanted;
   return async () => {
     const flags = "--tls-cert and --tls-key";
@@ -54,19 +59,19 @@ export function tlsSource(wanted: Wanted, store: Store): TlsSource {
 }
 
 /** How often the source is looked at again, in ms: a Secret costs the API server a request. */
-export function tlsEveryMs({ tls }: Wanted): number {
+export function tlsEveryMs({ tls }: TlsSettings): number {
   return tls.cert === "" || tls.ca === "" ? 30_000 : 2_000;
 }
 
 /** Whether a key for agents' tokens is configured: without one no agent can authenticate. */
 export function hasSigningKey(
-  { generateJwtKey, jwtKey, store }: Pick<Settings, "generateJwtKey" | "jwtKey" | "store">,
+  { generateJwtKey, jwtKey, store }: { generateJwtKey: boolean; jwtKey: string; store: { type: string } },
 ): boolean {
   return generateJwtKey || jwtKey !== "" || store.type !== "sqlite";
 }
 
 /** The RSA key that signs agents' tokens, as PEM. @throws Error */
-export async function jwtPem(wanted: Wanted, store: Store): Promise<Pem> {
+export async function jwtPem(wanted: TlsSettings, store: Store): Promise<Pem> {
   if (wanted.jwtKey !== "") return readPem("--jwt-key", wanted.jwtKey);
   const secret = await Secret.read(store, wanted.namespace, wanted.jwtSecretName);
   return secret.pem(["jwt.key"], "--jwt-key or --insecure-jwt-generate");

@@ -2,6 +2,7 @@
  * Who a client certificate is, by the rule of the peer's `--auth mtls:` (argocd-agent): a regular expression is
  * searched in the distinguished name, or in each URI SAN, and its first group is the identity.
  */
+import { reasonOf } from "../../base/reason.ts";
 import { isDnsLabel } from "../resources/keys.ts";
 
 /** The parts of a certificate that identity is taken from. */
@@ -13,11 +14,17 @@ export interface CertificateNames {
   fingerprint: string;
 }
 
-/** A parsed `--auth` value. */
+/** A parsed `--auth mtls:`. */
 export interface MtlsRule {
   source: "subject" | "uri";
   pattern: RegExp;
 }
+
+/** A parsed `--auth`. */
+export type AuthMethod =
+  | { method: "mtls"; rule: MtlsRule }
+  | { method: "userpass"; file: string }
+  | { method: "header"; name: string; pattern: RegExp };
 
 const ORDER = ["SERIALNUMBER", "CN", "POSTALCODE", "STREET", "ST", "L", "OU", "O", "C"];
 const BY_OID: Record<string, string> = {
@@ -61,7 +68,7 @@ export function parseMtlsRule(config: string): MtlsRule {
   try {
     return { source: source as MtlsRule["source"], pattern: new RegExp(body ?? "", insensitive ? "i" : "") };
   } catch (error) {
-    throw new Error(`invalid --auth "mtls:${config}": ${(error as Error).message}`);
+    throw new Error(`invalid --auth "mtls:${config}": ${reasonOf(error)}`);
   }
 }
 

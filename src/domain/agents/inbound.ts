@@ -2,6 +2,7 @@
  * What an event of an agent means here (the peer's §6.7 and §5, with its gaps closed). An agent is authenticated, not trusted: keys are
  * made of its proved name, never of what its event claims, and whatever is malformed or not allowed comes to nothing, with the reason.
  */
+import { reasonOf } from "../../base/reason.ts";
 import type { AgentEvent } from "../events/cloudevent.ts";
 import { completed, sourceUid } from "../events/replicated.ts";
 import { isDnsLabel, isDnsSubdomain, type Key, keyOf } from "../resources/keys.ts";
@@ -74,7 +75,7 @@ export function interpret(event: AgentEvent, agent: AgentId, world: InboundWorld
   try {
     return handler(type, body, agent, world);
   } catch (error) {
-    return refused((error as Error).message);
+    return refused(reasonOf(error));
   }
 }
 

@@ -1,12 +1,9 @@
 /**
  * CloudEvents as argocd-agent encodes them, to and from a domain event. The Go principal's contract fixes the encoding
  * (which attribute is a URI, which stay empty). Decoding accepts all that the Go decoder accepts and names the fault
- * otherwise. The wire's messages are protobufjs' plain objects, so nothing here does I/O.
+ * otherwise. The messages are plain values, so nothing here does I/O.
  */
-import type { io } from "../../../proto/gen.d.ts";
-
-type CloudEvent = io.cloudevents.v1.CloudEvent;
-type Attribute = io.cloudevents.v1.AttributeValue;
+import type { Attribute, CloudEvent } from "./messages.ts";
 
 const PREFIX = "io.argoproj.argocd-agent.event.";
 const EXTENSIONS = ["eventid", "resourceid", "sentat", "principaluid", "traceparent", "tracestate"] as const;

@@ -2,7 +2,7 @@
  * The Go principal's incremental replication events, to and from changes of the index. Only principal-side objects
  * are ever sent (direction `outbound`): raw agent events carry the agent's coordinates and corrupt a replica.
  */
-import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { ReplicatedEvent } from "./messages.ts";
 import { type ApiObject, isRecord, SOURCE_UID } from "../resources/object.ts";
 import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { type Kind, KINDS } from "../resources/kinds.ts";
@@ -26,7 +26,7 @@ export function toReplicatedEvent(
   change: PlainChange,
   sequence: number,
   nowMs: number,
-): replicationapi.ReplicatedEvent | undefined {
+): ReplicatedEvent | undefined {
   const { kind, namespace, name, object } = change;
   if (!kind.target) return undefined;
   const body = object ? withSourceUid(object) : { metadata: { name, namespace } };
@@ -59,7 +59,7 @@ export type Incoming =
  * outbound event or in the next snapshot.
  */
 export function fromReplicatedEvent(
-  wire: replicationapi.ReplicatedEvent,
+  wire: ReplicatedEvent,
   principalNamespace: string,
 ): Incoming {
   if (wire.direction !== "outbound") return { skip: `direction "${(wire.direction ?? "").slice(0, 32)}"` };

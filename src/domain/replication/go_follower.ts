@@ -5,7 +5,8 @@
  * resources.
  */
 import { completed, fromReplicatedEvent } from "../events/replicated.ts";
-import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { ReplicatedEvent } from "../events/messages.ts";
+import type { ConfirmMissingResourceResult, ReplicationSnapshot, Resource } from "./go_messages.ts";
 import type { ChangeIndex } from "../changes/index.ts";
 import { Marks } from "../changes/marks.ts";
 import { kindNamed } from "../resources/kinds.ts";
@@ -21,7 +22,7 @@ const MAX_READ = 2_000;
 /** The transport's next task after reading a snapshot. */
 export interface SnapshotPlan {
   /** Per agent: resources held here that the snapshot does not name and the primary must confirm. */
-  candidates: { agent: string; resources: replicationapi.Resource[] }[];
+  candidates: { agent: string; resources: Resource[] }[];
 }
 
 /** One Subscribe stream towards a Go primary. */
@@ -42,7 +43,7 @@ export class GoFollowerProtocol {
   constructor(private readonly index: ChangeIndex, private readonly scope: Scope) {}
 
   /** Reads a snapshot and offers its resources to the applier, lower ranks first. */
-  snapshot(message: replicationapi.ReplicationSnapshot, nowMs: number): SnapshotPlan {
+  snapshot(message: ReplicationSnapshot, nowMs: number): SnapshotPlan {
     const objects: { rank: number; object: ApiObject }[] = [];
     const named = new Set<string>();
     const agents = (message.agents ?? []).map((agent) => agent.resources ?? []);
@@ -63,7 +64,7 @@ export class GoFollowerProtocol {
   }
 
   /** Reads one streamed event. */
-  event(wire: replicationapi.ReplicatedEvent, nowMs: number): { problem?: string } {
+  event(wire: ReplicatedEvent, nowMs: number): { problem?: string } {
     const incoming = wire.direction === "inbound"
       ? fromRawInbound(wire, this.scope, (key) => this.#base(key))
       : fromReplicatedEvent(wire, this.scope.namespace);
@@ -82,7 +83,7 @@ export class GoFollowerProtocol {
   }
 
   /** Reads the primary's answers about candidates; accepts deletions only if it has proved to be active. */
-  confirmed(results: readonly replicationapi.ConfirmMissingResourceResult[], nowMs: number): number {
+  confirmed(results: readonly ConfirmMissingResourceResult[], nowMs: number): number {
     let deletions = 0;
     for (const result of results) {
       const read = result.resource && readResource(result.resource, this.scope);
@@ -162,9 +163,9 @@ export class GoFollowerProtocol {
     this.applier.offer(changes.map((c) => ({ ...c, sequence: ++this.#offered, changedAt: nowMs })));
   }
 
-  #missing(message: replicationapi.ReplicationSnapshot, named: Set<string>): SnapshotPlan["candidates"] {
+  #missing(message: ReplicationSnapshot, named: Set<string>): SnapshotPlan["candidates"] {
     const agents = new Set((message.agents ?? []).map((agent) => agent.name ?? ""));
-    const missing = new Map<string, replicationapi.Resource[]>();
+    const missing = new Map<string, Resource[]>();
     for (const entry of this.index.live()) {
       const parts = parseKey(entry.key);
       if (!parts || parts.kind !== "Application" || named.has(entry.key) || !agents.has(parts.namespace)) {
@@ -179,7 +180,7 @@ export class GoFollowerProtocol {
 }
 
 function readResource(
-  resource: replicationapi.Resource,
+  resource: Resource,
   scope: Scope,
 ): { key: string; rank: number; object?: ApiObject } | undefined {
   const kind = kindNamed(resource.kind ?? "");

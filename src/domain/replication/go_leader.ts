@@ -8,7 +8,8 @@ import { Cursor } from "../changes/cursor.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
 import { Marks } from "../changes/marks.ts";
 import { type PlainChange, sourceUid, toReplicatedEvent, withSourceUid } from "../events/replicated.ts";
-import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { ReplicatedEvent } from "../events/messages.ts";
+import type { ConfirmMissingResourceResult, ReplicationSnapshot, Resource } from "./go_messages.ts";
 import { agentsKey, readAgents } from "../resources/agents.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { type Key, keyOf, parseKey } from "../resources/keys.ts";
@@ -32,7 +33,7 @@ export class GoLeaderProtocol {
   }
 
   /** A snapshot for this stream's replica; the stream continues from it. */
-  snapshot(maxBytes = MAX_SNAPSHOT_BYTES): replicationapi.ReplicationSnapshot {
+  snapshot(maxBytes = MAX_SNAPSHOT_BYTES): ReplicationSnapshot {
     this.#cursor = new Cursor(this.index, this.index.head);
     this.#left.clear();
     const { snapshot, omitted } = snapshotOf(this.index, this.scope, maxBytes);
@@ -47,7 +48,7 @@ export class GoLeaderProtocol {
   }
 
   /** The next event, or undefined; at most `window` are in flight. */
-  next(nowMs: number, window = 1_000): replicationapi.ReplicatedEvent | undefined {
+  next(nowMs: number, window = 1_000): ReplicatedEvent | undefined {
     if (!this.#acknowledgedOnce || this.#sequence - this.#acked >= window) return undefined;
     for (;;) {
       const entry = this.#take();
@@ -97,9 +98,9 @@ export function snapshotOf(
   index: ChangeIndex,
   scope: Scope,
   maxBytes = MAX_SNAPSHOT_BYTES,
-): { snapshot: replicationapi.ReplicationSnapshot; omitted: string[] } {
-  const agents = new Map<string, replicationapi.Resource[]>();
-  const principalResources: replicationapi.Resource[] = [];
+): { snapshot: ReplicationSnapshot; omitted: string[] } {
+  const agents = new Map<string, Resource[]>();
+  const principalResources: Resource[] = [];
   const omitted: string[] = [];
   const encoder = new TextEncoder();
   let bytes = 0;
@@ -109,7 +110,7 @@ export function snapshotOf(
     const { kind, namespace, name, object } = change;
     if (!kind.target && kind.name !== "ClusterSecret") continue;
     const data = encoder.encode(JSON.stringify(withSourceUid(object)));
-    const resource: replicationapi.Resource = { name, namespace, kind: kind.name, uid: sourceUid(object) };
+    const resource: Resource = { name, namespace, kind: kind.name, uid: sourceUid(object) };
     const fits = bytes + data.length + 256 <= maxBytes;
     if (fits) resource.data = data;
     else omitted.push(entry.key);
@@ -140,9 +141,9 @@ export function snapshotOf(
 export async function confirm(
   index: ChangeIndex,
   scope: Scope,
-  resource: replicationapi.Resource,
+  resource: Resource,
   lookUp: (key: Key) => Promise<void>,
-): Promise<replicationapi.ConfirmMissingResourceResult> {
+): Promise<ConfirmMissingResourceResult> {
   const kind = KINDS.find((candidate) => candidate.name === resource.kind);
   const name = resource.name ?? "";
   const namespace = kind?.scope === "principal" ? scope.namespace : resource.namespace ?? "";

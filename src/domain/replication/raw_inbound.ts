@@ -8,7 +8,7 @@ import { interpret } from "../agents/inbound.ts";
 import { ownsProject } from "../agents/projects.ts";
 import { adopted, withStatus } from "../agents/writes.ts";
 import { decodeEvent } from "../events/cloudevent.ts";
-import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { ReplicatedEvent } from "../events/messages.ts";
 import type { Mode } from "../resources/agents.ts";
 import { isDnsLabel, type Key } from "../resources/keys.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
@@ -16,7 +16,7 @@ import { agentOf, type Scope } from "../resources/scope.ts";
 
 /** The effect of an agent's event, forwarded by a Go primary, on the resource `base` of this replica. */
 export function fromRawInbound(
-  wire: replicationapi.ReplicatedEvent,
+  wire: ReplicatedEvent,
   scope: Scope,
   base: (key: Key) => ApiObject | undefined,
 ): { key: Key; object: ApiObject } | { skip: string } {

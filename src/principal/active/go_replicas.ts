@@ -1,6 +1,13 @@
 /** Serving Go replicas in their principal's own contract: the stream carries what `GoLeaderProtocol` decides, beside three calls. */
+import type { ReplicatedEvent } from "../../domain/events/messages.ts";
+import type {
+  ConfirmMissingResourceResult,
+  ConfirmMissingResourcesRequest,
+  ReplicationAck,
+  ReplicationSnapshot,
+  ReplicationStatus,
+} from "../../domain/replication/go_messages.ts";
 import pLimit from "p-limit";
-import type { replicationapi } from "../../../proto/gen.d.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import { confirm, GoLeaderProtocol, snapshotOf } from "../../domain/replication/go_leader.ts";
@@ -14,8 +21,8 @@ import { Outlet } from "./outlet.ts";
 /** Resources in one ConfirmMissingResources request; a Go replica sends one request an agent. */
 const MAX_CONFIRM = 100_000;
 
-type Ack = replicationapi.ReplicationAck;
-type Event = replicationapi.ReplicatedEvent;
+type Ack = ReplicationAck;
+type Event = ReplicatedEvent;
 
 /** The replicas that are connected in this contract. A principal that is not ACTIVE answers none of them: its word deletes resources. */
 export class GoReplicas implements PlainPeerService {
@@ -36,7 +43,7 @@ export class GoReplicas implements PlainPeerService {
     return connection;
   }
 
-  snapshot(identity: string): replicationapi.ReplicationSnapshot {
+  snapshot(identity: string): ReplicationSnapshot {
     const { leadership } = this;
     mustLead(leadership, "unavailable");
     leadership.counters.increment("snapshots");
@@ -44,7 +51,7 @@ export class GoReplicas implements PlainPeerService {
       snapshotOf(leadership.index, leadership.settings.scope).snapshot;
   }
 
-  status(identity: string): replicationapi.ReplicationStatus {
+  status(identity: string): ReplicationStatus {
     mustLead(this.leadership, "unavailable");
     const connection = this.#latest(identity);
     return {
@@ -55,8 +62,8 @@ export class GoReplicas implements PlainPeerService {
   }
 
   async confirmMissing(
-    { resources = [] }: replicationapi.ConfirmMissingResourcesRequest,
-  ): Promise<replicationapi.ConfirmMissingResourcesResponse> {
+    { resources = [] }: ConfirmMissingResourcesRequest,
+  ): Promise<{ results?: ConfirmMissingResourceResult[] }> {
     const { leadership } = this;
     mustLead(leadership, "unavailable");
     if (resources.length > MAX_CONFIRM) {
@@ -128,7 +135,7 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
     return this.#protocol.appliedRevision;
   }
 
-  snapshot(): replicationapi.ReplicationSnapshot {
+  snapshot(): ReplicationSnapshot {
     return this.#protocol.snapshot();
   }
 

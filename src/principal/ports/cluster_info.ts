@@ -1,12 +1,4 @@
 /** What Argo CD's UI is shown of agents' clusters, and where: a port, whose adapter is loaded only where it is configured. */
-/** Which Redis, and how it is spoken to. */
-export interface RedisSettings {
-  address: string;
-  password: string;
-  compression: "gzip" | "none";
-  tls: { ca: string; insecure: boolean } | undefined;
-}
-
 /** What an agent says of its cluster cache. */
 export interface CacheInfo {
   applications: number;

@@ -2,7 +2,14 @@
  * What one principal asks the other. The gRPC adapter implements it over `argocdagentha.v1.Link` and `replicationapi.Replication`, the
  * simulator over a network of its own. Every call rejects with a `PeerError`.
  */
-import type { replicationapi } from "../../../proto/gen.d.ts";
+import type { ReplicatedEvent } from "../../domain/events/messages.ts";
+import type {
+  ConfirmMissingResourceResult,
+  ConfirmMissingResourcesRequest,
+  ReplicationAck,
+  ReplicationSnapshot,
+  ReplicationStatus,
+} from "../../domain/replication/go_messages.ts";
 import type { CertificateNames } from "../../domain/agents/identity.ts";
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
@@ -79,17 +86,17 @@ export interface FollowStream<Message> extends Sink<Message> {
 /** `replicationapi.Replication`, in its own messages. */
 export interface PlainPeer {
   subscribe(
-    events: StreamEvents<replicationapi.ReplicatedEvent>,
-  ): FollowStream<replicationapi.ReplicationAck>;
+    events: StreamEvents<ReplicatedEvent>,
+  ): FollowStream<ReplicationAck>;
   snapshot(
-    request: replicationapi.SnapshotRequest,
+    request: { since_sequence_num?: number },
     timeoutMs: number,
-  ): Promise<replicationapi.ReplicationSnapshot>;
-  status(timeoutMs: number): Promise<replicationapi.ReplicationStatus>;
+  ): Promise<ReplicationSnapshot>;
+  status(timeoutMs: number): Promise<ReplicationStatus>;
   confirmMissing(
-    request: replicationapi.ConfirmMissingResourcesRequest,
+    request: ConfirmMissingResourcesRequest,
     timeoutMs: number,
-  ): Promise<replicationapi.ConfirmMissingResourcesResponse>;
+  ): Promise<{ results?: ConfirmMissingResourceResult[] }>;
 }
 
 /** The peer's answer to what it is. */
@@ -171,11 +178,11 @@ export interface PeerService extends Admission {
 export interface PlainPeerService extends Admission {
   subscribe(
     identity: string,
-    stream: ServedStream<replicationapi.ReplicatedEvent>,
-  ): StreamEvents<replicationapi.ReplicationAck>;
-  snapshot(identity: string): replicationapi.ReplicationSnapshot;
-  status(identity: string): replicationapi.ReplicationStatus;
+    stream: ServedStream<ReplicatedEvent>,
+  ): StreamEvents<ReplicationAck>;
+  snapshot(identity: string): ReplicationSnapshot;
+  status(identity: string): ReplicationStatus;
   confirmMissing(
-    request: replicationapi.ConfirmMissingResourcesRequest,
-  ): Promise<replicationapi.ConfirmMissingResourcesResponse>;
+    request: ConfirmMissingResourcesRequest,
+  ): Promise<{ results?: ConfirmMissingResourceResult[] }>;
 }

@@ -2,9 +2,10 @@
  * Following a Go principal in its own contract: the stream, the snapshot, its confirmations and its `Status` carry what
  * `GoFollowerProtocol` decides. `Status` is polled, for it alone shows a half-open link and changes that were missed.
  */
+import type { ReplicatedEvent } from "../../domain/events/messages.ts";
+import type { ReplicationAck } from "../../domain/replication/go_messages.ts";
 import { delay } from "@std/async/delay";
 import { monotonicMs } from "../../base/clock.ts";
-import type { replicationapi } from "../../../proto/gen.d.ts";
 import { GoFollowerProtocol } from "../../domain/replication/go_follower.ts";
 import type { FollowStream, PlainPeer } from "../ports/peer.ts";
 import { ApplyPump } from "./apply_pump.ts";
@@ -42,7 +43,7 @@ class GoLeaderConnection {
   answered = false;
   readonly #protocol: GoFollowerProtocol;
   readonly #pump: ApplyPump;
-  readonly #stream: FollowStream<replicationapi.ReplicationAck>;
+  readonly #stream: FollowStream<ReplicationAck>;
   readonly #ended = Promise.withResolvers<void>();
   #acknowledged = -1;
   #snapshotAskedAtMs = 0;
@@ -126,7 +127,7 @@ class GoLeaderConnection {
     }
   }
 
-  #event(event: replicationapi.ReplicatedEvent): void {
+  #event(event: ReplicatedEvent): void {
     const { counters, following, log } = this.followership;
     counters.increment("eventsReceived");
     following.lastEventMs = Date.now();
