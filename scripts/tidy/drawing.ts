@@ -18,7 +18,9 @@ export function drawing(): string {
       : [zoneOf(one.replace(/\/$/, ""))];
   const arrows = ROOMS.flatMap(({ name, imports }) =>
     imports.flatMap((one) => targets(name, one)).map((to) => [zoneOf(name), to] as const)
-      .filter(([from, to]) => from !== to && !["base", "domain", "proto"].includes(to))
+      .filter(([from, to]) =>
+        from !== to && zones.concat("principal").includes(to) && !["base", "domain"].includes(to)
+      )
       .map(([from, to]) => `  ${id(from)} --> ${id(to)}`)
   );
   return [
