@@ -6,8 +6,8 @@ import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authent
 import { authenticator } from "./adapters/grpc/methods.ts";
 import { createServer, listen, RotatingCredentials } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
-import { Tokens } from "./adapters/grpc/tokens.ts";
-import type { Mode } from "./domain/resources/agents.ts";
+import { SignedTokens } from "./adapters/grpc/tokens.ts";
+import type { Mode } from "./domain/resources/roster.ts";
 import type { ApiObject } from "./domain/resources/object.ts";
 import { localize } from "./domain/resources/transform.ts";
 import type { SimAgent } from "./simagents/agent.ts";
@@ -76,6 +76,7 @@ export async function openCopy(
     hasSigningKey: true,
     history: [],
     processing: { observe: () => {}, forget: () => {} },
+    tokens: await SignedTokens.generate(),
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
   });
   undo.push(() => core.stop());
@@ -109,11 +110,10 @@ export async function openAgent(
     return { ca, cert: Buffer.from(cert), key: Buffer.from(key), notAfterMs: Date.now() + DAY_MS };
   };
   const auth = authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, () => false);
-  const tokens = await Tokens.generate();
   const server = createServer(core.ctx.settings.maxMessageBytes);
-  server.addService(services.versionService, versionHandlers(core.ctx));
-  server.addService(services.authenticationService, authenticationHandlers(core.ctx, auth, tokens));
-  server.addService(services.eventStreamService, eventStreamHandlers(core.ctx, auth, tokens));
+  server.addService(services.versionService, versionHandlers());
+  server.addService(services.authenticationService, authenticationHandlers(core.admission, auth));
+  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, auth, core.ctx.log));
   undo.push(() => server.forceShutdown());
   const credentials = new RotatingCredentials(await issued("drill", true), "TLSv1.3", true);
   const port = await listen(server, "127.0.0.1:0", credentials);

@@ -5,7 +5,7 @@ import { guarded } from "./adapters/grpc/admin_access.ts";
 import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import { type Authenticator, authenticator } from "./adapters/grpc/methods.ts";
-import { Tokens } from "./adapters/grpc/tokens.ts";
+import { SignedTokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { diffHandlers } from "./adapters/grpc/diff.ts";
@@ -31,12 +31,10 @@ import { openSqlite } from "./adapters/store/sqlite.ts";
 import { admits } from "./domain/resources/scope.ts";
 import type { Store } from "./principal/ports/store.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
-import { type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
-import type { Clusters } from "./principal/active/clusters.ts";
+import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { Context, HistoryEntry, PeerSide } from "./principal/core/context.ts";
-import { type Core, isBlocked, openCore } from "./principal/principal.ts";
+import { type Core, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
-import { seriesOf } from "./principal/core/metrics.ts";
 import { remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
@@ -102,14 +100,15 @@ async function start(
     hasSigningKey: hasSigningKey(settings),
     history,
     processing,
+    tokens,
     clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
   });
   undo.push(() => core.stop());
   const { ctx } = core;
-  const agentsAuth = authenticator(settings.auth, (fingerprint) => isBlocked(ctx, fingerprint));
-  const doors = { tls, tokens, authenticator: agentsAuth, processing };
+  const agentsAuth = authenticator(settings.auth, (fingerprint) => ctx.blocklist.has(fingerprint));
+  const doors = { tls, authenticator: agentsAuth, processing };
   const ports = { healthz, ...await openListeners(core, doors, undo) };
-  health = healthApp(ctx);
+  health = healthApp(core.health);
   undo.push(() => core.rest());
   core.start();
   if (settings.haEnabled) undo.push(ctx.readiness.watch());
@@ -155,12 +154,12 @@ function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> 
 }
 
 /** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
-async function loadTokens(settings: Settings, store: Store): Promise<Tokens | undefined> {
-  if (settings.generateJwtKey && settings.jwtKey === "") return await Tokens.generate();
+async function loadTokens(settings: Settings, store: Store): Promise<SignedTokens | undefined> {
+  if (settings.generateJwtKey && settings.jwtKey === "") return await SignedTokens.generate();
   if (!hasSigningKey(settings)) return undefined;
   const { text, from } = await jwtPem(settings, store);
   try {
-    return await Tokens.fromPem(text.toString("utf8"));
+    return await SignedTokens.fromPem(text.toString("utf8"));
   } catch (error) {
     throw new Error(`${from} is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`);
   }
@@ -174,13 +173,12 @@ function listenHost(settings: Settings): string {
 interface Doors {
   /** Undefined: without TLS. */
   tls: TlsWatch | undefined;
-  tokens: Tokens | undefined;
   authenticator: Authenticator;
   processing: ProcessingTimes;
 }
 
 /** Argo CD's Redis, where one is configured; its library is loaded only then. */
-async function openClusterInfo(settings: Settings, clusters: Clusters, log: Log): Promise<ClusterInfo> {
+async function openClusterInfo(settings: Settings, clusters: AgentClusters, log: Log): Promise<ClusterInfo> {
   if (!settings.redis) return NO_CLUSTER_INFO;
   const { RedisClusterInfo } = await import("./adapters/redis/cluster_info.ts");
   return new RedisClusterInfo(settings.redis, clusters, log);
@@ -188,22 +186,22 @@ async function openClusterInfo(settings: Settings, clusters: Clusters, log: Log)
 
 async function openListeners(
   core: Core,
-  { tls, tokens, authenticator, processing }: Doors,
+  { tls, authenticator, processing }: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Running["ports"], "healthz">> {
   const { ctx } = core;
   const { settings } = ctx;
   const host = listenHost(settings);
   const metrics = settings.metricsPort === 0 ? 0 : serveHttp(
-    metricsApp(seriesOf(ctx, settings.haEnabled), processing.registry).fetch,
+    metricsApp(core.series, processing.registry).fetch,
     host,
     settings.metricsPort,
     undo,
   );
   const server = createServer(settings.maxMessageBytes);
-  server.addService(services.versionService, versionHandlers(ctx));
-  server.addService(services.authenticationService, authenticationHandlers(ctx, authenticator, tokens));
-  server.addService(services.eventStreamService, eventStreamHandlers(ctx, authenticator, tokens));
+  server.addService(services.versionService, versionHandlers());
+  server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
+  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, authenticator, ctx.log));
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));
@@ -248,7 +246,7 @@ async function openAdmin(
     rule: auth.rule,
     readers: new Set(adminListen.readers),
     operators: new Set(adminListen.operators),
-    blocked: (fingerprint: string) => isBlocked(ctx, fingerprint),
+    blocked: (fingerprint: string) => ctx.blocklist.has(fingerprint),
   };
   const guard = (service: object, handlers: typeof operator) =>
     guarded(service as services.Methods, handlers, policy, log);

@@ -1,5 +1,5 @@
 /** `ha explain`, `ha preflight`, `ha history`, and what `ha promote --dry-run` shows. */
-import { hash } from "node:crypto";
+import { sha256 } from "../base/sha256.ts";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { firstBroken, type Link } from "../domain/ha/history.ts";
@@ -131,7 +131,7 @@ export async function historyCommand(args: string[], usage: string): Promise<num
       ]),
     ));
   }
-  const broken = firstBroken(chain, (text) => hash("sha256", text, "hex"));
+  const broken = firstBroken(chain, (text) => sha256(text));
   if (broken === -1) return EXIT.ok;
   printError(
     `Error: entry ${

@@ -3,7 +3,8 @@ import type { ApiObject, StoredObject } from "../domain/resources/object.ts";
 import { type Key, keyOf, keyOfObject } from "../domain/resources/keys.ts";
 import { KINDS } from "../domain/resources/kinds.ts";
 import { parseDuration } from "../config/settings.ts";
-import { type Store, StoreError, type Written } from "../principal/ports/store.ts";
+import { modify } from "../principal/core/modify.ts";
+import type { Store, Written } from "../principal/ports/store.ts";
 import { openSqlite } from "../adapters/store/sqlite.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { applied, readManifests } from "./manifests.ts";
@@ -100,16 +101,12 @@ export async function applyOne(
   opened: Store,
   object: Parameters<typeof applied>[1],
 ): Promise<{ verb: string; written: Written }> {
-  for (;;) {
-    const current = await opened.get(keyOfObject(object));
-    const expect = current?.metadata.resourceVersion ?? "absent";
-    try {
-      const written = await opened.write({ op: "put", object: applied(current, object), expect });
-      return { written, verb: !written.changed ? "unchanged" : current ? "configured" : "created" };
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== "conflict") throw error;
-    }
-  }
+  let existed = false;
+  const written = await modify(opened, keyOfObject(object), (current) => {
+    existed = current !== undefined;
+    return applied(current, object);
+  });
+  return { written, verb: !written.changed ? "unchanged" : existed ? "configured" : "created" };
 }
 
 async function waitReplicated(objects: StoredObject[], options: Arguments, timeoutMs: number): Promise<void> {

@@ -3,6 +3,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { isDnsLabel } from "../domain/resources/keys.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
+import type { VersionPolicy } from "../domain/agents/version.ts";
 import { authOf, redisOf, type RedisSettings, selfRegistrationOf } from "./agent_settings.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
@@ -19,7 +20,7 @@ export interface Settings {
   /** The directory of the embedded store. */
   dataDir: string;
   auth: AuthMethod;
-  agentVersionPolicy: "exact" | "minor" | "any";
+  agentVersionPolicy: VersionPolicy;
   /** Serves without TLS, behind a proxy that has it. */
   plaintext: boolean;
   /** Undefined: people make the cluster Secrets. */

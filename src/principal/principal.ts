@@ -8,20 +8,27 @@ import { IdentifiedStore } from "./core/identified_store.ts";
 import type { Store } from "./ports/store.ts";
 import { VERSION } from "../base/version.ts";
 import { ActiveStore } from "./active/active_store.ts";
-import { AgentRegistry } from "./active/agent_registry.ts";
+import { AgentAdmission } from "./active/admission.ts";
 import { ChangeWriter } from "./replica/change_writer.ts";
-import type { ClusterInfo } from "./ports/cluster_info.ts";
-import { Clusters } from "./active/clusters.ts";
+import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
+import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import type { Context, HistoryEntry, PeerSide } from "./core/context.ts";
+import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { newFollowing } from "./core/following.ts";
-import type { Processing } from "./ports/telemetry.ts";
+import type { Admission } from "./ports/agents.ts";
+import type { Health } from "./ports/health.ts";
+import type { Processing, Series } from "./ports/telemetry.ts";
+import type { Tokens } from "./ports/tokens.ts";
 import { Driver } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
+import { Roster } from "./active/roster.ts";
 import { ReplicationClient } from "./replica/replication_client.ts";
+import { healthOf } from "./core/health.ts";
 import { History } from "./core/history.ts";
+import { seriesOf } from "./core/metrics.ts";
 import type { Log } from "../base/log.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
@@ -35,7 +42,6 @@ import { examinedCondition, Readiness } from "./operations/readiness.ts";
 import { repair } from "./operations/repair.ts";
 import { Reconciler } from "./operations/reconcile.ts";
 import type { Settings } from "../config/settings.ts";
-import { BLOCKLIST_NAME } from "../domain/resources/kinds.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import { WriteBack } from "./active/write_back.ts";
@@ -51,12 +57,19 @@ export interface CoreParts {
   hasSigningKey: boolean;
   history: HistoryEntry[];
   processing: Processing;
-  clusterInfo(clusters: Clusters): Promise<ClusterInfo>;
+  /** Undefined: no signing key is configured, and no agent is let in. */
+  tokens: Tokens | undefined;
+  clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
 }
 
 /** A principal that has read its store and has not started. */
 export interface Core {
   readonly ctx: Context;
+  /** Lets agents in. */
+  readonly admission: Admission;
+  readonly health: Health;
+  /** What `/metrics` prints. */
+  readonly series: readonly Series[];
   readonly switchover: Switchover;
   readonly reconciler: Reconciler;
   /** What is answered to the peer, in our own contract and in the Go principal's. */
@@ -72,17 +85,6 @@ export interface Core {
   stop(): Promise<void>;
 }
 
-/** Whether a certificate is on the blocklist: a ConfigMap, as the peer's, whose keys are fingerprints. */
-export function isBlocked(
-  { index, settings }: { index: ChangeIndex; settings: Pick<Settings, "namespace"> },
-  fingerprint: string,
-): boolean {
-  const entry = index.present(`ConfigMap/${settings.namespace}/${BLOCKLIST_NAME}`);
-  if (!entry) return false;
-  const { data } = JSON.parse(entry.payload) as { data?: Record<string, string> };
-  return data !== undefined && fingerprint in data;
-}
-
 /** Reads the store and puts a principal together. @throws StoreError where the store lacks what will not come by itself */
 export async function openCore(parts: CoreParts): Promise<Core> {
   const { settings, log, monitor } = parts;
@@ -91,7 +93,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const index = new ChangeIndex(crypto.randomUUID());
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
   const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
-  const clusters = new Clusters();
+  const clusters = new ClusterSecrets();
   const feeding = new AbortController();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
@@ -127,17 +129,17 @@ export async function openCore(parts: CoreParts): Promise<Core> {
 interface Read extends Omit<CoreParts, "clusterInfo"> {
   index: ChangeIndex;
   uid: string;
-  clusters: Clusters;
+  clusters: ClusterSecrets;
   chain: History;
   clusterInfo: ClusterInfo;
   lookUp: Context["lookUp"];
 }
 
 function compose(
-  { monitor, chain, ...shared }: Read,
+  { monitor, chain, tokens, ...shared }: Read,
   memory: Memory | undefined,
 ): Omit<Core, "failed" | "stop"> & { writeBack: WriteBack } {
-  const { settings, log, store, uid, clusters, index } = shared;
+  const { settings, log, store, uid, index } = shared;
   const { preferredRole, peerAddress } = settings;
   const driver: Driver = new Driver(
     initialModel({ preferredRole, peerAddress, uid }, Date.now()),
@@ -174,12 +176,13 @@ function compose(
         ? driver.model.peer !== undefined
         : driver.model.state === "replicating",
     connectedAgents: () => fleet.connected,
-    registry: new AgentRegistry({ activeStore, settings, log, activeScope: () => effects.scope }),
+    roster: new Roster(activeStore, settings.namespace, log),
+    blocklist: new Blocklist(index, settings.namespace),
     fleet: () => fleet,
     redial: () => follower.redial(),
   };
   const readiness = new Readiness(ctx);
-  const fleet = new Fleet(ctx, clusters, (fingerprint) => isBlocked(ctx, fingerprint));
+  const fleet = new Fleet(ctx);
   const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
   const follower = new ReplicationClient({ ...ctx, writer });
   const writeBack = new WriteBack(activeStore, log);
@@ -187,6 +190,9 @@ function compose(
   const effects = new Effects(ctx, { follower, fleet, writeBack });
   return {
     ctx,
+    admission: new AgentAdmission(ctx, tokens),
+    health: healthOf(ctx),
+    series: seriesOf(ctx, settings.haEnabled),
     writeBack,
     ...operations,
     ...peerServices(ctx, operations),
@@ -218,14 +224,14 @@ function peerServices(
 }
 
 /** Whose calls of replication are answered. */
-function replicationPolicy({ index, settings }: Context): ReplicationPolicy {
+function replicationPolicy({ blocklist, settings }: Context): ReplicationPolicy {
   const { haEnabled, auth, allowedReplicationClients, allowAnyReplicationClient } = settings;
   return {
     haEnabled,
     rule: auth.method === "mtls" ? auth.rule : undefined,
     allowed: new Set(allowedReplicationClients),
     allowAny: allowAnyReplicationClient,
-    blocked: (fingerprint) => isBlocked({ index, settings }, fingerprint),
+    blocked: (fingerprint) => blocklist.has(fingerprint),
   };
 }
 

@@ -2,14 +2,16 @@
  * `agent-sim`: an agent written from the peer's contract, for tests, load and the demonstration. It has a cluster of its own, talks
  * over real mTLS, acknowledges, resyncs and reconnects as a Go agent does, and misbehaves when it is told to.
  */
-import { hash } from "node:crypto";
 import { delay } from "@std/async/delay";
+import { monotonicMs } from "../base/clock.ts";
+import { reasonOf } from "../base/reason.ts";
+import { sha256 } from "../base/sha256.ts";
 import { listChecksum, specChecksum } from "../domain/agents/checksum.ts";
 import { unprefixed } from "../domain/agents/projects.ts";
 import type { AgentEvent } from "../domain/events/cloudevent.ts";
 import { type AgentConnection, type AgentHandshake, connectAgent } from "../adapters/grpc/agent_client.ts";
 import { codeOf } from "../adapters/grpc/status.ts";
-import type { Mode } from "../domain/resources/agents.ts";
+import type { Mode } from "../domain/resources/roster.ts";
 import { type ApiObject, isRecord, SOURCE_UID } from "../domain/resources/object.ts";
 import { REFRESH } from "../domain/resources/transform.ts";
 import { SimCluster } from "./cluster.ts";
@@ -59,7 +61,7 @@ const RECONNECT_MS = 100;
 /** Retrying Authenticate: 1 s × 1.2 up to 55 s in a Go agent; here from a tenth of that, since tests wait for it. */
 const RETRY = { firstMs: 100, factor: 1.2, maxMs: 5_000 };
 const TICK_MS = 500;
-const sha256 = (text: string) => hash("sha256", text, "base64");
+const checksum = (text: string) => sha256(text, "base64");
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -186,7 +188,7 @@ export class SimAgent {
         this.seen.ends.push(`${codeOf(error) ?? "?"} ${(error as { details?: string }).details ?? error}`);
         failures++;
       }
-      if (this.#connection) this.#lostAt = performance.now();
+      if (this.#connection) this.#lostAt = monotonicMs();
       this.#connection = undefined;
       if (!this.#running) return;
       const wait = failures === 0 ? RECONNECT_MS : RETRY.firstMs * RETRY.factor ** Math.min(failures, 30);
@@ -196,7 +198,7 @@ export class SimAgent {
 
   #opened(): void {
     this.seen.connects++;
-    if (this.#lostAt > 0) this.seen.gapsMs.push(performance.now() - this.#lostAt);
+    if (this.#lostAt > 0) this.seen.gapsMs.push(monotonicMs() - this.#lostAt);
     if (!this.#running) return this.#connection?.close();
     if (this.misbehaviour.deaf) this.#connection?.pause();
     if (this.misbehaviour.restless) setTimeout(() => this.#connection?.close(), 20);
@@ -224,7 +226,7 @@ export class SimAgent {
     try {
       this.#handle(event);
     } catch (error) {
-      this.seen.errors.push(`${event.target}/${event.type}: ${(error as Error).message}`);
+      this.seen.errors.push(`${event.target}/${event.type}: ${reasonOf(error)}`);
     }
     if (!this.misbehaviour.neverAcks) {
       this.#send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
@@ -267,7 +269,7 @@ export class SimAgent {
     const { [REFRESH]: _, ...annotations } = application.metadata.annotations ?? {};
     const reported = {
       ...status,
-      sync: { status: "Synced", revision: sha256(JSON.stringify(application["spec"])).slice(0, 40) },
+      sync: { status: "Synced", revision: checksum(JSON.stringify(application["spec"])).slice(0, 40) },
       health: { status: "Healthy" },
       ...(operation === undefined
         ? {}
@@ -320,7 +322,7 @@ export class SimAgent {
       const metadata = { name: here, namespace: this.cluster.namespace, uid: String(body["uid"] ?? "") };
       return this.#tell("delete", kind, { apiVersion: "", kind, metadata });
     }
-    if (specChecksum(object, sha256) !== body["checksum"]) this.#tell("spec-update", kind, object);
+    if (specChecksum(object, checksum) !== body["checksum"]) this.#tell("spec-update", kind, object);
   }
 
   #resyncAll(withList: boolean): void {
@@ -338,7 +340,7 @@ export class SimAgent {
       namespace: this.cluster.namespace,
       kind,
       uid: object?.metadata.annotations?.[SOURCE_UID] ?? "",
-      checksum: object ? specChecksum(object, sha256) : null,
+      checksum: object ? specChecksum(object, checksum) : null,
     });
   }
 
@@ -348,7 +350,7 @@ export class SimAgent {
       name: metadata.name,
       uid: metadata.annotations?.[SOURCE_UID] ?? metadata.uid ?? "",
     }));
-    return listChecksum(list, sha256) || null;
+    return listChecksum(list, checksum) || null;
   }
 
   #message(type: string, payload: unknown): void {
@@ -377,7 +379,7 @@ export class SimAgent {
 
   #flush(): void {
     if (!this.#connection) return;
-    for (const event of this.outbox.due(performance.now())) {
+    for (const event of this.outbox.due(monotonicMs())) {
       event.extensions.sentat = new Date().toISOString();
       this.#send(event);
     }

@@ -103,8 +103,8 @@ class Play {
     let still = 0;
     await until(
       () => {
-        const host = this.principal.ctx.fleet().hosts.get("edge-1");
-        const done = this.agent.connected && this.agent.outbox.pending === 0 && host?.session.idle &&
+        const host = this.principal.ctx.fleet().agent("edge-1");
+        const done = this.agent.connected && this.agent.outbox.pending === 0 && host?.session.pending === 0 &&
           host.inbox.waiting === 0;
         still = done ? still + 1 : 0;
         return still > 15;

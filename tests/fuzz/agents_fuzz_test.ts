@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
 import { type AgentConnection, connectAgent } from "../../src/adapters/grpc/agent_client.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
-import type { Mode } from "../../src/domain/resources/agents.ts";
+import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { Running } from "../../src/serve.ts";
 import {
   application,
@@ -180,7 +180,7 @@ async function attack(
     }
   }
   await connection?.drained();
-  const waiting = () => running.ctx.fleet().hosts.get(name)?.inbox.waiting ?? 0;
+  const waiting = () => running.ctx.fleet().agent(name)?.inbox.waiting ?? 0;
   await until(() => waiting() === 0, 30_000, () => `${waiting()} events of ${name} wait`, 20);
   connection?.close();
 }
@@ -244,8 +244,8 @@ Deno.test(
       assertEquals(rest(), before);
       const hostile = running.ctx.counters.total("agentEventsReceived") - victim.sent;
       assert(hostile >= EVENTS, `${hostile} events of hostile agents`);
-      for (const [name, { session }] of running.ctx.fleet().hosts) {
-        assert(session.pending <= 10_100, `${session.pending} keys wait for ${name}`);
+      for (const { name, pending } of running.ctx.fleet().agents) {
+        assert(pending <= 10_100, `${pending} keys wait for ${name}`);
       }
       assertEquals(running.ctx.model().state, "active");
       assertEquals(victim.cluster.recreated, 0);

@@ -12,7 +12,7 @@ import {
 } from "../../src/adapters/store/kubernetes_kinds.ts";
 import type { Watched } from "../../src/adapters/kube/reflector.ts";
 import { exampleObjects } from "../../src/cli/examples.ts";
-import { agentsKey } from "../../src/domain/resources/agents.ts";
+import { rosterKey } from "../../src/domain/resources/roster.ts";
 import { parseKey } from "../../src/domain/resources/keys.ts";
 import { API_KINDS, BLOCKLIST_NAME, kindOf, KINDS, SECRET_TYPE } from "../../src/domain/resources/kinds.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
@@ -36,7 +36,7 @@ function secret(type: string): ApiObject {
 const objects = [
   ...exampleObjects(),
   ...["repository", "repo-creds", "cluster"].map(secret),
-  ...["argocd-gpg-keys-cm", parseKey(agentsKey(NAMESPACE))?.name ?? "", BLOCKLIST_NAME].map(configMap),
+  ...["argocd-gpg-keys-cm", parseKey(rosterKey(NAMESPACE))?.name ?? "", BLOCKLIST_NAME].map(configMap),
 ];
 
 /** Whether the API server would tell a watch of this object. */

@@ -71,8 +71,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "P6 the role is not kept over a restart",
     "src/principal/core/memory.ts",
-    "return data && memoryOf(data, namespace);",
-    'return data && namespace === "" ? memoryOf(data, namespace) : undefined;',
+    "return found && memoryOf(dataOf(found), namespace);",
+    'return found && namespace === "" ? memoryOf(dataOf(found), namespace) : undefined;',
   ),
   mutant(
     "P9 a write that failed counts as done",
@@ -216,7 +216,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what vanished while a watch was lost is not noticed",
     "src/principal/core/feed.ts",
-    'for (const key of this.#unseen ?? []) this.index.remove(key, "", now);',
+    'for (const key of this.#unlisted ?? []) this.index.remove(key, "", now);',
     "",
   ),
   mutant(
@@ -302,8 +302,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "agents are let in before the role is durable",
     FLEET,
-    "this.#ready = Promise.all([durable, this.#dispatch()]);",
-    "this.#ready = Promise.all([this.#dispatch()]);",
+    "this.#ready = Promise.all([durable, this.#routing.open()]);",
+    "this.#ready = Promise.all([this.#routing.open()]);",
     ["switchover", "disk"],
   ),
   mutant(
@@ -321,8 +321,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what an agent has is taken for known although it was elsewhere",
     "src/domain/agents/session.ts",
-    'this.#keep(key, { ...had, state: "", source: undefined });\n      this.touch(key);',
-    "this.#keep(key, had);",
+    'this.#keep(key, { ...last, state: "", source: undefined });\n      this.touch(key);',
+    "this.#keep(key, last);",
     ["astray", "agent writes", "promote", "refuse"],
   ),
   mutant(

@@ -10,12 +10,12 @@ import {
   type Methods,
   versionService,
 } from "../../src/adapters/grpc/services.ts";
-import type { Tokens } from "../../src/adapters/grpc/tokens.ts";
 import { hasSigningKey } from "../../src/adapters/tls/secrets.ts";
+import type { Tokens } from "../../src/principal/ports/tokens.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
 import { situationOf } from "../../src/principal/operations/readiness.ts";
 import { askPeer } from "../../src/principal/core/peer.ts";
-import type { Mode } from "../../src/domain/resources/agents.ts";
+import type { Mode } from "../../src/domain/resources/roster.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { type Core, openCore } from "../../src/principal/principal.ts";
 import type { Context } from "../../src/principal/core/context.ts";
@@ -130,6 +130,7 @@ export class Site {
       hasSigningKey: hasSigningKey(this.settings),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
+      tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     });
     if (me !== this.process) return;
@@ -147,15 +148,7 @@ export class Site {
     const { ctx } = core;
     const server: Server = { process: me, methods: new Map() };
     serve(server.methods, linkService as unknown as Methods, linkHandlers(core.peerService));
-    serve(server.methods, versionService as unknown as Methods, versionHandlers(ctx));
-    // An agent's token is its name and mode: how tokens are made and checked is tried elsewhere, with real keys.
-    const tokens = {
-      verifyAccess: (token: string) => {
-        const [clientID = "", mode = "managed"] = token.split("|");
-        ctx.registry.authenticated(clientID, mode as Mode, "argocd");
-        return Promise.resolve({ clientID, mode: mode as Mode });
-      },
-    } as unknown as Tokens;
+    serve(server.methods, versionService as unknown as Methods, versionHandlers());
     const byToken = {
       method: "header" as const,
       authenticate: () => ({ problem: "not simulated" }),
@@ -164,9 +157,20 @@ export class Site {
     serve(
       server.methods,
       eventStreamService as unknown as Methods,
-      eventStreamHandlers(ctx, byToken, tokens),
+      eventStreamHandlers(core.admission, byToken, ctx.log),
     );
     return server;
+  }
+
+  /** An agent's token is its name and mode: how tokens are made and checked is tried elsewhere, with real keys. */
+  #tokens(): Tokens {
+    return {
+      verifyAccess: (token: string) => {
+        const [clientID = "", mode = "managed"] = token.split("|");
+        this.ctx?.roster.authenticated(clientID, mode as Mode, "argocd");
+        return Promise.resolve({ clientID, mode: mode as Mode });
+      },
+    } as unknown as Tokens;
   }
 
   #log(): Log {

@@ -7,8 +7,7 @@ import {
   subscribe,
 } from "../../src/adapters/grpc/agent_client.ts";
 import { versionService } from "../../src/adapters/grpc/services.ts";
-import { serves } from "../../src/adapters/http/health.ts";
-import type { Mode } from "../../src/domain/resources/agents.ts";
+import type { Mode } from "../../src/domain/resources/roster.ts";
 import { keyOf } from "../../src/domain/resources/keys.ts";
 import { SimAgent } from "../../src/simagents/agent.ts";
 import { Crowd } from "../../src/simagents/crowd.ts";
@@ -142,7 +141,7 @@ export class World {
   }
 
   #followHealth(): void {
-    const healthy = this.both.filter(({ process, ctx }) => process.alive && ctx && serves(ctx));
+    const healthy = this.both.filter(({ process, core }) => process.alive && core?.health.serves());
     const [one] = healthy;
     if (one && !healthy.some(({ name }) => name === this.dns)) this.dns = one.name;
     this.clock.schedule(this.clock.nobody, GSLB_MS, () => this.#followHealth(), "gslb");

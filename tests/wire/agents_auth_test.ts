@@ -4,13 +4,12 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
 import grpc from "@grpc/grpc-js";
 import bcrypt from "bcryptjs";
-import { versionAccepted } from "../../src/adapters/grpc/authentication.ts";
 import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { readUsers } from "../../src/adapters/grpc/methods.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { namesOf } from "../../src/adapters/grpc/auth.ts";
 import { secretText } from "../../src/domain/resources/object.ts";
-import { clusterOf } from "../../src/principal/active/clusters.ts";
+import { clusterOf } from "../../src/principal/active/cluster_secrets.ts";
 import type { Running } from "../../src/serve.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import { SimAgent } from "../../src/simagents/agent.ts";
@@ -155,21 +154,6 @@ Deno.test(
       await untilEnded(nobody, `${UNAUTHENTICATED} authentication failed`);
     }),
 );
-
-Deno.test("versionAccepted() by policy", () => {
-  const cases: [string, string, "exact" | "minor" | "any", boolean][] = [
-    ["0.8.1", "0.8.1", "exact", true],
-    ["0.8.2", "0.8.1", "exact", false],
-    ["0.8.2", "0.8.1", "minor", true],
-    ["v0.8.2", "0.8.1", "minor", true],
-    ["0.9.0", "0.8.1", "minor", false],
-    ["99.9.9-unreleased", "0.8.1", "any", true],
-    ["unreleased", "0.8.1", "minor", false],
-  ];
-  for (const [agent, ours, policy, accepted] of cases) {
-    assertEquals(versionAccepted(agent, ours, policy), accepted);
-  }
-});
 
 Deno.test(
   "an agent of another release is refused where the policy says so, at a pace that does no harm",

@@ -37,7 +37,7 @@ Deno.test(
       for (let round = 0; round < 50; round++) {
         await store.write({ op: "put", object: application("silent", "app-0", { round }) });
       }
-      const session = (name: string) => running.ctx.fleet().hosts.get(name)?.session;
+      const session = (name: string) => running.ctx.fleet().agent(name)?.session;
       for (const name of agents) {
         const pending = session(name)?.pending ?? 0;
         assert(pending <= 2 * names.length + 2, `${pending} keys and messages about keys wait for ${name}`);

@@ -46,7 +46,7 @@ function untilStatus(running: Running, key: string, wanted: string): Promise<voi
 /** Waits until nothing is on the way in either direction. */
 function quiet(running: Running, agent: SimAgent): Promise<void> {
   return until(
-    () => agent.outbox.pending === 0 && (running.ctx.fleet().hosts.get(agent.name)?.session.idle ?? false),
+    () => agent.outbox.pending === 0 && running.ctx.fleet().agent(agent.name)?.session.pending === 0,
     10_000,
     () => `something is still on the way: ${agent.outbox.pending} of the agent's`,
     5,

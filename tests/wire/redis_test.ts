@@ -4,7 +4,7 @@ import { gunzipSync } from "node:zlib";
 import { assert, assertEquals } from "@std/assert";
 import { createClient, RESP_TYPES } from "@redis/client";
 import { freePorts } from "../../src/cli/processes.ts";
-import { Clusters } from "../../src/principal/active/clusters.ts";
+import { ClusterSecrets } from "../../src/principal/active/cluster_secrets.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { application, startAgent, untilHolds } from "../support/agents.ts";
 import { inWorkshop, until, untilState, type Workshop } from "../support/principals.ts";
@@ -137,5 +137,5 @@ Deno.test({
 
 Deno.test("without an address nothing of Redis is loaded or said", () => {
   NO_CLUSTER_INFO.connected("edge-1", true);
-  assertEquals(new Clusters().of("edge-1"), undefined);
+  assertEquals(new ClusterSecrets().of("edge-1"), undefined);
 });

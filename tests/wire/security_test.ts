@@ -7,7 +7,7 @@ import { call, dialPeer, openStream } from "../../src/adapters/grpc/dial.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { codeOf } from "../../src/adapters/grpc/status.ts";
 import { snapshotOf } from "../../src/domain/replication/go_leader.ts";
-import { agentsKey, readAgents } from "../../src/domain/resources/agents.ts";
+import { readRoster, rosterKey } from "../../src/domain/resources/roster.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import { Authority, type LeafOptions } from "../../src/adapters/tls/pki.ts";
 import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
@@ -274,7 +274,7 @@ Deno.test({
         "argocd-agent-server-access",
       ], 300]);
       assertEquals(JSON.parse(claims.sub), { clientID: "agent-1", mode: "managed" });
-      const remembered = () => primary.ctx.store.get(agentsKey("argocd")).then(readAgents);
+      const remembered = () => primary.ctx.store.get(rosterKey("argocd")).then(readRoster);
       await until(async () => (await remembered()).size === 1, 5_000, () =>
         "the agent's mode is not remembered");
       assertEquals((await remembered()).get("agent-1"), { mode: "managed", connected: false });

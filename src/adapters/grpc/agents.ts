@@ -1,97 +1,67 @@
 /**
- * `eventstreamapi.EventStream`: the streams of agents. Everything is decided by the fleet; here are the token, the wire, and the codes
- * that a Go agent survives: it reconnects on OK, UNAVAILABLE, UNAUTHENTICATED and CANCELLED, and spins for ever on any other.
+ * `eventstreamapi.EventStream`: the door for the streams of agents. It knows the token, the wire, and the codes that a Go agent
+ * survives: that agent reconnects on OK, UNAVAILABLE, UNAUTHENTICATED and CANCELLED, and spins for ever on any other.
  */
 import grpc from "@grpc/grpc-js";
-import { delay } from "@std/async/delay";
 import type { eventstreamapi } from "../../../proto/gen.d.ts";
+import type { Log } from "../../base/log.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "../../domain/events/cloudevent.ts";
-import type { Context } from "../../principal/core/context.ts";
-import type { AgentStream, Caller } from "../../principal/active/fleet.ts";
+import type { Admission, AgentStream, Caller } from "../../principal/ports/agents.ts";
 import type { AuthenticatedCall } from "./auth.ts";
+import { paced } from "./authentication.ts";
 import type { Authenticator } from "./methods.ts";
-import { failStream, onStreamEnd, REFUSAL_DELAY_MS, refuseStream, unary } from "./server.ts";
+import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status, survivable, toStatus } from "./status.ts";
-import type { Tokens } from "./tokens.ts";
 
 type Wire = eventstreamapi.Event;
 type Stream = grpc.ServerDuplexStream<Wire, Wire>;
+type Pushed = grpc.ServerReadableStream<Wire, eventstreamapi.PushSummary>;
 type Call = AuthenticatedCall & { metadata: grpc.Metadata };
 
-const invalid = () => new Status(grpc.status.UNAUTHENTICATED, "invalid authentication data");
-
-/** Who calls, by its token and, with mtls, by its certificate. @throws Status */
-function callerOf(ctx: Context, authenticator: Authenticator, tokens: Tokens | undefined) {
-  return async (call: Call): Promise<Caller> => {
-    const token = String(call.metadata.get("authorization")[0] ?? "");
-    const subject = await tokens?.verifyAccess(token).catch(() => undefined);
-    if (!subject || subject.clientID === ctx.settings.namespace) throw invalid();
-    const proof = authenticator.stillHolds(call, subject.clientID);
-    if ("problem" in proof) {
-      ctx.log.warn("agent's call refused", { agent: subject.clientID, reason: proof.problem });
-      throw invalid();
-    }
-    mustServe(ctx);
-    return { name: subject.clientID, mode: subject.mode, fingerprint: proof.fingerprint };
-  };
-}
-
 export function eventStreamHandlers(
-  ctx: Context,
+  admission: Admission,
   authenticator: Authenticator,
-  tokens: Tokens | undefined,
+  log: Log,
 ): grpc.UntypedServiceImplementation {
-  const caller = callerOf(ctx, authenticator, tokens);
-  const paced = (call: Call) =>
-    caller(call).catch(async (error) => {
-      await delay(REFUSAL_DELAY_MS);
-      throw error;
-    });
+  const callerOf = (call: Call) => {
+    const token = String(call.metadata.get("authorization")[0] ?? "");
+    return admission.caller(token, (agent) => authenticator.stillHolds(call, agent));
+  };
   return {
     Subscribe: (stream: Stream) => {
-      caller(stream).then((who) => serve(ctx, who, stream)).catch((error) =>
+      callerOf(stream).then((caller) => attach(admission, caller, stream, log)).catch((error) =>
         refuseStream(stream, survivable(error))
       );
     },
-    Push: (stream: grpc.ServerReadableStream<Wire, eventstreamapi.PushSummary>, answer: Answer) => {
-      paced(stream).then((who) => push(ctx, who, stream)).then(
+    Push: (stream: Pushed, answer: grpc.sendUnaryData<eventstreamapi.PushSummary>) => {
+      paced(callerOf(stream)).then((caller) => push(admission, caller, stream)).then(
         (summary) => answer(null, summary),
         (error) => answer(toStatus(error)),
       );
     },
     Ping: unary<eventstreamapi.PingRequest, eventstreamapi.PongReply>(async (_, call) => {
-      await paced(call);
+      await paced(callerOf(call));
       return {};
     }),
   };
 }
 
-type Answer = grpc.sendUnaryData<eventstreamapi.PushSummary>;
-
-function mustServe(ctx: Context): void {
-  if (ctx.activeScope()) return;
-  const { state } = ctx.model();
-  ctx.counters.increment("connectionsRejected", { state, reason: "not accepting connections" });
-  throw new Status(grpc.status.UNAVAILABLE, `not accepting connections in state ${state}`);
-}
-
-async function serve(ctx: Context, caller: Caller, call: Stream): Promise<void> {
-  const link = new Link(call);
-  const attached = await ctx.fleet().attach(caller, link);
-  if (!attached) return refuseStream(call, new Status(grpc.status.UNAVAILABLE, "not accepting connections"));
-  link.onEnd(attached.closed);
+async function attach(admission: Admission, caller: Caller, call: Stream, log: Log): Promise<void> {
+  const stream = new WireStream(call);
+  const attached = await admission.attach(caller, stream);
+  stream.onEnd(attached.closed);
   call.on("drain", attached.drained);
   call.on("data", (message: Wire) => {
     const event = decodeEvent(message.event);
     if (!("problem" in event)) return attached.received(event);
     const facts = { agent: caller.name, reason: event.problem };
-    ctx.log.warn("stream of an agent ended: it sent what is no event", facts);
-    link.end(`not an event: ${event.problem}`, false);
+    log.warn("stream of an agent ended: it sent what is no event", facts);
+    stream.end(`not an event: ${event.problem}`, false);
   });
 }
 
-/** A stream as the fleet uses it. */
-class Link implements AgentStream {
+/** An agent's stream on the wire. */
+class WireStream implements AgentStream {
   #over = false;
   #ended: (() => void) | undefined;
 
@@ -128,11 +98,11 @@ class Link implements AgentStream {
   }
 }
 
-/** Events without a stream back: they are processed as those of the agent's stream are. @throws Status */
+/** Events without a stream back: they are processed as those of the agent's stream are. */
 async function push(
-  ctx: Context,
+  admission: Admission,
   caller: Caller,
-  call: grpc.ServerReadableStream<Wire, eventstreamapi.PushSummary>,
+  call: Pushed,
 ): Promise<eventstreamapi.PushSummary> {
   let received = 0;
   let processed = 0;
@@ -140,8 +110,7 @@ async function push(
     received++;
     const event = decodeEvent((message as Wire).event);
     if ("problem" in event) throw new Status(grpc.status.INVALID_ARGUMENT, event.problem);
-    mustServe(ctx);
-    if (await ctx.fleet().process(caller, event)) processed++;
+    if (await admission.process(caller, event)) processed++;
   }
   return { result: "ok", received, processed };
 }

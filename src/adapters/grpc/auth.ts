@@ -1,9 +1,9 @@
 /** Who is calling: client certificates to the names in them. */
 import "reflect-metadata";
 import type { Buffer } from "node:buffer";
-import { hash } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { type CertificateNames, identityBehind, type MtlsRule } from "../../domain/agents/identity.ts";
+import { sha256 } from "../../base/sha256.ts";
 
 /** A call that may have come with a client certificate. */
 export interface AuthenticatedCall {
@@ -18,7 +18,7 @@ export function namesOf(der: Buffer): CertificateNames {
   );
   const san = certificate.getExtension(x509.SubjectAlternativeNameExtension);
   const uris = (san?.names.items ?? []).filter((name) => name.type === "url").map((name) => name.value);
-  return { subject, uris, fingerprint: hash("sha256", der, "hex").toUpperCase() };
+  return { subject, uris, fingerprint: sha256(der).toUpperCase() };
 }
 
 /** The names in the certificate that a call came with; undefined: it came with none. */

@@ -3,11 +3,8 @@ import { readFileSync } from "node:fs";
 import bcrypt from "bcryptjs";
 import type grpc from "@grpc/grpc-js";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
-import type { AuthMethod, MtlsRule } from "../../domain/agents/identity.ts";
+import type { AuthMethod, MtlsRule, Proof } from "../../domain/agents/identity.ts";
 import { type AuthenticatedCall, identityOf } from "./auth.ts";
-
-/** Who it is, with the fingerprint of its certificate (empty: it has none), or why that is not known. */
-export type Proof = { identity: string; fingerprint: string } | { problem: string };
 
 type Call = AuthenticatedCall & { metadata: grpc.Metadata };
 
@@ -25,10 +22,13 @@ export function authenticator(auth: AuthMethod, blocked: (fingerprint: string) =
   const unbound = (_: Call, identity: string): Proof => ({ identity, fingerprint: "" });
   if (auth.method === "userpass") {
     const users = readUsers(auth.file);
+    // A hash of no password, of the usual cost: a name that does not exist takes as long as one that does.
+    const unknownUser = bcrypt.hashSync(crypto.randomUUID(), 10);
     return {
       method: "userpass",
       stillHolds: unbound,
-      authenticate: (_, { clientid = "", clientsecret = "" }) => byPassword(users, clientid, clientsecret),
+      authenticate: (_, { clientid = "", clientsecret = "" }) =>
+        byPassword(users.get(clientid) ?? unknownUser, clientid, clientsecret),
     };
   }
   return {
@@ -50,19 +50,12 @@ function byCertificate(rule: MtlsRule, blocked: (fingerprint: string) => boolean
   };
 }
 
-/** A hash of no password, of the usual cost: a name that does not exist takes as long as one that does. */
-const NOBODY = bcrypt.hashSync(crypto.randomUUID(), 10);
 /** bcrypt looks at no more. */
 const MAX_PASSWORD_BYTES = 72;
 
-async function byPassword(
-  users: ReadonlyMap<string, string>,
-  name: string,
-  password: string,
-): Promise<Proof> {
-  const hash = users.get(name);
-  const same = await bcrypt.compare(password.slice(0, MAX_PASSWORD_BYTES), hash ?? NOBODY);
-  return hash && same ? { identity: name, fingerprint: "" } : { problem: "unknown user or wrong password" };
+async function byPassword(hash: string, name: string, password: string): Promise<Proof> {
+  const same = await bcrypt.compare(password.slice(0, MAX_PASSWORD_BYTES), hash);
+  return same ? { identity: name, fingerprint: "" } : { problem: "unknown user or wrong password" };
 }
 
 function byHeader(

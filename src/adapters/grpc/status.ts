@@ -1,5 +1,6 @@
 /** gRPC errors, once: what goes out as a status, and what came in as one, in an operator's words. */
 import grpc from "@grpc/grpc-js";
+import { NotAdmitted, type NotAdmittedKind } from "../../principal/ports/agents.ts";
 import { StoreError } from "../../principal/ports/store.ts";
 import { ProtocolError } from "../../domain/replication/leader.ts";
 import { Refusal, type RefusalKind } from "../../domain/ha/refusal.ts";
@@ -30,10 +31,20 @@ const REFUSALS: Record<RefusalKind, grpc.status> = {
 export function toStatus(error: unknown): { code: grpc.status; details: string } {
   if (error instanceof Status) return { code: error.code, details: error.message };
   if (error instanceof Refusal) return { code: REFUSALS[error.kind], details: error.message };
+  if (error instanceof NotAdmitted) return { code: NOT_ADMITTED[error.kind], details: error.message };
   if (error instanceof ProtocolError) return { code: grpc.status.INVALID_ARGUMENT, details: error.message };
   if (error instanceof StoreError) return { code: grpc.status.UNAVAILABLE, details: error.message };
   return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };
 }
+
+/** An agent that is not let in, in the peer's codes. */
+const NOT_ADMITTED: Record<NotAdmittedKind, grpc.status> = {
+  "unauthenticated": grpc.status.UNAUTHENTICATED,
+  "unknown mode": grpc.status.UNKNOWN,
+  "version missing": grpc.status.INVALID_ARGUMENT,
+  "version mismatch": grpc.status.FAILED_PRECONDITION,
+  "unavailable": grpc.status.UNAVAILABLE,
+};
 
 /** The codes on which a Go agent connects anew; on any other it spins for ever on the dead stream. */
 const SURVIVABLE = [

@@ -1,34 +1,30 @@
 /** The tokens of agents are the peer's: RS512, an access token of 5 minutes and a refresh token of 24 hours, audience by use. */
 import * as jose from "jose";
-import type { Mode } from "../../domain/resources/agents.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import { isRecord } from "../../domain/resources/object.ts";
+import type { Subject, Tokens } from "../../principal/ports/tokens.ts";
 
 const ISSUER = "argocd-agent-server";
 const ACCESS = { audience: `${ISSUER}-access`, lifeS: 300 };
 const REFRESH = { audience: `${ISSUER}-refresh`, lifeS: 86_400 };
 const RESOURCE_PROXY = { audience: `${ISSUER}-resource-proxy` };
 
-/** Who a token is about. */
-export interface Subject {
-  clientID: string;
-  mode: Mode;
-}
-
-/** Issues and checks the tokens of agents. */
-export class Tokens {
+/** Tokens under one RSA key. */
+export class SignedTokens implements Tokens {
   constructor(private readonly privateKey: jose.CryptoKey, private readonly publicKey: jose.CryptoKey) {}
 
-  static async fromPem(pem: string): Promise<Tokens> {
+  /** @param pem an RSA key, PKCS#8. @throws Error when it is not readable */
+  static async fromPem(pem: string): Promise<SignedTokens> {
     const privateKey = await jose.importPKCS8(pem, "RS512", { extractable: true });
     const { kty, n, e } = await jose.exportJWK(privateKey);
     const jwk = { kty, n, e } as jose.JWK;
-    return new Tokens(privateKey, await jose.importJWK(jwk, "RS512") as jose.CryptoKey);
+    return new SignedTokens(privateKey, await jose.importJWK(jwk, "RS512") as jose.CryptoKey);
   }
 
-  static async generate(): Promise<Tokens> {
+  /** A key of this process, which no other principal knows. */
+  static async generate(): Promise<SignedTokens> {
     const { privateKey, publicKey } = await jose.generateKeyPair("RS512");
-    return new Tokens(privateKey, publicKey);
+    return new SignedTokens(privateKey, publicKey);
   }
 
   access(subject: Subject): Promise<string> {
@@ -39,23 +35,19 @@ export class Tokens {
     return this.#issue(JSON.stringify(subject), REFRESH.audience, REFRESH.lifeS);
   }
 
-  /** A token without end, with which Argo CD reaches an agent's cluster through the resource proxy. */
   resourceProxy(agent: string): Promise<string> {
     return this.#issue(agent, RESOURCE_PROXY.audience);
   }
 
-  /** The subject of a valid access token. @throws any error */
   async verifyAccess(token: string): Promise<Subject> {
     return subjectOf(await this.#verify(token, ACCESS.audience));
   }
 
-  /** The subject of a valid refresh token and its remaining life in seconds. @throws any error */
   async verifyRefresh(token: string, nowS: number): Promise<{ subject: Subject; leftS: number }> {
     const payload = await this.#verify(token, REFRESH.audience);
     return { subject: subjectOf(payload), leftS: (payload.exp ?? 0) - nowS };
   }
 
-  /** The agent of a valid resource-proxy token. @throws any error */
   async verifyResourceProxy(token: string): Promise<string> {
     return (await this.#verify(token, RESOURCE_PROXY.audience)).sub ?? "";
   }

@@ -1,12 +1,10 @@
 /**
- * `/healthz` is for the GSLB: 200 only when ACTIVE, as the peer answers, and no more from the moment in which this side steps down. `/livez` is for Kubernetes: 200
- * while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans and
- * rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
+ * `/healthz` is for the GSLB: 200 only when ACTIVE, as the peer answers, and no more from the moment in which this side steps down.
+ * `/livez` is for Kubernetes: 200 while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans
+ * and rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
  */
 import { Hono } from "hono";
-import { monotonicMs } from "../../base/clock.ts";
-import type { Context } from "../../principal/core/context.ts";
-import { lagMs } from "../../principal/core/following.ts";
+import type { Health } from "../../principal/ports/health.ts";
 
 const DEFAULT_MAX_LAG_MS = 30_000;
 
@@ -22,18 +20,13 @@ export function startingApp(why: () => string): Hono {
   return app;
 }
 
-/** Whether agents are to be sent here: ACTIVE, and not about to step down. */
-export function serves(ctx: Context): boolean {
-  return ctx.model().state === "active" && ctx.activeScope() !== undefined;
-}
-
-export function healthApp(ctx: Context): Hono {
+export function healthApp(health: Health): Hono {
   const app = new Hono();
   app.get("/healthz", (c) => {
-    if (!ctx.settings.haEnabled) return c.text("");
-    const { state } = ctx.model();
+    if (!health.haEnabled) return c.text("");
+    const { state } = health.model();
     c.header("X-HA-State", state);
-    if (serves(ctx)) return c.text("");
+    if (health.serves()) return c.text("");
     return c.text(`HA state: ${state} - not accepting traffic\n`, 503);
   });
   app.get("/livez", (c) => c.text("ok\n"));
@@ -46,9 +39,9 @@ export function healthApp(ctx: Context): Hono {
         400,
       );
     }
-    const { state, explanation } = ctx.model();
-    if (serves(ctx)) return c.text("ready: active\n");
-    const lag = lagMs(ctx.following, monotonicMs());
+    const { state, explanation } = health.model();
+    if (health.serves()) return c.text("ready: active\n");
+    const lag = health.lagMs();
     if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {
       return c.text(`ready: replicating, ${lag} ms behind\n`);
     }

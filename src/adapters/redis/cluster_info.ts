@@ -4,9 +4,10 @@
  */
 import { gzipSync } from "node:zlib";
 import { createClient } from "@redis/client";
-import type { CacheInfo, ClusterInfo } from "../../principal/ports/cluster_info.ts";
-import type { Clusters } from "../../principal/active/clusters.ts";
+import { Coalesced } from "../../base/coalesced.ts";
 import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
+import type { AgentClusters, CacheInfo, ClusterInfo } from "../../principal/ports/cluster_info.ts";
 
 /** Argo CD's own format version of cached clusters. */
 const FORMAT = "1.8.3";
@@ -30,13 +31,13 @@ export class RedisClusterInfo implements ClusterInfo {
   /** Agents whose state is not written yet: one entry an agent. */
   readonly #waiting = new Set<string>();
   readonly #timer: ReturnType<typeof setInterval>;
-  #writing = false;
+  readonly #writing = new Coalesced(() => this.#run());
   #problem = "";
   #closed = false;
 
   constructor(
     private readonly settings: RedisOptions,
-    private readonly clusters: Clusters,
+    private readonly clusters: AgentClusters,
     private readonly log: Log,
   ) {
     const [host = "", port = "6379"] = settings.address.split(/:(?=\d+$)/);
@@ -58,7 +59,7 @@ export class RedisClusterInfo implements ClusterInfo {
       disableOfflineQueue: true,
       commandOptions: { timeout: COMMAND_MS },
     });
-    this.#client.on("error", (error: Error) => this.#failed(error.message || String(error)));
+    this.#client.on("error", (error: Error) => this.#failed(reasonOf(error)));
     this.#client.on("ready", () => this.#all());
     this.#client.connect().catch(() => {});
     this.#timer = setInterval(() => this.#all(), REFRESH_MS);
@@ -90,11 +91,10 @@ export class RedisClusterInfo implements ClusterInfo {
 
   #write(agent: string): void {
     this.#waiting.add(agent);
-    if (!this.#writing) void this.#run();
+    void this.#writing.request();
   }
 
   async #run(): Promise<void> {
-    this.#writing = true;
     try {
       for (const agent of this.#waiting) {
         if (this.#closed || !this.#client.isReady) return;
@@ -104,9 +104,7 @@ export class RedisClusterInfo implements ClusterInfo {
       if (this.#problem !== "") this.log.info("Redis is written again", { address: this.settings.address });
       this.#problem = "";
     } catch (error) {
-      this.#failed(String(error));
-    } finally {
-      this.#writing = false;
+      this.#failed(reasonOf(error));
     }
   }
 

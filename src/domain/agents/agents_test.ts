@@ -305,7 +305,7 @@ Deno.test("writes: status, operation and refresh end by the agent's word only wh
 });
 
 Deno.test("adopted() keeps an autonomous agent's Application in its namespace, project and cluster", () => {
-  const home = { agent: "auto-1", cluster: "site", principalNamespace: "argocd", now: "t" };
+  const placement = { agent: "auto-1", cluster: "site", principalNamespace: "argocd", now: "t" };
   const theirs = application("argocd", "a", {
     spec: { project: "p", destination: { server: "s", namespace: "n" } },
     status: {
@@ -320,7 +320,7 @@ Deno.test("adopted() keeps an autonomous agent's Application in its namespace, p
     resourceVersion: "9",
     ownerReferences: [],
   };
-  const made = adopted(theirs, undefined, home, { operation: false, refresh: false });
+  const made = adopted(theirs, undefined, placement, { operation: false, refresh: false });
   assertEquals(made, {
     apiVersion: "argoproj.io/v1alpha1",
     kind: "Application",
@@ -338,7 +338,7 @@ Deno.test("adopted() keeps an autonomous agent's Application in its namespace, p
     },
   });
   const asked = { ...made, operation: { sync: { revision: "here" } } };
-  const kept = adopted({ ...theirs, operation: undefined }, asked, home, {
+  const kept = adopted({ ...theirs, operation: undefined }, asked, placement, {
     operation: false,
     refresh: false,
   });

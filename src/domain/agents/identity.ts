@@ -20,11 +20,14 @@ export interface MtlsRule {
   pattern: RegExp;
 }
 
-/** A parsed `--auth`. */
+/** A parsed `--auth`: how an agent proves who it is. */
 export type AuthMethod =
   | { method: "mtls"; rule: MtlsRule }
   | { method: "userpass"; file: string }
   | { method: "header"; name: string; pattern: RegExp };
+
+/** Who an agent is, with the fingerprint of its certificate (empty: it has none), or why that is not known. */
+export type Proof = { identity: string; fingerprint: string } | { problem: string };
 
 const ORDER = ["SERIALNUMBER", "CN", "POSTALCODE", "STREET", "ST", "L", "OU", "O", "C"];
 const BY_OID: Record<string, string> = {

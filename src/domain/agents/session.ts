@@ -1,18 +1,14 @@
 /**
- * One agent's deliveries. Intuition: the agent is a place in the change index, kept per key: what it has (as far as is known), and the
- * keys whose state here may be another. Whatever happened meanwhile, what is sent for a key is the step from what the agent has to
- * what it is to have, so nothing is queued, nothing can overflow, and a key that changed ten times is sent once.
- *
- * What is not state (resync messages) waits in a small lane behind; acknowledgements go first.
- *
- * Invariants: at most one event of a key is on the way; its ids are its own and only its own acknowledgement counts; an event that is
- * not acknowledged is sent again with growing delays, and holds up nothing but its key.
+ * One agent's deliveries: its last known state of each key, and the keys that may be stale there. An event is the step from the last
+ * known state to the desired state; so there is no queue to overflow, and a key that changed ten times is sent once. Acknowledgements
+ * go first, resync messages last. Invariants: at most one event of a key is in flight, only its own acknowledgement counts, and an
+ * event that is not acknowledged is retried with growing delays and holds up nothing but its key.
  */
 import type { AgentEvent } from "../events/cloudevent.ts";
 import type { Key } from "../resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { listChecksum, type Listed, type Sha256 } from "./checksum.ts";
-import { type Had, type Identity, identityOf, isEmpty, nothing, type Step, stepFor } from "./step.ts";
+import { type Identity, identityOf, isUnknown, type LastKnown, type Step, stepFor, unknown } from "./step.ts";
 import type { AgentId, AgentView } from "./view.ts";
 
 /** Sending again: 5 s to 2 min × 4, as the peer does. */
@@ -22,8 +18,8 @@ const WINDOW = 256;
 /** Acknowledgements waiting for a slow agent; then nothing more is processed for it. */
 export const MAX_ACKS = 1_000;
 /** Resources that only the agent speaks of, remembered at a time; messages about more are left to its next attempt. */
-const MAX_STRAYS = 10_000;
-const MAX_LANE = 10_000;
+const MAX_AGENT_ONLY = 10_000;
+const MAX_MESSAGES = 10_000;
 
 /** What a session needs of its surroundings. */
 export interface SessionWorld {
@@ -35,7 +31,8 @@ export interface SessionWorld {
   sha256: Sha256;
 }
 
-interface LaneMessage {
+/** A message of the resync protocol. */
+interface ResyncMessage {
   type: string;
   payload: unknown;
 }
@@ -49,11 +46,11 @@ interface Flight {
   /** To be sent again, now. */
   overdue: boolean;
   /** The key changed meanwhile. */
-  again: boolean;
+  stale: boolean;
 }
 
-/** An agent's word that it has lost a resource. */
-export interface Word {
+/** An agent's report that it no longer has a resource. */
+export interface DeletionReport {
   /** Of which identity; empty: not known. */
   uid?: string;
   /** How many acknowledgements of the agent had come when it did. */
@@ -61,14 +58,14 @@ export interface Word {
 }
 
 const encoder = new TextEncoder();
-const LANE = "lane:";
+const MESSAGE = "message:";
 
 export class AgentSession {
-  readonly #had = new Map<Key, Had>();
+  readonly #last = new Map<Key, LastKnown>();
   readonly #dirty = new Set<string>();
   readonly #flights = new Map<string, Flight>();
   readonly #byEvent = new Map<string, string>();
-  readonly #lane = new Map<string, LaneMessage>();
+  readonly #messages = new Map<string, ResyncMessage>();
   readonly #unsent = new Set<string>();
   /** What was sent and is due again. */
   readonly #overdue = new Set<string>();
@@ -76,7 +73,7 @@ export class AgentSession {
   readonly #held = new Map<Key, boolean>();
   #acks: AgentEvent[] = [];
   /** Keys that only the agent speaks of. */
-  readonly #strays = new Set<Key>();
+  readonly #agentOnly = new Set<Key>();
   #stream = 0;
   #fresh = 0;
   #acknowledged = 0;
@@ -93,19 +90,13 @@ export class AgentSession {
     }
     const flight = this.#flights.get(key);
     if (flight?.overdue) this.#overdue.add(key);
-    else if (flight) flight.again = true;
+    else if (flight) flight.stale = true;
     else this.#dirty.add(key);
-  }
-
-  /** Whether nothing waits and nothing is on the way. */
-  get idle(): boolean {
-    return this.#dirty.size === 0 && this.#flights.size === 0 && this.#lane.size === 0 &&
-      this.#acks.length === 0;
   }
 
   /** Keys and messages that the agent has not acknowledged. */
   get pending(): number {
-    return new Set([...this.#dirty, ...this.#flights.keys(), ...this.#lane.keys()]).size;
+    return new Set([...this.#dirty, ...this.#flights.keys(), ...this.#messages.keys()]).size;
   }
 
   /** Acknowledgements of the agent so far. */
@@ -124,10 +115,10 @@ export class AgentSession {
   }
 
   /** A message of the resync protocol; one of a name at a time. False when there is no room. */
-  say(name: string, type: string, payload: unknown): boolean {
-    const tag = LANE + name;
-    if (!this.#lane.has(tag) && this.#lane.size >= MAX_LANE) return false;
-    this.#lane.set(tag, { type, payload });
+  queueMessage(name: string, type: string, payload: unknown): boolean {
+    const tag = MESSAGE + name;
+    if (!this.#messages.has(tag) && this.#messages.size >= MAX_MESSAGES) return false;
+    this.#messages.set(tag, { type, payload });
     if (!this.#flights.has(tag)) this.#unsent.add(tag);
     return true;
   }
@@ -139,8 +130,8 @@ export class AgentSession {
   connected(): void {
     this.#stream++;
     for (const [tag, flight] of this.#flights) this.#expire(tag, flight);
-    for (const [key, had] of [...this.#had]) {
-      this.#keep(key, { ...had, state: "", source: undefined });
+    for (const [key, last] of [...this.#last]) {
+      this.#keep(key, { ...last, state: "", source: undefined });
       this.touch(key);
     }
   }
@@ -165,7 +156,7 @@ export class AgentSession {
         if (waiting !== this.#overdue && this.#fresh >= WINDOW) return undefined;
         waiting.delete(tag);
         const flight = this.#flights.get(tag);
-        const step = tag.startsWith(LANE) ? this.#message(tag) : this.#plan(tag);
+        const step = tag.startsWith(MESSAGE) ? this.#message(tag) : this.#plan(tag);
         if (step) return this.#send(tag, step, flight, nowMs, random);
         if (flight) this.#drop(tag, flight);
       }
@@ -179,15 +170,15 @@ export class AgentSession {
     const flight = tag === undefined ? undefined : this.#flights.get(tag);
     if (tag === undefined || !flight || flight.resourceid !== resourceid) return undefined;
     this.#drop(tag, flight);
-    if (tag.startsWith(LANE)) {
-      this.#lane.delete(tag);
+    if (tag.startsWith(MESSAGE)) {
+      this.#messages.delete(tag);
       return undefined;
     }
-    this.#strays.delete(tag);
-    const had = this.#had.get(tag) ?? nothing();
-    const after = flight.step.settle(had);
+    this.#agentOnly.delete(tag);
+    const last = this.#last.get(tag) ?? unknown();
+    const after = flight.step.settle(last);
     this.#keep(tag, after && { ...after, stream: this.#stream, acknowledgedAs: ++this.#acknowledged });
-    if (flight.again || flight.step.more) this.touch(tag);
+    if (flight.stale || flight.step.more) this.touch(tag);
     return tag;
   }
 
@@ -198,21 +189,21 @@ export class AgentSession {
   }
 
   /** The end of `hold`, and what the agent is known to have by its event. */
-  release(key: Key, has: Partial<Had> = {}): void {
+  release(key: Key, has: Partial<LastKnown> = {}): void {
     const touched = this.#held.get(key);
     this.#held.delete(key);
-    if (Object.keys(has).length > 0) this.#keep(key, { ...(this.#had.get(key) ?? nothing()), ...has });
+    if (Object.keys(has).length > 0) this.#keep(key, { ...(this.#last.get(key) ?? unknown()), ...has });
     if (touched) this.touch(key);
   }
 
   /** Whether an operation, or a refresh, that is asked for here has reached the agent. */
   delivered(key: Key, what: "operation" | "state", value: string): boolean {
-    return value !== "" && this.#had.get(key)?.[what] === value;
+    return value !== "" && this.#last.get(key)?.[what] === value;
   }
 
   /** The agent lost a resource, and is to have one of this name. */
-  lost(key: Key, word: Word = {}): void {
-    if (this.#isOutdated(key, word)) return this.touch(key);
+  lost(key: Key, report: DeletionReport = {}): void {
+    if (this.#isOutdated(key, report)) return this.touch(key);
     const flight = this.#flights.get(key);
     if (flight) this.#drop(key, flight);
     this.#keep(key, undefined);
@@ -220,27 +211,27 @@ export class AgentSession {
   }
 
   /** The agent no longer has a resource, and that is as it should be: nothing is sent or asked about it. */
-  gone(key: Key, word: Word = {}): void {
+  gone(key: Key, report: DeletionReport = {}): void {
     const { object, type } = this.#flights.get(key)?.step ?? {};
     const onItsWay = object !== undefined && type !== "delete";
-    if (onItsWay || this.#isOutdated(key, word)) this.touch(key);
+    if (onItsWay || this.#isOutdated(key, report)) this.touch(key);
     else this.#keep(key, undefined);
   }
 
   /** Whether it has got another under the same name, or the same one again, since it said so. */
-  #isOutdated(key: Key, { uid = "", heardAfter = Infinity }: Word): boolean {
-    const had = this.#had.get(key) ?? nothing();
-    return (had.uid !== "" && uid !== "" && had.uid !== uid) || had.acknowledgedAs > heardAfter;
+  #isOutdated(key: Key, { uid = "", heardAfter = Infinity }: DeletionReport): boolean {
+    const last = this.#last.get(key) ?? unknown();
+    return (last.uid !== "" && uid !== "" && last.uid !== uid) || last.acknowledgedAs > heardAfter;
   }
 
-  /** What is known of a key may be wrong: it is sent, or asked for, anew. False when too many such keys are open. */
-  doubt(key: Key, what: Identity): boolean {
-    const had = this.#had.get(key);
-    if (!had && !this.world.look(key)) {
-      if (this.#strays.size >= MAX_STRAYS) return false;
-      this.#strays.add(key);
+  /** The last known state of a key may be wrong: it is sent, or asked for, once more. False when too many such keys are open. */
+  recheck(key: Key, what: Identity): boolean {
+    const last = this.#last.get(key);
+    if (!last && !this.world.look(key)) {
+      if (this.#agentOnly.size >= MAX_AGENT_ONLY) return false;
+      this.#agentOnly.add(key);
     }
-    this.#keep(key, { ...nothing(), ...what, operation: had?.operation ?? "", known: true });
+    this.#keep(key, { ...unknown(), ...what, operation: last?.operation ?? "", present: true });
     this.touch(key);
     return true;
   }
@@ -252,7 +243,7 @@ export class AgentSession {
 
   /** Whether the agent has heard of a key on this stream, or is about to. */
   told(key: Key): boolean {
-    return this.underway(key) || this.#had.get(key)?.stream === this.#stream;
+    return this.underway(key) || this.#last.get(key)?.stream === this.#stream;
   }
 
   /** The resources of these keys that are the agent's, as lists name them. */
@@ -269,14 +260,14 @@ export class AgentSession {
   }
 
   #plan(key: Key): Step | undefined {
-    const had = this.#had.get(key);
-    const { step, had: after } = stepFor(this.agent, had, this.world.look(key));
-    if (after !== had) this.#keep(key, after);
+    const last = this.#last.get(key);
+    const { step, last: after } = stepFor(this.agent, last, this.world.look(key));
+    if (after !== last) this.#keep(key, after);
     return step;
   }
 
   #message(tag: string): Step | undefined {
-    const message = this.#lane.get(tag);
+    const message = this.#messages.get(tag);
     if (!message) return undefined;
     const { type, payload } = message;
     return {
@@ -285,8 +276,8 @@ export class AgentSession {
       fingerprint: tag,
       payload,
       more: false,
-      begun: (had) => had,
-      settle: (had) => had,
+      begun: (last) => last,
+      settle: (last) => last,
     };
   }
 
@@ -303,11 +294,11 @@ export class AgentSession {
       attempts,
       dueMs: nowMs + delayMs(RESEND, attempts, random),
       overdue: false,
-      again: false,
+      stale: false,
     };
     if (attempts === 1) this.#fresh++;
     else this.resent++;
-    if (!tag.startsWith(LANE)) this.#keep(tag, step.begun(this.#had.get(tag) ?? nothing()));
+    if (!tag.startsWith(MESSAGE)) this.#keep(tag, step.begun(this.#last.get(tag) ?? unknown()));
     this.#flights.set(tag, flight);
     this.#byEvent.set(flight.eventid, tag);
     return {
@@ -336,12 +327,12 @@ export class AgentSession {
     this.#byEvent.delete(flight.eventid);
   }
 
-  #keep(key: Key, had: Had | undefined): void {
-    if (had && !isEmpty(had)) {
-      this.#had.set(key, had);
+  #keep(key: Key, last: LastKnown | undefined): void {
+    if (last && !isUnknown(last)) {
+      this.#last.set(key, last);
       return;
     }
-    this.#had.delete(key);
-    this.#strays.delete(key);
+    this.#last.delete(key);
+    this.#agentOnly.delete(key);
   }
 }

@@ -1,11 +1,11 @@
-/** From what an agent has of a resource to what it is to have: the next event, one at a time, and what its acknowledgement means. */
+/** Computes the next event that moves an agent from its last known state of a resource to the desired state, and what its acknowledgement means. */
 import type { AgentId, AgentView } from "./view.ts";
 
 /** Which resource of an agent's. */
 export type Identity = Pick<AgentView, "namespace" | "name" | "kind" | "target" | "uid">;
 
-/** What an agent has of a resource, as far as is known. */
-export interface Had extends Identity {
+/** An agent's last known state of a resource. */
+export interface LastKnown extends Identity {
   /** The `state` of the view that it acknowledged last; empty: none. */
   state: string;
   operation: string;
@@ -13,17 +13,17 @@ export interface Had extends Identity {
   /** The checksum that an autonomous agent's own has, where it is known. */
   source: string | undefined;
   /** Whether the agent has the resource, in whatever state. */
-  known: boolean;
-  /** Whether it may have it: it was sent, and nothing was heard of that yet. */
-  tried: boolean;
+  present: boolean;
+  /** Whether the agent may have it: it was sent, and is not acknowledged yet. */
+  sent: boolean;
   /** The agent's stream on which it acknowledged something of it last. */
   stream: number;
   /** The number of that acknowledgement, of all in this session. */
   acknowledgedAs: number;
 }
 
-/** Nothing is known. */
-export function nothing(): Had {
+/** The state of a resource of which nothing is known. */
+export function unknown(): LastKnown {
   return {
     namespace: "",
     name: "",
@@ -34,17 +34,17 @@ export function nothing(): Had {
     operation: "",
     terminating: false,
     source: undefined,
-    known: false,
-    tried: false,
+    present: false,
+    sent: false,
     stream: 0,
     acknowledgedAs: 0,
   };
 }
 
 /** Whether it says nothing worth keeping. */
-export function isEmpty(had: Had): boolean {
-  return !had.known && !had.tried && had.state === "" && had.operation === "" && !had.terminating &&
-    had.source === undefined;
+export function isUnknown(last: LastKnown): boolean {
+  return !last.present && !last.sent && last.state === "" && last.operation === "" && !last.terminating &&
+    last.source === undefined;
 }
 
 /** One event to send. */
@@ -55,50 +55,52 @@ export interface Step {
   fingerprint: string;
   payload: unknown;
   /** The resource that the event is about; absent for messages. */
-  object?: Pick<Had, "namespace" | "name" | "uid">;
+  object?: Pick<LastKnown, "namespace" | "name" | "uid">;
   /** Whether the event carries the principal's identity. */
   signed?: boolean;
   /** Whether something else follows when it is acknowledged. */
   more: boolean;
   /** What is known once it is on the way. */
-  begun(had: Had): Had;
+  begun(last: LastKnown): LastKnown;
   /** What is known once it is acknowledged. */
-  settle(had: Had): Had | undefined;
+  settle(last: LastKnown): LastKnown | undefined;
 }
 
 /** The next step, and what is known by now where no event is needed for it. */
 export function stepFor(
   agent: AgentId,
-  had: Had | undefined,
+  before: LastKnown | undefined,
   view: AgentView | undefined,
-): { step?: Step; had: Had | undefined } {
+): { step?: Step; last: LastKnown | undefined } {
   if (!view) {
-    if (!had?.known && !had?.tried) return { had: undefined };
-    return { step: agent.mode === "managed" ? deletion(had) : question(had, ""), had };
+    if (!before?.present && !before?.sent) return { last: undefined };
+    return { step: agent.mode === "managed" ? deletion(before) : question(before, ""), last: before };
   }
-  let known = had ?? nothing();
-  if (view.operation === "" && known.operation !== "") known = { ...known, operation: "" };
-  if (!view.terminating && known.terminating) known = { ...known, terminating: false };
-  if (agent.mode === "autonomous" && view.state === "" && known.state !== "") known = { ...known, state: "" };
-  const steps = stepsFor(agent, known, view);
+  let last = before ?? unknown();
+  if (view.operation === "" && last.operation !== "") last = { ...last, operation: "" };
+  if (!view.terminating && last.terminating) last = { ...last, terminating: false };
+  if (agent.mode === "autonomous" && view.state === "" && last.state !== "") last = { ...last, state: "" };
+  const steps = stepsFor(agent, last, view);
   const [first, ...rest] = steps;
-  return first ? { step: { ...first, more: rest.length > 0 }, had: known } : { had: known };
+  return first ? { step: { ...first, more: rest.length > 0 }, last } : { last };
 }
 
-function stepsFor(agent: AgentId, had: Had, view: AgentView): Step[] {
+function stepsFor(agent: AgentId, last: LastKnown, view: AgentView): Step[] {
   const steps: Step[] = [];
-  if (view.source !== undefined && view.source !== had.source) {
-    steps.push(question({ ...had, ...identityOf(view) }, view.source));
+  if (view.source !== undefined && view.source !== last.source) {
+    steps.push(question({ ...last, ...identityOf(view) }, view.source));
   }
   if (agent.mode === "autonomous" && view.target !== "application") return steps;
-  if (view.state !== had.state && view.state !== "") {
-    const first = agent.mode === "managed" && view.target === "application" && !had.known;
-    steps.push(event(first ? "create" : "spec-update", view, view.state, { state: view.state, known: true }));
+  if (view.state !== last.state && view.state !== "") {
+    const first = agent.mode === "managed" && view.target === "application" && !last.present;
+    steps.push(
+      event(first ? "create" : "spec-update", view, view.state, { state: view.state, present: true }),
+    );
   }
-  if (view.terminating && !had.terminating) {
+  if (view.terminating && !last.terminating) {
     steps.push(event("terminate-operation", view, "terminating", { terminating: true }));
   }
-  if (view.operation !== "" && view.operation !== had.operation) {
+  if (view.operation !== "" && view.operation !== last.operation) {
     steps.push(event("set-operation", view, view.operation, { operation: view.operation }));
   }
   return steps;
@@ -109,7 +111,7 @@ export function identityOf({ namespace, name, kind, target, uid }: Identity): Id
   return { namespace, name, kind, target, uid };
 }
 
-function event(type: string, view: AgentView, content: string, then: Partial<Had>): Step {
+function event(type: string, view: AgentView, content: string, then: Partial<LastKnown>): Step {
   const operation = type === "set-operation";
   return {
     type,
@@ -119,19 +121,19 @@ function event(type: string, view: AgentView, content: string, then: Partial<Had
     object: view,
     signed: !operation && view.target !== "gpgkey",
     more: false,
-    begun: (had) => ({ ...had, ...identityOf(view), tried: true }),
-    settle: (had) => ({ ...had, ...identityOf(view), ...then }),
+    begun: (last) => ({ ...last, ...identityOf(view), sent: true }),
+    settle: (last) => ({ ...last, ...identityOf(view), ...then }),
   };
 }
 
-function deletion(had: Had): Step {
-  const { namespace, name, uid, target } = had;
+function deletion(last: LastKnown): Step {
+  const { namespace, name, uid, target } = last;
   return {
     type: "delete",
     target,
     fingerprint: "delete",
     payload: { metadata: { name, namespace, uid } },
-    object: had,
+    object: last,
     signed: target !== "gpgkey",
     more: false,
     begun: (now) => now,
@@ -140,8 +142,8 @@ function deletion(had: Had): Step {
 }
 
 /** Asks an autonomous agent for its own resource, unless that has this checksum; empty: whatever it has. */
-function question(had: Had, checksum: string): Step {
-  const { namespace, name, uid, kind } = had;
+function question(last: LastKnown, checksum: string): Step {
+  const { namespace, name, uid, kind } = last;
   return {
     type: "request-update",
     target: "resourceResync",
@@ -150,9 +152,9 @@ function question(had: Had, checksum: string): Step {
     more: false,
     begun: (now) => now,
     settle: (now) => {
-      const answered = now.source !== undefined && now.source !== had.source;
+      const answered = now.source !== undefined && now.source !== last.source;
       if (checksum === "" && !answered) return undefined;
-      return { ...now, ...identityOf(had), source: answered ? now.source : checksum, known: true };
+      return { ...now, ...identityOf(last), source: answered ? now.source : checksum, present: true };
     },
   };
 }

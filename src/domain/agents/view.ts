@@ -8,7 +8,7 @@
 import { canonicalize } from "@std/json/canonicalize";
 import type { Entry } from "../changes/index.ts";
 import { sourceUid } from "../events/replicated.ts";
-import type { Mode } from "../resources/agents.ts";
+import type { Mode } from "../resources/roster.ts";
 import { parseKey } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
 import { type ApiObject, isRecord, secretText } from "../resources/object.ts";

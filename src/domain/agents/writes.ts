@@ -44,7 +44,7 @@ export function withFailure(existing: ApiObject, agent: string, message: string,
 }
 
 /** Where an autonomous agent's resources are kept. */
-export interface Home {
+export interface Placement {
   agent: string;
   /** The name of its cluster in Argo CD. */
   cluster: string;
@@ -57,7 +57,7 @@ export interface Home {
 export function adopted(
   incoming: ApiObject,
   existing: ApiObject | undefined,
-  home: Home,
+  placement: Placement,
   reached: Reached,
 ): ApiObject {
   const metadata: Record<string, unknown> = { ...incoming.metadata };
@@ -70,16 +70,16 @@ export function adopted(
   for (const name of [NOTIFIED, LAST_UPDATED]) {
     if (kept[name] !== undefined) merged[name] = kept[name];
   }
-  if (!existing) merged[LAST_UPDATED] = home.now;
+  if (!existing) merged[LAST_UPDATED] = placement.now;
   if (existing && !reached.refresh && kept[REFRESH] !== undefined) merged[REFRESH] = kept[REFRESH];
   metadata["annotations"] = merged;
   return incoming.kind === "AppProject"
-    ? project(incoming, metadata, home)
-    : application(incoming, metadata, existing, home, reached);
+    ? project(incoming, metadata, placement)
+    : application(incoming, metadata, existing, placement, reached);
 }
 
-function project(incoming: ApiObject, metadata: Record<string, unknown>, home: Home): ApiObject {
-  const { agent, principalNamespace } = home;
+function project(incoming: ApiObject, metadata: Record<string, unknown>, placement: Placement): ApiObject {
+  const { agent, principalNamespace } = placement;
   const name = prefixed(agent, incoming.metadata.name);
   return {
     ...incoming,
@@ -92,7 +92,7 @@ function application(
   incoming: ApiObject,
   metadata: Record<string, unknown>,
   existing: ApiObject | undefined,
-  { agent, cluster }: Home,
+  { agent, cluster }: Placement,
   reached: Reached,
 ): ApiObject {
   const { operation: theirs, ...rest } = incoming;
@@ -105,13 +105,13 @@ function application(
     ...rest,
     metadata: { ...metadata, name, namespace: agent },
     spec: { ...spec, project, destination: { ...destination, name: cluster } },
-    ...(incoming["status"] === undefined ? {} : { status: atHome(incoming["status"], agent) }),
+    ...(incoming["status"] === undefined ? {} : { status: inNamespaceOf(incoming["status"], agent) }),
     ...(operation === undefined ? {} : { operation }),
   };
 }
 
 /** Child Applications are kept in the agent's namespace too. */
-function atHome(status: unknown, agent: string): unknown {
+function inNamespaceOf(status: unknown, agent: string): unknown {
   if (!isRecord(status) || !Array.isArray(status["resources"])) return status;
   const resources = status["resources"].map((one) =>
     isRecord(one) && one["kind"] === "Application" && one["group"] === "argoproj.io"

@@ -1,12 +1,12 @@
 import { assertEquals } from "@std/assert";
-import { hash } from "node:crypto";
+import { sha256 } from "../../base/sha256.ts";
 import { ChangeIndex } from "./index.ts";
 import { differingGroups, entriesOf, inventory } from "./inventory.ts";
 
 const put = (index: ChangeIndex, key: string, payload: string) =>
   index.put(key, {
     payload,
-    digest: hash("sha256", key + payload, "hex").slice(0, 32),
+    digest: sha256(key + payload).slice(0, 32),
     version: "1",
     now: 0,
   });

@@ -1,8 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { hash } from "node:crypto";
+import { sha256 } from "../../base/sha256.ts";
 import { append, firstBroken, type Link } from "./history.ts";
 
-const sha256 = (text: string) => hash("sha256", text, "hex");
 const entry = (n: number) => ({ atMs: n, epoch: 1, state: "active", what: "x", who: "", text: `entry ${n}` });
 
 Deno.test("a history is a chain: what is changed, taken out or moved shows; the oldest entries may go", () => {

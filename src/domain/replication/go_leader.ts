@@ -10,7 +10,7 @@ import { Marks } from "../changes/marks.ts";
 import { type PlainChange, sourceUid, toReplicatedEvent, withSourceUid } from "../events/replicated.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
 import type { ConfirmMissingResourceResult, ReplicationSnapshot, Resource } from "./go_messages.ts";
-import { agentsKey, readAgents } from "../resources/agents.ts";
+import { readRoster, rosterKey } from "../resources/roster.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { type Kind, kindOf, KINDS } from "../resources/kinds.ts";
@@ -122,8 +122,8 @@ export function snapshotOf(
       resources.push(resource);
     }
   }
-  const known = index.get(agentsKey(scope.namespace));
-  const registered = readAgents(known && !known.deleted ? JSON.parse(known.payload) : undefined);
+  const known = index.get(rosterKey(scope.namespace));
+  const registered = readRoster(known && !known.deleted ? JSON.parse(known.payload) : undefined);
   const states = [...new Set([...agents.keys(), ...registered.keys()])].map((name) => ({
     name,
     mode: registered.get(name)?.mode ?? "unknown",

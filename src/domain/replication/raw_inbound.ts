@@ -9,7 +9,7 @@ import { ownsProject } from "../agents/projects.ts";
 import { adopted, withStatus } from "../agents/writes.ts";
 import { decodeEvent } from "../events/cloudevent.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
-import type { Mode } from "../resources/agents.ts";
+import type { Mode } from "../resources/roster.ts";
 import { isDnsLabel, type Key } from "../resources/keys.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";

@@ -4,15 +4,15 @@
  */
 import type { ApiObject } from "./object.ts";
 import type { KeyParts } from "./keys.ts";
-import { AGENTS_NAME } from "./agents.ts";
+import { ROSTER_NAME } from "./roster.ts";
 import { admits, agentOf, type Scope } from "./scope.ts";
 
 /** Labels by which Argo CD and the peer tell what a Secret is. */
 export const SECRET_TYPE = "argocd.argoproj.io/secret-type";
 export const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
-const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
-/** The ConfigMap of certificates that are no longer accepted. */
+/** The ConfigMap of revoked certificates (peer contract): a key is a fingerprint, upper-case hex SHA-256. */
 export const BLOCKLIST_NAME = "argocd-agent-tls-blocklist";
+const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
 
 /** One kind of replicated resource. */
 export interface Kind {
@@ -62,7 +62,7 @@ export const KINDS: readonly Kind[] = [
     stampsSourceUid: true,
     matches: (object) => object.metadata.name === "argocd-gpg-keys-cm",
   }),
-  core("Agents", "ConfigMap", 2, { matches: (object) => object.metadata.name === AGENTS_NAME }),
+  core("Agents", "ConfigMap", 2, { matches: (object) => object.metadata.name === ROSTER_NAME }),
   core("Blocklist", "ConfigMap", 2, { matches: (object) => object.metadata.name === BLOCKLIST_NAME }),
   { ...argo("Application", 3, "any"), matches: (object, scope) => agentOf(object, scope) !== "" },
 ];

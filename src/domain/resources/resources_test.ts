@@ -5,7 +5,7 @@ import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
 import { localize, owners, replicatedForm } from "./transform.ts";
 import { acceptDelete, acceptObject } from "./validate.ts";
-import { agentsKey, readAgents, writeAgents } from "./agents.ts";
+import { readRoster, rosterKey, writeRoster } from "./roster.ts";
 import { agentOf, wholeScope } from "./scope.ts";
 
 const SCOPE = wholeScope("argocd");
@@ -200,19 +200,19 @@ Deno.test("kindOf() follows the scope: allowed namespaces, all cluster secrets, 
   assertEquals(agentOf(application(), SCOPE), "edge-1");
 });
 
-Deno.test("readAgents() and writeAgents() keep modes, and leave out what cannot be understood", () => {
+Deno.test("readRoster() and writeRoster() keep modes, and leave out what cannot be understood", () => {
   const agents = new Map(
     [["edge-1", { mode: "managed", connected: true }], ["edge-2", {
       mode: "autonomous",
       connected: false,
     }]] as const,
   );
-  const object = writeAgents("argocd", agents);
-  assertEquals(keyOfObject(object), agentsKey("argocd"));
-  assertEquals(readAgents(object), new Map(agents));
+  const object = writeRoster("argocd", agents);
+  assertEquals(keyOfObject(object), rosterKey("argocd"));
+  assertEquals(readRoster(object), new Map(agents));
   assertEquals(
-    readAgents({ ...object, data: { a: "{", b: "7", c: '{"mode":"root"}', d: '{"mode":"managed"}' } }).size,
+    readRoster({ ...object, data: { a: "{", b: "7", c: '{"mode":"root"}', d: '{"mode":"managed"}' } }).size,
     1,
   );
-  assertEquals(readAgents(undefined).size, 0);
+  assertEquals(readRoster(undefined).size, 0);
 });

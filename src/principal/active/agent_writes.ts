@@ -1,29 +1,54 @@
 /**
- * What an agent's event does here, carried out: read, decided by the pure rules of src/domain/agents, written for exactly the state that was
- * read, and waited for until the index has it.
+ * Carries out an agent's event: reads, decides by the pure rules of src/domain/agents, writes for exactly the state that was read, and
+ * waits until the index has it.
  */
 import { canonicalize } from "@std/json/canonicalize";
-import { delay } from "@std/async/delay";
 import type { Intent, Named } from "../../domain/agents/inbound.ts";
 import { ownsProject } from "../../domain/agents/projects.ts";
 import { identityOf } from "../../domain/agents/step.ts";
-import type { AgentView } from "../../domain/agents/view.ts";
+import type { AgentSession } from "../../domain/agents/session.ts";
+import type { AgentId, AgentView } from "../../domain/agents/view.ts";
 import { adopted, type Reached, withFailure, withStatus } from "../../domain/agents/writes.ts";
 import { sourceUid } from "../../domain/events/replicated.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
-import { agentOf } from "../../domain/resources/scope.ts";
+import { agentOf, type Scope } from "../../domain/resources/scope.ts";
 import { REFRESH } from "../../domain/resources/transform.ts";
-import { StoreError } from "../ports/store.ts";
-import type { AgentHost, Fleet } from "./fleet.ts";
-
-const MAX_CONFLICTS = 10;
-const CONFLICT_MS = 20;
+import { modify } from "../core/modify.ts";
+import type { CacheInfo } from "../ports/cluster_info.ts";
+import type { ActiveStore } from "./active_store.ts";
 
 /** An agent may not do this; it is acknowledged, since it will not be allowed later either. */
 export class NotAllowed extends Error {}
 /** There is no room now; the agent's next attempt may find some. */
 class Later extends Error {}
+
+/** The agent whose events are carried out. */
+export interface WritingAgent {
+  readonly id: AgentId;
+  readonly session: AgentSession;
+  /** There may be something to send. */
+  schedule(): void;
+}
+
+/** What carrying out needs of the principal. */
+export interface AgentWritesParts {
+  readonly settings: { readonly namespace: string; readonly scope: Scope };
+  readonly activeStore: Pick<ActiveStore, "get" | "write">;
+  /** Makes the index show what the store has of a key. @throws StoreError */
+  lookUp(key: Key): Promise<void>;
+  /** A resource of the index, or an object of the store, as an agent is to have it. */
+  view(id: AgentId, key: Key): AgentView | undefined;
+  viewOfObject(id: AgentId, object: StoredObject): AgentView | undefined;
+  /** The keys that may be an agent's. */
+  keysOf(id: AgentId): Key[];
+  /** Resolves when the index has this version of a key; undefined: a deletion. */
+  indexed(key: Key, version: string | undefined): Promise<void>;
+  /** The name of an agent's cluster in Argo CD. */
+  clusterOf(agent: string): string;
+  /** What an agent says of its cluster cache. */
+  cacheInfo(agent: string, info: CacheInfo): void;
+}
 
 export class AgentWrites {
   /** The agent's resourceVersion of the state that was applied last, by key. */
@@ -34,7 +59,7 @@ export class AgentWrites {
    */
   readonly #open = new Map<Key, Intent>();
 
-  constructor(private readonly host: AgentHost, private readonly fleet: Fleet) {}
+  constructor(private readonly agent: WritingAgent, private readonly parts: AgentWritesParts) {}
 
   /** A new stream: an agent whose cluster was restored from a backup counts from earlier again. */
   connected(): void {
@@ -53,7 +78,7 @@ export class AgentWrites {
    * @throws NotAllowed, StoreError, or any error: then it is not done
    */
   async carryOut(intent: Intent, heardAfter: number): Promise<void> {
-    const { session } = this.host;
+    const { session } = this.agent;
     switch (intent.do) {
       case "nothing":
         if (intent.refused) throw new NotAllowed(intent.why);
@@ -69,16 +94,16 @@ export class AgentWrites {
       case "list":
         return this.#list(intent.checksum);
       case "compare":
-        await this.fleet.ctx.lookUp(intent.resource.key);
+        await this.parts.lookUp(intent.resource.key);
         return this.#compare(intent.resource, intent.checksum);
       case "askAll":
-        for (const item of session.list(this.fleet.keysOf(this.host.id))) this.#doubt(item);
+        for (const item of session.list(this.parts.keysOf(this.agent.id))) this.#recheck(item);
         return;
       case "ask":
-        await this.fleet.ctx.lookUp(intent.resource.key);
-        return this.#doubt(intent.resource);
+        await this.parts.lookUp(intent.resource.key);
+        return this.#recheck(intent.resource);
       case "cacheInfo":
-        this.fleet.ctx.clusterInfo.cacheInfo(this.host.id.name, intent);
+        this.parts.cacheInfo(this.agent.id.name, intent);
         return;
     }
   }
@@ -96,18 +121,21 @@ export class AgentWrites {
   async #adopt(intent: Extract<Intent, { do: "adopt" }>): Promise<void> {
     const { key, object: incoming } = intent;
     if (this.#isOlder(key, incoming)) return;
-    const { name: agent } = this.host.id;
-    const { settings } = this.fleet.ctx;
-    const cluster = this.fleet.clusters.of(agent)?.name ?? agent;
-    const home = { agent, cluster, principalNamespace: settings.namespace, now: new Date().toISOString() };
+    const { name: agent } = this.agent.id;
+    const placement = {
+      agent,
+      cluster: this.parts.clusterOf(agent),
+      principalNamespace: this.parts.settings.namespace,
+      now: new Date().toISOString(),
+    };
     await this.#change(intent, (existing, reached) => {
       if (existing) this.#mustOwn(existing);
-      return adopted(incoming, existing, home, reached);
+      return adopted(incoming, existing, placement, reached);
     }, incoming);
   }
 
   async #failed(intent: Extract<Intent, { do: "failed" }>): Promise<void> {
-    const { name } = this.host.id;
+    const { name } = this.agent.id;
     await this.#change(intent, (existing) => {
       if (!existing) return undefined;
       this.#mustOwn(existing);
@@ -116,116 +144,113 @@ export class AgentWrites {
   }
 
   async #deleted({ key, uid }: Extract<Intent, { do: "deleted" }>, heardAfter: number): Promise<void> {
-    const { activeStore: store } = this.fleet.ctx;
-    const { session, id } = this.host;
+    const { activeStore: store } = this.parts;
+    const { session, id } = this.agent;
     const existing = await store.get(key);
     if (existing) this.#mustOwn(existing);
     const another = existing !== undefined && uid !== "" && sourceUid(existing) !== uid;
-    // A deletion that comes late is of an object that was made anew since.
+    // A deletion that comes late is of an object that was recreated since.
     if (another && id.mode === "autonomous") return;
     this.#versions.delete(key);
     this.#open.delete(key);
     if (existing && id.mode === "managed" && (another || !existing.metadata.deletionTimestamp)) {
       session.lost(key, { uid, heardAfter });
-      this.host.schedule();
+      this.agent.schedule();
       return;
     }
     session.gone(key, { uid, heardAfter });
     if (!existing) return;
     await store.write({ op: "delete", key });
-    await this.fleet.indexed(key, undefined);
+    await this.parts.indexed(key, undefined);
   }
 
-  /** Reads, changes and writes a resource, again where somebody else was faster; then what the agent has is known. */
+  /** Changes a resource here; then the agent's own state of it is known. */
   async #change(
     intent: Extract<Intent, { key: Key }>,
     change: (existing: StoredObject | undefined, reached: Reached) => ApiObject | undefined,
     incoming?: ApiObject,
   ): Promise<void> {
     const { key } = intent;
-    const { activeStore: store } = this.fleet.ctx;
-    const { session } = this.host;
+    const { session, id } = this.agent;
     session.hold(key);
     let has = {};
     try {
-      for (let conflicts = 0;;) {
-        const existing = await store.get(key);
-        const before = existing && this.fleet.viewOfObject(this.host.id, existing);
+      const attempt = { reached: { operation: false, refresh: false }, open: false };
+      const written = await modify(this.parts.activeStore, key, (existing) => {
+        const before = existing && this.parts.viewOfObject(id, existing);
         const reached = {
           operation: session.delivered(key, "operation", before?.operation ?? ""),
           refresh: session.delivered(key, "state", before?.state ?? ""),
         };
         const next = change(existing, reached);
-        if (!next) return;
-        const open = before && incoming && isOpen(before, incoming, reached) && session.underway(key);
+        if (!next) return undefined;
+        const open = before !== undefined && incoming !== undefined && isOpen(before, incoming, reached) &&
+          session.underway(key);
         if (open) this.#open.set(key, intent);
-        try {
-          const expect = existing?.metadata.resourceVersion ?? "absent";
-          const { object, changed } = await store.write({ op: "put", object: next, expect });
-          if (changed) await this.fleet.indexed(key, object?.metadata.resourceVersion);
-          if (!open) this.#open.delete(key);
-          if (incoming) this.#remember(key, incoming);
-          if (object && incoming) has = this.#known(object, incoming, reached);
-          return;
-        } catch (error) {
-          const again = error instanceof StoreError && error.code === "conflict";
-          if (!again || ++conflicts > MAX_CONFLICTS) throw error;
-          await delay(CONFLICT_MS * conflicts);
-        }
-      }
+        Object.assign(attempt, { reached, open });
+        return next;
+      });
+      if (!written) return;
+      const { object, changed } = written;
+      if (changed) await this.parts.indexed(key, object?.metadata.resourceVersion);
+      if (!attempt.open) this.#open.delete(key);
+      if (incoming) this.#remember(key, incoming);
+      if (object && incoming) has = this.#known(object, incoming, attempt.reached);
     } finally {
       session.release(key, has);
-      this.host.schedule();
+      this.agent.schedule();
     }
   }
 
   /** What the agent has, now that its own state is written here. */
   #known(written: StoredObject, incoming: ApiObject, reached: Reached) {
-    const view = this.fleet.viewOfObject(this.host.id, written);
+    const view = this.parts.viewOfObject(this.agent.id, written);
     if (!view) return {};
     const { namespace, name, kind, target, uid } = view;
     const operation = incoming["operation"];
-    const own = this.host.id.mode === "autonomous";
+    const own = this.agent.id.mode === "autonomous";
     return {
-      ...(own ? { namespace, name, kind, target, uid, source: view.source, known: true } : {}),
+      ...(own ? { namespace, name, kind, target, uid, source: view.source, present: true } : {}),
       ...(operation !== undefined ? { operation: canonicalize(operation) } : {}),
       ...(reached.refresh || (own && view.state !== "" && refreshed(incoming)) ? { state: view.state } : {}),
     };
   }
 
   #list(checksum: string): void {
-    const { session } = this.host;
-    const list = session.list(this.fleet.keysOf(this.host.id));
+    const { session } = this.agent;
+    const list = session.list(this.parts.keysOf(this.agent.id));
     if (session.checksum(list) === checksum) return;
     for (const { key, name, namespace, uid, kind } of list) {
       if (session.told(key)) continue;
-      if (!session.say(`announce ${key}`, "response-synced-resource", { name, namespace, uid, kind })) {
+      if (
+        !session.queueMessage(`announce ${key}`, "response-synced-resource", { name, namespace, uid, kind })
+      ) {
         throw new Later("too many resync messages wait for this agent");
       }
     }
-    this.host.schedule();
+    this.agent.schedule();
   }
 
   #compare(resource: Named, checksum: string): void {
-    const { session, id } = this.host;
+    const { session, id } = this.agent;
     if (session.underway(resource.key)) return;
-    const view = this.fleet.view(id, resource.key);
+    const view = this.parts.view(id, resource.key);
     if (view && view.checksum === checksum) return;
-    this.#doubt(view ? { ...resource, ...identityOf(view) } : resource);
+    this.#recheck(view ? { ...resource, ...identityOf(view) } : resource);
   }
 
-  #doubt(resource: Named): void {
+  #recheck(resource: Named): void {
     const { key, ...what } = resource;
-    if (!this.host.session.doubt(key, what)) {
+    if (!this.agent.session.recheck(key, what)) {
       throw new Later("too many unknown resources are being asked for");
     }
-    this.host.schedule();
+    this.agent.schedule();
   }
 
   /** @throws NotAllowed when a resource is not this agent's, whatever its event claims */
   #mustOwn(existing: StoredObject): void {
-    const { name, mode } = this.host.id;
-    const { scope } = this.fleet.ctx.settings;
+    const { name, mode } = this.agent.id;
+    const { scope } = this.parts.settings;
     const theirs = existing.kind === "AppProject"
       ? ownsProject(name, existing)
       : mode === "autonomous"

@@ -1,171 +1,92 @@
 /**
- * The agents of the ACTIVE principal: their sessions, their streams, and the one reader of the change index that tells the sessions
- * which keys to look at. It exists while this principal serves; what agents have is found out anew by whoever serves next.
+ * The agents of the ACTIVE principal. It lets their streams in, tells each agent's session which keys to look at, and ends all streams
+ * when this principal steps down. It exists while this principal serves; the next ACTIVE finds out for itself what agents have.
  */
-import { hash } from "node:crypto";
 import { delay } from "@std/async/delay";
 import { chunk } from "@std/collections/chunk";
-import { AgentSession } from "../../domain/agents/session.ts";
-import { Router } from "../../domain/agents/router.ts";
-import { type AgentId, type AgentView, viewOf, type World } from "../../domain/agents/view.ts";
-import { Cursor } from "../../domain/changes/cursor.ts";
-import type { Entry } from "../../domain/changes/index.ts";
-import type { AgentEvent } from "../../domain/events/cloudevent.ts";
-import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
-import { BLOCKLIST_NAME, kindOf } from "../../domain/resources/kinds.ts";
-import type { StoredObject } from "../../domain/resources/object.ts";
-import type { Clusters } from "./clusters.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import type { Context } from "../core/context.ts";
+import type { Touched } from "../../domain/agents/router.ts";
+import type { AgentId, AgentView } from "../../domain/agents/view.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { Blocklist } from "../core/blocklist.ts";
 import type { MeasuredAgent } from "../core/metric.ts";
-import { localOf, payloadOf } from "../core/feed.ts";
-import { Inbox } from "./inbox.ts";
+import type { AgentStream, AttachedStream, Caller } from "../ports/agents.ts";
+import type { AgentClusters, ClusterInfo } from "../ports/cluster_info.ts";
+import { IndexedWrites } from "./indexed_writes.ts";
+import type { Roster } from "./roster.ts";
+import { Routing } from "./routing.ts";
+import { ServedAgent, type ServedAgentParts } from "./served_agent.ts";
 
-/** Changes routed before other work gets its turn. */
-const BATCH = 200;
 const TICK_MS = 500;
 /** Streams over which nothing passes any more are ended after so long, and so many at a time. */
 const END_AFTER_MS = 20;
 const ENDED_AT_ONCE = 10;
-/** How long a write of an agent may take to come back through the store's watch before it is acknowledged all the same. */
-const INDEXED_MS = 250;
 
-/** An agent that has proved who it is. */
-export interface Caller extends AgentId {
-  /** Of its certificate; empty: it has none. */
-  fingerprint: string;
-}
-
-/** One `EventStream/Subscribe` of an agent, as the fleet uses it. */
-export interface AgentStream {
-  /** Sends; false when it should wait for `drained`. */
-  send(event: AgentEvent): boolean;
-  /** Ends the stream. `revoked`: the agent must prove anew who it is. */
-  end(why: string, revoked: boolean): void;
-  /** Stops and resumes reading. */
-  pause(): void;
-  resume(): void;
-}
-
-/** What a stream tells the fleet. */
-export interface AttachedStream {
-  received(event: AgentEvent): void;
-  drained(): void;
-  closed(): void;
-}
-
-/** One agent and, while it is connected, its stream. */
-export class AgentHost {
-  readonly session: AgentSession;
-  readonly inbox: Inbox;
-  stream: AgentStream | undefined;
-  fingerprint = "";
-  #writable = true;
-  #scheduled = false;
-
-  constructor(readonly id: AgentId, private readonly fleet: Fleet) {
-    this.session = new AgentSession(id, {
-      look: (key) => fleet.view(id, key),
-      id: () => crypto.randomUUID(),
-      principalUid: fleet.ctx.uid,
-      sha256,
-    });
-    this.inbox = new Inbox(this, fleet);
-  }
-
-  connect(stream: AgentStream, fingerprint: string): void {
-    this.stream?.end("another stream of this agent has taken its place", false);
-    this.stream = stream;
-    this.fingerprint = fingerprint;
-    this.#writable = true;
-    this.inbox.connected();
-    this.session.connected();
-    this.schedule();
-  }
-
-  /** Nothing more passes over the stream, of which nothing more is noted either; whoever gets it ends it. */
-  detach(): AgentStream | undefined {
-    const { stream } = this;
-    this.stream = undefined;
-    return stream;
-  }
-
-  drained(): void {
-    this.#writable = true;
-    this.schedule();
-  }
-
-  schedule(): void {
-    if (this.#scheduled || !this.stream) return;
-    this.#scheduled = true;
-    setTimeout(() => {
-      this.#scheduled = false;
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
-    for (let n = 0; n < BATCH; n++) {
-      if (!this.stream || !this.#writable) return;
-      const event = this.session.next(monotonicMs(), Math.random());
-      if (!event) {
-        this.inbox.kick();
-        return;
-      }
-      if (event.target !== "eventProcessed") event.extensions.sentat = new Date().toISOString();
-      this.fleet.ctx.counters.increment("agentEventsSent");
-      this.#writable = this.stream.send(event);
-    }
-    this.schedule();
-  }
+/** What the fleet needs of the principal. */
+export interface FleetParts
+  extends Omit<ServedAgentParts, keyof Routing | "indexed" | "namespaceOf" | "clusterOf" | "cacheInfo"> {
+  readonly index: ChangeIndex;
+  readonly roster: Pick<Roster, "connected" | "noneConnected" | "namespaceOf">;
+  readonly clusters: AgentClusters;
+  readonly clusterInfo: ClusterInfo;
+  readonly blocklist: Blocklist;
 }
 
 export class Fleet {
-  readonly #hosts = new Map<string, AgentHost>();
-  readonly #written = new Map<Key, Set<() => void>>();
-  #router: Router | undefined;
-  #cursor: Cursor | undefined;
-  #world: World | undefined;
+  readonly #agents = new Map<string, ServedAgent>();
+  readonly #routing: Routing;
+  readonly #writes: IndexedWrites;
+  readonly #agentParts: ServedAgentParts;
   #ready: Promise<unknown> = Promise.resolve();
-  #dispatching = false;
   #frozen = false;
   #ended: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #unsubscribe = () => {};
 
-  constructor(
-    readonly ctx: Context,
-    readonly clusters: Clusters,
-    private readonly blocked: (fingerprint: string) => boolean,
-  ) {}
+  constructor(private readonly parts: FleetParts) {
+    const { index, settings, roster, clusters, clusterInfo } = parts;
+    const routing = new Routing(index, settings.scope, (key, touched) => this.#routed(key, touched));
+    const writes = new IndexedWrites(index);
+    this.#routing = routing;
+    this.#writes = writes;
+    this.#agentParts = {
+      uid: parts.uid,
+      settings,
+      log: parts.log,
+      counters: parts.counters,
+      processing: parts.processing,
+      activeStore: parts.activeStore,
+      lookUp: (key) => parts.lookUp(key),
+      view: (id, key) => routing.view(id, key),
+      viewOfObject: (id, object) => routing.viewOfObject(id, object),
+      keysOf: (id) => routing.keysOf(id),
+      indexed: (key, version) => writes.indexed(key, version),
+      namespaceOf: (agent) => roster.namespaceOf(agent),
+      clusterOf: (agent) => clusters.of(agent)?.name ?? agent,
+      cacheInfo: (agent, info) => clusterInfo.cacheInfo(agent, info),
+    };
+  }
 
   /** Begins to serve; streams are attached from when `durable` resolves. */
   open(durable: Promise<void>): void {
-    const { index, settings: { scope } } = this.ctx;
-    const router = new Router(scope);
-    this.#router = router;
-    this.#cursor = new Cursor(index, 0);
-    this.#world = { scope, sha256, project: (name) => router.project(name) };
-    this.#ready = Promise.all([durable, this.#dispatch()]);
-    this.#unsubscribe = index.onChange(() => void this.#dispatch());
+    this.#ready = Promise.all([durable, this.#routing.open()]);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    this.ctx.registry.nobody();
+    this.parts.roster.noneConnected();
   }
 
   /** From now on nothing of an agent's passes; resolves when no event of one is being written any more. `ended`: the streams are. */
   async close(why: string): Promise<void> {
     this.#frozen = false;
     clearInterval(this.#timer);
-    this.#unsubscribe();
-    this.#router = undefined;
-    const hosts = [...this.#hosts.values()];
-    this.#hosts.clear();
-    const streams = hosts.flatMap((host) => host.detach() ?? []);
+    this.#routing.close();
+    const agents = [...this.#agents.values()];
+    this.#agents.clear();
+    const streams = agents.flatMap((agent) => agent.detach() ?? []);
     this.#ended = this.#ended.then(() => this.#end(streams, why));
-    for (const host of hosts) this.ctx.processing.forget(host.id.name);
-    await Promise.all(hosts.map((host) => host.inbox.stop()));
-    for (const waiters of this.#written.values()) for (const done of waiters) done();
-    this.#written.clear();
+    for (const { id } of agents) this.parts.processing.forget(id.name);
+    await Promise.all(agents.map(({ inbox }) => inbox.stop()));
+    this.#writes.close();
   }
 
   /** Resolves when the streams of agents that were closed last are. */
@@ -186,55 +107,58 @@ export class Fleet {
   /** Takes no more events of agents until `thaw`; resolves when what was taken is written. Their streams stay open. */
   async freeze(): Promise<void> {
     this.#frozen = true;
-    await Promise.all([...this.#hosts.values()].map((host) => host.inbox.freeze()));
+    await Promise.all([...this.#agents.values()].map(({ inbox }) => inbox.freeze()));
   }
 
-  /** Goes on. */
+  /** Takes events of agents once more. */
   thaw(): void {
     this.#frozen = false;
-    for (const host of this.#hosts.values()) host.inbox.thaw();
+    for (const { inbox } of this.#agents.values()) inbox.thaw();
   }
 
+  /** Connected agents. */
   get connected(): number {
-    return [...this.#hosts.values()].filter((host) => host.stream).length;
+    return [...this.#agents.values()].filter(({ stream }) => stream).length;
   }
 
   /** Events sent again since this principal began to serve. */
   get resent(): number {
-    return [...this.#hosts.values()].reduce((sum, { session }) => sum + session.resent, 0);
+    return [...this.#agents.values()].reduce((sum, { session }) => sum + session.resent, 0);
   }
 
-  /** What metrics show of each agent. */
+  /** What metrics show of each agent that has been here since this principal began to serve. */
   get agents(): MeasuredAgent[] {
-    return [...this.#hosts.values()].map(({ id: { name }, session: { pending }, stream }) => ({
+    return [...this.#agents.values()].map(({ id: { name }, session: { pending }, stream }) => ({
       name,
       pending,
       connected: stream !== undefined,
     }));
   }
 
-  /** The agents that have been here since this principal began to serve. */
-  get hosts(): ReadonlyMap<string, AgentHost> {
-    return this.#hosts;
+  /** An agent that has been here since this principal began to serve. */
+  agent(name: string): ServedAgent | undefined {
+    return this.#agents.get(name);
   }
 
-  /** A stream of an agent that has been let in. Undefined when this principal has stopped serving meanwhile. */
+  /** Takes over a stream of an agent that has been let in. Undefined when this principal has stopped serving meanwhile. */
   async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream | undefined> {
     if (!await this.#serves()) return undefined;
-    const host = this.#hostOf(caller);
-    this.#greet(host);
-    host.connect(stream, caller.fingerprint);
-    this.ctx.log.info("agent connected", { agent: caller.name, mode: caller.mode });
+    const agent = this.#agentOf(caller);
+    this.#greet(agent);
+    agent.connect(stream, caller.fingerprint);
+    this.parts.log.info("agent connected", { agent: caller.name, mode: caller.mode });
     this.#noteConnected(caller, true);
     // The list may have changed since the caller was let in.
-    this.#revoke(host);
+    this.#revoke(agent);
     return {
-      received: (event) => host.inbox.received(event),
-      drained: () => host.drained(),
+      received: (event) => agent.inbox.received(event),
+      drained: () => {
+        if (agent.stream === stream) agent.drained();
+      },
       closed: () => {
-        if (host.stream !== stream) return;
-        host.stream = undefined;
-        this.ctx.log.info("agent disconnected", { agent: caller.name });
+        if (agent.stream !== stream) return;
+        agent.detach();
+        this.parts.log.info("agent disconnected", { agent: caller.name });
         this.#noteConnected(caller, false);
       },
     };
@@ -242,140 +166,78 @@ export class Fleet {
 
   /** One event without a stream; whether it was carried out. */
   async process(caller: Caller, event: AgentEvent): Promise<boolean> {
-    return await this.#serves() && await this.#hostOf(caller).inbox.process(event);
+    return await this.#serves() && await this.#agentOf(caller).inbox.process(event);
+  }
+
+  /** A resource as an agent is to have it. */
+  view(id: AgentId, key: Key): AgentView | undefined {
+    return this.#routing.view(id, key);
   }
 
   /** Whether agents are served, as soon as that is known. */
   async #serves(): Promise<boolean> {
     const ready = this.#ready;
     await ready;
-    return ready === this.#ready ? this.#router !== undefined : await this.#serves();
-  }
-
-  view(id: AgentId, key: Key): AgentView | undefined {
-    return this.#world && viewOf(this.ctx.index.get(key), id, this.#world);
-  }
-
-  /** What an agent would see of an object of the store. */
-  viewOfObject(id: AgentId, object: StoredObject): AgentView | undefined {
-    const kind = kindOf(object, this.ctx.settings.scope);
-    if (!kind || !this.#world) return undefined;
-    const entry: Entry = {
-      key: keyOfObject(object),
-      payload: payloadOf(object, kind),
-      local: localOf(object),
-      revision: 0,
-      digest: "",
-      version: "",
-      deleted: false,
-      changedAt: 0,
-    };
-    return viewOf(entry, id, this.#world);
-  }
-
-  /** The keys that may be an agent's. */
-  keysOf({ name, mode }: AgentId): Key[] {
-    return (mode === "managed" ? this.#router?.managedKeys(name) : this.#router?.ownKeys(name)) ?? [];
-  }
-
-  /** Resolves when the index, and so every replica's stream, has what was written to a key. */
-  async indexed(key: Key, version: string | undefined): Promise<void> {
-    const { index } = this.ctx;
-    const there = () => {
-      const entry = index.get(key);
-      return version === undefined ? !entry || entry.deleted : entry?.version === version;
-    };
-    if (there()) return;
-    await new Promise<void>((resolve) => {
-      const waiters = this.#written.get(key) ?? new Set();
-      const done = () => {
-        clearTimeout(timer);
-        waiters.delete(done);
-        if (waiters.size === 0) this.#written.delete(key);
-        resolve();
-      };
-      const timer = setTimeout(done, INDEXED_MS);
-      this.#written.set(key, waiters.add(done));
-    });
+    return ready === this.#ready ? this.#routing.isOpen : await this.#serves();
   }
 
   #noteConnected({ name, mode }: Caller, connected: boolean): void {
-    this.ctx.registry.connected(name, mode, connected);
-    this.ctx.clusterInfo.connected(name, connected);
-    if (connected) this.ctx.counters.increment("agentConnections", { agent_name: name });
-    else this.ctx.processing.forget(name);
+    this.parts.roster.connected(name, mode, connected);
+    this.parts.clusterInfo.connected(name, connected);
+    if (connected) this.parts.counters.increment("agentConnections", { agent_name: name });
+    else this.parts.processing.forget(name);
   }
 
-  #hostOf(caller: Caller): AgentHost {
-    const before = this.#hosts.get(caller.name);
-    if (before?.id.mode === caller.mode) return before;
+  #agentOf({ name, mode }: Caller): ServedAgent {
+    const before = this.#agents.get(name);
+    if (before?.id.mode === mode) return before;
     if (before) {
       before.detach()?.end("the agent came back in another mode", false);
       void before.inbox.stop();
     }
-    const host = new AgentHost({ name: caller.name, mode: caller.mode }, this);
-    this.#hosts.set(caller.name, host);
-    if (this.#frozen) void host.inbox.freeze();
-    return host;
+    const agent = new ServedAgent({ name, mode }, this.#agentParts);
+    this.#agents.set(name, agent);
+    if (this.#frozen) void agent.inbox.freeze();
+    return agent;
   }
 
   /** Everything that an agent is to have is looked at, and the agent is asked what it has. */
-  #greet({ id, session }: AgentHost): void {
-    const keys = this.keysOf(id);
+  #greet({ id, session }: ServedAgent): void {
+    const keys = this.#routing.keysOf(id);
     for (const key of keys) session.touch(key);
-    if (id.mode === "managed") session.say("resync", "request-resource-resync", {});
+    if (id.mode === "managed") session.queueMessage("resync", "request-resource-resync", {});
     else {
       const checksum = session.checksum(session.list(keys)) || null;
-      session.say("list", "request-synced-resource-list", { checksum });
+      session.queueMessage("list", "request-synced-resource-list", { checksum });
     }
   }
 
-  async #dispatch(): Promise<void> {
-    if (this.#dispatching) return;
-    this.#dispatching = true;
-    try {
-      for (;;) {
-        await delay(0);
-        const router = this.#router;
-        const entries = router && this.#cursor?.read(BATCH);
-        if (!router || !entries || entries.length === 0) return;
-        for (const entry of entries) this.#route(router, entry);
-      }
-    } finally {
-      this.#dispatching = false;
-    }
-  }
-
-  #route(router: Router, entry: Entry): void {
-    for (const done of [...this.#written.get(entry.key) ?? []]) done();
-    for (const { key, agents } of router.take(entry)) {
-      const hosts = agents === "all"
-        ? this.#hosts.values()
-        : [...agents].flatMap((name) => this.#hosts.get(name) ?? []);
-      for (const host of hosts) {
-        host.session.touch(key);
-        host.schedule();
+  #routed(changed: Key, touched: readonly Touched[]): void {
+    this.#writes.changed(changed);
+    for (const { key, agents } of touched) {
+      const concerned = agents === "all"
+        ? this.#agents.values()
+        : [...agents].flatMap((name) => this.#agents.get(name) ?? []);
+      for (const agent of concerned) {
+        agent.session.touch(key);
+        agent.schedule();
       }
     }
-    if (entry.key.endsWith(`/${BLOCKLIST_NAME}`)) {
-      for (const host of this.#hosts.values()) this.#revoke(host);
+    if (changed === this.parts.blocklist.key) {
+      for (const agent of this.#agents.values()) {
+        this.#revoke(agent);
+      }
     }
   }
 
-  #revoke({ stream, fingerprint, id }: AgentHost): void {
-    if (!stream || fingerprint === "" || !this.blocked(fingerprint)) return;
-    this.ctx.log.warn("agent cut off: its certificate is on the blocklist", { agent: id.name });
+  #revoke({ stream, fingerprint, id }: ServedAgent): void {
+    if (!stream || fingerprint === "" || !this.parts.blocklist.has(fingerprint)) return;
+    this.parts.log.warn("agent cut off: its certificate is on the blocklist", { agent: id.name });
     stream.end("the certificate is on the blocklist", true);
   }
 
   #tick(): void {
     const now = monotonicMs();
-    for (const host of this.#hosts.values()) {
-      if (host.stream && host.session.expire(now)) host.schedule();
-    }
+    for (const agent of this.#agents.values()) agent.tick(now);
   }
-}
-
-function sha256(text: string): string {
-  return hash("sha256", text, "base64");
 }

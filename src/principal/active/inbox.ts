@@ -1,16 +1,17 @@
 /**
- * What comes from one agent: understood, written to the store, and only then acknowledged. Events about one resource are carried out
- * in their order, those about others beside them. An event whose write failed is not acknowledged, and the agent sends it again;
- * one that asks for what it may not is acknowledged, for it would never be allowed.
+ * The events of one agent: understood, written to the store, and only then acknowledged. Events about one resource are carried out
+ * in their order, those about others beside them. An event whose write failed is not acknowledged, and the agent retries it; an event
+ * that asks for what the agent may not do is acknowledged, for it would never be allowed.
  */
 import { type Intent, interpret, targetLabel } from "../../domain/agents/inbound.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
-import { AgentWrites, NotAllowed } from "./agent_writes.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import type { Fields } from "../../base/log.ts";
-import type { AgentHost, Fleet } from "./fleet.ts";
-import { Intake } from "./intake.ts";
+import type { Fields, Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import type { Counting } from "../core/counters.ts";
+import type { Processing } from "../ports/telemetry.ts";
+import { AgentWrites, type AgentWritesParts, NotAllowed, type WritingAgent } from "./agent_writes.ts";
+import { Intake, type Readable } from "./intake.ts";
 
 /** Resources of one agent written at a time. */
 const CONCURRENT = 16;
@@ -27,19 +28,34 @@ interface Waiting {
   done?: (carriedOut: boolean) => void;
 }
 
+/** The agent whose events these are. */
+interface SendingAgent extends WritingAgent {
+  /** The stream that is read now. */
+  readonly stream: Readable | undefined;
+}
+
+/** What an inbox needs of the principal. */
+export interface InboxParts extends AgentWritesParts {
+  readonly log: Log;
+  readonly counters: Counting;
+  readonly processing: Processing;
+  /** An agent's namespace on its own cluster; empty: it has not said. */
+  namespaceOf(agent: string): string;
+}
+
 export class Inbox {
   readonly #queues = new Map<string, Waiting[]>();
   readonly #running = new Set<string>();
   readonly #writes: AgentWrites;
-  readonly #intake = new Intake(() => this.host.stream);
+  readonly #intake = new Intake(() => this.agent.stream);
   #complainedAt = -Infinity;
   #unsaid = 0;
   #stopped = false;
   #frozen = false;
   #waiters: (() => void)[] = [];
 
-  constructor(private readonly host: AgentHost, private readonly fleet: Fleet) {
-    this.#writes = new AgentWrites(host, fleet);
+  constructor(private readonly agent: SendingAgent, private readonly parts: InboxParts) {
+    this.#writes = new AgentWrites(agent, parts);
   }
 
   /** Events that are not carried out yet. */
@@ -55,14 +71,13 @@ export class Inbox {
 
   /** Takes an event from the stream. */
   received(event: AgentEvent): void {
-    const { counters } = this.fleet.ctx;
-    counters.increment("agentEventsReceived");
+    this.parts.counters.increment("agentEventsReceived");
     if (event.target === "eventProcessed") {
-      const key = this.host.session.acknowledged(event.extensions);
+      const key = this.agent.session.acknowledged(event.extensions);
       if (key === undefined) this.#intake.spend();
-      this.host.schedule();
+      this.agent.schedule();
       const open = key && this.#writes.open(key);
-      if (open) this.#enqueue({ intent: open, bytes: 0, heardAfter: this.host.session.acknowledgements });
+      if (open) this.#enqueue({ intent: open, bytes: 0, heardAfter: this.agent.session.acknowledgements });
       return;
     }
     this.#intake.spend();
@@ -76,21 +91,20 @@ export class Inbox {
 
   #take(event: AgentEvent, done?: (carriedOut: boolean) => void): void {
     if (this.#stopped) return done?.(false);
-    const { registry } = this.fleet.ctx;
-    const agentNamespace = registry.namespaceOf(this.host.id.name);
-    const { scope } = this.fleet.ctx.settings;
-    const intent = interpret(event, this.host.id, { scope, agentNamespace });
+    const { id } = this.agent;
+    const { scope } = this.parts.settings;
+    const intent = interpret(event, id, { scope, agentNamespace: this.parts.namespaceOf(id.name) });
     const bytes = event.payload?.length ?? 0;
     delete event.payload;
-    const heardAfter = this.host.session.acknowledgements;
+    const heardAfter = this.agent.session.acknowledgements;
     this.#enqueue({ event, intent, bytes, heardAfter, ...(done ? { done } : {}) });
   }
 
   #enqueue(waiting: Waiting): void {
-    const lane = laneOf(waiting.intent);
-    const queue = this.#queues.get(lane) ?? [];
+    const subject = subjectOf(waiting.intent);
+    const queue = this.#queues.get(subject) ?? [];
     queue.push(waiting);
-    this.#queues.set(lane, queue);
+    this.#queues.set(subject, queue);
     this.#intake.add(waiting.bytes);
     this.kick();
   }
@@ -109,11 +123,11 @@ export class Inbox {
 
   /** Goes on with what waits, as far as the agent takes its acknowledgements. */
   kick(): void {
-    for (const lane of this.#queues.keys()) {
-      if (this.#stopped || this.#frozen || this.#running.size >= CONCURRENT || this.host.session.congested) {
+    for (const subject of this.#queues.keys()) {
+      if (this.#stopped || this.#frozen || this.#running.size >= CONCURRENT || this.agent.session.congested) {
         return;
       }
-      if (!this.#running.has(lane)) void this.#run(lane);
+      if (!this.#running.has(subject)) void this.#run(subject);
     }
   }
 
@@ -129,26 +143,26 @@ export class Inbox {
     if (this.#running.size > 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
-  async #run(lane: string): Promise<void> {
-    const next = this.#queues.get(lane)?.shift();
+  async #run(subject: string): Promise<void> {
+    const next = this.#queues.get(subject)?.shift();
     if (!next) {
-      this.#queues.delete(lane);
+      this.#queues.delete(subject);
       return;
     }
-    this.#running.add(lane);
+    this.#running.add(subject);
     await this.#handle(next);
-    this.#running.delete(lane);
-    if (this.#queues.get(lane)?.length === 0) this.#queues.delete(lane);
+    this.#running.delete(subject);
+    if (this.#queues.get(subject)?.length === 0) this.#queues.delete(subject);
     this.#intake.remove(next.bytes);
     if (this.#running.size === 0) { for (const resolve of this.#waiters.splice(0)) resolve(); }
     this.kick();
   }
 
   async #handle({ event, intent, heardAfter, done }: Waiting): Promise<void> {
-    const { counters } = this.fleet.ctx;
+    const { counters, processing } = this.parts;
     const { type = intent.do, target = "application" } = event ?? {};
-    const facts = { agent: this.host.id.name, type: type.slice(0, 64), target: targetLabel(target) };
-    const startedAt = performance.now();
+    const facts = { agent: this.agent.id.name, type: type.slice(0, 64), target: targetLabel(target) };
+    const startedAt = monotonicMs();
     let status: "success" | "failure" | "not-allowed" = "success";
     try {
       await this.#writes.carryOut(intent, heardAfter);
@@ -160,12 +174,12 @@ export class Inbox {
         reason: reasonOf(error).slice(0, 500),
       });
     }
-    const seconds = (performance.now() - startedAt) / 1_000;
-    this.fleet.ctx.processing.observe({ status, agent: facts.agent, target: facts.target, seconds });
+    const seconds = (monotonicMs() - startedAt) / 1_000;
+    processing.observe({ status, agent: facts.agent, target: facts.target, seconds });
     if (done) return done(status === "success");
     if (status === "failure") return;
-    if (event) this.host.session.acknowledge(event);
-    this.host.schedule();
+    if (event) this.agent.session.acknowledge(event);
+    this.agent.schedule();
   }
 
   /** At most one line a second about an agent; how many were left out is said with the next. */
@@ -175,14 +189,14 @@ export class Inbox {
       this.#unsaid++;
       return;
     }
-    this.fleet.ctx.log.warn(message, { ...facts, ...(this.#unsaid > 0 ? { others: this.#unsaid } : {}) });
+    this.parts.log.warn(message, { ...facts, ...(this.#unsaid > 0 ? { others: this.#unsaid } : {}) });
     this.#complainedAt = now;
     this.#unsaid = 0;
   }
 }
 
-/** Events of one lane are carried out in their order. */
-function laneOf(intent: Intent): string {
+/** Events about one subject are carried out in their order. */
+function subjectOf(intent: Intent): string {
   if ("key" in intent) return intent.key;
   if ("resource" in intent) return intent.resource.key;
   return intent.do;

@@ -14,8 +14,8 @@ const EVENTS_PER_SECOND = 1_000;
 const EVENTS_BURST = 5_000;
 const MIN_PAUSE_MS = 10;
 
-/** What is read or not. */
-interface Readable {
+/** A stream whose reading can be stopped. */
+export interface Readable {
   pause(): void;
   resume(): void;
 }

@@ -9,8 +9,8 @@ import type { ActiveStore } from "./active_store.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 
-/** It is written back to one object this often at most. */
-const AGAIN_MS = 600_000;
+/** Between two writes to one object. */
+const MIN_INTERVAL_MS = 600_000;
 /** Objects of which it is remembered when that was; then the oldest are forgotten. */
 const MAX_REMEMBERED = 100_000;
 
@@ -35,7 +35,7 @@ export class WriteBack {
       if (this.#waiting.size < MAX_REMEMBERED) this.#waiting.add(key);
       return;
     }
-    if (now - (this.#lastMs.get(key) ?? -Infinity) < AGAIN_MS) return;
+    if (now - (this.#lastMs.get(key) ?? -Infinity) < MIN_INTERVAL_MS) return;
     const [oldest] = this.#lastMs.keys();
     if (oldest !== undefined && this.#lastMs.size >= MAX_REMEMBERED) this.#lastMs.delete(oldest);
     this.#lastMs.set(key, now);

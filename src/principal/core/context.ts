@@ -7,9 +7,10 @@ import type { Key } from "../../domain/resources/keys.ts";
 import type { Peer } from "../ports/peer.ts";
 import type { Store } from "../ports/store.ts";
 import type { ActiveStore } from "../active/active_store.ts";
-import type { AgentRegistry } from "../active/agent_registry.ts";
+import type { Roster } from "../active/roster.ts";
 import type { ClusterInfo } from "../ports/cluster_info.ts";
-import type { Clusters } from "../active/clusters.ts";
+import type { ClusterSecrets } from "../active/cluster_secrets.ts";
+import type { Blocklist } from "./blocklist.ts";
 import type { Fleet } from "../active/fleet.ts";
 import type { Counters } from "./counters.ts";
 import type { Following } from "./following.ts";
@@ -48,8 +49,9 @@ export interface Context {
   readonly history: HistoryEntry[];
   /** The durable history, chained by hashes. */
   chain(): readonly Link[];
-  readonly registry: AgentRegistry;
-  readonly clusters: Clusters;
+  readonly roster: Roster;
+  readonly clusters: ClusterSecrets;
+  readonly blocklist: Blocklist;
   readonly peer: PeerSide;
   /** Whether a key is configured that signs agents' tokens. */
   readonly hasSigningKey: boolean;

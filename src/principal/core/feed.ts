@@ -1,6 +1,6 @@
 /** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
-import { hash } from "node:crypto";
 import { canonicalize } from "@std/json/canonicalize";
+import { sha256 } from "../../base/sha256.ts";
 import type { Digest } from "../../domain/changes/digest.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
@@ -15,7 +15,7 @@ export const READS_AT_ONCE = 16;
 
 /** The digest of a resource: of its key and canonical content. */
 export function digestOf(key: string, payload: string): Digest {
-  return hash("sha256", `${key}\n${payload}`, "hex").slice(0, 32);
+  return sha256(`${key}\n${payload}`).slice(0, 32);
 }
 
 /** The replicated form of an object as canonical JSON. */
@@ -41,7 +41,7 @@ export interface Observer {
 /** Feeds `index` from `store` until the signal aborts. */
 export class Feed {
   readonly #synced = Promise.withResolvers<void>();
-  #unseen: Set<string> | undefined;
+  #unlisted: Set<string> | undefined;
   /** Versions that were read before the watch has told of them. */
   readonly #ahead = new Map<Key, number>();
 
@@ -85,12 +85,12 @@ export class Feed {
     switch (event.type) {
       case "reset":
         this.observer?.reset();
-        this.#unseen = new Set([...this.index.live()].map((entry) => entry.key));
+        this.#unlisted = new Set([...this.index.live()].map((entry) => entry.key));
         this.#ahead.clear();
         break;
       case "synced":
-        for (const key of this.#unseen ?? []) this.index.remove(key, "", now);
-        this.#unseen = undefined;
+        for (const key of this.#unlisted ?? []) this.index.remove(key, "", now);
+        this.#unlisted = undefined;
         this.#synced.resolve();
         break;
       case "delete":
@@ -118,7 +118,7 @@ export class Feed {
     const now = Date.now();
     const version = object.metadata.resourceVersion;
     const kind = kindOf(object, this.scope);
-    this.#unseen?.delete(key);
+    this.#unlisted?.delete(key);
     this.observer?.put(object);
     if (!kind) {
       this.index.remove(key, version, now);

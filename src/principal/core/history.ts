@@ -1,6 +1,8 @@
 /** This principal's history, kept in its store (ConfigMap `argocd-agent-ha-history`, not replicated) and chained by hashes. */
-import { hash } from "node:crypto";
+import { Coalesced } from "../../base/coalesced.ts";
 import { append, type HistoryEntry, type Link } from "../../domain/ha/history.ts";
+import { sha256 } from "../../base/sha256.ts";
+import { configMap, dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import type { Store } from "../ports/store.ts";
@@ -12,12 +14,9 @@ const FIELD = "chain.json";
 /** Entries of about 300 bytes; a ConfigMap holds 1 MiB. */
 export const KEEP = 500;
 
-export const sha256 = (text: string) => hash("sha256", text, "hex");
-
 export class History {
   #chain: Link[] = [];
-  #unsaved = false;
-  #saving = false;
+  readonly #saving = new Coalesced(() => this.#save());
 
   constructor(
     private readonly store: Store,
@@ -28,7 +27,7 @@ export class History {
   /** Reads what an earlier process kept. @throws StoreError */
   async load(): Promise<void> {
     const found = await this.store.get(keyOf("ConfigMap", this.namespace, NAME));
-    const data = found && isRecord(found["data"]) ? found["data"][FIELD] : undefined;
+    const data = dataOf(found)[FIELD];
     if (typeof data !== "string") return;
     try {
       const chain: unknown = JSON.parse(data);
@@ -45,25 +44,16 @@ export class History {
 
   /** Adds an entry; kept in the background. */
   add(entry: HistoryEntry): void {
-    this.#chain = append(this.#chain, entry, KEEP, sha256);
-    this.#unsaved = true;
-    if (this.#saving) return;
-    this.#saving = true;
-    setTimeout(() => void this.#save());
+    this.#chain = append(this.#chain, entry, KEEP, (text) => sha256(text));
+    void this.#saving.request();
   }
 
   async #save(): Promise<void> {
-    while (this.#unsaved) {
-      this.#unsaved = false;
-      const data = { [FIELD]: JSON.stringify(this.#chain) };
-      const metadata = { name: NAME, namespace: this.namespace };
-      const object = { apiVersion: "v1", kind: "ConfigMap", metadata, data };
-      await this.store.write({ op: "put", object }).catch((error) =>
-        this.log.warn("the history could not be kept; it is tried again with the next entry", {
-          reason: reasonOf(error),
-        })
-      );
-    }
-    this.#saving = false;
+    const object = configMap(this.namespace, NAME, { [FIELD]: JSON.stringify(this.#chain) });
+    await this.store.write({ op: "put", object }).catch((error) =>
+      this.log.warn("the history could not be kept; it is tried again with the next entry", {
+        reason: reasonOf(error),
+      })
+    );
   }
 }

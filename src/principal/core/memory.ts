@@ -4,30 +4,18 @@
  */
 import type { Memory } from "../../domain/ha/state.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
-import { isRecord } from "../../domain/resources/object.ts";
-import { type Store, StoreError } from "../ports/store.ts";
+import { configMap, dataOf } from "../../domain/resources/config_map.ts";
+import type { Store } from "../ports/store.ts";
+import { modify } from "./modify.ts";
 
 export const STATE_NAME = "argocd-agent-ha-state";
 const IDENTITY_NAME = "argocd-agent-principal-identity";
 const IDENTITY_KEY = "principal-uid";
 
-function configMap(namespace: string, name: string, data: Record<string, string>) {
-  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace }, data };
-}
-
-async function readData(
-  store: Store,
-  namespace: string,
-  name: string,
-): Promise<Record<string, unknown> | undefined> {
-  const found = await store.get(keyOf("ConfigMap", namespace, name));
-  return found && isRecord(found["data"]) ? found["data"] : found && {};
-}
-
 /** The memory of an earlier run, or undefined. @throws Error when it cannot be understood */
 export async function readMemory(store: Store, namespace: string): Promise<Memory | undefined> {
-  const data = await readData(store, namespace, STATE_NAME);
-  return data && memoryOf(data, namespace);
+  const found = await store.get(keyOf("ConfigMap", namespace, STATE_NAME));
+  return found && memoryOf(dataOf(found), namespace);
 }
 
 /** What the ConfigMap's data say. @throws Error when it cannot be understood */
@@ -55,22 +43,19 @@ export async function writeMemory(store: Store, namespace: string, memory: Memor
   await store.write({ op: "put", object: configMap(namespace, STATE_NAME, data) });
 }
 
-/** The principal's identity, made at the first start. @throws Error as the peer, when it is there and empty */
+/** The principal's identity, made at the first start. @throws Error as the peer, when it is there and empty; StoreError */
 export async function principalUid(store: Store, namespace: string): Promise<string> {
-  for (;;) {
-    const data = await readData(store, namespace, IDENTITY_NAME);
-    if (data) {
-      const uid = data[IDENTITY_KEY];
-      if (typeof uid === "string" && uid !== "") return uid;
-      throw new Error(
-        `ConfigMap ${namespace}/${IDENTITY_NAME} has no "${IDENTITY_KEY}"; delete it to get a new identity`,
-      );
-    }
-    const object = configMap(namespace, IDENTITY_NAME, { [IDENTITY_KEY]: crypto.randomUUID() });
-    try {
-      await store.write({ op: "put", object, expect: "absent" });
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== "conflict") throw error;
-    }
-  }
+  let uid = "";
+  await modify(store, keyOf("ConfigMap", namespace, IDENTITY_NAME), (existing) => {
+    uid = existing ? uidOf(dataOf(existing), namespace) : crypto.randomUUID();
+    return existing ? undefined : configMap(namespace, IDENTITY_NAME, { [IDENTITY_KEY]: uid });
+  });
+  return uid;
+}
+
+function uidOf({ [IDENTITY_KEY]: uid }: Record<string, unknown>, namespace: string): string {
+  if (typeof uid === "string" && uid !== "") return uid;
+  throw new Error(
+    `ConfigMap ${namespace}/${IDENTITY_NAME} has no "${IDENTITY_KEY}"; delete it to get a new identity`,
+  );
 }

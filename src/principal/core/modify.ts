@@ -12,6 +12,9 @@ const ATTEMPTS = 11;
 /** The wait after the first conflict, in ms; after the second twice as long, and so on: about a second in all. */
 const CONFLICT_MS = 20;
 
+type Contended = Pick<Store, "get" | "write">;
+type Change<Changed> = (existing: StoredObject | undefined) => Promise<Changed> | Changed;
+
 /**
  * Changes the object of a key.
  *
@@ -19,10 +22,16 @@ const CONFLICT_MS = 20;
  * @returns what the write did; undefined when nothing was to be written
  * @throws StoreError, `conflict` after 11 attempts; or what `change` throws
  */
-export async function modify(
-  store: Pick<Store, "get" | "write">,
+export function modify(store: Contended, key: Key, change: Change<ApiObject>): Promise<Written>;
+export function modify(
+  store: Contended,
   key: Key,
-  change: (existing: StoredObject | undefined) => Promise<ApiObject | undefined> | ApiObject | undefined,
+  change: Change<ApiObject | undefined>,
+): Promise<Written | undefined>;
+export async function modify(
+  store: Contended,
+  key: Key,
+  change: Change<ApiObject | undefined>,
 ): Promise<Written | undefined> {
   for (let attempt = 1;; attempt++) {
     const existing = await store.get(key);

@@ -9,7 +9,7 @@
 import { delay } from "@std/async/delay";
 import { compare } from "../../adapters/grpc/diff.ts";
 import { explainCall } from "../../adapters/grpc/status.ts";
-import { agentsKey, type Mode, readAgents } from "../../domain/resources/agents.ts";
+import { type Mode, readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import { agentOf } from "../../domain/resources/scope.ts";
 import type { SimAgent } from "../../simagents/agent.ts";
@@ -147,8 +147,8 @@ function chosen(
     const agent = agentOf(JSON.parse(payload), settings.scope);
     if (agent !== "" && agent !== settings.namespace) counts.set(agent, (counts.get(agent) ?? 0) + 1);
   }
-  const entry = index.present(agentsKey(settings.namespace));
-  const known = readAgents(entry && JSON.parse(entry.payload));
+  const entry = index.present(rosterKey(settings.namespace));
+  const known = readRoster(entry && JSON.parse(entry.payload));
   const names = [...new Set([...counts.keys(), ...known.keys()])].sort((a, b) =>
     (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || (a < b ? -1 : 1)
   );
@@ -242,7 +242,7 @@ class Watch {
     let seen = -1;
     let since = monotonicMs();
     await this.until("the agent and its principal still talk", () => {
-      const session = core.ctx.fleet().hosts.get(sim.name)?.session;
+      const session = core.ctx.fleet().agent(sim.name)?.session;
       const quiet = session !== undefined && session.pending === 0 && sim.outbox.pending === 0;
       if (!quiet || seen !== sim.seen.events) since = monotonicMs();
       seen = sim.seen.events;

@@ -1,7 +1,7 @@
 /** Is the pair ready for a failover? Looked at whenever an operator asks, and now and then for metrics. */
 import { possibleLoss, type Situation } from "../../domain/ha/explain.ts";
 import { type Check, type Condition, preflight, timeOf } from "../../domain/ha/preflight.ts";
-import { agentsKey, readAgents } from "../../domain/resources/agents.ts";
+import { readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { parseKey } from "../../domain/resources/keys.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Context } from "../core/context.ts";
@@ -82,8 +82,8 @@ export async function examinedCondition(ctx: Context): Promise<Condition> {
 function namespacesToLookFor({ index, settings, following }: Context): string[] {
   const seen = new Set<string>();
   for (const { key } of index.live()) seen.add(parseKey(key)?.namespace ?? "");
-  const entry = index.present(agentsKey(settings.namespace));
-  const agents = readAgents(entry && JSON.parse(entry.payload));
+  const entry = index.present(rosterKey(settings.namespace));
+  const agents = readRoster(entry && JSON.parse(entry.payload));
   const wanted = new Set(following.held.map(({ key }) => parseKey(key)?.namespace ?? ""));
   if (!settings.scope.destinationMapping) { for (const agent of agents.keys()) wanted.add(agent); }
   return [...wanted].filter((namespace) => namespace !== "" && !seen.has(namespace)).slice(0, MAX_NAMESPACES);

@@ -1,4 +1,19 @@
 /** What Argo CD's UI is shown of agents' clusters, and where: a port, whose adapter is loaded only where it is configured. */
+
+/** One of Argo CD's clusters. */
+export interface Cluster {
+  agent: string;
+  /** What Applications name in `spec.destination.name`. */
+  name: string;
+  server: string;
+}
+
+/** Which cluster an agent is. */
+export interface AgentClusters {
+  /** The cluster of an agent; undefined: none is known. */
+  of(agent: string): Cluster | undefined;
+}
+
 /** What an agent says of its cluster cache. */
 export interface CacheInfo {
   applications: number;

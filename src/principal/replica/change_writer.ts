@@ -13,7 +13,7 @@ import type { Scope } from "../../domain/resources/scope.ts";
 import type { Store, Write } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
-import { mayBeDone, Unseen } from "../core/unseen.ts";
+import { mayBeDone, UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
 
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
@@ -21,7 +21,7 @@ const MAX_ORPHANS = 100_000;
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
-  readonly #unseen: Unseen;
+  readonly #unconfirmed: UnconfirmedWrites;
 
   constructor(
     private readonly store: Store,
@@ -30,20 +30,20 @@ export class ChangeWriter {
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
     index: ChangeIndex,
   ) {
-    this.#unseen = new Unseen(store, index);
+    this.#unconfirmed = new UnconfirmedWrites(store, index);
   }
 
   /** Waits until the index shows everything that was written here, 5 s at most. */
   async seen(signal: AbortSignal): Promise<void> {
-    await this.#unseen.shown(signal);
+    await this.#unconfirmed.confirmed(signal);
   }
 
   async #write(key: Key, write: Write): Promise<void> {
     try {
       const { object } = await this.store.write(write);
-      this.#unseen.wrote(key, object?.metadata.resourceVersion ?? "");
+      this.#unconfirmed.wrote(key, object?.metadata.resourceVersion ?? "");
     } catch (error) {
-      if (mayBeDone(error)) this.#unseen.doubt(key);
+      if (mayBeDone(error)) this.#unconfirmed.uncertain(key);
       throw error;
     }
   }

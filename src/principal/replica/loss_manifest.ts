@@ -11,8 +11,10 @@ import { Buffer } from "node:buffer";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { canonicalize } from "@std/json/canonicalize";
 import pLimit from "p-limit";
+import { Coalesced } from "../../base/coalesced.ts";
 import { type Key, keyOf } from "../../domain/resources/keys.ts";
-import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
+import { dataOf } from "../../domain/resources/config_map.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
 import type { Context } from "../core/context.ts";
@@ -43,8 +45,9 @@ export class LossManifest {
   readonly #handled = new Set<Key>();
   #proved = 0;
   #pages: Loss[][] | undefined;
-  #batch: { entries: Loss[]; saved: Promise<void> } | undefined;
+  #unsaved: Loss[] = [];
   readonly #oneAtATime = pLimit(1);
+  readonly #saving = new Coalesced(() => this.#oneAtATime(() => this.#save(this.#unsaved.splice(0))));
   #told = false;
 
   constructor(private readonly ctx: Pick<Context, "model" | "store" | "settings" | "log" | "index">) {}
@@ -113,16 +116,8 @@ export class LossManifest {
   }
 
   #append(loss: Loss): Promise<void> {
-    if (!this.#batch) {
-      const entries: Loss[] = [];
-      const saved = this.#oneAtATime(() => {
-        this.#batch = undefined;
-        return this.#save(entries);
-      });
-      this.#batch = { entries, saved };
-    }
-    this.#batch.entries.push(loss);
-    return this.#batch.saved;
+    this.#unsaved.push(loss);
+    return this.#saving.request();
   }
 
   async #save(entries: readonly Loss[]): Promise<void> {
@@ -177,7 +172,7 @@ export class LossManifest {
 
 /** The entries of a page. */
 export function lossesOf(page: ApiObject): Loss[] {
-  const data = isRecord(page["data"]) ? page["data"][FIELD] : undefined;
+  const data = dataOf(page)[FIELD];
   const text = typeof data === "string" ? gunzipSync(Buffer.from(data, "base64")).toString("utf8") : "";
   return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }

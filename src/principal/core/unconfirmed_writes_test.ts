@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ChangeIndex } from "../../domain/changes/index.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
 import { StoreError } from "../ports/store.ts";
-import { mayBeDone, Unseen } from "./unseen.ts";
+import { mayBeDone, UnconfirmedWrites } from "./unconfirmed_writes.ts";
 
 const KEY = "Application/edge-1/app";
 const never = new AbortController().signal;
@@ -11,13 +11,13 @@ function shown(index: ChangeIndex, version: string): void {
   index.put(KEY, { payload: "{}", digest: "0".repeat(32), version, now: 0 });
 }
 
-/** An index, what is unseen of it, and whether the wait is over. */
+/** An index, writes to confirm by it, and whether the wait is over. */
 function waiting(stored: () => Promise<StoredObject | undefined>) {
   const index = new ChangeIndex("session");
-  const unseen = new Unseen({ get: stored }, index);
+  const unconfirmed = new UnconfirmedWrites({ get: stored }, index);
   const state = { over: false };
-  const wait = (signal = never) => unseen.shown(signal).then(() => state.over = true);
-  return { index, unseen, state, wait };
+  const wait = (signal = never) => unconfirmed.confirmed(signal).then(() => state.over = true);
+  return { index, unconfirmed, state, wait };
 }
 
 const nothing = () => Promise.resolve(undefined);
@@ -25,11 +25,11 @@ const turns = async () => {
   for (let n = 0; n < 5; n++) await new Promise((resolve) => setTimeout(resolve));
 };
 
-Deno.test("Unseen waits for what was written, and for nothing that the index shows", async () => {
-  const { index, unseen, state, wait } = waiting(nothing);
+Deno.test("UnconfirmedWrites waits for what was written, and for nothing that the index shows", async () => {
+  const { index, unconfirmed, state, wait } = waiting(nothing);
   await wait();
   state.over = false;
-  unseen.wrote(KEY, "7");
+  unconfirmed.wrote(KEY, "7");
   const waited = wait();
   await turns();
   shown(index, "6");
@@ -37,16 +37,18 @@ Deno.test("Unseen waits for what was written, and for nothing that the index sho
   assertEquals(state.over, false);
   shown(index, "7");
   await waited;
-  unseen.wrote(KEY, "");
+  unconfirmed.wrote(KEY, "");
   const deleted = wait();
   index.remove(KEY, "8", 0);
   await deleted;
 });
 
-Deno.test("Unseen asks the store what became of a write whose answer was lost, and waits for that", async () => {
+Deno.test("UnconfirmedWrites asks the store what became of a write whose answer was lost, and waits for that", async () => {
   const stored = { apiVersion: "v1", kind: "Application", metadata: { name: "app", resourceVersion: "9" } };
-  const { index, unseen, state, wait } = waiting(() => Promise.resolve(stored as unknown as StoredObject));
-  unseen.doubt(KEY);
+  const { index, unconfirmed, state, wait } = waiting(() =>
+    Promise.resolve(stored as unknown as StoredObject)
+  );
+  unconfirmed.uncertain(KEY);
   const waited = wait();
   await turns();
   assertEquals(state.over, false);
@@ -54,15 +56,20 @@ Deno.test("Unseen asks the store what became of a write whose answer was lost, a
   await waited;
 });
 
-Deno.test("Unseen goes on without an answer of the store, and ends with what it waits for", async () => {
-  const { unseen, wait } = waiting(() => Promise.reject(new StoreError("unavailable", "down")));
-  unseen.doubt(KEY);
+Deno.test("UnconfirmedWrites goes on without an answer of the store, and ends with what it waits for", async () => {
+  const { unconfirmed, state, wait } = waiting(() => Promise.reject(new StoreError("unavailable", "down")));
+  unconfirmed.uncertain(KEY);
   await wait();
+  assertEquals(state.over, true);
+  state.over = false;
   const controller = new AbortController();
-  unseen.wrote(KEY, "9");
+  unconfirmed.wrote(KEY, "9");
   const waited = wait(controller.signal);
+  await turns();
+  assertEquals(state.over, false);
   controller.abort();
   await waited;
+  assertEquals(state.over, true);
 });
 
 Deno.test("mayBeDone(): an answer that never came, and no refusal", () => {

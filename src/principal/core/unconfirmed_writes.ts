@@ -1,6 +1,6 @@
 /**
- * What was written here and the change index does not show yet. Digests are compared from the index: before its watch has told of them,
- * this side would deny what it has, and nobody would tell it that it is to be deleted.
+ * Writes of this side that the change index does not show yet. Digests are compared from the index: before the watch has confirmed a
+ * write, this side would deny what it has, and the active would not tell it that it is to be deleted.
  */
 import { abortable } from "@std/async/abortable";
 import { deadline } from "@std/async/deadline";
@@ -24,41 +24,41 @@ export function mayBeDone(error: unknown): boolean {
   return !(error instanceof StoreError) || error.code === "unavailable";
 }
 
-export class Unseen {
+export class UnconfirmedWrites {
   /** The version that a key has since; empty: it does not exist. */
   readonly #versions = new Map<Key, string>();
-  /** Nobody knows what became of the last write. */
-  readonly #doubtful = new Set<Key>();
+  /** The store has not answered the last write. */
+  readonly #uncertain = new Set<Key>();
   #lookAt = LOOK_AT;
 
   constructor(private readonly store: Pick<Store, "get">, private readonly index: ChangeIndex) {}
 
   /** A write was carried out. @param version of the object; empty: it does not exist any more */
   wrote(key: Key, version: string): void {
-    this.#doubtful.delete(key);
+    this.#uncertain.delete(key);
     this.#versions.set(key, version);
-    if (this.#versions.size > this.#lookAt) this.#forgetShown();
+    if (this.#versions.size > this.#lookAt) this.#forgetConfirmed();
   }
 
   /** A write may have been carried out. */
-  doubt(key: Key): void {
-    this.#doubtful.add(key);
+  uncertain(key: Key): void {
+    this.#uncertain.add(key);
   }
 
   /** Waits until the index shows everything that was written here, 5 s at most. */
-  async shown(signal: AbortSignal): Promise<void> {
+  async confirmed(signal: AbortSignal): Promise<void> {
     const until = monotonicMs() + WAIT_MS;
     const going = () => !signal.aborted && monotonicMs() < until;
     await abortable(deadline(this.#ask(going), WAIT_MS), signal).catch(() => {});
-    for (this.#forgetShown(); this.#versions.size > 0 && going(); this.#forgetShown()) {
+    for (this.#forgetConfirmed(); this.#versions.size > 0 && going(); this.#forgetConfirmed()) {
       await delay(LOOK_EVERY_MS);
     }
     if (!signal.aborted) this.#versions.clear();
   }
 
-  /** Finds out what became of doubtful writes; what the store does not say now stays doubtful. */
+  /** Finds out what became of uncertain writes; without an answer of the store they stay uncertain. */
   async #ask(going: () => boolean): Promise<void> {
-    await pLimit(READS_AT_ONCE).map(this.#doubtful, async (key) => {
+    await pLimit(READS_AT_ONCE).map(this.#uncertain, async (key) => {
       if (!going()) return;
       const found = await this.store.get(key).catch(() => UNKNOWN);
       if (found === UNKNOWN) return;
@@ -66,7 +66,7 @@ export class Unseen {
     });
   }
 
-  #forgetShown(): void {
+  #forgetConfirmed(): void {
     for (const [key, version] of this.#versions) {
       const entry = this.index.get(key);
       const shown = version === ""

@@ -2,59 +2,62 @@
  * Self-registration: at its first authentication an agent gets a cluster Secret of Argo CD, through which Argo CD reaches its cluster
  * by way of the resource proxy. A Secret that a person made is left alone. Only the ACTIVE writes; the Secret replicates.
  */
-import type { Tokens } from "../../adapters/grpc/tokens.ts";
+import type { Log } from "../../base/log.ts";
+import { dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
 import { SECRET_TYPE, SELF_REGISTERED } from "../../domain/resources/kinds.ts";
 import { type ApiObject, isRecord, secretText, type StoredObject } from "../../domain/resources/object.ts";
-import { StoreError } from "../ports/store.ts";
-import { AGENT_NAME } from "./clusters.ts";
-import type { Context } from "../core/context.ts";
+import { modify } from "../core/modify.ts";
+import type { AgentClusters } from "../ports/cluster_info.ts";
+import type { Tokens } from "../ports/tokens.ts";
+import type { ActiveStore } from "./active_store.ts";
+import { AGENT_NAME } from "./cluster_secrets.ts";
 
 const SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile";
-const MAX_CONFLICTS = 5;
+
+/** How Argo CD reaches agents' clusters. */
+export interface SelfRegistrationSettings {
+  /** The resource proxy. */
+  proxyAddress: string;
+  /** The Secret of its client certificate. */
+  secret: string;
+}
+
+/** What a registration needs of the principal. */
+export interface SelfRegistrationParts {
+  readonly settings: {
+    readonly namespace: string;
+    /** Undefined: agents do not register themselves. */
+    readonly selfRegistration: SelfRegistrationSettings | undefined;
+  };
+  readonly activeStore: ActiveStore;
+  readonly clusters: AgentClusters;
+  readonly log: Log;
+}
 
 /** Makes or refreshes the cluster Secret of an agent, where that is configured. @throws Error, StoreError */
-export async function registerCluster(
-  { settings, activeStore: store, activeScope, clusters, log }: Context,
+export async function registerAgent(
+  { settings, activeStore: store, clusters, log }: SelfRegistrationParts,
   agent: string,
   tokens: Tokens,
 ): Promise<void> {
   const { namespace, selfRegistration } = settings;
-  if (!selfRegistration || !activeScope()) return;
-  for (let conflicts = 0;; conflicts++) {
-    const key = keyOf("Secret", namespace, `cluster-${agent}`);
-    const existing = await store.get(key);
-    if (existing && existing.metadata.labels?.[SELF_REGISTERED] !== "true") return;
-    if (!existing && clusters.of(agent)) return;
-    const tls = await clientTls(
-      store.get(keyOf("Secret", namespace, selfRegistration.secret)),
-      selfRegistration,
-    );
+  if (!selfRegistration || !store.writable) return;
+  const server = `https://${selfRegistration.proxyAddress}?agentName=${agent}`;
+  const written = await modify(store, keyOf("Secret", namespace, `cluster-${agent}`), async (existing) => {
+    if (existing && existing.metadata.labels?.[SELF_REGISTERED] !== "true") return undefined;
+    if (!existing && clusters.of(agent)) return undefined;
+    const certificate = await store.get(keyOf("Secret", namespace, selfRegistration.secret));
+    const tls = clientTls(certificate, selfRegistration.secret);
     const token = await currentToken(existing, agent, tokens) ?? await tokens.resourceProxy(agent);
-    const server = `https://${selfRegistration.proxyAddress}?agentName=${agent}`;
     const config = JSON.stringify({ bearerToken: token, tlsClientConfig: tls });
-    try {
-      const object = secret(namespace, agent, { name: agent, server, config }, existing);
-      const { changed } = await store.write({
-        op: "put",
-        object,
-        expect: existing?.metadata.resourceVersion ?? "absent",
-      });
-      if (changed) log.info("cluster registered", { agent, server });
-      return;
-    } catch (error) {
-      const again = error instanceof StoreError && error.code === "conflict" && conflicts < MAX_CONFLICTS;
-      if (!again) throw error;
-    }
-  }
+    return clusterSecret(namespace, agent, { name: agent, server, config }, existing);
+  });
+  if (written?.changed) log.info("cluster registered", { agent, server });
 }
 
-async function clientTls(
-  reading: Promise<StoredObject | undefined>,
-  { secret: name }: { secret: string },
-): Promise<Record<string, unknown>> {
-  const found = await reading;
-  const data = found && isRecord(found["data"]) ? found["data"] : {};
+function clientTls(certificate: StoredObject | undefined, name: string): Record<string, unknown> {
+  const data = dataOf(certificate);
   const field = (wanted: string) => {
     const value = data[wanted];
     if (typeof value === "string" && value !== "") return value;
@@ -82,7 +85,7 @@ async function currentToken(
   }
 }
 
-function secret(
+function clusterSecret(
   namespace: string,
   agent: string,
   fields: Record<string, string>,

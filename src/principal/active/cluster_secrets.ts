@@ -6,18 +6,11 @@ import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { SECRET_TYPE } from "../../domain/resources/kinds.ts";
 import { type ApiObject, secretText, type StoredObject } from "../../domain/resources/object.ts";
 import type { Observer } from "../core/feed.ts";
+import type { AgentClusters, Cluster } from "../ports/cluster_info.ts";
 
 export const AGENT_NAME = "argocd-agent.argoproj-labs.io/agent-name";
 
-/** One of Argo CD's clusters. */
-export interface Cluster {
-  agent: string;
-  /** What Applications name in `spec.destination.name`. */
-  name: string;
-  server: string;
-}
-
-export class Clusters implements Observer {
+export class ClusterSecrets implements Observer, AgentClusters {
   readonly #byKey = new Map<Key, Cluster>();
 
   reset(): void {

@@ -1,11 +1,12 @@
 /**
- * The list of agents: one ConfigMap in the principal's namespace with a key for each agent, replicated like every other
+ * The roster, the list of agents: one ConfigMap in the principal's namespace with a key for each agent, replicated like every other
  * resource. A new active therefore knows every agent's mode before the agent connects.
  */
+import { configMap, dataOf } from "./config_map.ts";
 import { type ApiObject, isRecord } from "./object.ts";
 import { type Key, keyOf } from "./keys.ts";
 
-export const AGENTS_NAME = "argocd-agent-ha-agents";
+export const ROSTER_NAME = "argocd-agent-ha-agents";
 
 export type Mode = "managed" | "autonomous";
 
@@ -16,16 +17,15 @@ export interface Agent {
   connected: boolean;
 }
 
-/** The key of the list of agents in a principal's namespace. */
-export function agentsKey(namespace: string): Key {
-  return keyOf("ConfigMap", namespace, AGENTS_NAME);
+/** The key of the roster in a principal's namespace. */
+export function rosterKey(namespace: string): Key {
+  return keyOf("ConfigMap", namespace, ROSTER_NAME);
 }
 
 /** The agents that a ConfigMap names; malformed entries are left out. */
-export function readAgents(object: ApiObject | undefined): Map<string, Agent> {
+export function readRoster(object: ApiObject | undefined): Map<string, Agent> {
   const agents = new Map<string, Agent>();
-  const data = object && isRecord(object["data"]) ? object["data"] : {};
-  for (const [name, text] of Object.entries(data)) {
+  for (const [name, text] of Object.entries(dataOf(object))) {
     const agent = parse(String(text));
     if (agent) agents.set(name, agent);
   }
@@ -33,9 +33,9 @@ export function readAgents(object: ApiObject | undefined): Map<string, Agent> {
 }
 
 /** The ConfigMap of these agents. */
-export function writeAgents(namespace: string, agents: ReadonlyMap<string, Agent>): ApiObject {
+export function writeRoster(namespace: string, agents: ReadonlyMap<string, Agent>): ApiObject {
   const data = Object.fromEntries([...agents].map(([name, agent]) => [name, JSON.stringify(agent)]));
-  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: AGENTS_NAME, namespace }, data };
+  return configMap(namespace, ROSTER_NAME, data);
 }
 
 function parse(text: string): Agent | undefined {

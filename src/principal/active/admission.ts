@@ -1,0 +1,155 @@
+/**
+ * Letting agents in: which releases, in which mode, with which tokens, and only while this principal is ACTIVE. The wire's door decodes
+ * and proves who calls; everything else is decided here.
+ */
+import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
+import type { Proof } from "../../domain/agents/identity.ts";
+import { versionAccepted, type VersionPolicy } from "../../domain/agents/version.ts";
+import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { Model } from "../../domain/ha/state.ts";
+import type { Mode } from "../../domain/resources/roster.ts";
+import type { Counting } from "../core/counters.ts";
+import {
+  type Admission,
+  type Admitted,
+  type AgentRequest,
+  type AgentStream,
+  type AttachedStream,
+  type Caller,
+  NotAdmitted,
+} from "../ports/agents.ts";
+import type { Tokens } from "../ports/tokens.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Roster } from "./roster.ts";
+import { registerAgent, type SelfRegistrationParts } from "./self_registration.ts";
+
+const RENEW_REFRESH_BELOW_S = 600;
+/** Of what an agent says of itself, so much is logged. */
+const MAX_TEXT = 64;
+/** A DNS-1123 label. */
+const MAX_NAMESPACE = 63;
+
+/** What admission needs of the principal. */
+export interface AdmissionParts extends SelfRegistrationParts {
+  readonly settings: SelfRegistrationParts["settings"] & { readonly agentVersionPolicy: VersionPolicy };
+  readonly version: string;
+  readonly log: Log;
+  readonly counters: Counting;
+  readonly roster: Pick<Roster, "authenticated">;
+  model(): Pick<Model, "state">;
+  /** Open while this principal is ACTIVE. */
+  activeScope(): AbortSignal | undefined;
+  fleet(): Pick<Fleet, "attach" | "process">;
+}
+
+const failed = () => new NotAdmitted("unauthenticated", "authentication failed");
+const invalid = () => new NotAdmitted("unauthenticated", "invalid authentication data");
+
+export class AgentAdmission implements Admission {
+  /** @param tokens undefined: no signing key is configured, and no agent is let in */
+  constructor(private readonly parts: AdmissionParts, private readonly tokens: Tokens | undefined) {}
+
+  async authenticate(
+    { mode: wanted, version, namespace }: AgentRequest,
+    prove: () => Promise<Proof> | Proof,
+  ): Promise<Admitted> {
+    const { parts } = this;
+    const mode = modeOf(wanted);
+    const proof = await prove();
+    if ("problem" in proof) {
+      parts.log.warn("agent refused", { reason: proof.problem });
+      throw failed();
+    }
+    const { identity: clientID } = proof;
+    this.#checkVersion(version, clientID);
+    const tokens = this.#signing();
+    await this.#register(clientID, tokens);
+    parts.roster.authenticated(clientID, mode, namespace.slice(0, MAX_NAMESPACE));
+    return {
+      accessToken: await tokens.access({ clientID, mode }),
+      refreshToken: await tokens.refresh({ clientID, mode }),
+      version: parts.version,
+      principalNamespace: parts.settings.namespace,
+    };
+  }
+
+  async refresh(
+    token: string,
+    holds: (agent: string) => Proof,
+  ): Promise<Pick<Admitted, "accessToken" | "refreshToken">> {
+    const tokens = this.#signing();
+    const { subject, leftS } = await tokens.verifyRefresh(token, Date.now() / 1_000).catch(() => {
+      throw failed();
+    });
+    if ("problem" in holds(subject.clientID)) throw failed();
+    return {
+      accessToken: await tokens.access(subject),
+      refreshToken: leftS < RENEW_REFRESH_BELOW_S ? await tokens.refresh(subject) : "",
+    };
+  }
+
+  async caller(token: string, holds: (agent: string) => Proof): Promise<Caller> {
+    const { log, settings } = this.parts;
+    const subject = await this.tokens?.verifyAccess(token).catch(() => undefined);
+    // The principal itself is no agent.
+    if (!subject || subject.clientID === settings.namespace) throw invalid();
+    const proof = holds(subject.clientID);
+    if ("problem" in proof) {
+      log.warn("agent's call refused", { agent: subject.clientID, reason: proof.problem });
+      throw invalid();
+    }
+    this.#mustServe();
+    return { name: subject.clientID, mode: subject.mode, fingerprint: proof.fingerprint };
+  }
+
+  async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream> {
+    const attached = await this.parts.fleet().attach(caller, stream);
+    if (attached) return attached;
+    throw new NotAdmitted("unavailable", "not accepting connections");
+  }
+
+  async process(caller: Caller, event: AgentEvent): Promise<boolean> {
+    this.#mustServe();
+    return await this.parts.fleet().process(caller, event);
+  }
+
+  #mustServe(): void {
+    const { parts } = this;
+    if (parts.activeScope()) return;
+    const { state } = parts.model();
+    parts.counters.increment("connectionsRejected", { state, reason: "not accepting connections" });
+    throw new NotAdmitted("unavailable", `not accepting connections in state ${state}`);
+  }
+
+  #signing(): Tokens {
+    if (this.tokens) return this.tokens;
+    throw new NotAdmitted(
+      "unavailable",
+      "no signing key is configured on the principal: set --jwt-key, or --insecure-jwt-generate to try out",
+    );
+  }
+
+  #checkVersion(theirs: string, agent: string): void {
+    if (theirs === "") throw new NotAdmitted("version missing", "agent version is required");
+    const { version: ours, log, settings: { agentVersionPolicy: policy } } = this.parts;
+    if (versionAccepted(theirs, ours, policy)) return;
+    log.warn("agent refused: its version", { agent, version: theirs.slice(0, MAX_TEXT), ours, policy });
+    throw new NotAdmitted("version mismatch", "version mismatch");
+  }
+
+  async #register(agent: string, tokens: Tokens): Promise<void> {
+    try {
+      await registerAgent(this.parts, agent, tokens);
+    } catch (error) {
+      const reason = reasonOf(error);
+      this.parts.log.warn("agent refused: its cluster could not be registered", { agent, reason });
+      throw failed();
+    }
+  }
+}
+
+function modeOf(mode: string): Mode {
+  if (mode === "managed" || mode === "autonomous") return mode;
+  throw new NotAdmitted("unknown mode", `unknown or missing operation mode: '${mode.slice(0, MAX_TEXT)}'`);
+}

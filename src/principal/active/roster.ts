@@ -1,0 +1,102 @@
+/**
+ * The roster of agents, kept in the store while this principal is ACTIVE: replicas learn from it each agent's mode, and which were
+ * connected. Agents that come together are written together.
+ */
+import { Coalesced } from "../../base/coalesced.ts";
+import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
+import { type Agent, type Mode, readRoster, rosterKey, writeRoster } from "../../domain/resources/roster.ts";
+import type { StoredObject } from "../../domain/resources/object.ts";
+import { modify } from "../core/modify.ts";
+import type { ActiveStore } from "./active_store.ts";
+
+/** A ConfigMap holds 1 MiB; far fewer agents than that connect to one principal. */
+const MAX_AGENTS = 10_000;
+
+export class Roster {
+  /** What is not written yet: at most one entry an agent. */
+  readonly #waiting = new Map<string, Partial<Agent>>();
+  /** The namespace that each agent says it has on its own cluster. */
+  readonly #namespaces = new Map<string, string>();
+  /** Whether every agent is to be written as disconnected first. */
+  #noneConnected = false;
+  readonly #writing = new Coalesced(() => this.#write());
+
+  /** @param namespace the principal's own */
+  constructor(
+    private readonly store: ActiveStore,
+    private readonly namespace: string,
+    private readonly log: Log,
+  ) {}
+
+  /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */
+  authenticated(name: string, mode: Mode, namespace: string): void {
+    if (this.#namespaces.size < MAX_AGENTS || this.#namespaces.has(name)) {
+      this.#namespaces.set(name, namespace);
+    }
+    this.#note(name, { mode });
+  }
+
+  /** Call when an agent's stream opens and ends. */
+  connected(name: string, mode: Mode, connected: boolean): void {
+    this.#note(name, { mode, connected });
+  }
+
+  /** Call when this principal begins to serve: no agent is connected yet. */
+  noneConnected(): void {
+    this.#noneConnected = true;
+    void this.#writing.request();
+  }
+
+  /** The namespace of an agent on its own cluster; empty: it has not said. */
+  namespaceOf(name: string): string {
+    return this.#namespaces.get(name) ?? "";
+  }
+
+  #note(name: string, what: Partial<Agent>): void {
+    if (this.#waiting.size >= MAX_AGENTS) return;
+    this.#waiting.set(name, { ...this.#waiting.get(name), ...what });
+    void this.#writing.request();
+  }
+
+  async #write(): Promise<void> {
+    const notes = new Map(this.#waiting);
+    const noneConnected = this.#noneConnected;
+    this.#waiting.clear();
+    this.#noneConnected = false;
+    if (notes.size === 0 && !noneConnected) return;
+    const change = (existing: StoredObject | undefined) => {
+      if (!this.store.writable) return undefined;
+      const agents = readRoster(existing);
+      const changed = update(agents, notes, noneConnected);
+      return changed ? writeRoster(this.namespace, agents) : undefined;
+    };
+    await modify(this.store, rosterKey(this.namespace), change).catch((error) =>
+      this.log.warn("the roster of agents could not be written", {
+        agents: notes.size,
+        reason: reasonOf(error),
+      })
+    );
+  }
+}
+
+/** Brings a roster up to date; whether that changed anything. */
+function update(
+  agents: Map<string, Agent>,
+  notes: ReadonlyMap<string, Partial<Agent>>,
+  noneConnected: boolean,
+): boolean {
+  let changed = false;
+  const set = (name: string, agent: Agent) => {
+    const before = agents.get(name);
+    if (before?.mode === agent.mode && before.connected === agent.connected) return;
+    agents.set(name, agent);
+    changed = true;
+  };
+  if (noneConnected) { for (const [name, agent] of agents) set(name, { ...agent, connected: false }); }
+  for (const [name, note] of notes) {
+    const before = agents.get(name) ?? { mode: "managed", connected: false };
+    if (agents.has(name) || agents.size < MAX_AGENTS) set(name, { ...before, ...note });
+  }
+  return changed;
+}

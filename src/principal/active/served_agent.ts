@@ -1,0 +1,92 @@
+/** One agent of the fleet: its session, its inbox and, while it is connected, its stream. */
+import { monotonicMs } from "../../base/clock.ts";
+import { sha256 } from "../../base/sha256.ts";
+import { AgentSession } from "../../domain/agents/session.ts";
+import type { AgentId } from "../../domain/agents/view.ts";
+import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { AgentStream } from "../ports/agents.ts";
+import { Inbox, type InboxParts } from "./inbox.ts";
+import { Outlet } from "./outlet.ts";
+
+/** Events sent before other work gets its turn. */
+const BATCH = 200;
+
+/** What a served agent needs of the principal. */
+export interface ServedAgentParts extends InboxParts {
+  /** The principal's identity. */
+  readonly uid: string;
+}
+
+export class ServedAgent {
+  readonly session: AgentSession;
+  readonly inbox: Inbox;
+  #stream: AgentStream | undefined;
+  #outlet: Outlet<AgentEvent> | undefined;
+  #fingerprint = "";
+
+  constructor(readonly id: AgentId, private readonly parts: ServedAgentParts) {
+    this.session = new AgentSession(id, {
+      look: (key) => parts.view(id, key),
+      id: () => crypto.randomUUID(),
+      principalUid: parts.uid,
+      sha256: (text) => sha256(text, "base64"),
+    });
+    this.inbox = new Inbox(this, parts);
+  }
+
+  /** Its open stream; undefined: it is not connected. */
+  get stream(): AgentStream | undefined {
+    return this.#stream;
+  }
+
+  /** The certificate of its stream; empty: it has none, or is not connected. */
+  get fingerprint(): string {
+    return this.#stream ? this.#fingerprint : "";
+  }
+
+  /** Takes over a stream, in place of an earlier one. */
+  connect(stream: AgentStream, fingerprint: string): void {
+    this.detach()?.end("another stream of this agent has taken its place", false);
+    this.#stream = stream;
+    this.#fingerprint = fingerprint;
+    this.#outlet = new Outlet({
+      sink: { send: (event) => this.#send(stream, event) },
+      next: () => this.session.next(monotonicMs(), Math.random()),
+      batch: BATCH,
+      idle: () => this.inbox.kick(),
+    });
+    this.inbox.connected();
+    this.session.connected();
+    this.schedule();
+  }
+
+  /** Lets go of the stream, over which nothing more passes; the caller ends it. */
+  detach(): AgentStream | undefined {
+    const stream = this.#stream;
+    this.#outlet?.close();
+    this.#stream = undefined;
+    this.#outlet = undefined;
+    return stream;
+  }
+
+  /** Call when the stream takes more. */
+  drained(): void {
+    this.#outlet?.drained();
+  }
+
+  /** Call when there may be something to send. */
+  schedule(): void {
+    this.#outlet?.kick();
+  }
+
+  /** Call now and then: makes due what is not acknowledged in time. */
+  tick(nowMs: number): void {
+    if (this.#stream && this.session.expire(nowMs)) this.schedule();
+  }
+
+  #send(stream: AgentStream, event: AgentEvent): boolean {
+    if (event.target !== "eventProcessed") event.extensions.sentat = new Date().toISOString();
+    this.parts.counters.increment("agentEventsSent");
+    return stream.send(event);
+  }
+}

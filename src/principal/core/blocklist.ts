@@ -1,0 +1,30 @@
+/** The certificates that are let in no more: a ConfigMap, as the peer's, whose keys are fingerprints. It replicates. */
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { dataOf } from "../../domain/resources/config_map.ts";
+import { type Key, keyOf } from "../../domain/resources/keys.ts";
+import { BLOCKLIST_NAME } from "../../domain/resources/kinds.ts";
+
+const EMPTY: ReadonlySet<string> = new Set();
+
+export class Blocklist {
+  /** The key in the index of which it is made. */
+  readonly key: Key;
+  #revision = -1;
+  #fingerprints = EMPTY;
+
+  /** @param namespace the principal's own */
+  constructor(private readonly index: Pick<ChangeIndex, "present">, namespace: string) {
+    this.key = keyOf("ConfigMap", namespace, BLOCKLIST_NAME);
+  }
+
+  /** Whether a certificate is on the list, by upper-case hex SHA-256. */
+  has(fingerprint: string): boolean {
+    const entry = this.index.present(this.key);
+    if (!entry) return false;
+    if (entry.revision !== this.#revision) {
+      this.#fingerprints = new Set(Object.keys(dataOf(JSON.parse(entry.payload))));
+      this.#revision = entry.revision;
+    }
+    return this.#fingerprints.has(fingerprint);
+  }
+}

@@ -1,0 +1,77 @@
+/** How agents come in: what the wire's door asks of the principal, and what the principal does with an agent's stream. */
+import type { AgentId } from "../../domain/agents/view.ts";
+import type { Proof } from "../../domain/agents/identity.ts";
+import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { Sink } from "./stream.ts";
+
+/** An agent that has proved who it is. */
+export interface Caller extends AgentId {
+  /** Of its certificate; empty: it has none. */
+  fingerprint: string;
+}
+
+/** One `EventStream/Subscribe` of an agent. */
+export interface AgentStream extends Sink<AgentEvent> {
+  /** Ends the stream. `revoked`: the agent must prove once more who it is. */
+  end(why: string, revoked: boolean): void;
+  /** Stops and resumes reading. */
+  pause(): void;
+  resume(): void;
+}
+
+/** What an agent's stream tells the principal. */
+export interface AttachedStream {
+  received(event: AgentEvent): void;
+  drained(): void;
+  closed(): void;
+}
+
+/** What an agent says of itself when it authenticates. */
+export interface AgentRequest {
+  mode: string;
+  /** Its release. */
+  version: string;
+  /** Its namespace on its own cluster. */
+  namespace: string;
+}
+
+/** What an agent gets that is let in. */
+export interface Admitted {
+  accessToken: string;
+  refreshToken: string;
+  version: string;
+  principalNamespace: string;
+}
+
+/** Why an agent is not let in. */
+export type NotAdmittedKind =
+  | "unauthenticated"
+  | "unknown mode"
+  | "version missing"
+  | "version mismatch"
+  /** Not here, or not now. */
+  | "unavailable";
+
+/** An agent is not let in; the message is what it is told. */
+export class NotAdmitted extends Error {
+  constructor(readonly kind: NotAdmittedKind, message: string) {
+    super(message);
+  }
+}
+
+/** Lets agents in. Every call rejects with `NotAdmitted`. */
+export interface Admission {
+  /** Tokens for an agent that proves who it is. */
+  authenticate(request: AgentRequest, prove: () => Promise<Proof> | Proof): Promise<Admitted>;
+  /** The next tokens for a refresh token. `holds`: whether the connection may use a token of this agent. */
+  refresh(
+    token: string,
+    holds: (agent: string) => Proof,
+  ): Promise<Pick<Admitted, "accessToken" | "refreshToken">>;
+  /** The agent that calls with an access token. */
+  caller(token: string, holds: (agent: string) => Proof): Promise<Caller>;
+  /** Takes over a stream of an agent. */
+  attach(caller: Caller, stream: AgentStream): Promise<AttachedStream>;
+  /** One event without a stream; whether it was carried out. */
+  process(caller: Caller, event: AgentEvent): Promise<boolean>;
+}

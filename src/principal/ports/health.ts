@@ -1,0 +1,12 @@
+/** What probes ask of a principal. */
+import type { Model } from "../../domain/ha/state.ts";
+
+/** How a principal is. */
+export interface Health {
+  readonly haEnabled: boolean;
+  model(): Pick<Model, "state" | "explanation">;
+  /** Whether agents are to be sent here: ACTIVE, and not about to step down. */
+  serves(): boolean;
+  /** How long this replica lags, in ms; undefined: it does not follow. */
+  lagMs(): number | undefined;
+}
