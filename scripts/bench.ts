@@ -195,13 +195,13 @@ section("Stream", head, [
       `${Math.round(2_000 / ((r["burstMs"] ?? 1) / 1_000)).toLocaleString("en-US")} changes/s`
     ),
   ],
-  ["… against writing them to one store alone", ...ratio("burstMs", "burstRawMs")],
+  ["… against the same writes to one store alone", ...ratio("burstMs", "burstRawMs")],
   ["one change, commit to acknowledgement, p50", ...column("p50", (v) => `${ms(v)} ms`)],
   ["… p99", ...column("p99", (v) => `${ms(v)} ms`)],
 ]);
 section("Catch-up", head, [
   ["empty replica to REPLICATING", ...column("coldMs", (v) => `${ms(v)} ms`)],
-  ["… against writing all of it to one store", ...ratio("coldMs", "rawMs")],
+  ["… against writing the same to one store", ...ratio("coldMs", "rawMs")],
   ...CHANGED.flatMap((changed) => [
     [
       `link broken, ${changed.toLocaleString("en-US")} changed: reconnected to acknowledged`,
@@ -236,7 +236,7 @@ section("Kubernetes: two principals, two real API servers", kubeHead, [
   kubeRow("raw parallel creation on one idle API server", figure("rawMs")),
   kubeRow("empty replica to REPLICATING, from its process's start", figure("coldMs")),
   kubeRow("… against raw creation", against("coldMs", "rawMs")),
-  kubeRow("in sync already: to REPLICATING", figure("inSyncMs")),
+  kubeRow("already in sync: to REPLICATING", figure("inSyncMs")),
   kubeRow("… write requests", (f) => String(f["inSyncWrites"])),
   ...[500, 2_000].flatMap((burst) => [
     kubeRow(`${burst.toLocaleString("en-US")} updated at once: all on the replica`, figure(`burst${burst}`)),

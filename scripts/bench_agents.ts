@@ -268,9 +268,9 @@ const n = (value = NaN, digits = 0) => value.toLocaleString("en-US", { maximumFr
 
 /** What a reader of the figures must know. */
 export const AGENTS_NOTE = [
-  "The agents are simulated ones, all in the process that measures. A round trip is from the commit in the principal's store, by",
-  "another process, to the event at the agent; up to 20 ms of it is the embedded store's look at what others wrote. The Go principal",
-  "was not measured: it could not be had on the machine that made these figures. By its code it sends at most 10 events a second",
+  "The agents are simulated, all in the process that measures. A round trip runs from the commit in the principal's store, by",
+  "another process, to the event at the agent; up to 20 ms of it is the embedded store's interval for noticing other writers.",
+  "The Go principal was not measured, because no build of it was available. By its code it sends at most 10 events a second",
   "for one resource and connects agents one after another, 100 ms each.",
 ].join("\n");
 
@@ -287,7 +287,7 @@ export async function benchAgents(section: Section, count = 1_000): Promise<void
       "memory an agent",
       "CPU idle",
       "failover: last one converged",
-      "made anew",
+      "recreated",
     ],
     [[
       `${n(count)}, ${n(count * 5)}`,

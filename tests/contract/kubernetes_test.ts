@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { API_KINDS } from "../../src/domain/resources/kinds.ts";
 import type { StoreEvent } from "../../src/principal/ports/store.ts";
 import { until } from "../../src/cli/processes.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
@@ -61,7 +62,11 @@ Deno.test({
     try {
       const names = Array.from({ length: 100 }, (_, n) => `app-${n}`);
       const first = application("first", { project: "p" }, namespace);
-      await until(() => store.status().lists === 5, 10_000, () => `not listed: ${store.status().problem}`);
+      await until(
+        () => store.status().lists === API_KINDS.length,
+        10_000,
+        () => `not listed: ${store.status().problem}`,
+      );
       await Promise.all(
         names.map((name) => store.write({ op: "put", object: application(name, {}, namespace) })),
       );
@@ -71,7 +76,7 @@ Deno.test({
       assertEquals((await cluster.request("POST", path, first)).code, 201);
       await until(() => seen.has("first"), 20_000, () => "the silent watch is not noticed");
       assert(proxy.accepted > 1);
-      assertEquals(store.status().lists, 5, "a watch goes on where it stopped");
+      assertEquals(store.status().lists, API_KINDS.length, "a watch goes on where it stopped");
       assertEquals([...problems], [""], "watches that were merely silent are no problem");
     } finally {
       clearInterval(looking);
