@@ -266,7 +266,7 @@ async function reports(rate: number, seconds: number): Promise<Record<string, nu
 
 const n = (value = NaN, digits = 0) => value.toLocaleString("en-US", { maximumFractionDigits: digits });
 
-/** What a reader of the figures must know. */
+/** The note under the tables. */
 export const AGENTS_NOTE = [
   "The agents are simulated, all in the process that measures. A round trip runs from the commit in the principal's store, by",
   "another process, to the event at the agent; up to 20 ms of it is the embedded store's interval for noticing other writers.",

@@ -23,7 +23,7 @@ const PACED_MS = 10_000;
 const BREAK_MS = 30_000;
 const REPEATS = 3;
 
-/** What was measured at one size. */
+/** The figures of one size. */
 export type Figures = Record<string, number>;
 
 const path = (object: ApiObject) =>

@@ -1,4 +1,4 @@
-/** What the benchmarks measure with. */
+/** Timing helpers of the benchmarks. */
 
 /** How long something takes, in ms. */
 export async function timed(run: () => Promise<unknown>): Promise<number> {

@@ -31,7 +31,7 @@ function* walk(root: string, folder = ""): Generator<string> {
   }
 }
 
-/** What tidy found in a project, and its figures. */
+/** The findings in a project, and its figures. */
 export interface Report {
   files: number;
   found: Finding[];

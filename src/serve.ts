@@ -169,7 +169,7 @@ function listenHost(settings: Settings): string {
   return settings.listenHost || "0.0.0.0";
 }
 
-/** What is needed to let anybody in. */
+/** The parts needed to admit clients. */
 interface Doors {
   /** Undefined: without TLS. */
   tls: TlsWatch | undefined;

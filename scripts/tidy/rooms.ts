@@ -12,7 +12,7 @@ export interface Room {
   door: string;
   /** Names of rooms it may import beside itself; a name that ends with a slash admits every room below it. */
   imports: string[];
-  /** What to do instead of an import that is not listed. */
+  /** The alternative to an import that is not listed. */
   remedy: string;
 }
 

@@ -25,7 +25,7 @@ export interface Finding {
   line: number;
   rule: Rule;
   fault: string;
-  /** What to do instead. */
+  /** The alternative. */
   remedy: string;
 }
 
@@ -40,7 +40,7 @@ const MAY_PRINT = /^(src\/base\/log\.ts|src\/cli\/|scripts\/)/;
 const SYSTEM =
   /\b(Deno\.|Date\.now|new Date\(\)|performance\.|setTimeout|setInterval|queueMicrotask|Math\.random|crypto\.)/g;
 
-/** What is done in one way only: where it is done, and what everybody else does. */
+/** Code that belongs in one file only, and its remedy elsewhere. */
 const ONE_WAY: { code: RegExp; fault: string; files: RegExp; remedy: string }[] = [
   {
     code: /\bperformance\.now\(/g,

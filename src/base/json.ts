@@ -82,7 +82,7 @@ export function sameJson(a: unknown, b: unknown): boolean {
   return same(a, b, 0);
 }
 
-/** What an API server keeps of a number: an int64 as it is, any other rounded to a double, as JavaScript prints it. */
+/** A number as an API server keeps it: an int64 unchanged, any other rounded to a double, as JavaScript prints it. */
 export function keptNumber(text: string): string {
   if (text.length <= INT64_LENGTH && INTEGER.test(text)) {
     const integer = BigInt(text);

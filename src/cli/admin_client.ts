@@ -44,7 +44,7 @@ export async function adminCall<Q, S>(
   }
 }
 
-/** Who types this, as the system says. */
+/** The operator's name, as the system gives it. */
 export function operatorName(): string {
   const user = Deno.env.get("SUDO_USER") ?? Deno.env.get("USER") ?? Deno.env.get("LOGNAME") ?? "";
   return `${user || "somebody"}@${Deno.hostname()}`;

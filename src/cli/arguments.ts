@@ -10,7 +10,7 @@ export interface Accepted {
   /** How many positional arguments are allowed. */
   positionals: readonly [min: number, max: number];
   usage: string;
-  /** What else `--help` says. */
+  /** Further text of `--help`. */
   about?: string;
 }
 

@@ -16,7 +16,7 @@ import { initPki } from "./pki.ts";
 import { principalPair, type PrincipalProcess, until } from "./processes.ts";
 import { applyOne } from "./store.ts";
 
-/** What `demo --json` prints. */
+/** The output of `demo --json`. */
 export interface DemoResult {
   replicated: number;
   acknowledgedWrites: number;

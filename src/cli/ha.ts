@@ -113,7 +113,7 @@ async function change(kind: "promote" | "demote", args: string[]): Promise<numbe
   return EXIT.ok;
 }
 
-/** What a promotion would come to; nothing is changed. Exit code 1: it would be refused. */
+/** Predicts a promotion and changes nothing. Exit code 1: it would be refused. */
 async function dryRun(options: Arguments, force: boolean): Promise<number> {
   const { askExplanation } = await import("./knowing.ts");
   const explanation = await askExplanation(options, "promote --dry-run failed");

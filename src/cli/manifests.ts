@@ -54,7 +54,7 @@ export async function readManifests(path: string, namespace: string): Promise<Ap
   }
 }
 
-/** What applying a manifest over an existing object gives: kubectl's result for manifests that own their fields. */
+/** Applies a manifest over an existing object, with kubectl's result for manifests that own their fields. */
 export function applied(current: ApiObject | undefined, next: ApiObject): ApiObject {
   if (!current) return next;
   const { metadata } = next;

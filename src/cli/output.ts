@@ -1,4 +1,4 @@
-/** What commands print, and how they end. */
+/** The output of commands, and their exit codes. */
 
 /** Exit codes; documented in docs/reference.md. */
 export const EXIT = {

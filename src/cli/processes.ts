@@ -2,7 +2,7 @@
 import { delay } from "@std/async/delay";
 import { CommandError } from "./output.ts";
 
-/** What one side of a pair is started with. */
+/** The options of one side of a pair. */
 export interface Side {
   name: "primary" | "replica";
   dir: string;

@@ -37,7 +37,7 @@ export async function reconcile(args: string[], usage: string, confirmed: () => 
   return failed.length === 0 ? EXIT.ok : EXIT.failed;
 }
 
-/** What is asked for; undefined: only a list. @throws CommandError */
+/** The requested action; undefined: only a list. @throws CommandError */
 function actionOf(options: Arguments, usage: string): "adopt" | "discard" | undefined {
   const wrong = (problem: string) => new CommandError(`${problem}\nUsage: ${usage}`, EXIT.usage);
   const [adopt, discard, all] = ["adopt", "discard", "all"].map((name) => options.boolean(name));

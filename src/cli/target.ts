@@ -74,7 +74,7 @@ async function withLoopback<T>(
   return await withAdmin(address, (client) => use(client, address), await materialOf(given, options));
 }
 
-/** What a listener over mTLS is dialled with; undefined: without TLS. @throws CommandError */
+/** The credentials for a listener over mTLS; undefined: without TLS. @throws CommandError */
 async function materialOf(given: string, options: Arguments): Promise<TlsMaterial | undefined> {
   const [ca, cert, key] = (["tls-ca", "tls-cert", "tls-key"] as const).map((name) => options.string(name));
   if (!ca && !cert && !key) return undefined;

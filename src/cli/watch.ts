@@ -79,7 +79,7 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
   return lines.join("\n");
 }
 
-/** What an operator should know besides: labelled lines, the details of one below it without a label. */
+/** Further facts for the operator: labelled lines, each followed by its details without a label. */
 export function troubles(report: Report): [label: string, text: string][] {
   const lines: [string, string][] = [];
   if (report.store_problem) lines.push(["store", `not current: ${report.store_problem}`]);

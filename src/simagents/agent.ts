@@ -19,7 +19,7 @@ import { flood } from "./flood.ts";
 import { carryOut } from "./managed.ts";
 import { Outbox } from "./outbox.ts";
 
-/** What an agent does that it should not. */
+/** Misbehaviour of an agent. */
 export interface Misbehaviour {
   /** Never acknowledges. */
   neverAcks?: boolean;
@@ -69,7 +69,7 @@ export class SimAgent {
   readonly cluster: SimCluster;
   readonly outbox = new Outbox();
   readonly misbehaviour: Misbehaviour;
-  /** What happened, for tests. */
+  /** A record of events, for tests. */
   readonly seen = {
     events: 0,
     connects: 0,
@@ -253,7 +253,7 @@ export class SimAgent {
     this.#control(now);
   }
 
-  /** What Argo CD on the agent's cluster makes of a changed Application. */
+  /** Plays Argo CD on the agent's cluster: its reaction to a changed Application. */
   #control(application: ApiObject): void {
     const status = isRecord(application["status"]) ? application["status"] : {};
     const { operation, ...rest } = application;
@@ -283,7 +283,7 @@ export class SimAgent {
     this.#tell(this.options.mode === "managed" ? "status-update" : "spec-update", "Application", stored);
   }
 
-  /** What an autonomous agent takes from its principal: operations and refreshes. */
+  /** Applies the operations and refreshes that an autonomous agent accepts from its principal. */
   #asked(type: string, object: ApiObject): void {
     const existing = this.cluster.get("Application", object.metadata.name);
     if (!existing) throw new Error("the Application does not exist");

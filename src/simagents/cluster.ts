@@ -45,7 +45,7 @@ export class SimCluster {
   }
 }
 
-/** What an agent must hold of an object, as text to compare: its content without what each side sets itself. */
+/** The content of an object that both sides must share, as text to compare. */
 export function comparable(object: ApiObject): string {
   const { labels = {} } = object.metadata;
   const spec = { ...object["spec"] as Record<string, unknown> };

@@ -1,7 +1,7 @@
 /**
- * A managed agent's decisions about what its principal sends, written from the contract (the matrix of peer-facts §3.5): what exists
- * is updated in place where it is the same source's or another principal's, and deleted and made anew where the same principal speaks
- * of another source.
+ * A managed agent's decisions about its principal's events, written from the Go agent's contract. The agent updates an
+ * existing object in place if the event has the same source or comes from another principal. It deletes and recreates the
+ * object if the same principal names another source.
  */
 import { type ApiObject, isRecord, SOURCE_UID } from "../domain/resources/object.ts";
 import type { SimCluster } from "./cluster.ts";

@@ -40,7 +40,7 @@ export class Outbox {
     for (const sent of this.#sent.values()) sent.dueMs = 0;
   }
 
-  /** What to send now. */
+  /** The events to send now. */
   *due(nowMs: number): Generator<AgentEvent> {
     for (const sent of this.#sent.values()) {
       if (sent.dueMs > nowMs) continue;

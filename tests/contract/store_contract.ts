@@ -1,4 +1,4 @@
-/** What every store adapter must do; each adapter's test file runs this against the real thing. */
+/** The contract of every store adapter; each adapter's test file runs it against the real thing. */
 import { assert, assertEquals, assertExists } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import type { ApiObject, StoredObject } from "../../src/domain/resources/object.ts";
@@ -19,7 +19,7 @@ export interface Subject {
   close(): Promise<void>;
 }
 
-/** What a test is given. */
+/** The fixture of a test. */
 interface Fixture extends Subject {
   app(name: string, spec?: Record<string, unknown>): ApiObject;
   keyOf(name: string): Key;

@@ -1,9 +1,8 @@
 /**
- * What passes between an agent and a principal, story by story, held against the transcripts beside this file. The agent is the
- * simulated one (src/simagents); the transcripts are of it and of this principal, kept so that no message is lost, added or reordered
- * unnoticed. They were not recorded from the Go programs. UPDATE_CONVERSATIONS=1 writes them anew.
- *
- * Per step one line a resource or message: `<` to the agent, `>` to the principal, in order; `ack` is `processed`.
+ * Compares the messages between an agent and a principal, story by story, with the transcripts beside this file, so that no
+ * message is lost, added or reordered unnoticed. The agent is the simulated one (src/simagents); the Go programs took no
+ * part. UPDATE_CONVERSATIONS=1 rewrites the transcripts. Each step has one line a resource or message, in order: `<` to the
+ * agent, `>` to the principal; `ack` is `processed`.
  */
 import { assertEquals } from "@std/assert";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
@@ -58,7 +57,7 @@ class Recorder {
   }
 }
 
-/** What a story may use. */
+/** The parts that a story may use. */
 class Play {
   readonly recorder = new Recorder();
   agent!: SimAgent;

@@ -193,7 +193,7 @@ async function agents(pair: KubePair): Promise<void> {
   }
 }
 
-/** What `ha preflight` at the primary finds wrong around either store. */
+/** The faults that `ha preflight` at the primary finds around either store. */
 async function surroundings(pair: KubePair): Promise<string[]> {
   const { stdout } = await runCli(["ha", "preflight", "-o", "json", "-a", pair.primary.admin]);
   const { checks } = JSON.parse(stdout) as {

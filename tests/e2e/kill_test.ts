@@ -25,7 +25,7 @@ const SETTLE_MS = 40_000;
 const OPERATIONS = ["stream", "snapshot", "switchover", "promote"] as const;
 const RETURNS = ["promoted, then it comes back", "it comes back, then promoted", "both die"] as const;
 
-/** What a side says to do; undefined while it does not answer. */
+/** The commands that a side names; undefined while it does not answer. */
 async function explained(side: PrincipalProcess): Promise<{ state: string; next: string } | undefined> {
   try {
     const { standing, next = [] } = await withAdmin(
@@ -119,7 +119,7 @@ async function savedAt(side: PrincipalProcess): Promise<Map<string, string[]>> {
   return new Map([...byName].map(([name, all]) => [name, all.map(({ labels }) => String(labels?.tag))]));
 }
 
-/** What an operator, or somebody at a terminal, has going on when it happens. */
+/** The command in progress at the moment of the kill. */
 function began(
   operation: typeof OPERATIONS[number],
   active: PrincipalProcess,

@@ -31,7 +31,7 @@ export const ON_CLUSTER = {
   sanitizeResources: false,
 };
 
-/** What of a CRD's spec the harness reads. */
+/** The part of a CRD's spec that the harness reads. */
 interface Definition {
   group: string;
   names: { plural: string };
@@ -118,7 +118,7 @@ export class Cluster {
     });
   }
 
-  /** What something that stands in for this API server needs: a certificate to serve with, and an administrator's client. */
+  /** The needs of a stand-in for this API server: a certificate to serve with, and an administrator's client. */
   async standIn(): Promise<{ server: { cert: string; key: string }; client: Deno.HttpClient }> {
     const { cert, key } = await this.authority.issue({
       commonName: "kube-apiserver",

@@ -1,4 +1,4 @@
-/** What can happen in a story, drawn from its seed before it begins, so that a story can be played again with less of it. */
+/** The actions of a story, drawn from its seed before it begins, so that shrinking can replay it with fewer. */
 import type { Random } from "../support/random.ts";
 
 export type Action =

@@ -35,7 +35,7 @@ export class Checks {
   readonly #watched: Record<"a" | "b", Watched>;
   /** Keys that somebody wrote in the replica's cluster: nobody keeps those. */
   readonly strays = new Set<Key>();
-  /** What an autonomous agent has deleted, as `KEY UID`. */
+  /** Deletions by autonomous agents, as `KEY UID`. */
   readonly removedByAgents = new Set<string>();
   readonly autonomous = new Set<string>();
   violation: Violation | undefined;
@@ -292,7 +292,7 @@ export class Checks {
     else if (!one.site.serving && one.site.ctx?.following.connected) this.#overwritten(one, key, state);
   }
 
-  /** What only this side had is in its loss manifest before it is overwritten. */
+  /** State that only this side had is in its loss manifest before being overwritten. */
   #saved(one: Watched, key: Key): void {
     const { disk } = one.site;
     const before = disk.states.get(key)?.at(-2);

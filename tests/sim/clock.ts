@@ -16,7 +16,7 @@ export interface Process {
   alive: boolean;
   /** Its events wait. */
   paused: boolean;
-  /** What its wall clock is off by, in ms. */
+  /** The offset of its wall clock, in ms. */
   skewMs: number;
   /** How much faster than time it goes since then. */
   drift: { rate: number; sinceMs: number };
@@ -47,14 +47,14 @@ export class Clock {
   nowMs = 0;
   steps = 0;
   readonly random: Random;
-  /** What of the events' order and times is proved to be the same by a second run. */
+  /** A digest of the events' order and times, which a second run must reproduce. */
   fingerprint = FNV.offset;
   #order = 0;
   #current: Process;
   readonly #queue = new BinaryHeap<Scheduled>((a, b) => a.atMs - b.atMs || a.order - b.order);
   /** How each is cancelled. */
   readonly #timers = new Map<number, () => void>();
-  /** What waits for paused processes. */
+  /** Events that wait for paused processes. */
   readonly #waiting = new Map<Process, Scheduled[]>();
   #timerId = 1_000_000_000;
   /** Called before an event runs; it may kill the process, whose event then does not. */

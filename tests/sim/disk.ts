@@ -47,7 +47,7 @@ export interface DiskFaults {
 export interface State {
   digest: string;
   atMs: number;
-  /** Who wrote it: the principal's process, or a user of the cluster. */
+  /** The writer: the principal's process, or a user of the cluster. */
   by: string;
 }
 
@@ -61,7 +61,7 @@ export class Disk {
   readonly saved = new Set<string>();
   /** The UID that a resource had where it comes from, as it was written last. */
   readonly identities = new Map<Key, string>();
-  /** What the principal here would know of its role if it started now. */
+  /** The role that the principal here would remember if it started now. */
   remembered: Memory | undefined;
   readonly #store: SqliteStore;
 
@@ -154,7 +154,7 @@ class FaultyStore implements Store {
     return written;
   }
 
-  /** What is told may be late; now and then the watch is lost, and begins with a full listing again. */
+  /** Events may be late; now and then the watch is lost and restarts with a full listing. */
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
     const { clock, faults } = this.disk;
     while (!signal.aborted) {

@@ -14,11 +14,11 @@ import { World } from "./world.ts";
 const SEED = 7;
 const READY_MS = 60_000;
 const DOWN_MS = 3_000;
-/** What an operation takes at most, in events of one side. */
+/** The most events of one side that an operation takes. */
 const MAX_POINTS = 3_000;
 const QUIET_MS = 1_500;
 
-/** What is begun; it resolves when it is over. */
+/** The operation; it resolves at its end. */
 type Begin = (world: World, operator: Operator) => Promise<unknown>;
 
 /** The operations, by name. */

@@ -8,7 +8,7 @@ import type { Action } from "./actions.ts";
 export interface Mutant {
   name: string;
   edits: readonly { file: string; from: string; to: string }[];
-  /** What the stories are about in which it is looked for; what their seeds draw where nothing is said. */
+  /** The actions of the stories that look for it; by default those that their seeds draw. */
   about?: readonly Action["do"][];
   /** Longer stories than the others'. */
   steps?: number;

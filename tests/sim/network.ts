@@ -28,7 +28,7 @@ export interface Path {
   swallows: boolean;
 }
 
-/** Who calls, to a server. */
+/** The caller, as a server sees it. */
 export type Peer = { sslPeerCertificate?: { raw: Buffer } };
 
 interface Served {
@@ -110,7 +110,7 @@ export class Network {
   }
 }
 
-/** What the production code uses of grpc.Client. */
+/** The part of grpc.Client that the production code uses. */
 class SimClient {
   readonly #open = new Set<Connection>();
 
@@ -177,7 +177,7 @@ class SimClient {
   }
 }
 
-/** What is on the way to one end, in order. */
+/** The messages in flight to one end, in order. */
 interface Lane {
   packets: { atMs: number; arrive(): void }[];
   /** Since when nothing passes; Infinity: it passes. */

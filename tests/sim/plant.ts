@@ -2,7 +2,7 @@
 import type { Mutant } from "./mutants.ts";
 import { ROOT, simulate } from "./run.ts";
 
-/** What the simulator needs. */
+/** The parts of the tree that the simulator needs. */
 const PARTS = [
   "src",
   "proto",
@@ -15,13 +15,13 @@ const PARTS = [
   "deno.lock",
 ];
 
-/** What came of a mutant. */
+/** The outcome of a mutant. */
 export interface Hunt {
   /** The invariant that it broke; empty: it was not found. */
   invariant: string;
   /** How many seeds were played. */
   seeds: number;
-  /** What the simulator printed when it gave no answer. */
+  /** The simulator's output when it gave no answer. */
   problem: string;
 }
 

@@ -15,7 +15,7 @@ import type { World } from "./world.ts";
 const ONE_ACTIVE_MS = 120_000;
 const EQUAL_MS = 120_000;
 const AGENTS_MS = 120_000;
-/** What could not be remembered is tried again every second. */
+/** The principal retries a failed record of its role every second. */
 const REMEMBERED_MS = 10_000;
 const DRIFT_MS = 150_000;
 const OPERATOR_EVERY_MS = 4_000;

@@ -49,7 +49,7 @@ export function settingsOf(name: SiteName): Settings {
   return settings;
 }
 
-/** What a site tells the checkers. */
+/** The events that a site reports to the checkers. */
 export interface SiteEvents {
   log(site: Site, level: string, message: string, fields: Record<string, unknown>): void;
   opened(site: Site, core: Core): void;
@@ -103,7 +103,7 @@ export class Site {
     this.network.died(this.process);
   }
 
-  /** What `ha explain` says here. @throws Error when this principal does not run */
+  /** The answer of `ha explain` here. @throws Error if this principal does not run */
   async explain(): Promise<{ situation: Situation; explanation: Explanation }> {
     const { ctx } = this;
     if (!ctx) throw new Error("not running");

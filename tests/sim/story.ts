@@ -35,7 +35,7 @@ export interface StoryOptions {
   seed: number;
   steps: number;
   certificates: Certificates;
-  /** What every story is about; what the seed draws where nothing is said. */
+  /** The actions of every story; by default those that the seed draws. */
   about?: readonly string[];
   /** Instead of what the seed draws. */
   actions?: Timed[];

@@ -1,15 +1,15 @@
-/** What the checkers know of one side. */
+/** The checkers' knowledge of one side. */
 import type { Key } from "../../src/domain/resources/keys.ts";
 import type { Site } from "./site.ts";
 
-/** What a principal's index has recorded, in order. */
+/** The records of a principal's index, in order. */
 export interface Recorded {
   revision: number;
   digest: string;
   atMs: number;
 }
 
-/** What is known of one side. */
+/** The state of one side. */
 export interface Watched {
   site: Site;
   /** By key: what the present or last principal here took. */

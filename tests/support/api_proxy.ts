@@ -4,7 +4,7 @@
  */
 import type { Cluster } from "../kube/cluster.ts";
 
-/** What happens to a request. `lost`: it is carried out, and its answer is not what was done. */
+/** The fate of a request. `lost`: it is carried out, and its answer is an error. */
 export type Fate = "pass" | "too many" | "broken" | "lost";
 
 const SECONDS = /"creationTimestamp":"([^"]+)"/g;

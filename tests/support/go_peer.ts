@@ -17,7 +17,7 @@ type Json = Record<string, unknown>;
 
 /** A replica of the peer following a principal. */
 export class GoReplica {
-  /** What it holds, by kind, namespace and name, as JSON text. */
+  /** Its objects by kind, namespace and name, as JSON text. */
   readonly resources = new Map<string, string>();
   readonly problems: string[] = [];
   #client: grpc.Client | undefined;
@@ -82,7 +82,7 @@ export class GoReplica {
     this.needsReconcile = false;
   }
 
-  /** What it asks every 60 s; true when it would fetch everything again. */
+  /** Its check of every 60 s; true if it would fetch a snapshot. */
   async wouldReconcile(): Promise<boolean> {
     const status = await call(this.#client as grpc.Client, replicationService.Status, {}, TIMEOUT_MS);
     return this.needsReconcile || this.last < (status.current_sequence_num ?? 0);
@@ -117,7 +117,7 @@ export class GoReplica {
 export class GoPrimary {
   readonly agents = new Map<string, replicationapi.Resource[]>();
   readonly calls = { subscribe: 0, snapshot: 0, confirm: 0, status: 0 };
-  /** What it says about candidates. */
+  /** Its answers about candidates. */
   confirmation = "deleted";
   sequence = 0;
   readonly #server = createServer(200 * 1024 * 1024);

@@ -22,7 +22,7 @@ export interface KubePairOptions {
   apiPort?: (side: SideName, cluster: Cluster) => Promise<number | undefined>;
   /** Prepares a side's cluster, and says what its principal has of its own. */
   prepare?: (side: SideName, cluster: Cluster, dir: string) => Promise<Partial<Side>>;
-  /** What each cluster is started with beside CRDs. */
+  /** The objects of each cluster beside CRDs. */
   cluster?: ClusterOptions;
 }
 

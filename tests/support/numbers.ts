@@ -30,7 +30,7 @@ export const NUMBERS: readonly (readonly [written: string, kept: string])[] = [
   ["100000000000000000000", "100000000000000000000"],
 ];
 
-/** What `valuesObject` holds in tests: each number of the table under a key of its own, as JSON. */
+/** The `valuesObject` of tests: each number of the table under a key of its own, as JSON. */
 export const NUMBERS_JSON = `{${NUMBERS.map(([written], i) => `"n${i}":${written}`).join(",")}}`;
 /** The same as an API server keeps it. */
 export const KEPT_JSON = `{${NUMBERS.map(([, kept], i) => `"n${i}":${kept}`).join(",")}}`;

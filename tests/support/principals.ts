@@ -119,7 +119,7 @@ export class Proxy {
   readonly #frozen = new Set<Deno.Conn>();
   mode: "pass" | "swallow" | "refuse" = "pass";
   accepted = 0;
-  /** What passed, both ways together. */
+  /** The bytes that passed, both ways together. */
   bytes = 0;
 
   constructor(public targetPort: number) {
@@ -130,7 +130,7 @@ export class Proxy {
     return (this.#listener.addr as Deno.NetAddr).port;
   }
 
-  /** What is connected now stays connected and says nothing more; new connections pass. */
+  /** Present connections stay open and go silent; new ones pass. */
   freeze(): void {
     for (const connection of this.#connections) this.#frozen.add(connection);
   }

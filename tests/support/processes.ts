@@ -75,7 +75,7 @@ export class Pair extends Sides {
     await store.close();
   }
 
-  /** What a side's store holds, comparable across sides. */
+  /** The contents of a side's store, comparable across sides. */
   async content(side: PrincipalProcess): Promise<string> {
     const store = openSqlite(side.store, { verify: false });
     const objects = (await store.list("Application")).map((

@@ -1,4 +1,4 @@
-/** What both `/healthz` say, sampled all the time. */
+/** Samples both `/healthz` all the time. */
 import { delay } from "@std/async/delay";
 import type { PrincipalProcess } from "../../src/cli/processes.ts";
 

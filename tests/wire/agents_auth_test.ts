@@ -1,4 +1,4 @@
-/** Who is let in as an agent, and that nobody reaches what is another's. */
+/** Admission of agents, and the boundary between agents. */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";

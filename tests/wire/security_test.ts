@@ -1,4 +1,4 @@
-/** Who may connect, with which certificate, and what they are told otherwise. */
+/** Admission by certificate, and the answers to everyone else. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import grpc from "@grpc/grpc-js";

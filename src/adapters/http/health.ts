@@ -8,7 +8,7 @@ import type { Health } from "../../principal/ports/health.ts";
 
 const DEFAULT_MAX_LAG_MS = 30_000;
 
-/** What is answered before anything is known of this principal's state: alive, and not ready because of `why`. */
+/** The answers before this principal's state is known: alive, and not ready because of `why`. */
 export function startingApp(why: () => string): Hono {
   const app = new Hono();
   app.get("/livez", (c) => c.text("ok\n"));

@@ -6,7 +6,7 @@ import { VERSION } from "../../base/version.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Rows, Series } from "../../principal/ports/telemetry.ts";
 
-/** What is shown of the process. */
+/** The metrics of the process. */
 export const PROCESS: readonly Series[] = [
   {
     name: "argocd_agent_build_info",

@@ -2,7 +2,7 @@
 import { Histogram, Registry } from "prom-client";
 import type { ProcessedEvent, Processing } from "../../principal/ports/telemetry.ts";
 
-/** What `targetLabel` makes of targets. */
+/** The labels of `targetLabel`. */
 const TARGETS = [
   "application",
   "appproject",

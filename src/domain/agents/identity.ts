@@ -1,5 +1,5 @@
 /**
- * Who a client certificate is, by the rule of the peer's `--auth mtls:` (argocd-agent): a regular expression is
+ * The identity of a client certificate by the rule of `--auth mtls:`, as in the Go principal: a regular expression is
  * searched in the distinguished name, or in each URI SAN, and its first group is the identity.
  */
 import { reasonOf } from "../../base/reason.ts";
@@ -26,7 +26,7 @@ export type AuthMethod =
   | { method: "userpass"; file: string }
   | { method: "header"; name: string; pattern: RegExp };
 
-/** Who an agent is, with the fingerprint of its certificate (empty: it has none), or why that is not known. */
+/** An agent's identity, with the fingerprint of its certificate (empty: none), or why it is unknown. */
 export type Proof = { identity: string; fingerprint: string } | { problem: string };
 
 const ORDER = ["SERIALNUMBER", "CN", "POSTALCODE", "STREET", "ST", "L", "OU", "O", "C"];

@@ -1,6 +1,7 @@
 /**
- * What an event of an agent means here (the peer's §6.7 and §5, with its gaps closed). An agent is authenticated, not trusted: keys are
- * made of its proved name, never of what its event claims, and whatever is malformed or not allowed comes to nothing, with the reason.
+ * The meaning of an agent's event here, as in the Go principal but with its gaps closed. An agent is authenticated, not
+ * trusted: keys derive from its proved name, never from the event's claims, and a malformed or forbidden event does
+ * nothing, with the reason.
  */
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentEvent } from "../events/cloudevent.ts";
@@ -22,7 +23,7 @@ const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
 /** A resource that an agent speaks of. */
 export type Named = Identity & { key: Key };
 
-/** What to do; `nothing` carries the reason. */
+/** The action to take; `nothing` carries the reason. */
 export type Intent =
   | { do: "nothing"; why: string; refused: boolean }
   /** A managed agent's status of an Application. */
@@ -61,7 +62,7 @@ export function targetLabel(target: string): string {
   return target === "heartbeat" || Object.hasOwn(HANDLERS, target) ? target : "other";
 }
 
-/** What an event asks for. */
+/** The action that an event requests. */
 export function interpret(event: AgentEvent, agent: AgentId, world: InboundWorld): Intent {
   const { type, target } = event;
   if (type === "ping" || target === "heartbeat") return nothing("a heartbeat");

@@ -5,7 +5,7 @@
 import { type ApiObject, isRecord } from "../resources/object.ts";
 import { matches } from "../resources/patterns.ts";
 
-/** What of a project decides who gets it. */
+/** The fields of a project that decide which agents get it. */
 export interface ProjectRule {
   destinations: Destination[];
   sourceNamespaces: string[];
@@ -57,7 +57,7 @@ export function projectFor(project: ApiObject, agent: string, destinationMapping
   return { ...project, spec: { ...spec, ...kept, destinations } };
 }
 
-/** What an autonomous agent's project is called here. @throws Error when that is no name */
+/** The name of an autonomous agent's project here. @throws Error if it is no valid name */
 export function prefixed(agent: string, name: string): string {
   const full = `${agent}-${name}`;
   if (full.length > MAX_NAME) {

@@ -21,7 +21,7 @@ export const MAX_ACKS = 1_000;
 const MAX_AGENT_ONLY = 10_000;
 const MAX_MESSAGES = 10_000;
 
-/** What a session needs of its surroundings. */
+/** The surroundings of a session. */
 export interface SessionWorld {
   look(key: Key): AgentView | undefined;
   /** A text that no other call returns. */
@@ -67,7 +67,7 @@ export class AgentSession {
   readonly #byEvent = new Map<string, string>();
   readonly #messages = new Map<string, ResyncMessage>();
   readonly #unsent = new Set<string>();
-  /** What was sent and is due again. */
+  /** Events that were sent and are due for a retry. */
   readonly #overdue = new Set<string>();
   /** Keys that the agent's own event is changing here, and whether something else changed them meanwhile. */
   readonly #held = new Map<Key, boolean>();

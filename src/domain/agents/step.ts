@@ -60,9 +60,9 @@ export interface Step {
   signed?: boolean;
   /** Whether something else follows when it is acknowledged. */
   more: boolean;
-  /** What is known once it is on the way. */
+  /** The agent's state once the event is in flight. */
   begun(last: LastKnown): LastKnown;
-  /** What is known once it is acknowledged. */
+  /** The agent's state once the event is acknowledged. */
   settle(last: LastKnown): LastKnown | undefined;
 }
 

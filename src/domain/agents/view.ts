@@ -1,9 +1,8 @@
 /**
- * What one agent is to have of one resource. A managed agent gets the resources that are routed to it; of an autonomous agent's own
- * resources the principal keeps copies, and hands it only what is asked of it here: a refresh, an operation.
- *
- * `metadata.uid` is the first source's UID, the same whichever principal is ACTIVE: to the agent nothing is another object after a
- * failover. No resourceVersion travels: numbers of two clusters must not be compared.
+ * The desired state of one resource at one agent. A managed agent gets the resources that are routed to it. An autonomous
+ * agent keeps its own resources, and gets only requests made here: a refresh, an operation. `metadata.uid` is the first
+ * source's UID, whichever principal is ACTIVE, so a failover changes no identity. No resourceVersion travels: numbers of
+ * two clusters must not be compared.
  */
 import { canonicalize } from "@std/json/canonicalize";
 import type { Entry } from "../changes/index.ts";
@@ -17,13 +16,13 @@ import { REFRESH } from "../resources/transform.ts";
 import { type Sha256, specChecksum } from "./checksum.ts";
 import { asAtAgent, ownsProject, projectFor, projectMatches, type ProjectRule } from "./projects.ts";
 
-/** Who is looked at. */
+/** The agent in question. */
 export interface AgentId {
   name: string;
   mode: Mode;
 }
 
-/** What views are made from beside the resource itself. */
+/** The inputs of a view beside the resource itself. */
 export interface World {
   scope: Scope;
   sha256: Sha256;
@@ -54,7 +53,7 @@ export interface AgentView {
   checksum: string;
 }
 
-/** What `agent` is to have of a resource; undefined: nothing. */
+/** The desired state of a resource at `agent`; undefined: none. */
 export function viewOf(
   entry: Entry | undefined,
   agent: AgentId,
@@ -138,7 +137,7 @@ function relevant({ status: _, ...body }: ApiObject): string {
   return canonicalize(body);
 }
 
-/** What the autonomous agent's own checksum of a resource is while it agrees with the copy here. */
+/** The autonomous agent's own checksum of a resource while it agrees with the copy here. */
 function ownChecksum(object: ApiObject, agent: string, sha256: Sha256): string {
   return specChecksum(asAtAgent(object, agent), sha256);
 }

@@ -1,4 +1,4 @@
-/** The objects that an agent's events make of those that are there (the peer's §6.7). Pure: what is there is not changed. */
+/** The effect of an agent's events on the objects here. Pure: the inputs do not change. */
 import { type ApiObject, isRecord, SERVER_OWNED, SOURCE_UID } from "../resources/object.ts";
 import { REFRESH } from "../resources/transform.ts";
 import { adoptProject, prefixed } from "./projects.ts";
@@ -8,7 +8,7 @@ const NOTIFIED = "notified.notifications.argoproj.io";
 /** The peer's type of condition. */
 const AGENT_ERROR = "AgentError";
 
-/** What of the present object has reached the agent: only that may end by its word. */
+/** The operation and refresh that have reached the agent: its report may end only these. */
 export interface Reached {
   operation: boolean;
   refresh: boolean;

@@ -1,8 +1,8 @@
-/** Who may replicate, or ask what only a peer may ask: a certificate of the configured rule, in the list, and not blocked. */
+/** Admits a peer's certificate: it matches the configured rule, is in the list, and is not blocked. */
 import { type CertificateNames, identityBehind, type MtlsRule } from "../agents/identity.ts";
 import { Refusal } from "../ha/refusal.ts";
 
-/** What decides about a peer's calls. */
+/** The rule that admits a peer's calls. */
 export interface ReplicationPolicy {
   haEnabled: boolean;
   /** Undefined: authentication is not by certificate. */

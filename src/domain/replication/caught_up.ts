@@ -6,7 +6,7 @@
  */
 export const SETTLED_MS = 10_000;
 
-/** What is known of a stream to the leader. */
+/** The state of a stream to the leader. */
 export interface Comparison {
   /** Since the leader answered. */
   answeredForMs: number;
