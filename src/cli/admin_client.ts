@@ -30,7 +30,7 @@ export async function withAdmin<T>(
   }
 }
 
-/** One call; `action` is the peer's prefix of the error (`failed to get HA status`, `promote failed`). */
+/** One call; `action` is the Go CLI's prefix of the error (`failed to get HA status`, `promote failed`). */
 export async function adminCall<Q, S>(
   client: Client,
   method: Method<Q, S>,
@@ -83,7 +83,7 @@ export function adminError(
   return new CommandError(`${action}: rpc error: code = ${name} desc = ${details}`);
 }
 
-/** Codes as the peer's CLI prints them. */
+/** Codes as the Go CLI prints them. */
 const GO_CODES: Record<number, string> = {
   2: "Unknown",
   3: "InvalidArgument",

@@ -1,4 +1,4 @@
-/** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|history|watch`: the peer's commands and output, and a live screen. */
+/** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|history|watch`: the Go CLI's commands and output, and a live screen. */
 import type { haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../adapters/grpc/dial.ts";
 import { adminService, operatorService } from "../adapters/grpc/services.ts";
@@ -76,7 +76,7 @@ async function status(args: string[]): Promise<number> {
   return EXIT.ok;
 }
 
-/** Lines that the peer's status does not have: what is wrong with the store, and what cannot be written. */
+/** Lines that the Go CLI's status lacks: the store's problem, and the held changes. */
 async function troublesOf(client: Client): Promise<string> {
   const report = await firstOf(openServerStream(client, operatorService.Watch, { interval_ms: 60_000 }));
   if (!report) return "";
@@ -161,7 +161,7 @@ function confirmed(kind: keyof typeof WARNINGS): boolean {
   return answer === "y" || answer === "Y";
 }
 
-/** A status as the peer prints it. @throws CommandError on an unknown format, as the peer after the call */
+/** A status as the Go CLI prints it. @throws CommandError on an unknown format, after the call as there */
 export function formatStatus(status: haadminapi.HAStatusResponse, format: string, nowMs: number): string {
   const all = fields(status);
   switch (format) {

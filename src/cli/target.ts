@@ -1,6 +1,6 @@
 /**
  * Which principal a command is for: the address given with -a; else the principal's pod, through the API server of the
- * kubeconfig's context, as the peer's CLI does; where there is no kubeconfig (in the pod itself, on bare metal) this host's
+ * kubeconfig's context, as the Go CLI does; where there is no kubeconfig (in the pod itself, on bare metal) this host's
  * loopback.
  */
 import { kubeconfigFiles } from "../adapters/kube/kubeconfig_files.ts";

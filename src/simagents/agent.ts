@@ -1,5 +1,5 @@
 /**
- * `agent-sim`: an agent written from the peer's contract, for tests, load and the demonstration. It has a cluster of its own, talks
+ * `agent-sim`: an agent written from the Go agent's contract, for tests, load and the demonstration. It has a cluster of its own, talks
  * over real mTLS, acknowledges, resyncs and reconnects as a Go agent does, and misbehaves when it is told to.
  */
 import { delay } from "@std/async/delay";

@@ -1,4 +1,4 @@
-/** `haadminapi.HAAdmin` on the loopback listener, for our CLI and the peer's. */
+/** `haadminapi.HAAdmin` on the loopback listener, for our CLI and the Go CLI. */
 import type grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../../proto/gen.d.ts";
 import type { Context } from "../../principal/core/context.ts";

@@ -68,7 +68,7 @@ function byHeader(
   return { problem: `header ${name} "${value.slice(0, 100)}" names no agent` };
 }
 
-/** The users of a file of the peer's form: one `user:bcrypt-hash` a line; the last of a name counts. @throws Error */
+/** The users of a file in the Go principal's form: one `user:bcrypt-hash` a line; the last of a name counts. @throws Error */
 export function readUsers(path: string): Map<string, string> {
   const users = new Map<string, string>();
   for (const line of readFileSync(path, "utf8").split(/\r?\n/)) {

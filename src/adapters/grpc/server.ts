@@ -1,6 +1,6 @@
 /**
  * The agents' port: one grpc-js server with TLS 1.3, client certificates, certificates that can be exchanged
- * under open streams, keepalive pings and the peer's message limit.
+ * under open streams, keepalive pings and the message limit.
  */
 import grpc from "@grpc/grpc-js";
 import { deadline } from "@std/async/deadline";

@@ -37,7 +37,7 @@ export function toStatus(error: unknown): { code: grpc.status; details: string }
   return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };
 }
 
-/** An agent that is not let in, in the peer's codes. */
+/** A refused agent, in the Go principal's codes. */
 const NOT_ADMITTED: Record<NotAdmittedKind, grpc.status> = {
   "unauthenticated": grpc.status.UNAUTHENTICATED,
   "unknown mode": grpc.status.UNKNOWN,

@@ -1,4 +1,4 @@
-/** The tokens of agents are the peer's: RS512, an access token of 5 minutes and a refresh token of 24 hours, audience by use. */
+/** Agents' tokens, as in the Go principal: RS512, an access token of 5 minutes and a refresh token of 24 hours, audience by use. */
 import * as jose from "jose";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import { isRecord } from "../../domain/resources/object.ts";

@@ -1,5 +1,5 @@
 /**
- * `/healthz` is for the GSLB: 200 only when ACTIVE, as the peer answers, and no more from the moment in which this side steps down.
+ * `/healthz` is for the GSLB: 200 only when ACTIVE, as in the Go principal, and no longer once this side steps down.
  * `/livez` is for Kubernetes: 200 while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans
  * and rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
  */

@@ -1,4 +1,4 @@
-/** How long events of agents took: the peer's histogram. A series lives while its agent is connected. */
+/** The processing time of agents' events: the Go principal's histogram. A series lives while its agent is connected. */
 import { Histogram, Registry } from "prom-client";
 import type { ProcessedEvent, Processing } from "../../principal/ports/telemetry.ts";
 

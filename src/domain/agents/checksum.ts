@@ -25,7 +25,7 @@ export function specChecksum(object: ApiObject, sha256: Sha256): string {
 
 /** One entry of a list of what a side has. */
 export interface Listed {
-  /** The peer's name of the kind. */
+  /** The Go principal's name of the kind. */
   kind: string;
   name: string;
   uid: string;

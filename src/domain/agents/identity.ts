@@ -43,7 +43,7 @@ const BY_OID: Record<string, string> = {
 };
 
 /**
- * The DN as the peer's regex sees it: RFC 2253 escaping, no spaces, types in a fixed order whatever the
+ * The DN as the Go principal's regex sees it: RFC 2253 escaping, no spaces, types in a fixed order whatever the
  * certificate's, several values of one type joined with `+`, unknown types last.
  */
 export function dnString(subject: CertificateNames["subject"]): string {

@@ -1,5 +1,5 @@
 /**
- * AppProjects between a principal and its agents (the peer's rules): which managed agent gets which project and in which form, and
+ * AppProjects between a principal and its agents (the Go principal's rules): which managed agent gets which project and in which form, and
  * what an autonomous agent's project is called here.
  */
 import { type ApiObject, isRecord } from "../resources/object.ts";

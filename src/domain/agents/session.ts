@@ -11,7 +11,7 @@ import { listChecksum, type Listed, type Sha256 } from "./checksum.ts";
 import { type Identity, identityOf, isUnknown, type LastKnown, type Step, stepFor, unknown } from "./step.ts";
 import type { AgentId, AgentView } from "./view.ts";
 
-/** Sending again: 5 s to 2 min × 4, as the peer does. */
+/** Retries: 5 s to 2 min × 4, as in the Go principal. */
 export const RESEND: BackoffPolicy = { firstMs: 10_000, maxMs: 240_000, factor: 4 };
 /** Events on the way at a time; those that wait for a second attempt do not count, so that they block nobody. */
 const WINDOW = 256;

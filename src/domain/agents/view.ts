@@ -33,7 +33,7 @@ export interface World {
 export interface AgentView {
   /** The `dataschema` of its events. */
   target: "application" | "appproject" | "repository" | "gpgkey";
-  /** The peer's name of its kind. */
+  /** The Go principal's name of its kind. */
   kind: string;
   namespace: string;
   name: string;

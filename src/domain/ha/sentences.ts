@@ -3,7 +3,7 @@ import type { Input, Memory, Model, Standing } from "./state.ts";
 
 const count = (n: number) => n.toLocaleString("en-US");
 
-/** Refusals; the first words of `replicating`, `alreadyActive` and `notActive` are the peer's. */
+/** Refusals; the first words of `replicating`, `alreadyActive` and `notActive` are the Go principal's. */
 export const refusals = {
   busy: (command: string) => (m: Model): string =>
     `cannot ${command}: a ${m.operation?.kind ?? "command"} is under way (${m.operation?.step ?? ""}); ` +

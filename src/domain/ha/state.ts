@@ -1,6 +1,6 @@
 /** The words of high availability: states, what is remembered, what goes in, what comes out. */
 
-/** The five states, as the peer writes them. */
+/** The five states, as the Go principal writes them. */
 export const STATES = ["recovering", "syncing", "replicating", "disconnected", "active"] as const;
 export type State = (typeof STATES)[number];
 

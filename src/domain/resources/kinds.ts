@@ -7,16 +7,16 @@ import type { KeyParts } from "./keys.ts";
 import { ROSTER_NAME } from "./roster.ts";
 import { admits, agentOf, type Scope } from "./scope.ts";
 
-/** Labels by which Argo CD and the peer tell what a Secret is. */
+/** The label by which Argo CD and the Go principal mark a Secret's type. */
 export const SECRET_TYPE = "argocd.argoproj.io/secret-type";
 export const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
-/** The ConfigMap of revoked certificates (peer contract): a key is a fingerprint, upper-case hex SHA-256. */
+/** The ConfigMap of revoked certificates, as in the Go principal: a key is a fingerprint, upper-case hex SHA-256. */
 export const BLOCKLIST_NAME = "argocd-agent-tls-blocklist";
 const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
 
 /** One kind of replicated resource. */
 export interface Kind {
-  /** The peer's name for it in snapshots (`Repository`, not `Secret`). */
+  /** The Go principal's name for it in snapshots (`Repository`, not `Secret`). */
   name: string;
   apiVersion: string;
   /** The API's kind. */
@@ -25,9 +25,9 @@ export interface Kind {
   rank: number;
   /** `principal`: only in the principal's own namespace; `any`: wherever Argo CD has it. */
   scope: "principal" | "any";
-  /** Whether a replica's copy carries the source's UID as an annotation (peer contract). */
+  /** Whether a replica's copy carries the source's UID as an annotation, as in the Go principal. */
   stampsSourceUid: boolean;
-  /** The `dataschema` of the peer's incremental events; undefined: the plain contract has none. */
+  /** The `dataschema` of the Go principal's incremental events; undefined: there are none. */
   target?: string;
   /** The values of the label `SECRET_TYPE` that mark it; undefined: the label says nothing about it. */
   secretTypes?: readonly string[];
@@ -137,7 +137,7 @@ export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
   );
 }
 
-/** The kind with the peer's name (`Repository`, `ClusterSecret`, …). */
+/** The kind with the Go principal's name (`Repository`, `ClusterSecret`, …). */
 export function kindNamed(name: string): Kind | undefined {
   return KINDS.find((kind) => kind.name === name);
 }

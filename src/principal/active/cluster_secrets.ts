@@ -1,5 +1,5 @@
 /**
- * Which cluster of Argo CD an agent is: the cluster Secrets that carry the peer's agent-name label. They are looked at whether
+ * Which cluster of Argo CD an agent is: the cluster Secrets that carry the Go principal's agent-name label. They are looked at whether
  * they are replicated or not. Of several that name one agent, the first by name counts.
  */
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";

@@ -1,4 +1,4 @@
-/** The certificates that are let in no more: a ConfigMap, as the peer's, whose keys are fingerprints. It replicates. */
+/** Revoked certificates: a ConfigMap, as in the Go principal, whose keys are fingerprints. It replicates. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
 import { type Key, keyOf } from "../../domain/resources/keys.ts";

@@ -1,5 +1,5 @@
 /**
- * What a principal remembers in its store: its identity (the peer's ConfigMap) and its role, epoch and whether it
+ * What a principal remembers in its store: its identity (the Go principal's ConfigMap) and its role, epoch and whether it
  * has ever held a complete copy (`argocd-agent-ha-state`). Neither is replicated.
  */
 import type { Memory } from "../../domain/ha/state.ts";
@@ -43,7 +43,7 @@ export async function writeMemory(store: Store, namespace: string, memory: Memor
   await store.write({ op: "put", object: configMap(namespace, STATE_NAME, data) });
 }
 
-/** The principal's identity, made at the first start. @throws Error as the peer, when it is there and empty; StoreError */
+/** The principal's identity, made at the first start. @throws Error if it exists and is empty, as in the Go principal; StoreError */
 export async function principalUid(store: Store, namespace: string): Promise<string> {
   let uid = "";
   await modify(store, keyOf("ConfigMap", namespace, IDENTITY_NAME), (existing) => {

@@ -1,5 +1,5 @@
 /**
- * The one table of what `/metrics` shows of a principal: the peer's series by name and meaning, and ours (`argocd_agent_ha_…`). A new
+ * The one table of what `/metrics` shows of a principal: the Go principal's series by name and meaning, and ours (`argocd_agent_ha_…`). A new
  * metric is one entry; a counted one is counted by its name here (`counters.increment("failovers")`).
  */
 import { monotonicMs } from "../../base/clock.ts";
