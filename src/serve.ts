@@ -32,10 +32,10 @@ import { admits } from "./domain/resources/scope.ts";
 import type { Store } from "./principal/ports/store.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
-import type { Context, HistoryEntry, PeerSide } from "./principal/core/context.ts";
+import type { Context, PeerSide } from "./principal/core/context.ts";
 import { type Core, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
-import { remember } from "./principal/core/observe.ts";
+import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
@@ -77,7 +77,7 @@ async function start(
 ): Promise<Running> {
   const store = await openStore(settings);
   undo.push(() => store.close());
-  const history: HistoryEntry[] = [];
+  const history: RecentEvent[] = [];
   const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
   undo.push(() => monitor.stop());
   let health = startingApp(() => monitor.problem);

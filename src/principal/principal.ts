@@ -12,7 +12,8 @@ import { AgentAdmission } from "./active/admission.ts";
 import { ChangeWriter } from "./replica/change_writer.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
-import type { Context, HistoryEntry, PeerSide } from "./core/context.ts";
+import type { RecentEvent } from "./core/observe.ts";
+import type { Context, PeerSide } from "./core/context.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { newFollowing } from "./core/following.ts";
@@ -42,6 +43,7 @@ import { examinedCondition, Readiness } from "./operations/readiness.ts";
 import { repair } from "./operations/repair.ts";
 import { Reconciler } from "./operations/reconcile.ts";
 import type { Settings } from "../config/settings.ts";
+import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import { WriteBack } from "./active/write_back.ts";
@@ -55,7 +57,7 @@ export interface CoreParts {
   peer: PeerSide;
   /** Whether a key is configured that signs agents' tokens. */
   hasSigningKey: boolean;
-  history: HistoryEntry[];
+  history: RecentEvent[];
   processing: Processing;
   /** Undefined: no signing key is configured, and no agent is let in. */
   tokens: Tokens | undefined;
@@ -163,7 +165,7 @@ function compose(
     model: () => driver.model,
     input: (input) => driver.input(input),
     chain: () => chain.chain,
-    note: (what, who) => noteCommand(ctx, chain, what, who),
+    note: (what, who) => noteCommand(driver.model, chain, what, who),
     command: (kind, force, who = "") => {
       ctx.note(`${kind}${force ? " --force" : ""}`, who);
       return driver.command(kind === "promote" ? { type: kind, force } : { type: kind });
@@ -183,10 +185,15 @@ function compose(
   };
   const readiness = new Readiness(ctx);
   const fleet = new Fleet(ctx);
-  const writer = new ChangeWriter(store, settings.scope, ctx.counters, losses, index);
-  const follower = new ReplicationClient({ ...ctx, writer });
+  const unconfirmed = new UnconfirmedWrites(store, index);
+  const writerOver = (to: Pick<Store, "get" | "write">) =>
+    new ChangeWriter(to, settings.scope, ctx.counters, losses, unconfirmed);
+  const follower = new ReplicationClient({ ...ctx, writer: writerOver(store) });
   const writeBack = new WriteBack(activeStore, log);
-  const operations = { switchover: new Switchover(ctx), reconciler: new Reconciler(ctx, writer) };
+  const operations = {
+    switchover: new Switchover(ctx),
+    reconciler: new Reconciler(ctx, writerOver(activeStore)),
+  };
   const effects = new Effects(ctx, { follower, fleet, writeBack });
   return {
     ctx,

@@ -5,6 +5,7 @@
  */
 import grpc from "@grpc/grpc-js";
 import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
 import type { MtlsRule } from "../../domain/agents/identity.ts";
 import { type AuthenticatedCall, identityOf } from "./auth.ts";
 import { refuseStream } from "./server.ts";
@@ -73,7 +74,7 @@ export function guarded(
       authorizeAdmin(call, path, policy);
       return undefined;
     } catch (error) {
-      log.warn("admin call refused", { method: path, reason: (error as Error).message });
+      log.warn("admin call refused", { method: path, reason: reasonOf(error) });
       return error as Error;
     }
   };

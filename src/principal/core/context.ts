@@ -13,6 +13,7 @@ import type { ClusterSecrets } from "../active/cluster_secrets.ts";
 import type { Blocklist } from "./blocklist.ts";
 import type { Fleet } from "../active/fleet.ts";
 import type { Counters } from "./counters.ts";
+import type { RecentEvent } from "./observe.ts";
 import type { Following } from "./following.ts";
 import type { ReplicaSession } from "./replica_sessions.ts";
 import type { Processing } from "../ports/telemetry.ts";
@@ -20,11 +21,6 @@ import type { Log } from "../../base/log.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import type { Readiness } from "../operations/readiness.ts";
 import type { Settings } from "../../config/settings.ts";
-
-export interface HistoryEntry {
-  atMs: number;
-  text: string;
-}
 
 /** How this principal reaches its peer: with the port, and until every operation speaks that, with a channel. */
 export interface PeerSide extends Peer {
@@ -46,7 +42,7 @@ export interface Context {
   readonly replicas: Set<ReplicaSession>;
   readonly following: Following;
   readonly counters: Counters;
-  readonly history: HistoryEntry[];
+  readonly history: RecentEvent[];
   /** The durable history, chained by hashes. */
   chain(): readonly Link[];
   readonly roster: Roster;

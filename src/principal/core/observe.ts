@@ -1,13 +1,27 @@
-/** What of the state machine's steps is told: the log, the counters, the last events, and the durable history. */
+/** Tells of the state machine's steps: in the log, the counters, the recent events and the durable history. */
 import type { Model } from "../../domain/ha/state.ts";
-import type { Context, HistoryEntry } from "./context.ts";
+import type { Log } from "../../base/log.ts";
+import type { Counting } from "./counters.ts";
 import type { History } from "./history.ts";
 
 const HISTORY_KEPT = 100;
 
+/** One of the last events, which `ha watch` shows. */
+export interface RecentEvent {
+  atMs: number;
+  text: string;
+}
+
+/** Where steps are told. */
+interface Told {
+  readonly counters: Counting;
+  readonly log: Log;
+  /** The recent events. */
+  readonly history: RecentEvent[];
+}
+
 /** Keeps who asked for what, before anything comes of it. */
-export function noteCommand(ctx: Context, chain: History, what: string, who: string): void {
-  const { state, memory } = ctx.model();
+export function noteCommand({ state, memory }: Model, chain: History, what: string, who: string): void {
   chain.add({ atMs: Date.now(), epoch: memory.epoch, state, what, who, text: `asked for: ha ${what}` });
 }
 
@@ -20,8 +34,11 @@ export interface Observed {
 }
 
 /** Tells of a step that changed something, or was refused. */
-export function observe(ctx: Context, chain: History, { before, after, name, refused }: Observed): void {
-  const { counters, log, history } = ctx;
+export function observe(
+  { counters, log, history }: Told,
+  chain: History,
+  { before, after, name, refused }: Observed,
+): void {
   log.debug("step", { row: name });
   if (refused) {
     log.warn("command refused", { row: name, state: after.state });
@@ -44,8 +61,8 @@ export function observe(ctx: Context, chain: History, { before, after, name, ref
   remember(history, `${after.state.toUpperCase()}: ${after.explanation}`);
 }
 
-/** Adds to the last events that `ha watch` shows. */
-export function remember(history: HistoryEntry[], text: string): void {
+/** Adds to the recent events. */
+export function remember(history: RecentEvent[], text: string): void {
   history.push({ atMs: Date.now(), text });
   if (history.length > HISTORY_KEPT) history.shift();
 }

@@ -3,7 +3,6 @@
  * Application that arrives before its ApplicationSet is written without the reference, and gets it when the
  * ApplicationSet comes.
  */
-import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import type { ApiObject, OwnerReference } from "../../domain/resources/object.ts";
 import { type Key, keyOf } from "../../domain/resources/keys.ts";
@@ -13,7 +12,7 @@ import type { Scope } from "../../domain/resources/scope.ts";
 import type { Store, Write } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
-import { mayBeDone, UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
+import { mayBeDone, type UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
 
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
@@ -21,29 +20,27 @@ const MAX_ORPHANS = 100_000;
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
-  readonly #unconfirmed: UnconfirmedWrites;
 
+  /** @param unconfirmed hears of each write, whichever writer it is of */
   constructor(
-    private readonly store: Store,
+    private readonly store: Pick<Store, "get" | "write">,
     private readonly scope: Scope,
     private readonly counters: Counting,
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
-    index: ChangeIndex,
-  ) {
-    this.#unconfirmed = new UnconfirmedWrites(store, index);
-  }
+    private readonly unconfirmed: UnconfirmedWrites,
+  ) {}
 
   /** Waits until the index shows everything that was written here, 5 s at most. */
   async seen(signal: AbortSignal): Promise<void> {
-    await this.#unconfirmed.confirmed(signal);
+    await this.unconfirmed.confirmed(signal);
   }
 
   async #write(key: Key, write: Write): Promise<void> {
     try {
       const { object } = await this.store.write(write);
-      this.#unconfirmed.wrote(key, object?.metadata.resourceVersion ?? "");
+      this.unconfirmed.wrote(key, object?.metadata.resourceVersion ?? "");
     } catch (error) {
-      if (mayBeDone(error)) this.#unconfirmed.uncertain(key);
+      if (mayBeDone(error)) this.unconfirmed.uncertain(key);
       throw error;
     }
   }

@@ -12,12 +12,16 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { canonicalize } from "@std/json/canonicalize";
 import pLimit from "p-limit";
 import { Coalesced } from "../../base/coalesced.ts";
+import type { Log } from "../../base/log.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Model } from "../../domain/ha/state.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
+import type { Store } from "../ports/store.ts";
 import { type Key, keyOf } from "../../domain/resources/keys.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
-import type { Context } from "../core/context.ts";
 import { digestOf, payloadOf } from "../core/feed.ts";
 
 const NAME = "argocd-agent-ha-loss-";
@@ -40,6 +44,15 @@ export interface Loss {
 /** A resourceVersion, or that there is no such object; undefined: it does not matter. */
 export type Expected = string | "absent" | undefined;
 
+/** What the manifest needs of the principal. */
+export interface LossManifestParts {
+  model(): Pick<Model, "memory">;
+  readonly store: Pick<Store, "get" | "write">;
+  readonly settings: { readonly namespace: string; readonly scope: Scope };
+  readonly log: Log;
+  readonly index: Pick<ChangeIndex, "get">;
+}
+
 export class LossManifest {
   /** What replication has written over already is the new active's, and is not saved when it is written over again. */
   readonly #handled = new Set<Key>();
@@ -50,7 +63,7 @@ export class LossManifest {
   readonly #saving = new Coalesced(() => this.#oneAtATime(() => this.#save(this.#unsaved.splice(0))));
   #told = false;
 
-  constructor(private readonly ctx: Pick<Context, "model" | "store" | "settings" | "log" | "index">) {}
+  constructor(private readonly parts: LossManifestParts) {}
 
   /** The peer has proved that it holds everything up to this revision of the index; 0: nothing is proved any more. */
   proved(revision: number): void {
@@ -63,16 +76,16 @@ export class LossManifest {
    * overwritten unseen; undefined: anything. @throws StoreError: then it must not be written
    */
   async beforeWrite(key: Key, next: ApiObject | undefined): Promise<Expected> {
-    const { memory } = this.ctx.model();
+    const { memory } = this.parts.model();
     if (!memory.formerActive || this.#handled.has(key)) return undefined;
-    const entry = this.ctx.index.get(key);
+    const entry = this.parts.index.get(key);
     if (entry && entry.revision <= this.#proved) return entry.deleted ? "absent" : entry.version;
     return await this.#keep(key, memory.epoch, next);
   }
 
   /** Call when that write is durable: what is in its place now is the active's. */
   written(key: Key): void {
-    if (this.ctx.model().memory.formerActive) this.#handled.add(key);
+    if (this.parts.model().memory.formerActive) this.#handled.add(key);
   }
 
   /** Everything that is kept, oldest first. @throws StoreError */
@@ -89,17 +102,17 @@ export class LossManifest {
         if (left.length < page.length) await this.#put(i, left);
       }
       while (pages.at(-1)?.length === 0) {
-        await this.ctx.store.write({ op: "delete", key: this.#key(pages.length - 1) });
+        await this.parts.store.write({ op: "delete", key: this.#key(pages.length - 1) });
         pages.pop();
       }
     });
   }
 
   async #keep(key: Key, epoch: number, next: ApiObject | undefined): Promise<Expected> {
-    const object = await this.ctx.store.get(key);
+    const object = await this.parts.store.get(key);
     if (!object) return "absent";
     const expected = object.metadata.resourceVersion;
-    const kind = kindOf(object, this.ctx.settings.scope);
+    const kind = kindOf(object, this.parts.settings.scope);
     if (!kind) return expected;
     const form = replicatedForm(object, kind);
     if (next && canonicalize(form) === canonicalize(next)) return expected;
@@ -138,7 +151,7 @@ export class LossManifest {
     }
     if (this.#told) return;
     this.#told = true;
-    this.ctx.log.warn(
+    this.parts.log.warn(
       "this principal was ACTIVE and holds writes that the new active never received; each is saved before it is overwritten: " +
         "ha reconcile lists them, and adopts or discards each",
     );
@@ -148,7 +161,7 @@ export class LossManifest {
     if (this.#pages) return this.#pages;
     const pages: Loss[][] = [];
     for (;;) {
-      const found = await this.ctx.store.get(this.#key(pages.length));
+      const found = await this.parts.store.get(this.#key(pages.length));
       if (!found) break;
       pages.push(lossesOf(found));
     }
@@ -158,15 +171,15 @@ export class LossManifest {
   async #put(page: number, losses: Loss[]): Promise<void> {
     const text = losses.map((loss) => JSON.stringify(loss) + "\n").join("");
     const data = { [FIELD]: gzipSync(text).toString("base64") };
-    const metadata = { name: `${NAME}${page + 1}`, namespace: this.ctx.settings.namespace };
+    const metadata = { name: `${NAME}${page + 1}`, namespace: this.parts.settings.namespace };
     const object = { apiVersion: "v1", kind: "Secret", type: "argocd-agent-ha/loss", metadata, data };
-    await this.ctx.store.write({ op: "put", object });
+    await this.parts.store.write({ op: "put", object });
     const pages = this.#pages ?? [];
     pages[page] = losses;
   }
 
   #key(page: number): Key {
-    return keyOf("Secret", this.ctx.settings.namespace, `${NAME}${page + 1}`);
+    return keyOf("Secret", this.parts.settings.namespace, `${NAME}${page + 1}`);
   }
 }
 
