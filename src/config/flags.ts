@@ -203,7 +203,7 @@ export const FLAGS: readonly Flag[] = [
     "ha-admin-listen",
     "string",
     "",
-    "host:port of a second admin listener, over mTLS, for whom the two flags below name; empty: none",
+    "host:port of a second admin listener, over mTLS, for the identities of the two flags below; empty: none",
   ),
   ours(
     "ha-admin-readers",
@@ -248,12 +248,17 @@ export const FLAGS: readonly Flag[] = [
     "URL of /healthz of a peer that is a Go principal: asked before going ACTIVE",
   ),
   ours("ha-peer-check-timeout", "duration", "3s", "how long the peer is asked before going ACTIVE"),
-  ours("ha-plain-contract", "bool", "false", "speak only the peer's replication contract, in both roles"),
+  ours(
+    "ha-plain-contract",
+    "bool",
+    "false",
+    "speak only the Go principal's replication contract, in both roles",
+  ),
   flag(
     "ha-failover-timeout",
     "duration",
     "30s",
-    "accepted, and without effect in the peer too: a principal never promotes itself",
+    "accepted without effect, as in the Go principal: a principal never promotes itself",
   ),
   later("insecure-tls-generate", "bool", "false", "TLS_SERVER_ALLOW_GENERATE"),
   later("tls-max-version", "string", ""),

@@ -17,7 +17,7 @@ const AGENTS = {
   agentConnections: {
     ...counted(
       "argocd_principal_agent_connections_total",
-      "Streams opened, of agents that are connected",
+      "Streams opened, by agents that are connected now",
       "agent_name",
     ),
     read: (from: Measured, rows: Rows) => {
@@ -30,7 +30,7 @@ const AGENTS = {
   agentErrors: counted("principal_errors", "Events of agents that failed or were refused", "resource_type"),
   agentPendingKeys: gauge(
     "argocd_agent_ha_agent_pending_keys",
-    "Resources that the agent has not acknowledged, of agents with any",
+    "Resources that the agent has not acknowledged; no series for an agent without any",
     (from) =>
       [...from.fleet().agents].filter(({ pending }) => pending > 0)
         .map(({ name, pending }) => [{ agent_name: name }, pending]),
@@ -38,7 +38,7 @@ const AGENTS = {
   ),
   agentEventsResent: total(
     "argocd_agent_ha_agent_events_resent_total",
-    "Events sent again because no acknowledgement came",
+    "Events resent because no acknowledgement came",
     (from) => from.fleet().resent,
   ),
   agentEventsDiscarded: total(
@@ -81,7 +81,7 @@ const HA = {
   ),
   heldKeys: gauge(
     "argocd_agent_ha_held_keys",
-    "Received changes that cannot be written now",
+    "Received changes that the store refuses now",
     (from) => from.following.heldTotal,
   ),
   storeCurrent: gauge(
@@ -96,28 +96,28 @@ const HA = {
   ),
   storeLists: total(
     "argocd_agent_ha_store_lists_total",
-    "Full listings of the API server; one a kind, and one more each time a watch was lost for long",
+    "Full listings of the API server: one per kind, and one more for each watch lost for long",
     (from) => from.store.status().lists,
   ),
   refused: counted(
     "argocd_agent_ha_refused_changes_total",
-    "Changes of a peer that replication may not write",
+    "A peer's changes that replication may not write",
   ),
   lag: gauge("argocd_agent_ha_replication_lag_seconds", "Lag of this replica; 0 when ACTIVE", lagSeconds),
   preflightOk: gauge(
     "argocd_agent_ha_preflight_ok",
-    "1 for each check of ha preflight that is well, 0 for one that is not; looked at every 5 minutes",
+    "1 for each passing check of ha preflight, 0 for a failing one; refreshed every 5 minutes",
     (from) => (from.readiness.last?.checks ?? []).map(({ name, ok }) => [{ check: name }, +ok]),
     "check",
   ),
   preflightAt: gauge(
     "argocd_agent_ha_preflight_timestamp_seconds",
-    "When the pair was last looked at; 0: not yet",
+    "Unix time of the last preflight; 0 before the first",
     (from) => (from.readiness.last?.atMs ?? 0) / 1_000,
   ),
   possibleLoss: gauge(
     "argocd_agent_ha_possible_loss_seconds",
-    "A promotion now loses nothing that the active took longer ago; NaN: nothing bounds it; 0 when ACTIVE",
+    "Upper bound on data loss if this side were promoted now, in seconds; NaN if unknown, 0 when ACTIVE",
     (from) => {
       if (from.model().state === "active") return 0;
       const agoMs = inSyncAgoMs(from.following, monotonicMs());
