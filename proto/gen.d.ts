@@ -118,441 +118,441 @@ export const DemoteResponse: Codec<DemoteResponse>;
 export namespace argocdagentha {
 export namespace v1 {
 export interface Standing {
-  uid?: string;
-  version?: string;
-  namespace?: string;
-  state?: string;
-  epoch?: number;
-  since_unix_ms?: number;
-  connected_agents?: number;
+  uid?: string | undefined;
+  version?: string | undefined;
+  namespace?: string | undefined;
+  state?: string | undefined;
+  epoch?: number | undefined;
+  sinceMs?: number | undefined;
+  connectedAgents?: number | undefined;
 }
 export const Standing: Codec<Standing>;
 export interface AskRequest {
-  standing?: argocdagentha.v1.Standing;
-  examine?: boolean;
+  standing?: argocdagentha.v1.Standing | undefined;
+  examine?: boolean | undefined;
 }
 export const AskRequest: Codec<AskRequest>;
 export interface AskResponse {
-  standing?: argocdagentha.v1.Standing;
-  condition?: argocdagentha.v1.Condition;
+  standing?: argocdagentha.v1.Standing | undefined;
+  condition?: argocdagentha.v1.Condition | undefined;
 }
 export const AskResponse: Codec<AskResponse>;
 export interface Condition {
-  now_unix_ms?: number;
-  store_problem?: string;
-  certificate_not_after_unix_ms?: number;
-  held_total?: number;
-  behind?: number;
-  missing?: argocdagentha.v1.Missing;
-  examination_error?: string;
-  record_ms?: number;
-  no_signing_key?: boolean;
+  nowMs?: number | undefined;
+  storeProblem?: string | undefined;
+  certificateNotAfterMs?: number | undefined;
+  heldTotal?: number | undefined;
+  behind?: number | undefined;
+  missing?: argocdagentha.v1.Missing | undefined;
+  examinationError?: string | undefined;
+  recordMs?: number | undefined;
+  noSigningKey?: boolean | undefined;
 }
 export const Condition: Codec<Condition>;
 export interface Missing {
-  rights?: string[];
-  definitions?: string[];
-  namespaces?: string[];
+  rights?: string[] | undefined;
+  definitions?: string[] | undefined;
+  namespaces?: string[] | undefined;
 }
 export const Missing: Codec<Missing>;
 export interface ExplainRequest {
 }
 export const ExplainRequest: Codec<ExplainRequest>;
 export interface Explanation {
-  standing?: argocdagentha.v1.Standing;
-  healthz_code?: number;
-  healthz?: string;
-  because?: string;
-  promote?: argocdagentha.v1.Verdict;
-  force?: argocdagentha.v1.Verdict;
-  loss?: string;
-  next?: string[];
-  peer_address?: string;
-  peer?: argocdagentha.v1.Standing;
-  peer_error?: string;
+  standing?: argocdagentha.v1.Standing | undefined;
+  healthzCode?: number | undefined;
+  healthz?: string | undefined;
+  because?: string | undefined;
+  promote?: argocdagentha.v1.Verdict | undefined;
+  force?: argocdagentha.v1.Verdict | undefined;
+  loss?: string | undefined;
+  next?: string[] | undefined;
+  peerAddress?: string | undefined;
+  peer?: argocdagentha.v1.Standing | undefined;
+  peerError?: string | undefined;
 }
 export const Explanation: Codec<Explanation>;
 export interface Verdict {
-  allowed?: boolean;
-  text?: string;
+  allowed?: boolean | undefined;
+  text?: string | undefined;
 }
 export const Verdict: Codec<Verdict>;
 export interface InventoryRequest {
-  groups?: string[];
+  groups?: string[] | undefined;
 }
 export const InventoryRequest: Codec<InventoryRequest>;
 export interface InventoryResponse {
-  standing?: argocdagentha.v1.Standing;
-  groups?: argocdagentha.v1.Group[];
-  entries?: argocdagentha.v1.KeyDigest[];
+  standing?: argocdagentha.v1.Standing | undefined;
+  groups?: argocdagentha.v1.Group[] | undefined;
+  entries?: argocdagentha.v1.KeyDigest[] | undefined;
 }
 export const InventoryResponse: Codec<InventoryResponse>;
 export interface Group {
-  kind?: string;
-  agent?: string;
-  count?: number;
-  digest?: Uint8Array;
+  kind?: string | undefined;
+  agent?: string | undefined;
+  count?: number | undefined;
+  digest?: Uint8Array | undefined;
 }
 export const Group: Codec<Group>;
 export interface FetchRequest {
-  keys?: string[];
-  salt?: Uint8Array;
+  keys?: string[] | undefined;
+  salt?: Uint8Array | undefined;
 }
 export const FetchRequest: Codec<FetchRequest>;
 export interface FetchResponse {
-  entries?: argocdagentha.v1.FetchedResource[];
+  entries?: argocdagentha.v1.FetchedResource[] | undefined;
 }
 export const FetchResponse: Codec<FetchResponse>;
 export interface FetchedResource {
-  key?: string;
-  digest?: Uint8Array;
-  object?: Uint8Array;
+  key?: string | undefined;
+  digest?: Uint8Array | undefined;
+  object?: Uint8Array | undefined;
 }
 export const FetchedResource: Codec<FetchedResource>;
 export interface RepairRequest {
-  standing?: argocdagentha.v1.Standing;
-  keys?: string[];
-  timeout_ms?: number;
-  who?: string;
+  standing?: argocdagentha.v1.Standing | undefined;
+  keys?: string[] | undefined;
+  timeoutMs?: number | undefined;
+  who?: string | undefined;
 }
 export const RepairRequest: Codec<RepairRequest>;
 export interface RepairResponse {
-  done?: string[];
-  failed?: argocdagentha.v1.Held[];
+  done?: string[] | undefined;
+  failed?: argocdagentha.v1.Held[] | undefined;
 }
 export const RepairResponse: Codec<RepairResponse>;
 export interface DiffRequest {
-  keys?: string[];
+  keys?: string[] | undefined;
 }
 export const DiffRequest: Codec<DiffRequest>;
 export interface DiffResponse {
-  here?: argocdagentha.v1.Standing;
-  peer?: argocdagentha.v1.Standing;
-  groups?: argocdagentha.v1.GroupDiff[];
-  keys?: argocdagentha.v1.KeyDiff[];
-  truncated?: boolean;
+  here?: argocdagentha.v1.Standing | undefined;
+  peer?: argocdagentha.v1.Standing | undefined;
+  groups?: argocdagentha.v1.GroupDiff[] | undefined;
+  keys?: argocdagentha.v1.KeyDiff[] | undefined;
+  truncated?: boolean | undefined;
 }
 export const DiffResponse: Codec<DiffResponse>;
 export interface GroupDiff {
-  kind?: string;
-  agent?: string;
-  here?: number;
-  peer?: number;
-  same?: boolean;
+  kind?: string | undefined;
+  agent?: string | undefined;
+  here?: number | undefined;
+  peer?: number | undefined;
+  same?: boolean | undefined;
 }
 export const GroupDiff: Codec<GroupDiff>;
 export interface KeyDiff {
-  key?: string;
-  here?: Uint8Array;
-  peer?: Uint8Array;
-  fields?: argocdagentha.v1.FieldDiff[];
+  key?: string | undefined;
+  here?: Uint8Array | undefined;
+  peer?: Uint8Array | undefined;
+  fields?: argocdagentha.v1.FieldDiff[] | undefined;
 }
 export const KeyDiff: Codec<KeyDiff>;
 export interface FieldDiff {
-  path?: string;
-  here?: string;
-  peer?: string;
+  path?: string | undefined;
+  here?: string | undefined;
+  peer?: string | undefined;
 }
 export const FieldDiff: Codec<FieldDiff>;
 export interface PreflightRequest {
 }
 export const PreflightRequest: Codec<PreflightRequest>;
 export interface PreflightResponse {
-  checks?: argocdagentha.v1.Check[];
-  loss?: string;
-  time?: string;
+  checks?: argocdagentha.v1.Check[] | undefined;
+  loss?: string | undefined;
+  time?: string | undefined;
 }
 export const PreflightResponse: Codec<PreflightResponse>;
 export interface Check {
-  name?: string;
-  ok?: boolean;
-  found?: string;
-  fix?: string;
+  name?: string | undefined;
+  ok?: boolean | undefined;
+  found?: string | undefined;
+  fix?: string | undefined;
 }
 export const Check: Codec<Check>;
 export interface DrillRequest {
-  agent?: string;
-  timeout_ms?: number;
+  agent?: string | undefined;
+  timeoutMs?: number | undefined;
 }
 export const DrillRequest: Codec<DrillRequest>;
 export interface DrillResponse {
-  standing?: argocdagentha.v1.Standing;
-  agent?: string;
-  mode?: string;
-  promoted_ms?: number;
-  connected_ms?: number;
-  converged_ms?: number;
-  applications?: number;
-  took?: argocdagentha.v1.KindCount[];
-  again_events?: number;
-  deleted?: number;
-  made_anew?: number;
-  missing?: string[];
-  missing_total?: number;
-  problems?: string[];
-  writes?: number;
-  loss?: string;
+  standing?: argocdagentha.v1.Standing | undefined;
+  agent?: string | undefined;
+  mode?: string | undefined;
+  promotedMs?: number | undefined;
+  connectedMs?: number | undefined;
+  convergedMs?: number | undefined;
+  applications?: number | undefined;
+  took?: argocdagentha.v1.KindCount[] | undefined;
+  againEvents?: number | undefined;
+  deleted?: number | undefined;
+  madeAnew?: number | undefined;
+  missing?: string[] | undefined;
+  missingTotal?: number | undefined;
+  problems?: string[] | undefined;
+  writes?: number | undefined;
+  loss?: string | undefined;
 }
 export const DrillResponse: Codec<DrillResponse>;
 export interface KindCount {
-  kind?: string;
-  count?: number;
+  kind?: string | undefined;
+  count?: number | undefined;
 }
 export const KindCount: Codec<KindCount>;
 export interface HistoryRequest {
 }
 export const HistoryRequest: Codec<HistoryRequest>;
 export interface HistoryResponse {
-  links?: argocdagentha.v1.HistoryLink[];
+  links?: argocdagentha.v1.HistoryLink[] | undefined;
 }
 export const HistoryResponse: Codec<HistoryResponse>;
 export interface HistoryLink {
-  at_unix_ms?: number;
-  epoch?: number;
-  state?: string;
-  what?: string;
-  who?: string;
-  text?: string;
-  previous?: string;
-  hash?: string;
+  atMs?: number | undefined;
+  epoch?: number | undefined;
+  state?: string | undefined;
+  what?: string | undefined;
+  who?: string | undefined;
+  text?: string | undefined;
+  previous?: string | undefined;
+  hash?: string | undefined;
 }
 export const HistoryLink: Codec<HistoryLink>;
 export interface ProveRequest {
-  digest?: Uint8Array;
+  digest?: Uint8Array | undefined;
 }
 export const ProveRequest: Codec<ProveRequest>;
 export interface ProveResponse {
-  digest?: Uint8Array;
+  digest?: Uint8Array | undefined;
 }
 export const ProveResponse: Codec<ProveResponse>;
 export interface PrepareRequest {
-  standing?: argocdagentha.v1.Standing;
-  who?: string;
+  standing?: argocdagentha.v1.Standing | undefined;
+  who?: string | undefined;
 }
 export const PrepareRequest: Codec<PrepareRequest>;
 export interface PrepareResponse {
-  promised_epoch?: number;
+  promisedEpoch?: number | undefined;
 }
 export const PrepareResponse: Codec<PrepareResponse>;
 export interface TakeOverRequest {
-  standing?: argocdagentha.v1.Standing;
-  epoch?: number;
+  standing?: argocdagentha.v1.Standing | undefined;
+  epoch?: number | undefined;
 }
 export const TakeOverRequest: Codec<TakeOverRequest>;
 export interface TakeOverResponse {
-  standing?: argocdagentha.v1.Standing;
+  standing?: argocdagentha.v1.Standing | undefined;
 }
 export const TakeOverResponse: Codec<TakeOverResponse>;
 export interface SwitchoverRequest {
-  dry_run?: boolean;
-  timeout_ms?: number;
-  who?: string;
+  dryRun?: boolean | undefined;
+  timeoutMs?: number | undefined;
+  who?: string | undefined;
 }
 export const SwitchoverRequest: Codec<SwitchoverRequest>;
 export interface SwitchoverProgress {
-  phase?: string;
-  text?: string;
-  at_ms?: number;
-  receipt?: argocdagentha.v1.Receipt;
+  phase?: string | undefined;
+  text?: string | undefined;
+  atMs?: number | undefined;
+  receipt?: argocdagentha.v1.Receipt | undefined;
 }
 export const SwitchoverProgress: Codec<SwitchoverProgress>;
 export interface Receipt {
-  before?: argocdagentha.v1.Standing;
-  after?: argocdagentha.v1.Standing;
-  cut_revision?: number;
-  digest_active?: Uint8Array;
-  digest_replica?: Uint8Array;
-  resources?: number;
-  epoch_before?: number;
-  epoch_after?: number;
-  phases?: argocdagentha.v1.PhaseTime[];
-  agents_before?: number;
-  agents_back?: number;
-  lost_acknowledged?: number;
-  dry_run?: boolean;
+  before?: argocdagentha.v1.Standing | undefined;
+  after?: argocdagentha.v1.Standing | undefined;
+  cutRevision?: number | undefined;
+  digestActive?: Uint8Array | undefined;
+  digestReplica?: Uint8Array | undefined;
+  resources?: number | undefined;
+  epochBefore?: number | undefined;
+  epochAfter?: number | undefined;
+  phases?: argocdagentha.v1.PhaseTime[] | undefined;
+  agentsBefore?: number | undefined;
+  agentsBack?: number | undefined;
+  lostAcknowledged?: number | undefined;
+  dryRun?: boolean | undefined;
 }
 export const Receipt: Codec<Receipt>;
 export interface PhaseTime {
-  phase?: string;
-  ms?: number;
+  phase?: string | undefined;
+  ms?: number | undefined;
 }
 export const PhaseTime: Codec<PhaseTime>;
 export interface LossesRequest {
 }
 export const LossesRequest: Codec<LossesRequest>;
 export interface LossesResponse {
-  standing?: argocdagentha.v1.Standing;
-  losses?: argocdagentha.v1.Loss[];
+  standing?: argocdagentha.v1.Standing | undefined;
+  losses?: argocdagentha.v1.Loss[] | undefined;
 }
 export const LossesResponse: Codec<LossesResponse>;
 export interface Loss {
-  key?: string;
-  digest?: Uint8Array;
-  epoch?: number;
-  new_active_has?: string;
-  at_unix_ms?: number;
-  object?: Uint8Array;
-  now?: string;
+  key?: string | undefined;
+  digest?: Uint8Array | undefined;
+  epoch?: number | undefined;
+  newActiveHas?: string | undefined;
+  atMs?: number | undefined;
+  object?: Uint8Array | undefined;
+  now?: string | undefined;
 }
 export const Loss: Codec<Loss>;
 export interface ReconcileRequest {
-  action?: string;
-  keys?: string[];
-  all?: boolean;
+  action?: string | undefined;
+  keys?: string[] | undefined;
+  all?: boolean | undefined;
 }
 export const ReconcileRequest: Codec<ReconcileRequest>;
 export interface ReconcileResponse {
-  done?: string[];
-  failed?: argocdagentha.v1.Held[];
+  done?: string[] | undefined;
+  failed?: argocdagentha.v1.Held[] | undefined;
 }
 export const ReconcileResponse: Codec<ReconcileResponse>;
 export interface AdoptRequest {
-  standing?: argocdagentha.v1.Standing;
-  key?: string;
-  object?: Uint8Array;
-  who?: string;
+  standing?: argocdagentha.v1.Standing | undefined;
+  key?: string | undefined;
+  object?: Uint8Array | undefined;
+  who?: string | undefined;
 }
 export const AdoptRequest: Codec<AdoptRequest>;
 export interface AdoptResponse {
 }
 export const AdoptResponse: Codec<AdoptResponse>;
 export interface FollowerMessage {
-  hello?: argocdagentha.v1.Hello;
-  have?: argocdagentha.v1.Have;
-  ack?: argocdagentha.v1.Ack;
-  again?: argocdagentha.v1.Again;
+  hello?: argocdagentha.v1.Hello | undefined;
+  have?: argocdagentha.v1.Have | undefined;
+  ack?: argocdagentha.v1.Ack | undefined;
+  again?: argocdagentha.v1.Again | undefined;
 }
 export const FollowerMessage: Codec<FollowerMessage>;
 export interface Hello {
-  standing?: argocdagentha.v1.Standing;
-  resume_session?: string;
-  resume_revision?: number;
-  buckets?: Uint8Array;
+  standing?: argocdagentha.v1.Standing | undefined;
+  resumeSession?: string | undefined;
+  resumeRevision?: number | undefined;
+  buckets?: Uint8Array | undefined;
 }
 export const Hello: Codec<Hello>;
 export interface Again {
-  keys?: string[];
+  keys?: string[] | undefined;
 }
 export const Again: Codec<Again>;
 export interface Have {
-  entries?: argocdagentha.v1.KeyDigest[];
-  last?: boolean;
+  entries?: argocdagentha.v1.KeyDigest[] | undefined;
+  last?: boolean | undefined;
 }
 export const Have: Codec<Have>;
 export interface KeyDigest {
-  key?: string;
-  digest?: Uint8Array;
+  key?: string | undefined;
+  digest?: Uint8Array | undefined;
 }
 export const KeyDigest: Codec<KeyDigest>;
 export interface Ack {
-  processed?: number;
-  applied?: number;
-  held?: argocdagentha.v1.Held[];
-  held_total?: number;
-  standing?: argocdagentha.v1.Standing;
-  said_at_ms?: number;
+  processed?: number | undefined;
+  applied?: number | undefined;
+  held?: argocdagentha.v1.Held[] | undefined;
+  heldTotal?: number | undefined;
+  standing?: argocdagentha.v1.Standing | undefined;
+  saidAtMs?: number | undefined;
 }
 export const Ack: Codec<Ack>;
 export interface Held {
-  key?: string;
-  reason?: string;
+  key?: string | undefined;
+  reason?: string | undefined;
 }
 export const Held: Codec<Held>;
 export interface LeaderMessage {
-  welcome?: argocdagentha.v1.Welcome;
-  changes?: argocdagentha.v1.Changes;
-  heartbeat?: argocdagentha.v1.Heartbeat;
+  welcome?: argocdagentha.v1.Welcome | undefined;
+  changes?: argocdagentha.v1.Changes | undefined;
+  heartbeat?: argocdagentha.v1.Heartbeat | undefined;
 }
 export const LeaderMessage: Codec<LeaderMessage>;
 export interface Welcome {
-  standing?: argocdagentha.v1.Standing;
-  session?: string;
-  resumed?: boolean;
-  differing?: number[];
+  standing?: argocdagentha.v1.Standing | undefined;
+  session?: string | undefined;
+  resumed?: boolean | undefined;
+  differing?: number[] | undefined;
 }
 export const Welcome: Codec<Welcome>;
 export interface Changes {
-  first_sequence?: number;
-  changes?: argocdagentha.v1.Change[];
-  revision?: number;
-  snapshot_remaining?: number;
-  snapshot?: boolean;
-  snapshot_end?: boolean;
+  firstSequence?: number | undefined;
+  changes?: argocdagentha.v1.Change[] | undefined;
+  revision?: number | undefined;
+  snapshotRemaining?: number | undefined;
+  snapshot?: boolean | undefined;
+  snapshotEnd?: boolean | undefined;
 }
 export const Changes: Codec<Changes>;
 export interface Change {
-  key?: string;
-  deleted?: boolean;
-  object?: Uint8Array;
-  changed_at_unix_ms?: number;
+  key?: string | undefined;
+  deleted?: boolean | undefined;
+  object?: Uint8Array | undefined;
+  changedAt?: number | undefined;
 }
 export const Change: Codec<Change>;
 export interface Heartbeat {
-  standing?: argocdagentha.v1.Standing;
-  sequence?: number;
-  pending?: number;
-  digest?: Uint8Array;
-  revision?: number;
-  said_at_ms?: number;
+  standing?: argocdagentha.v1.Standing | undefined;
+  sequence?: number | undefined;
+  pending?: number | undefined;
+  digest?: Uint8Array | undefined;
+  revision?: number | undefined;
+  saidAtMs?: number | undefined;
 }
 export const Heartbeat: Codec<Heartbeat>;
 export interface WatchRequest {
-  interval_ms?: number;
+  intervalMs?: number | undefined;
 }
 export const WatchRequest: Codec<WatchRequest>;
 export interface Report {
-  standing?: argocdagentha.v1.Standing;
-  preferred_role?: string;
-  explanation?: string;
-  peer_address?: string;
-  peer_reachable?: boolean;
-  peer?: argocdagentha.v1.Standing;
-  contract?: string;
-  resources?: number;
-  digest?: string;
-  lag_ms?: number;
-  pending?: number;
-  snapshot_done?: number;
-  snapshot_total?: number;
-  replicas?: argocdagentha.v1.ReplicaReport[];
-  held?: argocdagentha.v1.Held[];
-  held_total?: number;
-  history?: argocdagentha.v1.HistoryEntry[];
-  last_event_unix_ms?: number;
-  last_sequence?: number;
-  refused?: number;
-  snapshot_complete?: boolean;
-  store_problem?: string;
+  standing?: argocdagentha.v1.Standing | undefined;
+  preferredRole?: string | undefined;
+  explanation?: string | undefined;
+  peerAddress?: string | undefined;
+  peerReachable?: boolean | undefined;
+  peer?: argocdagentha.v1.Standing | undefined;
+  contract?: string | undefined;
+  resources?: number | undefined;
+  digest?: string | undefined;
+  lagMs?: number | undefined;
+  pending?: number | undefined;
+  snapshotDone?: number | undefined;
+  snapshotTotal?: number | undefined;
+  replicas?: argocdagentha.v1.ReplicaReport[] | undefined;
+  held?: argocdagentha.v1.Held[] | undefined;
+  heldTotal?: number | undefined;
+  history?: argocdagentha.v1.HistoryEntry[] | undefined;
+  lastEventMs?: number | undefined;
+  lastSequence?: number | undefined;
+  refused?: number | undefined;
+  snapshotComplete?: boolean | undefined;
+  storeProblem?: string | undefined;
 }
 export const Report: Codec<Report>;
 export interface ReplicaReport {
-  identity?: string;
-  contract?: string;
-  standing?: argocdagentha.v1.Standing;
-  sent?: number;
-  applied?: number;
-  pending?: number;
-  held_total?: number;
-  connected_since_unix_ms?: number;
+  identity?: string | undefined;
+  contract?: string | undefined;
+  standing?: argocdagentha.v1.Standing | undefined;
+  sent?: number | undefined;
+  applied?: number | undefined;
+  pending?: number | undefined;
+  heldTotal?: number | undefined;
+  sinceMs?: number | undefined;
 }
 export const ReplicaReport: Codec<ReplicaReport>;
 export interface HistoryEntry {
-  at_unix_ms?: number;
-  text?: string;
+  atMs?: number | undefined;
+  text?: string | undefined;
 }
 export const HistoryEntry: Codec<HistoryEntry>;
 export interface WaitReplicatedRequest {
-  versions?: argocdagentha.v1.Version[];
-  timeout_ms?: number;
+  versions?: argocdagentha.v1.Version[] | undefined;
+  timeoutMs?: number | undefined;
 }
 export const WaitReplicatedRequest: Codec<WaitReplicatedRequest>;
 export interface Version {
-  key?: string;
-  resource_version?: string;
+  key?: string | undefined;
+  resourceVersion?: string | undefined;
 }
 export const Version: Codec<Version>;
 export interface WaitReplicatedResponse {
-  replicated?: boolean[];
+  replicated?: boolean[] | undefined;
 }
 export const WaitReplicatedResponse: Codec<WaitReplicatedResponse>;
 }

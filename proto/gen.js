@@ -1851,8 +1851,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Standing.prototype.namespace = "";
             Standing.prototype.state = "";
             Standing.prototype.epoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Standing.prototype.since_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
-            Standing.prototype.connected_agents = 0;
+            Standing.prototype.sinceMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Standing.prototype.connectedAgents = 0;
 
             Standing.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1871,10 +1871,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(34).string(message.state);
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && (typeof message.epoch === "object" ? message.epoch.low || message.epoch.high : message.epoch !== 0))
                     writer.uint32(40).uint64(message.epoch);
-                if (message.since_unix_ms != null && $Object.hasOwnProperty.call(message, "since_unix_ms") && (typeof message.since_unix_ms === "object" ? message.since_unix_ms.low || message.since_unix_ms.high : message.since_unix_ms !== 0))
-                    writer.uint32(48).int64(message.since_unix_ms);
-                if (message.connected_agents != null && $Object.hasOwnProperty.call(message, "connected_agents") && message.connected_agents !== 0)
-                    writer.uint32(56).uint32(message.connected_agents);
+                if (message.sinceMs != null && $Object.hasOwnProperty.call(message, "sinceMs") && (typeof message.sinceMs === "object" ? message.sinceMs.low || message.sinceMs.high : message.sinceMs !== 0))
+                    writer.uint32(48).int64(message.sinceMs);
+                if (message.connectedAgents != null && $Object.hasOwnProperty.call(message, "connectedAgents") && message.connectedAgents !== 0)
+                    writer.uint32(56).uint32(message.connectedAgents);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1957,18 +1957,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.since_unix_ms = value;
+                                message.sinceMs = value;
                             else
-                                delete message.since_unix_ms;
+                                delete message.sinceMs;
                             continue;
                         }
                     case 7: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.connected_agents = value;
+                                message.connectedAgents = value;
                             else
-                                delete message.connected_agents;
+                                delete message.connectedAgents;
                             continue;
                         }
                     }
@@ -2179,15 +2179,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            Condition.prototype.now_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
-            Condition.prototype.store_problem = "";
-            Condition.prototype.certificate_not_after_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
-            Condition.prototype.held_total = 0;
+            Condition.prototype.nowMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Condition.prototype.storeProblem = "";
+            Condition.prototype.certificateNotAfterMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Condition.prototype.heldTotal = 0;
             Condition.prototype.behind = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Condition.prototype.missing = null;
-            Condition.prototype.examination_error = "";
-            Condition.prototype.record_ms = 0;
-            Condition.prototype.no_signing_key = false;
+            Condition.prototype.examinationError = "";
+            Condition.prototype.recordMs = 0;
+            Condition.prototype.noSigningKey = false;
 
             Condition.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2196,24 +2196,24 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.now_unix_ms != null && $Object.hasOwnProperty.call(message, "now_unix_ms") && (typeof message.now_unix_ms === "object" ? message.now_unix_ms.low || message.now_unix_ms.high : message.now_unix_ms !== 0))
-                    writer.uint32(8).int64(message.now_unix_ms);
-                if (message.store_problem != null && $Object.hasOwnProperty.call(message, "store_problem") && message.store_problem !== "")
-                    writer.uint32(18).string(message.store_problem);
-                if (message.certificate_not_after_unix_ms != null && $Object.hasOwnProperty.call(message, "certificate_not_after_unix_ms") && (typeof message.certificate_not_after_unix_ms === "object" ? message.certificate_not_after_unix_ms.low || message.certificate_not_after_unix_ms.high : message.certificate_not_after_unix_ms !== 0))
-                    writer.uint32(24).int64(message.certificate_not_after_unix_ms);
-                if (message.held_total != null && $Object.hasOwnProperty.call(message, "held_total") && message.held_total !== 0)
-                    writer.uint32(32).uint32(message.held_total);
+                if (message.nowMs != null && $Object.hasOwnProperty.call(message, "nowMs") && (typeof message.nowMs === "object" ? message.nowMs.low || message.nowMs.high : message.nowMs !== 0))
+                    writer.uint32(8).int64(message.nowMs);
+                if (message.storeProblem != null && $Object.hasOwnProperty.call(message, "storeProblem") && message.storeProblem !== "")
+                    writer.uint32(18).string(message.storeProblem);
+                if (message.certificateNotAfterMs != null && $Object.hasOwnProperty.call(message, "certificateNotAfterMs") && (typeof message.certificateNotAfterMs === "object" ? message.certificateNotAfterMs.low || message.certificateNotAfterMs.high : message.certificateNotAfterMs !== 0))
+                    writer.uint32(24).int64(message.certificateNotAfterMs);
+                if (message.heldTotal != null && $Object.hasOwnProperty.call(message, "heldTotal") && message.heldTotal !== 0)
+                    writer.uint32(32).uint32(message.heldTotal);
                 if (message.behind != null && $Object.hasOwnProperty.call(message, "behind") && (typeof message.behind === "object" ? message.behind.low || message.behind.high : message.behind !== 0))
                     writer.uint32(40).uint64(message.behind);
                 if (message.missing != null && $Object.hasOwnProperty.call(message, "missing"))
                     $root.argocdagentha.v1.Missing.encode(message.missing, writer.uint32(50).fork(), _depth + 1).ldelim();
-                if (message.examination_error != null && $Object.hasOwnProperty.call(message, "examination_error") && message.examination_error !== "")
-                    writer.uint32(58).string(message.examination_error);
-                if (message.record_ms != null && $Object.hasOwnProperty.call(message, "record_ms") && !$Object.is(message.record_ms, 0))
-                    writer.uint32(65).double(message.record_ms);
-                if (message.no_signing_key != null && $Object.hasOwnProperty.call(message, "no_signing_key") && message.no_signing_key !== false)
-                    writer.uint32(72).bool(message.no_signing_key);
+                if (message.examinationError != null && $Object.hasOwnProperty.call(message, "examinationError") && message.examinationError !== "")
+                    writer.uint32(58).string(message.examinationError);
+                if (message.recordMs != null && $Object.hasOwnProperty.call(message, "recordMs") && !$Object.is(message.recordMs, 0))
+                    writer.uint32(65).double(message.recordMs);
+                if (message.noSigningKey != null && $Object.hasOwnProperty.call(message, "noSigningKey") && message.noSigningKey !== false)
+                    writer.uint32(72).bool(message.noSigningKey);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2251,36 +2251,36 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.now_unix_ms = value;
+                                message.nowMs = value;
                             else
-                                delete message.now_unix_ms;
+                                delete message.nowMs;
                             continue;
                         }
                     case 2: {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.store_problem = value;
+                                message.storeProblem = value;
                             else
-                                delete message.store_problem;
+                                delete message.storeProblem;
                             continue;
                         }
                     case 3: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.certificate_not_after_unix_ms = value;
+                                message.certificateNotAfterMs = value;
                             else
-                                delete message.certificate_not_after_unix_ms;
+                                delete message.certificateNotAfterMs;
                             continue;
                         }
                     case 4: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.held_total = value;
+                                message.heldTotal = value;
                             else
-                                delete message.held_total;
+                                delete message.heldTotal;
                             continue;
                         }
                     case 5: {
@@ -2302,27 +2302,27 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.examination_error = value;
+                                message.examinationError = value;
                             else
-                                delete message.examination_error;
+                                delete message.examinationError;
                             continue;
                         }
                     case 8: {
                             if (wireType !== 1)
                                 break;
                             if (!$Object.is(value = reader.double(), 0))
-                                message.record_ms = value;
+                                message.recordMs = value;
                             else
-                                delete message.record_ms;
+                                delete message.recordMs;
                             continue;
                         }
                     case 9: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.bool())
-                                message.no_signing_key = value;
+                                message.noSigningKey = value;
                             else
-                                delete message.no_signing_key;
+                                delete message.noSigningKey;
                             continue;
                         }
                     }
@@ -2531,16 +2531,16 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             Explanation.prototype.standing = null;
-            Explanation.prototype.healthz_code = 0;
+            Explanation.prototype.healthzCode = 0;
             Explanation.prototype.healthz = "";
             Explanation.prototype.because = "";
             Explanation.prototype.promote = null;
             Explanation.prototype.force = null;
             Explanation.prototype.loss = "";
             Explanation.prototype.next = $util.emptyArray;
-            Explanation.prototype.peer_address = "";
+            Explanation.prototype.peerAddress = "";
             Explanation.prototype.peer = null;
-            Explanation.prototype.peer_error = "";
+            Explanation.prototype.peerError = "";
 
             Explanation.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2551,8 +2551,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     throw $Error("max depth exceeded");
                 if (message.standing != null && $Object.hasOwnProperty.call(message, "standing"))
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(10).fork(), _depth + 1).ldelim();
-                if (message.healthz_code != null && $Object.hasOwnProperty.call(message, "healthz_code") && message.healthz_code !== 0)
-                    writer.uint32(16).uint32(message.healthz_code);
+                if (message.healthzCode != null && $Object.hasOwnProperty.call(message, "healthzCode") && message.healthzCode !== 0)
+                    writer.uint32(16).uint32(message.healthzCode);
                 if (message.healthz != null && $Object.hasOwnProperty.call(message, "healthz") && message.healthz !== "")
                     writer.uint32(26).string(message.healthz);
                 if (message.because != null && $Object.hasOwnProperty.call(message, "because") && message.because !== "")
@@ -2566,12 +2566,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.next != null && message.next.length)
                     for (let i = 0; i < message.next.length; ++i)
                         writer.uint32(66).string(message.next[i]);
-                if (message.peer_address != null && $Object.hasOwnProperty.call(message, "peer_address") && message.peer_address !== "")
-                    writer.uint32(74).string(message.peer_address);
+                if (message.peerAddress != null && $Object.hasOwnProperty.call(message, "peerAddress") && message.peerAddress !== "")
+                    writer.uint32(74).string(message.peerAddress);
                 if (message.peer != null && $Object.hasOwnProperty.call(message, "peer"))
                     $root.argocdagentha.v1.Standing.encode(message.peer, writer.uint32(82).fork(), _depth + 1).ldelim();
-                if (message.peer_error != null && $Object.hasOwnProperty.call(message, "peer_error") && message.peer_error !== "")
-                    writer.uint32(90).string(message.peer_error);
+                if (message.peerError != null && $Object.hasOwnProperty.call(message, "peerError") && message.peerError !== "")
+                    writer.uint32(90).string(message.peerError);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2615,9 +2615,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.healthz_code = value;
+                                message.healthzCode = value;
                             else
-                                delete message.healthz_code;
+                                delete message.healthzCode;
                             continue;
                         }
                     case 3: {
@@ -2671,9 +2671,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.peer_address = value;
+                                message.peerAddress = value;
                             else
-                                delete message.peer_address;
+                                delete message.peerAddress;
                             continue;
                         }
                     case 10: {
@@ -2686,9 +2686,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.peer_error = value;
+                                message.peerError = value;
                             else
-                                delete message.peer_error;
+                                delete message.peerError;
                             continue;
                         }
                     }
@@ -3407,7 +3407,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             RepairRequest.prototype.standing = null;
             RepairRequest.prototype.keys = $util.emptyArray;
-            RepairRequest.prototype.timeout_ms = 0;
+            RepairRequest.prototype.timeoutMs = 0;
             RepairRequest.prototype.who = "";
 
             RepairRequest.encode = function (message, writer, _depth) {
@@ -3422,8 +3422,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.keys != null && message.keys.length)
                     for (let i = 0; i < message.keys.length; ++i)
                         writer.uint32(18).string(message.keys[i]);
-                if (message.timeout_ms != null && $Object.hasOwnProperty.call(message, "timeout_ms") && message.timeout_ms !== 0)
-                    writer.uint32(24).uint32(message.timeout_ms);
+                if (message.timeoutMs != null && $Object.hasOwnProperty.call(message, "timeoutMs") && message.timeoutMs !== 0)
+                    writer.uint32(24).uint32(message.timeoutMs);
                 if (message.who != null && $Object.hasOwnProperty.call(message, "who") && message.who !== "")
                     writer.uint32(34).string(message.who);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -3477,9 +3477,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.timeout_ms = value;
+                                message.timeoutMs = value;
                             else
-                                delete message.timeout_ms;
+                                delete message.timeoutMs;
                             continue;
                         }
                     case 4: {
@@ -4472,7 +4472,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             DrillRequest.prototype.agent = "";
-            DrillRequest.prototype.timeout_ms = 0;
+            DrillRequest.prototype.timeoutMs = 0;
 
             DrillRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -4483,8 +4483,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     throw $Error("max depth exceeded");
                 if (message.agent != null && $Object.hasOwnProperty.call(message, "agent") && message.agent !== "")
                     writer.uint32(10).string(message.agent);
-                if (message.timeout_ms != null && $Object.hasOwnProperty.call(message, "timeout_ms") && message.timeout_ms !== 0)
-                    writer.uint32(16).uint32(message.timeout_ms);
+                if (message.timeoutMs != null && $Object.hasOwnProperty.call(message, "timeoutMs") && message.timeoutMs !== 0)
+                    writer.uint32(16).uint32(message.timeoutMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -4531,9 +4531,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.timeout_ms = value;
+                                message.timeoutMs = value;
                             else
-                                delete message.timeout_ms;
+                                delete message.timeoutMs;
                             continue;
                         }
                     }
@@ -4571,16 +4571,16 @@ export const argocdagentha = $root.argocdagentha = (() => {
             DrillResponse.prototype.standing = null;
             DrillResponse.prototype.agent = "";
             DrillResponse.prototype.mode = "";
-            DrillResponse.prototype.promoted_ms = 0;
-            DrillResponse.prototype.connected_ms = 0;
-            DrillResponse.prototype.converged_ms = 0;
+            DrillResponse.prototype.promotedMs = 0;
+            DrillResponse.prototype.connectedMs = 0;
+            DrillResponse.prototype.convergedMs = 0;
             DrillResponse.prototype.applications = 0;
             DrillResponse.prototype.took = $util.emptyArray;
-            DrillResponse.prototype.again_events = 0;
+            DrillResponse.prototype.againEvents = 0;
             DrillResponse.prototype.deleted = 0;
-            DrillResponse.prototype.made_anew = 0;
+            DrillResponse.prototype.madeAnew = 0;
             DrillResponse.prototype.missing = $util.emptyArray;
-            DrillResponse.prototype.missing_total = 0;
+            DrillResponse.prototype.missingTotal = 0;
             DrillResponse.prototype.problems = $util.emptyArray;
             DrillResponse.prototype.writes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             DrillResponse.prototype.loss = "";
@@ -4598,28 +4598,28 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(18).string(message.agent);
                 if (message.mode != null && $Object.hasOwnProperty.call(message, "mode") && message.mode !== "")
                     writer.uint32(26).string(message.mode);
-                if (message.promoted_ms != null && $Object.hasOwnProperty.call(message, "promoted_ms") && !$Object.is(message.promoted_ms, 0))
-                    writer.uint32(33).double(message.promoted_ms);
-                if (message.connected_ms != null && $Object.hasOwnProperty.call(message, "connected_ms") && !$Object.is(message.connected_ms, 0))
-                    writer.uint32(41).double(message.connected_ms);
-                if (message.converged_ms != null && $Object.hasOwnProperty.call(message, "converged_ms") && !$Object.is(message.converged_ms, 0))
-                    writer.uint32(49).double(message.converged_ms);
+                if (message.promotedMs != null && $Object.hasOwnProperty.call(message, "promotedMs") && !$Object.is(message.promotedMs, 0))
+                    writer.uint32(33).double(message.promotedMs);
+                if (message.connectedMs != null && $Object.hasOwnProperty.call(message, "connectedMs") && !$Object.is(message.connectedMs, 0))
+                    writer.uint32(41).double(message.connectedMs);
+                if (message.convergedMs != null && $Object.hasOwnProperty.call(message, "convergedMs") && !$Object.is(message.convergedMs, 0))
+                    writer.uint32(49).double(message.convergedMs);
                 if (message.applications != null && $Object.hasOwnProperty.call(message, "applications") && message.applications !== 0)
                     writer.uint32(56).uint32(message.applications);
                 if (message.took != null && message.took.length)
                     for (let i = 0; i < message.took.length; ++i)
                         $root.argocdagentha.v1.KindCount.encode(message.took[i], writer.uint32(66).fork(), _depth + 1).ldelim();
-                if (message.again_events != null && $Object.hasOwnProperty.call(message, "again_events") && message.again_events !== 0)
-                    writer.uint32(72).uint32(message.again_events);
+                if (message.againEvents != null && $Object.hasOwnProperty.call(message, "againEvents") && message.againEvents !== 0)
+                    writer.uint32(72).uint32(message.againEvents);
                 if (message.deleted != null && $Object.hasOwnProperty.call(message, "deleted") && message.deleted !== 0)
                     writer.uint32(80).uint32(message.deleted);
-                if (message.made_anew != null && $Object.hasOwnProperty.call(message, "made_anew") && message.made_anew !== 0)
-                    writer.uint32(88).uint32(message.made_anew);
+                if (message.madeAnew != null && $Object.hasOwnProperty.call(message, "madeAnew") && message.madeAnew !== 0)
+                    writer.uint32(88).uint32(message.madeAnew);
                 if (message.missing != null && message.missing.length)
                     for (let i = 0; i < message.missing.length; ++i)
                         writer.uint32(98).string(message.missing[i]);
-                if (message.missing_total != null && $Object.hasOwnProperty.call(message, "missing_total") && message.missing_total !== 0)
-                    writer.uint32(104).uint32(message.missing_total);
+                if (message.missingTotal != null && $Object.hasOwnProperty.call(message, "missingTotal") && message.missingTotal !== 0)
+                    writer.uint32(104).uint32(message.missingTotal);
                 if (message.problems != null && message.problems.length)
                     for (let i = 0; i < message.problems.length; ++i)
                         writer.uint32(114).string(message.problems[i]);
@@ -4688,27 +4688,27 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 1)
                                 break;
                             if (!$Object.is(value = reader.double(), 0))
-                                message.promoted_ms = value;
+                                message.promotedMs = value;
                             else
-                                delete message.promoted_ms;
+                                delete message.promotedMs;
                             continue;
                         }
                     case 5: {
                             if (wireType !== 1)
                                 break;
                             if (!$Object.is(value = reader.double(), 0))
-                                message.connected_ms = value;
+                                message.connectedMs = value;
                             else
-                                delete message.connected_ms;
+                                delete message.connectedMs;
                             continue;
                         }
                     case 6: {
                             if (wireType !== 1)
                                 break;
                             if (!$Object.is(value = reader.double(), 0))
-                                message.converged_ms = value;
+                                message.convergedMs = value;
                             else
-                                delete message.converged_ms;
+                                delete message.convergedMs;
                             continue;
                         }
                     case 7: {
@@ -4732,9 +4732,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.again_events = value;
+                                message.againEvents = value;
                             else
-                                delete message.again_events;
+                                delete message.againEvents;
                             continue;
                         }
                     case 10: {
@@ -4750,9 +4750,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.made_anew = value;
+                                message.madeAnew = value;
                             else
-                                delete message.made_anew;
+                                delete message.madeAnew;
                             continue;
                         }
                     case 12: {
@@ -4767,9 +4767,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.missing_total = value;
+                                message.missingTotal = value;
                             else
-                                delete message.missing_total;
+                                delete message.missingTotal;
                             continue;
                         }
                     case 14: {
@@ -5070,7 +5070,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            HistoryLink.prototype.at_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            HistoryLink.prototype.atMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             HistoryLink.prototype.epoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             HistoryLink.prototype.state = "";
             HistoryLink.prototype.what = "";
@@ -5086,8 +5086,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.at_unix_ms != null && $Object.hasOwnProperty.call(message, "at_unix_ms") && (typeof message.at_unix_ms === "object" ? message.at_unix_ms.low || message.at_unix_ms.high : message.at_unix_ms !== 0))
-                    writer.uint32(8).int64(message.at_unix_ms);
+                if (message.atMs != null && $Object.hasOwnProperty.call(message, "atMs") && (typeof message.atMs === "object" ? message.atMs.low || message.atMs.high : message.atMs !== 0))
+                    writer.uint32(8).int64(message.atMs);
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && (typeof message.epoch === "object" ? message.epoch.low || message.epoch.high : message.epoch !== 0))
                     writer.uint32(16).uint64(message.epoch);
                 if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== "")
@@ -5139,9 +5139,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.at_unix_ms = value;
+                                message.atMs = value;
                             else
-                                delete message.at_unix_ms;
+                                delete message.atMs;
                             continue;
                         }
                     case 2: {
@@ -5491,7 +5491,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            PrepareResponse.prototype.promised_epoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            PrepareResponse.prototype.promisedEpoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
             PrepareResponse.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -5500,8 +5500,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.promised_epoch != null && $Object.hasOwnProperty.call(message, "promised_epoch") && (typeof message.promised_epoch === "object" ? message.promised_epoch.low || message.promised_epoch.high : message.promised_epoch !== 0))
-                    writer.uint32(8).uint64(message.promised_epoch);
+                if (message.promisedEpoch != null && $Object.hasOwnProperty.call(message, "promisedEpoch") && (typeof message.promisedEpoch === "object" ? message.promisedEpoch.low || message.promisedEpoch.high : message.promisedEpoch !== 0))
+                    writer.uint32(8).uint64(message.promisedEpoch);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5539,9 +5539,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.promised_epoch = value;
+                                message.promisedEpoch = value;
                             else
-                                delete message.promised_epoch;
+                                delete message.promisedEpoch;
                             continue;
                         }
                     }
@@ -5743,8 +5743,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            SwitchoverRequest.prototype.dry_run = false;
-            SwitchoverRequest.prototype.timeout_ms = 0;
+            SwitchoverRequest.prototype.dryRun = false;
+            SwitchoverRequest.prototype.timeoutMs = 0;
             SwitchoverRequest.prototype.who = "";
 
             SwitchoverRequest.encode = function (message, writer, _depth) {
@@ -5754,10 +5754,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.dry_run != null && $Object.hasOwnProperty.call(message, "dry_run") && message.dry_run !== false)
-                    writer.uint32(8).bool(message.dry_run);
-                if (message.timeout_ms != null && $Object.hasOwnProperty.call(message, "timeout_ms") && message.timeout_ms !== 0)
-                    writer.uint32(16).uint32(message.timeout_ms);
+                if (message.dryRun != null && $Object.hasOwnProperty.call(message, "dryRun") && message.dryRun !== false)
+                    writer.uint32(8).bool(message.dryRun);
+                if (message.timeoutMs != null && $Object.hasOwnProperty.call(message, "timeoutMs") && message.timeoutMs !== 0)
+                    writer.uint32(16).uint32(message.timeoutMs);
                 if (message.who != null && $Object.hasOwnProperty.call(message, "who") && message.who !== "")
                     writer.uint32(26).string(message.who);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -5797,18 +5797,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.bool())
-                                message.dry_run = value;
+                                message.dryRun = value;
                             else
-                                delete message.dry_run;
+                                delete message.dryRun;
                             continue;
                         }
                     case 2: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.timeout_ms = value;
+                                message.timeoutMs = value;
                             else
-                                delete message.timeout_ms;
+                                delete message.timeoutMs;
                             continue;
                         }
                     case 3: {
@@ -5851,7 +5851,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             SwitchoverProgress.prototype.phase = "";
             SwitchoverProgress.prototype.text = "";
-            SwitchoverProgress.prototype.at_ms = 0;
+            SwitchoverProgress.prototype.atMs = 0;
             SwitchoverProgress.prototype.receipt = null;
 
             SwitchoverProgress.encode = function (message, writer, _depth) {
@@ -5865,8 +5865,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(10).string(message.phase);
                 if (message.text != null && $Object.hasOwnProperty.call(message, "text") && message.text !== "")
                     writer.uint32(18).string(message.text);
-                if (message.at_ms != null && $Object.hasOwnProperty.call(message, "at_ms") && message.at_ms !== 0)
-                    writer.uint32(24).uint32(message.at_ms);
+                if (message.atMs != null && $Object.hasOwnProperty.call(message, "atMs") && message.atMs !== 0)
+                    writer.uint32(24).uint32(message.atMs);
                 if (message.receipt != null && $Object.hasOwnProperty.call(message, "receipt"))
                     $root.argocdagentha.v1.Receipt.encode(message.receipt, writer.uint32(34).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -5924,9 +5924,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.at_ms = value;
+                                message.atMs = value;
                             else
-                                delete message.at_ms;
+                                delete message.atMs;
                             continue;
                         }
                     case 4: {
@@ -5967,17 +5967,17 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             Receipt.prototype.before = null;
             Receipt.prototype.after = null;
-            Receipt.prototype.cut_revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Receipt.prototype.digest_active = $util.newBuffer([]);
-            Receipt.prototype.digest_replica = $util.newBuffer([]);
+            Receipt.prototype.cutRevision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Receipt.prototype.digestActive = $util.newBuffer([]);
+            Receipt.prototype.digestReplica = $util.newBuffer([]);
             Receipt.prototype.resources = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Receipt.prototype.epoch_before = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Receipt.prototype.epoch_after = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Receipt.prototype.epochBefore = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Receipt.prototype.epochAfter = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Receipt.prototype.phases = $util.emptyArray;
-            Receipt.prototype.agents_before = 0;
-            Receipt.prototype.agents_back = 0;
-            Receipt.prototype.lost_acknowledged = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Receipt.prototype.dry_run = false;
+            Receipt.prototype.agentsBefore = 0;
+            Receipt.prototype.agentsBack = 0;
+            Receipt.prototype.lostAcknowledged = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Receipt.prototype.dryRun = false;
 
             Receipt.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -5990,29 +5990,29 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Standing.encode(message.before, writer.uint32(10).fork(), _depth + 1).ldelim();
                 if (message.after != null && $Object.hasOwnProperty.call(message, "after"))
                     $root.argocdagentha.v1.Standing.encode(message.after, writer.uint32(18).fork(), _depth + 1).ldelim();
-                if (message.cut_revision != null && $Object.hasOwnProperty.call(message, "cut_revision") && (typeof message.cut_revision === "object" ? message.cut_revision.low || message.cut_revision.high : message.cut_revision !== 0))
-                    writer.uint32(24).uint64(message.cut_revision);
-                if (message.digest_active != null && $Object.hasOwnProperty.call(message, "digest_active") && message.digest_active.length)
-                    writer.uint32(34).bytes(message.digest_active);
-                if (message.digest_replica != null && $Object.hasOwnProperty.call(message, "digest_replica") && message.digest_replica.length)
-                    writer.uint32(42).bytes(message.digest_replica);
+                if (message.cutRevision != null && $Object.hasOwnProperty.call(message, "cutRevision") && (typeof message.cutRevision === "object" ? message.cutRevision.low || message.cutRevision.high : message.cutRevision !== 0))
+                    writer.uint32(24).uint64(message.cutRevision);
+                if (message.digestActive != null && $Object.hasOwnProperty.call(message, "digestActive") && message.digestActive.length)
+                    writer.uint32(34).bytes(message.digestActive);
+                if (message.digestReplica != null && $Object.hasOwnProperty.call(message, "digestReplica") && message.digestReplica.length)
+                    writer.uint32(42).bytes(message.digestReplica);
                 if (message.resources != null && $Object.hasOwnProperty.call(message, "resources") && (typeof message.resources === "object" ? message.resources.low || message.resources.high : message.resources !== 0))
                     writer.uint32(48).uint64(message.resources);
-                if (message.epoch_before != null && $Object.hasOwnProperty.call(message, "epoch_before") && (typeof message.epoch_before === "object" ? message.epoch_before.low || message.epoch_before.high : message.epoch_before !== 0))
-                    writer.uint32(56).uint64(message.epoch_before);
-                if (message.epoch_after != null && $Object.hasOwnProperty.call(message, "epoch_after") && (typeof message.epoch_after === "object" ? message.epoch_after.low || message.epoch_after.high : message.epoch_after !== 0))
-                    writer.uint32(64).uint64(message.epoch_after);
+                if (message.epochBefore != null && $Object.hasOwnProperty.call(message, "epochBefore") && (typeof message.epochBefore === "object" ? message.epochBefore.low || message.epochBefore.high : message.epochBefore !== 0))
+                    writer.uint32(56).uint64(message.epochBefore);
+                if (message.epochAfter != null && $Object.hasOwnProperty.call(message, "epochAfter") && (typeof message.epochAfter === "object" ? message.epochAfter.low || message.epochAfter.high : message.epochAfter !== 0))
+                    writer.uint32(64).uint64(message.epochAfter);
                 if (message.phases != null && message.phases.length)
                     for (let i = 0; i < message.phases.length; ++i)
                         $root.argocdagentha.v1.PhaseTime.encode(message.phases[i], writer.uint32(74).fork(), _depth + 1).ldelim();
-                if (message.agents_before != null && $Object.hasOwnProperty.call(message, "agents_before") && message.agents_before !== 0)
-                    writer.uint32(80).uint32(message.agents_before);
-                if (message.agents_back != null && $Object.hasOwnProperty.call(message, "agents_back") && message.agents_back !== 0)
-                    writer.uint32(88).uint32(message.agents_back);
-                if (message.lost_acknowledged != null && $Object.hasOwnProperty.call(message, "lost_acknowledged") && (typeof message.lost_acknowledged === "object" ? message.lost_acknowledged.low || message.lost_acknowledged.high : message.lost_acknowledged !== 0))
-                    writer.uint32(96).uint64(message.lost_acknowledged);
-                if (message.dry_run != null && $Object.hasOwnProperty.call(message, "dry_run") && message.dry_run !== false)
-                    writer.uint32(104).bool(message.dry_run);
+                if (message.agentsBefore != null && $Object.hasOwnProperty.call(message, "agentsBefore") && message.agentsBefore !== 0)
+                    writer.uint32(80).uint32(message.agentsBefore);
+                if (message.agentsBack != null && $Object.hasOwnProperty.call(message, "agentsBack") && message.agentsBack !== 0)
+                    writer.uint32(88).uint32(message.agentsBack);
+                if (message.lostAcknowledged != null && $Object.hasOwnProperty.call(message, "lostAcknowledged") && (typeof message.lostAcknowledged === "object" ? message.lostAcknowledged.low || message.lostAcknowledged.high : message.lostAcknowledged !== 0))
+                    writer.uint32(96).uint64(message.lostAcknowledged);
+                if (message.dryRun != null && $Object.hasOwnProperty.call(message, "dryRun") && message.dryRun !== false)
+                    writer.uint32(104).bool(message.dryRun);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -6062,27 +6062,27 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.cut_revision = value;
+                                message.cutRevision = value;
                             else
-                                delete message.cut_revision;
+                                delete message.cutRevision;
                             continue;
                         }
                     case 4: {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.bytes()).length)
-                                message.digest_active = value;
+                                message.digestActive = value;
                             else
-                                delete message.digest_active;
+                                delete message.digestActive;
                             continue;
                         }
                     case 5: {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.bytes()).length)
-                                message.digest_replica = value;
+                                message.digestReplica = value;
                             else
-                                delete message.digest_replica;
+                                delete message.digestReplica;
                             continue;
                         }
                     case 6: {
@@ -6098,18 +6098,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.epoch_before = value;
+                                message.epochBefore = value;
                             else
-                                delete message.epoch_before;
+                                delete message.epochBefore;
                             continue;
                         }
                     case 8: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.epoch_after = value;
+                                message.epochAfter = value;
                             else
-                                delete message.epoch_after;
+                                delete message.epochAfter;
                             continue;
                         }
                     case 9: {
@@ -6124,36 +6124,36 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.agents_before = value;
+                                message.agentsBefore = value;
                             else
-                                delete message.agents_before;
+                                delete message.agentsBefore;
                             continue;
                         }
                     case 11: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.agents_back = value;
+                                message.agentsBack = value;
                             else
-                                delete message.agents_back;
+                                delete message.agentsBack;
                             continue;
                         }
                     case 12: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.lost_acknowledged = value;
+                                message.lostAcknowledged = value;
                             else
-                                delete message.lost_acknowledged;
+                                delete message.lostAcknowledged;
                             continue;
                         }
                     case 13: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.bool())
-                                message.dry_run = value;
+                                message.dryRun = value;
                             else
-                                delete message.dry_run;
+                                delete message.dryRun;
                             continue;
                         }
                     }
@@ -6440,8 +6440,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Loss.prototype.key = "";
             Loss.prototype.digest = $util.newBuffer([]);
             Loss.prototype.epoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Loss.prototype.new_active_has = "";
-            Loss.prototype.at_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Loss.prototype.newActiveHas = "";
+            Loss.prototype.atMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Loss.prototype.object = $util.newBuffer([]);
             Loss.prototype.now = "";
 
@@ -6458,10 +6458,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(18).bytes(message.digest);
                 if (message.epoch != null && $Object.hasOwnProperty.call(message, "epoch") && (typeof message.epoch === "object" ? message.epoch.low || message.epoch.high : message.epoch !== 0))
                     writer.uint32(24).uint64(message.epoch);
-                if (message.new_active_has != null && $Object.hasOwnProperty.call(message, "new_active_has") && message.new_active_has !== "")
-                    writer.uint32(34).string(message.new_active_has);
-                if (message.at_unix_ms != null && $Object.hasOwnProperty.call(message, "at_unix_ms") && (typeof message.at_unix_ms === "object" ? message.at_unix_ms.low || message.at_unix_ms.high : message.at_unix_ms !== 0))
-                    writer.uint32(40).int64(message.at_unix_ms);
+                if (message.newActiveHas != null && $Object.hasOwnProperty.call(message, "newActiveHas") && message.newActiveHas !== "")
+                    writer.uint32(34).string(message.newActiveHas);
+                if (message.atMs != null && $Object.hasOwnProperty.call(message, "atMs") && (typeof message.atMs === "object" ? message.atMs.low || message.atMs.high : message.atMs !== 0))
+                    writer.uint32(40).int64(message.atMs);
                 if (message.object != null && $Object.hasOwnProperty.call(message, "object") && message.object.length)
                     writer.uint32(50).bytes(message.object);
                 if (message.now != null && $Object.hasOwnProperty.call(message, "now") && message.now !== "")
@@ -6530,18 +6530,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.new_active_has = value;
+                                message.newActiveHas = value;
                             else
-                                delete message.new_active_has;
+                                delete message.newActiveHas;
                             continue;
                         }
                     case 5: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.at_unix_ms = value;
+                                message.atMs = value;
                             else
-                                delete message.at_unix_ms;
+                                delete message.atMs;
                             continue;
                         }
                     case 6: {
@@ -7093,8 +7093,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             Hello.prototype.standing = null;
-            Hello.prototype.resume_session = "";
-            Hello.prototype.resume_revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Hello.prototype.resumeSession = "";
+            Hello.prototype.resumeRevision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Hello.prototype.buckets = $util.newBuffer([]);
 
             Hello.encode = function (message, writer, _depth) {
@@ -7106,10 +7106,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     throw $Error("max depth exceeded");
                 if (message.standing != null && $Object.hasOwnProperty.call(message, "standing"))
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(10).fork(), _depth + 1).ldelim();
-                if (message.resume_session != null && $Object.hasOwnProperty.call(message, "resume_session") && message.resume_session !== "")
-                    writer.uint32(18).string(message.resume_session);
-                if (message.resume_revision != null && $Object.hasOwnProperty.call(message, "resume_revision") && (typeof message.resume_revision === "object" ? message.resume_revision.low || message.resume_revision.high : message.resume_revision !== 0))
-                    writer.uint32(24).uint64(message.resume_revision);
+                if (message.resumeSession != null && $Object.hasOwnProperty.call(message, "resumeSession") && message.resumeSession !== "")
+                    writer.uint32(18).string(message.resumeSession);
+                if (message.resumeRevision != null && $Object.hasOwnProperty.call(message, "resumeRevision") && (typeof message.resumeRevision === "object" ? message.resumeRevision.low || message.resumeRevision.high : message.resumeRevision !== 0))
+                    writer.uint32(24).uint64(message.resumeRevision);
                 if (message.buckets != null && $Object.hasOwnProperty.call(message, "buckets") && message.buckets.length)
                     writer.uint32(34).bytes(message.buckets);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -7155,18 +7155,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.resume_session = value;
+                                message.resumeSession = value;
                             else
-                                delete message.resume_session;
+                                delete message.resumeSession;
                             continue;
                         }
                     case 3: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.resume_revision = value;
+                                message.resumeRevision = value;
                             else
-                                delete message.resume_revision;
+                                delete message.resumeRevision;
                             continue;
                         }
                     case 4: {
@@ -7483,9 +7483,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Ack.prototype.processed = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Ack.prototype.applied = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Ack.prototype.held = $util.emptyArray;
-            Ack.prototype.held_total = 0;
+            Ack.prototype.heldTotal = 0;
             Ack.prototype.standing = null;
-            Ack.prototype.said_at_ms = 0;
+            Ack.prototype.saidAtMs = 0;
 
             Ack.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7501,12 +7501,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.held != null && message.held.length)
                     for (let i = 0; i < message.held.length; ++i)
                         $root.argocdagentha.v1.Held.encode(message.held[i], writer.uint32(26).fork(), _depth + 1).ldelim();
-                if (message.held_total != null && $Object.hasOwnProperty.call(message, "held_total") && message.held_total !== 0)
-                    writer.uint32(32).uint32(message.held_total);
+                if (message.heldTotal != null && $Object.hasOwnProperty.call(message, "heldTotal") && message.heldTotal !== 0)
+                    writer.uint32(32).uint32(message.heldTotal);
                 if (message.standing != null && $Object.hasOwnProperty.call(message, "standing"))
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(42).fork(), _depth + 1).ldelim();
-                if (message.said_at_ms != null && $Object.hasOwnProperty.call(message, "said_at_ms") && !$Object.is(message.said_at_ms, 0))
-                    writer.uint32(49).double(message.said_at_ms);
+                if (message.saidAtMs != null && $Object.hasOwnProperty.call(message, "saidAtMs") && !$Object.is(message.saidAtMs, 0))
+                    writer.uint32(49).double(message.saidAtMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -7570,9 +7570,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.held_total = value;
+                                message.heldTotal = value;
                             else
-                                delete message.held_total;
+                                delete message.heldTotal;
                             continue;
                         }
                     case 5: {
@@ -7585,9 +7585,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 1)
                                 break;
                             if (!$Object.is(value = reader.double(), 0))
-                                message.said_at_ms = value;
+                                message.saidAtMs = value;
                             else
-                                delete message.said_at_ms;
+                                delete message.saidAtMs;
                             continue;
                         }
                     }
@@ -7942,12 +7942,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            Changes.prototype.first_sequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Changes.prototype.firstSequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Changes.prototype.changes = $util.emptyArray;
             Changes.prototype.revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Changes.prototype.snapshot_remaining = 0;
+            Changes.prototype.snapshotRemaining = 0;
             Changes.prototype.snapshot = false;
-            Changes.prototype.snapshot_end = false;
+            Changes.prototype.snapshotEnd = false;
 
             Changes.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7956,19 +7956,19 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.first_sequence != null && $Object.hasOwnProperty.call(message, "first_sequence") && (typeof message.first_sequence === "object" ? message.first_sequence.low || message.first_sequence.high : message.first_sequence !== 0))
-                    writer.uint32(8).uint64(message.first_sequence);
+                if (message.firstSequence != null && $Object.hasOwnProperty.call(message, "firstSequence") && (typeof message.firstSequence === "object" ? message.firstSequence.low || message.firstSequence.high : message.firstSequence !== 0))
+                    writer.uint32(8).uint64(message.firstSequence);
                 if (message.changes != null && message.changes.length)
                     for (let i = 0; i < message.changes.length; ++i)
                         $root.argocdagentha.v1.Change.encode(message.changes[i], writer.uint32(18).fork(), _depth + 1).ldelim();
                 if (message.revision != null && $Object.hasOwnProperty.call(message, "revision") && (typeof message.revision === "object" ? message.revision.low || message.revision.high : message.revision !== 0))
                     writer.uint32(24).uint64(message.revision);
-                if (message.snapshot_remaining != null && $Object.hasOwnProperty.call(message, "snapshot_remaining") && message.snapshot_remaining !== 0)
-                    writer.uint32(32).uint32(message.snapshot_remaining);
+                if (message.snapshotRemaining != null && $Object.hasOwnProperty.call(message, "snapshotRemaining") && message.snapshotRemaining !== 0)
+                    writer.uint32(32).uint32(message.snapshotRemaining);
                 if (message.snapshot != null && $Object.hasOwnProperty.call(message, "snapshot") && message.snapshot !== false)
                     writer.uint32(40).bool(message.snapshot);
-                if (message.snapshot_end != null && $Object.hasOwnProperty.call(message, "snapshot_end") && message.snapshot_end !== false)
-                    writer.uint32(48).bool(message.snapshot_end);
+                if (message.snapshotEnd != null && $Object.hasOwnProperty.call(message, "snapshotEnd") && message.snapshotEnd !== false)
+                    writer.uint32(48).bool(message.snapshotEnd);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8006,9 +8006,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.first_sequence = value;
+                                message.firstSequence = value;
                             else
-                                delete message.first_sequence;
+                                delete message.firstSequence;
                             continue;
                         }
                     case 2: {
@@ -8032,9 +8032,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.snapshot_remaining = value;
+                                message.snapshotRemaining = value;
                             else
-                                delete message.snapshot_remaining;
+                                delete message.snapshotRemaining;
                             continue;
                         }
                     case 5: {
@@ -8050,9 +8050,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.bool())
-                                message.snapshot_end = value;
+                                message.snapshotEnd = value;
                             else
-                                delete message.snapshot_end;
+                                delete message.snapshotEnd;
                             continue;
                         }
                     }
@@ -8087,7 +8087,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Change.prototype.key = "";
             Change.prototype.deleted = false;
             Change.prototype.object = $util.newBuffer([]);
-            Change.prototype.changed_at_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Change.prototype.changedAt = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             Change.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8102,8 +8102,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(16).bool(message.deleted);
                 if (message.object != null && $Object.hasOwnProperty.call(message, "object") && message.object.length)
                     writer.uint32(26).bytes(message.object);
-                if (message.changed_at_unix_ms != null && $Object.hasOwnProperty.call(message, "changed_at_unix_ms") && (typeof message.changed_at_unix_ms === "object" ? message.changed_at_unix_ms.low || message.changed_at_unix_ms.high : message.changed_at_unix_ms !== 0))
-                    writer.uint32(32).int64(message.changed_at_unix_ms);
+                if (message.changedAt != null && $Object.hasOwnProperty.call(message, "changedAt") && (typeof message.changedAt === "object" ? message.changedAt.low || message.changedAt.high : message.changedAt !== 0))
+                    writer.uint32(32).int64(message.changedAt);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8168,9 +8168,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.changed_at_unix_ms = value;
+                                message.changedAt = value;
                             else
-                                delete message.changed_at_unix_ms;
+                                delete message.changedAt;
                             continue;
                         }
                     }
@@ -8207,7 +8207,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Heartbeat.prototype.pending = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Heartbeat.prototype.digest = $util.newBuffer([]);
             Heartbeat.prototype.revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Heartbeat.prototype.said_at_ms = 0;
+            Heartbeat.prototype.saidAtMs = 0;
 
             Heartbeat.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8226,8 +8226,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(34).bytes(message.digest);
                 if (message.revision != null && $Object.hasOwnProperty.call(message, "revision") && (typeof message.revision === "object" ? message.revision.low || message.revision.high : message.revision !== 0))
                     writer.uint32(40).uint64(message.revision);
-                if (message.said_at_ms != null && $Object.hasOwnProperty.call(message, "said_at_ms") && !$Object.is(message.said_at_ms, 0))
-                    writer.uint32(49).double(message.said_at_ms);
+                if (message.saidAtMs != null && $Object.hasOwnProperty.call(message, "saidAtMs") && !$Object.is(message.saidAtMs, 0))
+                    writer.uint32(49).double(message.saidAtMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8307,9 +8307,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 1)
                                 break;
                             if (!$Object.is(value = reader.double(), 0))
-                                message.said_at_ms = value;
+                                message.saidAtMs = value;
                             else
-                                delete message.said_at_ms;
+                                delete message.saidAtMs;
                             continue;
                         }
                     }
@@ -8341,7 +8341,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            WatchRequest.prototype.interval_ms = 0;
+            WatchRequest.prototype.intervalMs = 0;
 
             WatchRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8350,8 +8350,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.interval_ms != null && $Object.hasOwnProperty.call(message, "interval_ms") && message.interval_ms !== 0)
-                    writer.uint32(8).uint32(message.interval_ms);
+                if (message.intervalMs != null && $Object.hasOwnProperty.call(message, "intervalMs") && message.intervalMs !== 0)
+                    writer.uint32(8).uint32(message.intervalMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8389,9 +8389,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.interval_ms = value;
+                                message.intervalMs = value;
                             else
-                                delete message.interval_ms;
+                                delete message.intervalMs;
                             continue;
                         }
                     }
@@ -8427,27 +8427,27 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             Report.prototype.standing = null;
-            Report.prototype.preferred_role = "";
+            Report.prototype.preferredRole = "";
             Report.prototype.explanation = "";
-            Report.prototype.peer_address = "";
-            Report.prototype.peer_reachable = false;
+            Report.prototype.peerAddress = "";
+            Report.prototype.peerReachable = false;
             Report.prototype.peer = null;
             Report.prototype.contract = "";
             Report.prototype.resources = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Report.prototype.digest = "";
-            Report.prototype.lag_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Report.prototype.lagMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Report.prototype.pending = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Report.prototype.snapshot_done = 0;
-            Report.prototype.snapshot_total = 0;
+            Report.prototype.snapshotDone = 0;
+            Report.prototype.snapshotTotal = 0;
             Report.prototype.replicas = $util.emptyArray;
             Report.prototype.held = $util.emptyArray;
-            Report.prototype.held_total = 0;
+            Report.prototype.heldTotal = 0;
             Report.prototype.history = $util.emptyArray;
-            Report.prototype.last_event_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
-            Report.prototype.last_sequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Report.prototype.lastEventMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Report.prototype.lastSequence = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Report.prototype.refused = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            Report.prototype.snapshot_complete = false;
-            Report.prototype.store_problem = "";
+            Report.prototype.snapshotComplete = false;
+            Report.prototype.storeProblem = "";
 
             Report.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8458,14 +8458,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     throw $Error("max depth exceeded");
                 if (message.standing != null && $Object.hasOwnProperty.call(message, "standing"))
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(10).fork(), _depth + 1).ldelim();
-                if (message.preferred_role != null && $Object.hasOwnProperty.call(message, "preferred_role") && message.preferred_role !== "")
-                    writer.uint32(18).string(message.preferred_role);
+                if (message.preferredRole != null && $Object.hasOwnProperty.call(message, "preferredRole") && message.preferredRole !== "")
+                    writer.uint32(18).string(message.preferredRole);
                 if (message.explanation != null && $Object.hasOwnProperty.call(message, "explanation") && message.explanation !== "")
                     writer.uint32(26).string(message.explanation);
-                if (message.peer_address != null && $Object.hasOwnProperty.call(message, "peer_address") && message.peer_address !== "")
-                    writer.uint32(34).string(message.peer_address);
-                if (message.peer_reachable != null && $Object.hasOwnProperty.call(message, "peer_reachable") && message.peer_reachable !== false)
-                    writer.uint32(40).bool(message.peer_reachable);
+                if (message.peerAddress != null && $Object.hasOwnProperty.call(message, "peerAddress") && message.peerAddress !== "")
+                    writer.uint32(34).string(message.peerAddress);
+                if (message.peerReachable != null && $Object.hasOwnProperty.call(message, "peerReachable") && message.peerReachable !== false)
+                    writer.uint32(40).bool(message.peerReachable);
                 if (message.peer != null && $Object.hasOwnProperty.call(message, "peer"))
                     $root.argocdagentha.v1.Standing.encode(message.peer, writer.uint32(50).fork(), _depth + 1).ldelim();
                 if (message.contract != null && $Object.hasOwnProperty.call(message, "contract") && message.contract !== "")
@@ -8474,35 +8474,35 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(64).uint64(message.resources);
                 if (message.digest != null && $Object.hasOwnProperty.call(message, "digest") && message.digest !== "")
                     writer.uint32(74).string(message.digest);
-                if (message.lag_ms != null && $Object.hasOwnProperty.call(message, "lag_ms") && (typeof message.lag_ms === "object" ? message.lag_ms.low || message.lag_ms.high : message.lag_ms !== 0))
-                    writer.uint32(80).int64(message.lag_ms);
+                if (message.lagMs != null && $Object.hasOwnProperty.call(message, "lagMs") && (typeof message.lagMs === "object" ? message.lagMs.low || message.lagMs.high : message.lagMs !== 0))
+                    writer.uint32(80).int64(message.lagMs);
                 if (message.pending != null && $Object.hasOwnProperty.call(message, "pending") && (typeof message.pending === "object" ? message.pending.low || message.pending.high : message.pending !== 0))
                     writer.uint32(88).uint64(message.pending);
-                if (message.snapshot_done != null && $Object.hasOwnProperty.call(message, "snapshot_done") && message.snapshot_done !== 0)
-                    writer.uint32(96).uint32(message.snapshot_done);
-                if (message.snapshot_total != null && $Object.hasOwnProperty.call(message, "snapshot_total") && message.snapshot_total !== 0)
-                    writer.uint32(104).uint32(message.snapshot_total);
+                if (message.snapshotDone != null && $Object.hasOwnProperty.call(message, "snapshotDone") && message.snapshotDone !== 0)
+                    writer.uint32(96).uint32(message.snapshotDone);
+                if (message.snapshotTotal != null && $Object.hasOwnProperty.call(message, "snapshotTotal") && message.snapshotTotal !== 0)
+                    writer.uint32(104).uint32(message.snapshotTotal);
                 if (message.replicas != null && message.replicas.length)
                     for (let i = 0; i < message.replicas.length; ++i)
                         $root.argocdagentha.v1.ReplicaReport.encode(message.replicas[i], writer.uint32(114).fork(), _depth + 1).ldelim();
                 if (message.held != null && message.held.length)
                     for (let i = 0; i < message.held.length; ++i)
                         $root.argocdagentha.v1.Held.encode(message.held[i], writer.uint32(122).fork(), _depth + 1).ldelim();
-                if (message.held_total != null && $Object.hasOwnProperty.call(message, "held_total") && message.held_total !== 0)
-                    writer.uint32(128).uint32(message.held_total);
+                if (message.heldTotal != null && $Object.hasOwnProperty.call(message, "heldTotal") && message.heldTotal !== 0)
+                    writer.uint32(128).uint32(message.heldTotal);
                 if (message.history != null && message.history.length)
                     for (let i = 0; i < message.history.length; ++i)
                         $root.argocdagentha.v1.HistoryEntry.encode(message.history[i], writer.uint32(138).fork(), _depth + 1).ldelim();
-                if (message.last_event_unix_ms != null && $Object.hasOwnProperty.call(message, "last_event_unix_ms") && (typeof message.last_event_unix_ms === "object" ? message.last_event_unix_ms.low || message.last_event_unix_ms.high : message.last_event_unix_ms !== 0))
-                    writer.uint32(144).int64(message.last_event_unix_ms);
-                if (message.last_sequence != null && $Object.hasOwnProperty.call(message, "last_sequence") && (typeof message.last_sequence === "object" ? message.last_sequence.low || message.last_sequence.high : message.last_sequence !== 0))
-                    writer.uint32(152).uint64(message.last_sequence);
+                if (message.lastEventMs != null && $Object.hasOwnProperty.call(message, "lastEventMs") && (typeof message.lastEventMs === "object" ? message.lastEventMs.low || message.lastEventMs.high : message.lastEventMs !== 0))
+                    writer.uint32(144).int64(message.lastEventMs);
+                if (message.lastSequence != null && $Object.hasOwnProperty.call(message, "lastSequence") && (typeof message.lastSequence === "object" ? message.lastSequence.low || message.lastSequence.high : message.lastSequence !== 0))
+                    writer.uint32(152).uint64(message.lastSequence);
                 if (message.refused != null && $Object.hasOwnProperty.call(message, "refused") && (typeof message.refused === "object" ? message.refused.low || message.refused.high : message.refused !== 0))
                     writer.uint32(160).uint64(message.refused);
-                if (message.snapshot_complete != null && $Object.hasOwnProperty.call(message, "snapshot_complete") && message.snapshot_complete !== false)
-                    writer.uint32(168).bool(message.snapshot_complete);
-                if (message.store_problem != null && $Object.hasOwnProperty.call(message, "store_problem") && message.store_problem !== "")
-                    writer.uint32(178).string(message.store_problem);
+                if (message.snapshotComplete != null && $Object.hasOwnProperty.call(message, "snapshotComplete") && message.snapshotComplete !== false)
+                    writer.uint32(168).bool(message.snapshotComplete);
+                if (message.storeProblem != null && $Object.hasOwnProperty.call(message, "storeProblem") && message.storeProblem !== "")
+                    writer.uint32(178).string(message.storeProblem);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8546,9 +8546,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.preferred_role = value;
+                                message.preferredRole = value;
                             else
-                                delete message.preferred_role;
+                                delete message.preferredRole;
                             continue;
                         }
                     case 3: {
@@ -8564,18 +8564,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.peer_address = value;
+                                message.peerAddress = value;
                             else
-                                delete message.peer_address;
+                                delete message.peerAddress;
                             continue;
                         }
                     case 5: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.bool())
-                                message.peer_reachable = value;
+                                message.peerReachable = value;
                             else
-                                delete message.peer_reachable;
+                                delete message.peerReachable;
                             continue;
                         }
                     case 6: {
@@ -8615,9 +8615,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.lag_ms = value;
+                                message.lagMs = value;
                             else
-                                delete message.lag_ms;
+                                delete message.lagMs;
                             continue;
                         }
                     case 11: {
@@ -8633,18 +8633,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.snapshot_done = value;
+                                message.snapshotDone = value;
                             else
-                                delete message.snapshot_done;
+                                delete message.snapshotDone;
                             continue;
                         }
                     case 13: {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.snapshot_total = value;
+                                message.snapshotTotal = value;
                             else
-                                delete message.snapshot_total;
+                                delete message.snapshotTotal;
                             continue;
                         }
                     case 14: {
@@ -8667,9 +8667,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.held_total = value;
+                                message.heldTotal = value;
                             else
-                                delete message.held_total;
+                                delete message.heldTotal;
                             continue;
                         }
                     case 17: {
@@ -8684,18 +8684,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.last_event_unix_ms = value;
+                                message.lastEventMs = value;
                             else
-                                delete message.last_event_unix_ms;
+                                delete message.lastEventMs;
                             continue;
                         }
                     case 19: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
-                                message.last_sequence = value;
+                                message.lastSequence = value;
                             else
-                                delete message.last_sequence;
+                                delete message.lastSequence;
                             continue;
                         }
                     case 20: {
@@ -8711,18 +8711,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.bool())
-                                message.snapshot_complete = value;
+                                message.snapshotComplete = value;
                             else
-                                delete message.snapshot_complete;
+                                delete message.snapshotComplete;
                             continue;
                         }
                     case 22: {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.store_problem = value;
+                                message.storeProblem = value;
                             else
-                                delete message.store_problem;
+                                delete message.storeProblem;
                             continue;
                         }
                     }
@@ -8760,8 +8760,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             ReplicaReport.prototype.sent = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             ReplicaReport.prototype.applied = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             ReplicaReport.prototype.pending = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
-            ReplicaReport.prototype.held_total = 0;
-            ReplicaReport.prototype.connected_since_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            ReplicaReport.prototype.heldTotal = 0;
+            ReplicaReport.prototype.sinceMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             ReplicaReport.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8782,10 +8782,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(40).uint64(message.applied);
                 if (message.pending != null && $Object.hasOwnProperty.call(message, "pending") && (typeof message.pending === "object" ? message.pending.low || message.pending.high : message.pending !== 0))
                     writer.uint32(48).uint64(message.pending);
-                if (message.held_total != null && $Object.hasOwnProperty.call(message, "held_total") && message.held_total !== 0)
-                    writer.uint32(56).uint32(message.held_total);
-                if (message.connected_since_unix_ms != null && $Object.hasOwnProperty.call(message, "connected_since_unix_ms") && (typeof message.connected_since_unix_ms === "object" ? message.connected_since_unix_ms.low || message.connected_since_unix_ms.high : message.connected_since_unix_ms !== 0))
-                    writer.uint32(64).int64(message.connected_since_unix_ms);
+                if (message.heldTotal != null && $Object.hasOwnProperty.call(message, "heldTotal") && message.heldTotal !== 0)
+                    writer.uint32(56).uint32(message.heldTotal);
+                if (message.sinceMs != null && $Object.hasOwnProperty.call(message, "sinceMs") && (typeof message.sinceMs === "object" ? message.sinceMs.low || message.sinceMs.high : message.sinceMs !== 0))
+                    writer.uint32(64).int64(message.sinceMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8874,18 +8874,18 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.held_total = value;
+                                message.heldTotal = value;
                             else
-                                delete message.held_total;
+                                delete message.heldTotal;
                             continue;
                         }
                     case 8: {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.connected_since_unix_ms = value;
+                                message.sinceMs = value;
                             else
-                                delete message.connected_since_unix_ms;
+                                delete message.sinceMs;
                             continue;
                         }
                     }
@@ -8917,7 +8917,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
-            HistoryEntry.prototype.at_unix_ms = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            HistoryEntry.prototype.atMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             HistoryEntry.prototype.text = "";
 
             HistoryEntry.encode = function (message, writer, _depth) {
@@ -8927,8 +8927,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
-                if (message.at_unix_ms != null && $Object.hasOwnProperty.call(message, "at_unix_ms") && (typeof message.at_unix_ms === "object" ? message.at_unix_ms.low || message.at_unix_ms.high : message.at_unix_ms !== 0))
-                    writer.uint32(8).int64(message.at_unix_ms);
+                if (message.atMs != null && $Object.hasOwnProperty.call(message, "atMs") && (typeof message.atMs === "object" ? message.atMs.low || message.atMs.high : message.atMs !== 0))
+                    writer.uint32(8).int64(message.atMs);
                 if (message.text != null && $Object.hasOwnProperty.call(message, "text") && message.text !== "")
                     writer.uint32(18).string(message.text);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -8968,9 +8968,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
-                                message.at_unix_ms = value;
+                                message.atMs = value;
                             else
-                                delete message.at_unix_ms;
+                                delete message.atMs;
                             continue;
                         }
                     case 2: {
@@ -9013,7 +9013,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             WaitReplicatedRequest.prototype.versions = $util.emptyArray;
-            WaitReplicatedRequest.prototype.timeout_ms = 0;
+            WaitReplicatedRequest.prototype.timeoutMs = 0;
 
             WaitReplicatedRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -9025,8 +9025,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.versions != null && message.versions.length)
                     for (let i = 0; i < message.versions.length; ++i)
                         $root.argocdagentha.v1.Version.encode(message.versions[i], writer.uint32(10).fork(), _depth + 1).ldelim();
-                if (message.timeout_ms != null && $Object.hasOwnProperty.call(message, "timeout_ms") && message.timeout_ms !== 0)
-                    writer.uint32(16).uint32(message.timeout_ms);
+                if (message.timeoutMs != null && $Object.hasOwnProperty.call(message, "timeoutMs") && message.timeoutMs !== 0)
+                    writer.uint32(16).uint32(message.timeoutMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -9072,9 +9072,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 0)
                                 break;
                             if (value = reader.uint32())
-                                message.timeout_ms = value;
+                                message.timeoutMs = value;
                             else
-                                delete message.timeout_ms;
+                                delete message.timeoutMs;
                             continue;
                         }
                     }
@@ -9107,7 +9107,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             Version.prototype.key = "";
-            Version.prototype.resource_version = "";
+            Version.prototype.resourceVersion = "";
 
             Version.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -9118,8 +9118,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     throw $Error("max depth exceeded");
                 if (message.key != null && $Object.hasOwnProperty.call(message, "key") && message.key !== "")
                     writer.uint32(10).string(message.key);
-                if (message.resource_version != null && $Object.hasOwnProperty.call(message, "resource_version") && message.resource_version !== "")
-                    writer.uint32(18).string(message.resource_version);
+                if (message.resourceVersion != null && $Object.hasOwnProperty.call(message, "resourceVersion") && message.resourceVersion !== "")
+                    writer.uint32(18).string(message.resourceVersion);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -9166,9 +9166,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             if ((value = reader.stringVerify()).length)
-                                message.resource_version = value;
+                                message.resourceVersion = value;
                             else
-                                delete message.resource_version;
+                                delete message.resourceVersion;
                             continue;
                         }
                     }

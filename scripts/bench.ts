@@ -46,9 +46,9 @@ class Bench extends LinkedSides {
     const client = dialAdmin(this.primary.admin);
     const versions = stored.map((object) => ({
       key: keyOfObject(object),
-      resource_version: object.metadata.resourceVersion,
+      resourceVersion: object.metadata.resourceVersion,
     }));
-    await call(client, operatorService.WaitReplicated, { versions, timeout_ms: WAIT_MS }, WAIT_MS);
+    await call(client, operatorService.WaitReplicated, { versions, timeoutMs: WAIT_MS }, WAIT_MS);
     client.close();
   }
 

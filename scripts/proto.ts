@@ -7,6 +7,8 @@
 import protobuf from "protobufjs";
 
 const root = new URL("../", import.meta.url).pathname;
+/** Our own package: its fields are camelCase here. The fields of the others keep the spelling of the Go principal. */
+const OURS = "link.proto";
 const PBJS = "npm:protobufjs-cli@2.7.1/pbjs";
 
 /** The two generated files' texts. @throws Error with what pbjs says */
@@ -16,7 +18,7 @@ export async function generate(): Promise<{ js: string; dts: string }> {
   const reflection = new protobuf.Root();
   reflection.resolvePath = (_origin, target) => target.startsWith("/") ? target : `${root}proto/${target}`;
   // One at a time: loading several keeps no order.
-  for (const file of files) reflection.loadSync(file, { keepCase: true });
+  for (const file of files) reflection.loadSync(file, { keepCase: file !== OURS });
   reflection.resolveAll();
   return { js: withNumbers(await staticCode(reflection)), dts: declarations(reflection) };
 }
@@ -59,13 +61,21 @@ function declarations(reflection: protobuf.Root): string {
 
 function namespace(node: protobuf.ReflectionObject, lead: string): string {
   if (node instanceof protobuf.Type) {
-    const fields = node.fieldsArray.map((field) => `  ${field.name}?: ${typeOf(field)};\n`).join("");
+    const fields = node.fieldsArray.map((field) => `  ${field.name}?: ${typeOf(field)}${absent(field)};\n`)
+      .join(
+        "",
+      );
     return `${lead}interface ${node.name} {\n${fields}}\n${lead}const ${node.name}: Codec<${node.name}>;\n`;
   }
   if (node instanceof protobuf.Service || !(node instanceof protobuf.Namespace)) return "";
   return `${lead}namespace ${node.name} {\n${
     node.nestedArray.map((c) => namespace(c, "export ")).join("")
   }}\n`;
+}
+
+/** A domain value goes out as it is, so what is undefined there may be undefined here. */
+function absent(field: protobuf.Field): string {
+  return field.fullName.startsWith(".argocdagentha.") ? " | undefined" : "";
 }
 
 function typeOf(field: protobuf.Field): string {

@@ -232,9 +232,9 @@ export class DemoRun {
     const address = this.#primary.admin;
     const versions = stored.map((object) => ({
       key: keyOfObject(object),
-      resource_version: object.metadata.resourceVersion,
+      resourceVersion: object.metadata.resourceVersion,
     }));
-    const request = { versions, timeout_ms: timeoutMs };
+    const request = { versions, timeoutMs };
     const call = { address, timeoutMs: timeoutMs + 1_000, action: "cannot ask for acknowledgements" };
     try {
       const { replicated = [] } = await withAdmin(

@@ -48,8 +48,8 @@ export async function diff(args: string[], usage: string, confirmed: () => boole
 interface Found {
   here: string;
   peer: string;
-  groups: Required<argocdagentha.v1.GroupDiff>[];
-  keys: { key: string; here: string; peer: string; fields: Required<argocdagentha.v1.FieldDiff>[] }[];
+  groups: { kind: string; agent: string; here: number; peer: number; same: boolean }[];
+  keys: { key: string; here: string; peer: string; fields: { path: string; here: string; peer: string }[] }[];
   truncated: boolean;
 }
 
@@ -84,9 +84,9 @@ async function ask(options: Arguments): Promise<Found> {
 async function repaired(
   options: Arguments,
   keys: string[],
-): Promise<Required<argocdagentha.v1.RepairResponse>> {
+): Promise<{ done: string[]; failed: argocdagentha.v1.Held[] }> {
   const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const request = { keys: keys.slice(0, MAX_REPAIRED), timeout_ms: timeoutMs };
+  const request = { keys: keys.slice(0, MAX_REPAIRED), timeoutMs };
   const { done = [], failed = [] } = await withTarget(
     options,
     (client, address) =>

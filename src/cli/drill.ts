@@ -18,10 +18,10 @@ export async function drill(args: string[], usage: string): Promise<number> {
     usage,
   });
   const output = outputOption(options);
-  const timeout_ms = Math.round(durationOption(options, "timeout", parseDuration));
+  const timeoutMs = Math.round(durationOption(options, "timeout", parseDuration));
   const response = await withTarget(options, (client, address) => {
-    const call = { address, timeoutMs: timeout_ms + ANSWER_MS, action: "drill failed" };
-    return adminCall(client, operatorService.Drill, { agent: options.string("agent"), timeout_ms }, call);
+    const call = { address, timeoutMs: timeoutMs + ANSWER_MS, action: "drill failed" };
+    return adminCall(client, operatorService.Drill, { agent: options.string("agent"), timeoutMs }, call);
   });
   const found = plain(response);
   print(output === "json" ? json(found) : text(found));
@@ -30,18 +30,18 @@ export async function drill(args: string[], usage: string): Promise<number> {
 
 function plain(response: argocdagentha.v1.DrillResponse) {
   const round = (ms = 0) => Math.round(ms);
-  const { took = [], missing = [], problems = [], deleted = 0, made_anew = 0 } = response;
-  const missingTotal = response.missing_total ?? 0;
+  const { took = [], missing = [], problems = [], deleted = 0, madeAnew = 0 } = response;
+  const missingTotal = response.missingTotal ?? 0;
   return {
     agent: response.agent ?? "",
     mode: response.mode ?? "",
-    well: missingTotal === 0 && problems.length === 0 && deleted === 0 && made_anew === 0,
-    promotedMs: round(response.promoted_ms),
-    connectedMs: round(response.connected_ms),
-    convergedMs: round(response.converged_ms),
+    well: missingTotal === 0 && problems.length === 0 && deleted === 0 && madeAnew === 0,
+    promotedMs: round(response.promotedMs),
+    connectedMs: round(response.connectedMs),
+    convergedMs: round(response.convergedMs),
     applications: response.applications ?? 0,
     took: Object.fromEntries(took.map(({ kind = "", count = 0 }) => [kind, count])),
-    again: { events: response.again_events ?? 0, deleted, madeAnew: made_anew },
+    again: { events: response.againEvents ?? 0, deleted, madeAnew },
     missing,
     missingTotal,
     problems,

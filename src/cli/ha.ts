@@ -78,7 +78,7 @@ async function status(args: string[]): Promise<number> {
 
 /** Lines that the Go CLI's status lacks: the store's problem, and the held changes. */
 async function troublesOf(client: Client): Promise<string> {
-  const report = await firstOf(openServerStream(client, operatorService.Watch, { interval_ms: 60_000 }));
+  const report = await firstOf(openServerStream(client, operatorService.Watch, { intervalMs: 60_000 }));
   if (!report) return "";
   const { troubles } = await import("./watch.ts");
   return troubles(report).map(([label, text]) => `\n${label ? `${titled(label)}:`.padEnd(19) : "  "}${text}`)

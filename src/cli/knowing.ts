@@ -42,13 +42,13 @@ function plain({ standing, peer, promote, force, ...rest }: Explanation): Record
   return {
     state: standing?.state ?? "",
     epoch: standing?.epoch ?? 0,
-    healthz: { code: rest.healthz_code ?? 0, why: rest.healthz ?? "" },
+    healthz: { code: rest.healthzCode ?? 0, why: rest.healthz ?? "" },
     because: rest.because ?? "",
     peer: {
-      address: rest.peer_address ?? "",
+      address: rest.peerAddress ?? "",
       state: peer?.state ?? "",
       epoch: peer?.epoch ?? 0,
-      error: rest.peer_error ?? "",
+      error: rest.peerError ?? "",
     },
     promote: { allowed: promote?.allowed ?? false, why: promote?.text ?? "" },
     promoteForced: { allowed: force?.allowed ?? false, why: force?.text ?? "" },
@@ -62,15 +62,15 @@ export function explanationText({ standing, peer, promote, force, ...rest }: Exp
   const line = (label: string, text: string) => `${`${label}:`.padEnd(18)}${text}`;
   const verdict = (one: typeof promote) => `${one?.allowed ? "yes" : "no"}: ${one?.text ?? ""}`;
   const peerText = peer
-    ? `${(peer.state ?? "").toUpperCase()}, epoch ${peer.epoch ?? 0}, ${peer.connected_agents ?? 0} agents`
-    : rest.peer_address
-    ? `does not say what it is${rest.peer_error ? `: ${rest.peer_error}` : ""}`
+    ? `${(peer.state ?? "").toUpperCase()}, epoch ${peer.epoch ?? 0}, ${peer.connectedAgents ?? 0} agents`
+    : rest.peerAddress
+    ? `does not say what it is${rest.peerError ? `: ${rest.peerError}` : ""}`
     : "none configured";
   return [
     line("State", `${(standing?.state ?? "").toUpperCase()}, epoch ${standing?.epoch ?? 0}`),
     line("Because", rest.because ?? ""),
-    line("/healthz", `${rest.healthz_code}: ${rest.healthz ?? ""}`),
-    line("Peer", `${rest.peer_address ? `${rest.peer_address}: ` : ""}${peerText}`),
+    line("/healthz", `${rest.healthzCode}: ${rest.healthz ?? ""}`),
+    line("Peer", `${rest.peerAddress ? `${rest.peerAddress}: ` : ""}${peerText}`),
     line("ha promote", verdict(promote)),
     line("… --force", verdict(force)),
     line("Possible loss", rest.loss ?? ""),
@@ -109,7 +109,7 @@ export async function historyCommand(args: string[], usage: string): Promise<num
     return adminCall(client, operatorService.History, {}, call);
   });
   const chain = links.map((link): Link => ({
-    atMs: link.at_unix_ms ?? 0,
+    atMs: link.atMs ?? 0,
     epoch: link.epoch ?? 0,
     state: link.state ?? "",
     what: link.what ?? "",

@@ -60,8 +60,8 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
   const rows = losses.map((loss) => ({
     key: loss.key ?? "",
     epoch: loss.epoch ?? 0,
-    newActiveHad: loss.new_active_has ?? "",
-    savedAt: new Date(loss.at_unix_ms ?? 0).toISOString(),
+    newActiveHad: loss.newActiveHas ?? "",
+    savedAt: new Date(loss.atMs ?? 0).toISOString(),
     now: loss.now ?? "",
     digest: digestFromWire(loss.digest),
     object: JSON.parse(new TextDecoder().decode(loss.object)) as unknown,

@@ -115,12 +115,12 @@ async function waitReplicated(objects: StoredObject[], options: Arguments, timeo
   const address = options.string("address");
   const versions = objects.map((object) => ({
     key: keyOfObject(object),
-    resource_version: object.metadata.resourceVersion,
+    resourceVersion: object.metadata.resourceVersion,
   }));
   const call = { address, timeoutMs: timeoutMs + 5_000, action: "cannot ask whether it is replicated" };
   const { replicated = [] } = await withAdmin(
     address,
-    (client) => adminCall(client, operatorService.WaitReplicated, { versions, timeout_ms: timeoutMs }, call),
+    (client) => adminCall(client, operatorService.WaitReplicated, { versions, timeoutMs }, call),
   );
   const missing = replicated.filter((one) => !one).length;
   if (missing > 0) {

@@ -22,13 +22,13 @@ export async function switchover(args: string[], usage: string, confirmed: () =>
     usage,
   });
   const output = outputOption(options);
-  const timeout_ms = Math.round(durationOption(options, "timeout", parseDuration));
-  const dry_run = options.boolean("dry-run");
-  if (!dry_run && !options.boolean("yes") && !confirmed()) {
+  const timeoutMs = Math.round(durationOption(options, "timeout", parseDuration));
+  const dryRun = options.boolean("dry-run");
+  if (!dryRun && !options.boolean("yes") && !confirmed()) {
     print("Operation cancelled.");
     return EXIT.ok;
   }
-  const request = { dry_run, timeout_ms };
+  const request = { dryRun, timeoutMs };
   const tell = output === "text" ? (progress: Progress) => print(progressLine(progress)) : () => {};
   const receipt = await withTarget(
     options,
@@ -52,25 +52,25 @@ export async function switchover(args: string[], usage: string, confirmed: () =>
   return EXIT.ok;
 }
 
-function progressLine({ at_ms = 0, phase = "", text = "" }: Progress): string {
-  return `${(at_ms / 1_000).toFixed(3).padStart(8)}s  ${phase.padEnd(9)}  ${text}`;
+function progressLine({ atMs = 0, phase = "", text = "" }: Progress): string {
+  return `${(atMs / 1_000).toFixed(3).padStart(8)}s  ${phase.padEnd(9)}  ${text}`;
 }
 
 /** A receipt with names and digests as people write them. */
 function plain(receipt: Receipt): Record<string, unknown> {
   return {
-    dryRun: receipt.dry_run ?? false,
+    dryRun: receipt.dryRun ?? false,
     from: receipt.before?.uid ?? "",
     to: receipt.after?.uid ?? "",
     resources: receipt.resources ?? 0,
-    cutRevision: receipt.cut_revision ?? 0,
-    digestActive: digestFromWire(receipt.digest_active),
-    digestReplica: digestFromWire(receipt.digest_replica),
-    epochBefore: receipt.epoch_before ?? 0,
-    epochAfter: receipt.epoch_after ?? 0,
-    agentsBefore: receipt.agents_before ?? 0,
-    agentsBack: receipt.agents_back ?? 0,
-    lostAcknowledged: receipt.lost_acknowledged ?? 0,
+    cutRevision: receipt.cutRevision ?? 0,
+    digestActive: digestFromWire(receipt.digestActive),
+    digestReplica: digestFromWire(receipt.digestReplica),
+    epochBefore: receipt.epochBefore ?? 0,
+    epochAfter: receipt.epochAfter ?? 0,
+    agentsBefore: receipt.agentsBefore ?? 0,
+    agentsBack: receipt.agentsBack ?? 0,
+    lostAcknowledged: receipt.lostAcknowledged ?? 0,
     phasesMs: Object.fromEntries((receipt.phases ?? []).map(({ phase = "", ms = 0 }) => [phase, ms])),
   };
 }
@@ -78,26 +78,26 @@ function plain(receipt: Receipt): Record<string, unknown> {
 /** A receipt as text. */
 export function receiptText(receipt: Receipt): string {
   const n = (value = 0) => value.toLocaleString("en-US");
-  if (receipt.dry_run) {
+  if (receipt.dryRun) {
     return [
       "Dry run: a switchover can begin.",
       `  resources      ${n(receipt.resources)}`,
-      `  agents         ${n(receipt.agents_before)}`,
-      `  epoch          ${n(receipt.epoch_before)}`,
+      `  agents         ${n(receipt.agentsBefore)}`,
+      `  epoch          ${n(receipt.epochBefore)}`,
     ].join("\n");
   }
-  const digest = digestFromWire(receipt.digest_active);
-  const same = digest === digestFromWire(receipt.digest_replica) ? "the same on both sides" : "DIFFERENT";
+  const digest = digestFromWire(receipt.digestActive);
+  const same = digest === digestFromWire(receipt.digestReplica) ? "the same on both sides" : "DIFFERENT";
   const phases = (receipt.phases ?? []).map(({ phase, ms }) => `${phase} ${n(ms)} ms`).join(", ");
   return [
     "Switchover done.",
-    `  lost           ${n(receipt.lost_acknowledged)} acknowledged changes`,
-    `  cut            revision ${receipt.cut_revision ?? 0}, ${
+    `  lost           ${n(receipt.lostAcknowledged)} acknowledged changes`,
+    `  cut            revision ${receipt.cutRevision ?? 0}, ${
       n(receipt.resources)
     } resources, digest ${digest} (${same})`,
-    `  epoch          ${n(receipt.epoch_before)} -> ${n(receipt.epoch_after)}`,
+    `  epoch          ${n(receipt.epochBefore)} -> ${n(receipt.epochAfter)}`,
     `  ACTIVE now     ${receipt.after?.uid ?? ""} (was ${receipt.before?.uid ?? ""})`,
-    `  agents         ${n(receipt.agents_back)} of ${n(receipt.agents_before)} are back`,
+    `  agents         ${n(receipt.agentsBack)} of ${n(receipt.agentsBefore)} are back`,
     `  took           ${phases}`,
   ].join("\n");
 }

@@ -21,12 +21,12 @@ export async function watch(args: string[], usage: string): Promise<number> {
     positionals: [0, 0],
     usage,
   });
-  const interval_ms = Math.round(durationOption(options, "interval", parseDuration));
+  const intervalMs = Math.round(durationOption(options, "interval", parseDuration));
   const terminal = Deno.stdout.isTerminal() && !options.boolean("once");
   const color = terminal && !Deno.noColor;
   await withTarget(options, (client, address) =>
     new Promise<void>((resolve, reject) => {
-      const stream = openServerStream(client, operatorService.Watch, { interval_ms });
+      const stream = openServerStream(client, operatorService.Watch, { intervalMs });
       stream.on("data", (report: Report) => {
         print((terminal ? CLEAR : "") + screen(report, Date.now(), color) + (terminal ? "" : "\n"));
         if (!options.boolean("once")) return;
@@ -50,13 +50,13 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
   const lines = [
     line(
       "here",
-      `${state(standing?.state ?? "")} epoch ${standing?.epoch ?? 0}${since(standing?.since_unix_ms)}`,
+      `${state(standing?.state ?? "")} epoch ${standing?.epoch ?? 0}${since(standing?.sinceMs)}`,
     ),
     line("", report.explanation ?? ""),
     line("peer", peerLine(report, state, since)),
     line(
       "agents",
-      `${standing?.connected_agents ?? 0} here${peer ? `, ${peer.connected_agents ?? 0} at the peer` : ""}`,
+      `${standing?.connectedAgents ?? 0} here${peer ? `, ${peer.connectedAgents ?? 0} at the peer` : ""}`,
     ),
     line(
       "resources",
@@ -68,13 +68,13 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
     lines.push(line(
       "replica",
       `${replica.identity} (${replica.contract}) ${state(replica.standing?.state ?? "")} ` +
-        `${replica.pending ?? 0} pending, ${replica.held_total ?? 0} held`,
+        `${replica.pending ?? 0} pending, ${replica.heldTotal ?? 0} held`,
     ));
   }
   for (const [label, text] of troubles(report)) lines.push(line(label, label ? paint(red, text) : text));
   lines.push("", paint(bold, "last events"));
-  for (const { at_unix_ms, text } of (report.history ?? []).slice(-8)) {
-    lines.push(`${paint(dim, new Date(at_unix_ms ?? 0).toISOString())}  ${text}`);
+  for (const { atMs, text } of (report.history ?? []).slice(-8)) {
+    lines.push(`${paint(dim, new Date(atMs ?? 0).toISOString())}  ${text}`);
   }
   return lines.join("\n");
 }
@@ -82,26 +82,26 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
 /** Further facts for the operator: labelled lines, each followed by its details without a label. */
 export function troubles(report: Report): [label: string, text: string][] {
   const lines: [string, string][] = [];
-  if (report.store_problem) lines.push(["store", `not current: ${report.store_problem}`]);
-  if (report.held_total) lines.push(["held", `${report.held_total} changes cannot be written:`]);
+  if (report.storeProblem) lines.push(["store", `not current: ${report.storeProblem}`]);
+  if (report.heldTotal) lines.push(["held", `${report.heldTotal} changes cannot be written:`]);
   for (const { key, reason } of (report.held ?? []).slice(0, 5)) lines.push(["", `${key}: ${reason}`]);
   return lines;
 }
 
 function peerLine(report: Report, state: (text: string) => string, since: (ms?: number) => string): string {
-  if (!report.peer_address) return "none configured";
-  const reach = report.peer_reachable ? "reachable" : "not reachable";
+  if (!report.peerAddress) return "none configured";
+  const reach = report.peerReachable ? "reachable" : "not reachable";
   const { peer } = report;
-  if (!peer) return `${report.peer_address}  ${reach}, state not known`;
-  const shown = `${state(peer.state ?? "")} epoch ${peer.epoch ?? 0}${since(peer.since_unix_ms)}`;
-  return `${report.peer_address}  ${report.peer_reachable ? shown : `${reach}; last heard: ${shown}`}`;
+  if (!peer) return `${report.peerAddress}  ${reach}, state not known`;
+  const shown = `${state(peer.state ?? "")} epoch ${peer.epoch ?? 0}${since(peer.sinceMs)}`;
+  return `${report.peerAddress}  ${report.peerReachable ? shown : `${reach}; last heard: ${shown}`}`;
 }
 
 function lagLine(report: Report): string {
-  const lag = report.lag_ms ?? 0;
+  const lag = report.lagMs ?? 0;
   const pending = `${(report.pending ?? 0).toLocaleString("en-US")} changes pending`;
-  if ((report.snapshot_total ?? 0) > 0 && report.standing?.state !== "replicating") {
-    return `syncing ${report.snapshot_done} of ${report.snapshot_total} resources`;
+  if ((report.snapshotTotal ?? 0) > 0 && report.standing?.state !== "replicating") {
+    return `syncing ${report.snapshotDone} of ${report.snapshotTotal} resources`;
   }
   return lag < 0 ? "never caught up since the start" : `${lag} ms, ${pending}`;
 }

@@ -5,7 +5,6 @@
 import type { Standing } from "../../src/domain/ha/state.ts";
 import { linkService } from "../../src/adapters/grpc/services.ts";
 import { call, openStream } from "../../src/adapters/grpc/dial.ts";
-import { standingToWire } from "../../src/adapters/grpc/wire.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { seeded } from "../support/random.ts";
@@ -316,8 +315,8 @@ class Story {
     const stream = openStream(client, linkService.Follow);
     stream.on("data", () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)));
     stream.on("error", () => {});
-    stream.write({ hello: { standing: standingToWire(standing) } });
-    const high = { standing: standingToWire({ ...standing, state: "active", epoch: 1_000_000 }) };
+    stream.write({ hello: { standing: standing } });
+    const high = { standing: { ...standing, state: "active", epoch: 1_000_000 } };
     call(client, linkService.Ask, high, 2_000).then(
       () => world.checks.found(new Violation("I11", `${to} answers a stranger`)),
       () => world.checks.note("I11"),

@@ -14,11 +14,11 @@ Deno.test({
     withPair(async ({ primary }) => {
       primary.start();
       await primary.untilState("active");
-      const versions = [{ key: "AppProject/argocd/none", resource_version: "1" }];
+      const versions = [{ key: "AppProject/argocd/none", resourceVersion: "1" }];
       for (let n = 0; n < CONNECTIONS; n++) {
         const client = dialAdmin(primary.admin);
         if (n % 3 === 0) await call(client, adminService.Status, {}, 5_000);
-        else await call(client, operatorService.WaitReplicated, { versions, timeout_ms: 5 }, 5_000);
+        else await call(client, operatorService.WaitReplicated, { versions, timeoutMs: 5 }, 5_000);
         client.close();
       }
       assertEquals((await primary.healthz()).code, 200);

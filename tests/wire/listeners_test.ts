@@ -151,16 +151,16 @@ Deno.test({
       });
       const versions = [{
         key: "AppProject/argocd/p",
-        resource_version: written.object?.metadata.resourceVersion ?? "",
+        resourceVersion: written.object?.metadata.resourceVersion ?? "",
       }];
-      const wait = (timeout_ms: number) =>
-        call(admin, operatorService.WaitReplicated, { versions, timeout_ms }, 20_000);
+      const wait = (timeoutMs: number) =>
+        call(admin, operatorService.WaitReplicated, { versions, timeoutMs }, 20_000);
       assertEquals((await wait(100)).replicated, [false], "there is no replica");
       const waiting = wait(15_000);
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       assertEquals((await waiting).replicated, [true]);
       assertEquals(replica.ctx.index.size, 1);
-      const stream = openServerStream(admin, operatorService.Watch, { interval_ms: 50 });
+      const stream = openServerStream(admin, operatorService.Watch, { intervalMs: 50 });
       stream.on("error", () => {});
       const reports: {
         replicas?: { identity?: string; standing?: { state?: string } }[];

@@ -2,7 +2,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { linkService } from "../../src/adapters/grpc/services.ts";
-import { standingToWire } from "../../src/adapters/grpc/wire.ts";
 import { Switchover } from "../../src/principal/operations/switchover.ts";
 import type { Running } from "../../src/serve.ts";
 import { application, startAgent, untilServed } from "../support/agents.ts";
@@ -196,7 +195,7 @@ Deno.test(
         refused(call(client, TakeOver, standing ? { standing, epoch } : {}, 5_000));
       const prepare = (standing: object | undefined) =>
         refused(call(client, Prepare, standing ? { standing } : {}, 5_000));
-      const own = standingToWire(primary.ctx.standing());
+      const own = primary.ctx.standing();
       for (const ask of [take, prepare]) {
         assertStringIncludes(await ask({ ...own, uid: "somebody" }), "not the one that is followed here");
         assertStringIncludes(await ask({ ...own, epoch: 7 }), "not the one that is followed here");

@@ -21,7 +21,7 @@ import { call, type Client } from "./dial.ts";
 import { unary } from "./server.ts";
 import { linkService } from "./services.ts";
 import { explainCall, Status } from "./status.ts";
-import { digestFromWire, digestToWire, standingToWire } from "./wire.ts";
+import { digestFromWire, digestToWire } from "./wire.ts";
 
 type Wire = argocdagentha.v1.InventoryResponse;
 
@@ -36,8 +36,8 @@ export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
         const shown = [...differing].filter(([key]) => keys.length === 0 || keys.includes(key));
         const fields = await fieldsOf(ctx, client, keys);
         return {
-          here: standingToWire(ctx.standing()),
-          ...(theirs.standing ? { peer: theirs.standing } : {}),
+          here: ctx.standing(),
+          peer: theirs.standing,
           groups: [...new Set([...here.keys(), ...there.keys()])].sort().map((name) => ({
             ...identity(here.get(name) ?? there.get(name)),
             here: here.get(name)?.count ?? 0,
@@ -56,9 +56,9 @@ export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
     ),
     Repair: unary<argocdagentha.v1.RepairRequest, argocdagentha.v1.RepairResponse>((request, asked) => {
       const who = operatorOf(asked.metadata);
-      const { keys = [], timeout_ms: timeoutMs = 0 } = request;
+      const { keys = [], timeoutMs: timeoutMs = 0 } = request;
       if (ctx.model().state !== "active") return repair(ctx, { keys, timeoutMs, who });
-      const passed = { ...request, standing: standingToWire(ctx.standing()), who };
+      const passed = { ...request, standing: ctx.standing(), who };
       return withPeer(
         ctx,
         "have the replica repaired",

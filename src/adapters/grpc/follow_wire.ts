@@ -6,27 +6,19 @@ import type {
   KeyDigest,
   SentByLeader,
 } from "../../domain/replication/messages.ts";
-import {
-  changesFromWire,
-  changesToWire,
-  digestFromWire,
-  digestToWire,
-  standingFromWire,
-  standingToWire,
-} from "./wire.ts";
+import { changesFromWire, changesToWire, digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
 
 type FollowerWire = argocdagentha.v1.FollowerMessage;
 type LeaderWire = argocdagentha.v1.LeaderMessage;
-type Standing = Parameters<typeof standingToWire>[0] | undefined;
 
 export function followerMessageToWire(message: FollowerMessage): FollowerWire {
   switch (message.type) {
     case "hello":
       return {
         hello: {
-          ...standing(message.standing),
-          resume_session: message.resume.session,
-          resume_revision: message.resume.revision,
+          standing: message.standing,
+          resumeSession: message.resume.session,
+          resumeRevision: message.resume.revision,
           buckets: message.buckets,
         },
       };
@@ -38,12 +30,8 @@ export function followerMessageToWire(message: FollowerMessage): FollowerWire {
       const { ack } = message;
       return {
         ack: {
-          processed: ack.processed,
-          applied: ack.applied,
+          ...ack,
           held: [...ack.held],
-          held_total: ack.heldTotal,
-          ...standing(ack.standing),
-          said_at_ms: ack.saidAtMs,
         },
       };
     }
@@ -58,7 +46,7 @@ export function followerMessageFromWire(
     return {
       type: "hello",
       standing: standingFromWire(hello.standing),
-      resume: { session: hello.resume_session ?? "", revision: hello.resume_revision ?? 0 },
+      resume: { session: hello.resumeSession ?? "", revision: hello.resumeRevision ?? 0 },
       buckets: hello.buckets ?? new Uint8Array(),
     };
   }
@@ -73,9 +61,9 @@ export function followerMessageFromWire(
       processed: ack.processed ?? 0,
       applied: ack.applied ?? 0,
       held: (ack.held ?? []).map(({ key = "", reason = "" }) => ({ key, reason })),
-      heldTotal: ack.held_total ?? 0,
+      heldTotal: ack.heldTotal ?? 0,
       standing: standingFromWire(ack.standing),
-      saidAtMs: ack.said_at_ms ?? 0,
+      saidAtMs: ack.saidAtMs ?? 0,
     },
   };
 }
@@ -84,20 +72,16 @@ export function leaderMessageToWire(message: SentByLeader): LeaderWire {
   switch (message.type) {
     case "welcome": {
       const { session, resumed, differing } = message;
-      return { welcome: { ...standing(message.standing), session, resumed, differing: [...differing] } };
+      return { welcome: { standing: message.standing, session, resumed, differing: [...differing] } };
     }
     case "changes":
       return { changes: changesToWire(message.changes) };
     case "heartbeat": {
-      const { sequence, pending, digest, revision, saidAtMs } = message.beat;
       return {
         heartbeat: {
-          ...standing(message.standing),
-          sequence,
-          pending,
-          digest: digestToWire(digest),
-          revision,
-          said_at_ms: saidAtMs,
+          standing: message.standing,
+          ...message.beat,
+          digest: digestToWire(message.beat.digest),
         },
       };
     }
@@ -127,7 +111,7 @@ export function leaderMessageFromWire(
       pending: heartbeat.pending ?? 0,
       digest: digestFromWire(heartbeat.digest),
       revision: heartbeat.revision ?? 0,
-      saidAtMs: heartbeat.said_at_ms ?? 0,
+      saidAtMs: heartbeat.saidAtMs ?? 0,
     },
   };
 }
@@ -135,18 +119,14 @@ export function leaderMessageFromWire(
 function incoming(wire: argocdagentha.v1.Changes) {
   const changes = changesFromWire(wire);
   const header = {
-    firstSequence: wire.first_sequence ?? 0,
+    firstSequence: wire.firstSequence ?? 0,
     count: changes.length,
     revision: wire.revision ?? 0,
     snapshot: wire.snapshot ?? false,
-    snapshotEnd: wire.snapshot_end ?? false,
-    snapshotRemaining: wire.snapshot_remaining ?? 0,
+    snapshotEnd: wire.snapshotEnd ?? false,
+    snapshotRemaining: wire.snapshotRemaining ?? 0,
   };
   return { header, changes };
-}
-
-function standing(of: Standing): { standing?: ReturnType<typeof standingToWire> } {
-  return of ? { standing: standingToWire(of) } : {};
 }
 
 function entryToWire({ key, digest }: KeyDigest): argocdagentha.v1.KeyDigest {

@@ -6,7 +6,6 @@ import type { Context } from "../../principal/core/context.ts";
 import { askPeer } from "../../principal/core/peer.ts";
 import { situationOf } from "../../principal/operations/readiness.ts";
 import { unary } from "./server.ts";
-import { standingToWire } from "./wire.ts";
 
 export function knowingHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
@@ -14,20 +13,20 @@ export function knowingHandlers(ctx: Context): grpc.UntypedServiceImplementation
       const situation = situationOf(ctx, await askPeer(ctx));
       const { healthz, ...explained } = explain(situation);
       return {
-        standing: standingToWire(ctx.standing()),
-        healthz_code: healthz.code,
+        standing: ctx.standing(),
+        healthzCode: healthz.code,
         healthz: healthz.text,
         ...explained,
-        peer_address: ctx.settings.peerAddress,
-        ...(situation.peer ? { peer: standingToWire(situation.peer) } : {}),
-        peer_error: situation.peerError,
+        peerAddress: ctx.settings.peerAddress,
+        peer: situation.peer,
+        peerError: situation.peerError,
       };
     }),
     Preflight: unary<argocdagentha.v1.PreflightRequest, argocdagentha.v1.PreflightResponse>(() =>
       ctx.readiness.look()
     ),
     History: unary<argocdagentha.v1.HistoryRequest, argocdagentha.v1.HistoryResponse>(() => ({
-      links: ctx.chain().map(({ atMs, ...link }) => ({ at_unix_ms: atMs, ...link })),
+      links: [...ctx.chain()],
     })),
   };
 }

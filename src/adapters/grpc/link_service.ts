@@ -4,9 +4,9 @@ import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { PeerService } from "../../principal/ports/peer.ts";
 import { type AuthenticatedCall, certificateOf } from "./auth.ts";
 import { followerMessageFromWire, leaderMessageToWire } from "./follow_wire.ts";
-import { progressToWire, receiptToWire } from "./receipt.ts";
+import { receiptToWire } from "./receipt.ts";
 import { failStream, refuseStream, serveStream, unary } from "./server.ts";
-import { conditionToWire, digestFromWire, digestToWire, standingFromWire, standingToWire } from "./wire.ts";
+import { digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
 
 type V1 = typeof argocdagentha.v1;
 type Message<Name extends keyof V1> = V1[Name] extends { decode(bytes: Uint8Array): infer M } ? M : never;
@@ -25,14 +25,14 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
     Ask: authorised<Message<"AskRequest">, Message<"AskResponse">>(async ({ standing, examine = false }) => {
       const asked = await service.ask({ standing: standingFromWire(standing), examine });
       return {
-        ...(asked.standing ? { standing: standingToWire(asked.standing) } : {}),
-        ...(asked.condition ? { condition: conditionToWire(asked.condition, asked.nowMs ?? 0) } : {}),
+        standing: asked.standing,
+        condition: asked.condition && { ...asked.condition, nowMs: asked.nowMs ?? 0 },
       };
     }),
     Inventory: authorised<Message<"InventoryRequest">, Message<"InventoryResponse">>(({ groups = [] }) => {
       const held = service.inventory(groups);
       return {
-        ...(held.standing ? { standing: standingToWire(held.standing) } : {}),
+        standing: held.standing,
         groups: held.groups.map((group) => ({ ...group, digest: digestToWire(group.digest) })),
         entries: held.entries.map(({ key, digest }) => ({ key, digest: digestToWire(digest) })),
       };
@@ -45,20 +45,20 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
       })),
     })),
     Repair: authorised<Message<"RepairRequest">, Message<"RepairResponse">>(
-      ({ keys = [], timeout_ms = 0, who }, identity) =>
-        service.repair({ keys, timeoutMs: timeout_ms, who: at(who, identity) }),
+      ({ keys = [], timeoutMs = 0, who }, identity) =>
+        service.repair({ keys, timeoutMs, who: at(who, identity) }),
     ),
     Prove: authorised<Message<"ProveRequest">, Message<"ProveResponse">>(
       async ({ digest }) => ({ digest: digestToWire(await service.prove(digestFromWire(digest))) }),
     ),
     Prepare: authorised<Message<"PrepareRequest">, Message<"PrepareResponse">>(
       async ({ standing, who }) => ({
-        promised_epoch: await service.prepare({ standing: standingFromWire(standing), who: bounded(who) }),
+        promisedEpoch: await service.prepare({ standing: standingFromWire(standing), who: bounded(who) }),
       }),
     ),
     TakeOver: authorised<Message<"TakeOverRequest">, Message<"TakeOverResponse">>(
       async ({ standing, epoch = 0 }) => ({
-        standing: standingToWire(await service.takeOver({ standing: standingFromWire(standing), epoch })),
+        standing: await service.takeOver({ standing: standingFromWire(standing), epoch }),
       }),
     ),
     Adopt: authorised<Message<"AdoptRequest">, Message<"AdoptResponse">>(
@@ -102,8 +102,8 @@ export function serveSwitchover(
 ): void {
   let open = true;
   call.on("cancelled", () => open = false);
-  const { dry_run: dryRun = false, timeout_ms: timeoutMs = 0 } = call.request;
-  service.switchover({ who, dryRun, timeoutMs }, (progress) => open && call.write(progressToWire(progress)))
+  const { dryRun = false, timeoutMs = 0 } = call.request;
+  service.switchover({ who, dryRun, timeoutMs }, (progress) => open && call.write(progress))
     .then(
       (receipt) => {
         if (!open) return;

@@ -7,7 +7,6 @@ import type { Context } from "../../principal/core/context.ts";
 import { lagMs } from "../../principal/core/following.ts";
 import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
-import { standingToWire } from "./wire.ts";
 
 type Report = argocdagentha.v1.Report;
 type Version = argocdagentha.v1.Version;
@@ -22,7 +21,7 @@ const LOOK_MS = 10;
 export function operatorHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
     Watch: (call: grpc.ServerWritableStream<argocdagentha.v1.WatchRequest, Report>) => {
-      const interval = call.request.interval_ms || 1_000;
+      const interval = call.request.intervalMs || 1_000;
       let writable = call.write(report(ctx));
       const send = () => {
         if (writable) writable = call.write(report(ctx));
@@ -37,7 +36,7 @@ export function operatorHandlers(ctx: Context): grpc.UntypedServiceImplementatio
         if (versions.length > MAX_VERSIONS) {
           throw new Status(grpc.status.INVALID_ARGUMENT, `more than ${MAX_VERSIONS} versions in one request`);
         }
-        const until = monotonicMs() + Math.min(MAX_WAIT_MS, request.timeout_ms ?? 0);
+        const until = monotonicMs() + Math.min(MAX_WAIT_MS, request.timeoutMs ?? 0);
         for (;;) {
           const replicated = versions.map((version) => isReplicated(ctx, version));
           if (replicated.every(Boolean) || monotonicMs() >= until || call.cancelled) return { replicated };
@@ -52,9 +51,9 @@ export function operatorHandlers(ctx: Context): grpc.UntypedServiceImplementatio
  * Whether a replica has durably applied this version of a resource or a newer one. resourceVersions are compared
  * as numbers, which Kubernetes allows since 1.35 and the embedded store guarantees.
  */
-function isReplicated(ctx: Context, { key = "", resource_version = "" }: Version): boolean {
+function isReplicated(ctx: Context, { key = "", resourceVersion = "" }: Version): boolean {
   const entry = ctx.index.get(key);
-  if (!entry || !(Number(entry.version) >= Number(resource_version))) return false;
+  if (!entry || !(Number(entry.version) >= Number(resourceVersion))) return false;
   return [...ctx.replicas].some((replica) => replica.appliedRevision >= entry.revision);
 }
 
@@ -63,36 +62,36 @@ export function report(ctx: Context): Report {
   const { following } = ctx;
   const model = ctx.model();
   return {
-    standing: standingToWire(ctx.standing()),
-    preferred_role: model.preferredRole,
+    standing: ctx.standing(),
+    preferredRole: model.preferredRole,
     explanation: model.explanation,
-    peer_address: model.peerAddress,
-    peer_reachable: ctx.peerReachable(),
-    ...(model.peer ? { peer: standingToWire(model.peer) } : {}),
+    peerAddress: model.peerAddress,
+    peerReachable: ctx.peerReachable(),
+    peer: model.peer,
     contract: following.contract,
     resources: ctx.index.size,
     digest: ctx.index.digests.root(),
-    lag_ms: model.state === "active" ? 0 : lagMs(ctx.following, monotonicMs()) ?? -1,
+    lagMs: model.state === "active" ? 0 : lagMs(ctx.following, monotonicMs()) ?? -1,
     pending: following.behind,
-    snapshot_done: model.progress.done,
-    snapshot_total: model.progress.total,
-    snapshot_complete: model.memory.complete,
+    snapshotDone: model.progress.done,
+    snapshotTotal: model.progress.total,
+    snapshotComplete: model.memory.complete,
     replicas: [...ctx.replicas].map((replica) => ({
       identity: replica.identity,
       contract: replica.contract,
-      ...(replica.standing ? { standing: standingToWire(replica.standing) } : {}),
+      standing: replica.standing,
       sent: replica.sent,
       applied: replica.applied,
       pending: replica.pending,
-      held_total: replica.heldTotal,
-      connected_since_unix_ms: replica.sinceMs,
+      heldTotal: replica.heldTotal,
+      sinceMs: replica.sinceMs,
     })),
-    held: following.held.map(({ key, reason }) => ({ key, reason })),
-    held_total: following.heldTotal,
-    history: ctx.history.slice(-10).map(({ atMs, text }) => ({ at_unix_ms: atMs, text })),
-    last_event_unix_ms: following.lastEventMs,
-    last_sequence: following.lastSequence,
+    held: following.held,
+    heldTotal: following.heldTotal,
+    history: ctx.history.slice(-10),
+    lastEventMs: following.lastEventMs,
+    lastSequence: following.lastSequence,
     refused: ctx.counters.total("refused"),
-    store_problem: ctx.storeProblem(),
+    storeProblem: ctx.storeProblem(),
   };
 }

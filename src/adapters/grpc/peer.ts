@@ -18,7 +18,7 @@ import { followerMessageToWire, leaderMessageFromWire } from "./follow_wire.ts";
 import { progressFromWire, receiptFromWire } from "./receipt.ts";
 import { linkService, replicationService } from "./services.ts";
 import { Code, codeOf, explainCall } from "./status.ts";
-import { conditionFromWire, digestFromWire, digestToWire, standingFromWire, standingToWire } from "./wire.ts";
+import { conditionFromWire, digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -73,14 +73,14 @@ class GrpcConnection implements PeerConnection {
   }
 
   async ask({ standing, examine }: Parameters<PeerConnection["ask"]>[0], timeoutMs: number): Promise<Asked> {
-    const request = { standing: standingToWire(standing), examine };
+    const request = { standing, examine };
     const answer = await this.#call(linkService.Ask, request, timeoutMs);
     const asked = { standing: standingFromWire(answer.standing) };
     if (!answer.condition) return asked;
     return {
       ...asked,
       condition: conditionFromWire(answer.condition),
-      nowMs: answer.condition.now_unix_ms ?? 0,
+      nowMs: answer.condition.nowMs ?? 0,
     };
   }
 
@@ -114,9 +114,9 @@ class GrpcConnection implements PeerConnection {
   repair: PeerConnection["repair"] = async (request, timeoutMs) => {
     const { standing, keys, who } = request;
     const { done = [], failed = [] } = await this.#call(linkService.Repair, {
-      standing: standingToWire(standing),
+      standing,
       keys: [...keys],
-      timeout_ms: request.timeoutMs,
+      timeoutMs: request.timeoutMs,
       who,
     }, timeoutMs);
     return { done, failed: failed.map(({ key = "", reason = "" }) => ({ key, reason })) };
@@ -128,23 +128,23 @@ class GrpcConnection implements PeerConnection {
   };
 
   prepare: PeerConnection["prepare"] = async ({ standing, who }, timeoutMs) => {
-    const request = { standing: standingToWire(standing), who };
-    const { promised_epoch = 0 } = await this.#call(linkService.Prepare, request, timeoutMs);
-    return promised_epoch;
+    const request = { standing, who };
+    const { promisedEpoch = 0 } = await this.#call(linkService.Prepare, request, timeoutMs);
+    return promisedEpoch;
   };
 
   takeOver: PeerConnection["takeOver"] = async ({ standing, epoch }, timeoutMs) => {
-    const request = { standing: standingToWire(standing), epoch };
+    const request = { standing, epoch };
     return standingFromWire((await this.#call(linkService.TakeOver, request, timeoutMs)).standing);
   };
 
   adopt: PeerConnection["adopt"] = async ({ standing, key, object, who }, timeoutMs) => {
-    const request = { standing: standingToWire(standing), key, object: encoder.encode(object), who };
+    const request = { standing, key, object: encoder.encode(object), who };
     await this.#call(linkService.Adopt, request, timeoutMs);
   };
 
   switchover: PeerConnection["switchover"] = ({ who, dryRun, timeoutMs }, tell) => {
-    const request = { who, dry_run: dryRun, timeout_ms: timeoutMs };
+    const request = { who, dryRun, timeoutMs };
     return new Promise((resolve, reject) => {
       const stream = openServerStream(this.client, linkService.Switchover, request);
       stream.on("data", (message: argocdagentha.v1.SwitchoverProgress) => {

@@ -8,19 +8,17 @@ import type { Reconciler } from "../../principal/operations/reconcile.ts";
 import { operatorOf } from "./admin.ts";
 import { unary } from "./server.ts";
 import { Status } from "./status.ts";
-import { digestToWire, standingToWire } from "./wire.ts";
+import { digestToWire } from "./wire.ts";
 
 const encoder = new TextEncoder();
 
 export function reconcileHandlers(ctx: Context, reconciler: Reconciler): grpc.UntypedServiceImplementation {
   return {
     Losses: unary<argocdagentha.v1.LossesRequest, argocdagentha.v1.LossesResponse>(async () => ({
-      standing: standingToWire(ctx.standing()),
-      losses: (await reconciler.list()).map(({ digest, newActiveHas, atMs, object, ...loss }) => ({
+      standing: ctx.standing(),
+      losses: (await reconciler.list()).map(({ digest, object, ...loss }) => ({
         ...loss,
         digest: digestToWire(digest),
-        new_active_has: newActiveHas,
-        at_unix_ms: atMs,
         object: encoder.encode(JSON.stringify(withoutSecrets(object))),
       })),
     })),

@@ -5,25 +5,10 @@ import { isState, type Standing } from "../../domain/ha/state.ts";
 import type { Outgoing } from "../../domain/replication/leader.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 
-type Wire = argocdagentha.v1.Standing;
-
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export function standingToWire(standing: Standing): Wire {
-  const { uid, version, namespace, state, epoch } = standing;
-  return {
-    uid,
-    version,
-    namespace,
-    state,
-    epoch,
-    since_unix_ms: standing.sinceMs,
-    connected_agents: standing.connectedAgents,
-  };
-}
-
-export function standingFromWire(wire: Wire | null | undefined): Standing | undefined {
+export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefined): Standing | undefined {
   if (!wire) return undefined;
   const state = wire.state ?? "";
   return {
@@ -32,34 +17,20 @@ export function standingFromWire(wire: Wire | null | undefined): Standing | unde
     namespace: (wire.namespace ?? "").slice(0, 64),
     state: isState(state) ? state : "",
     epoch: Math.max(0, Math.floor(wire.epoch ?? 0)),
-    sinceMs: wire.since_unix_ms ?? 0,
-    connectedAgents: wire.connected_agents ?? 0,
-  };
-}
-
-export function conditionToWire(condition: Condition, nowMs: number): argocdagentha.v1.Condition {
-  return {
-    now_unix_ms: nowMs,
-    store_problem: condition.storeProblem,
-    certificate_not_after_unix_ms: condition.certificateNotAfterMs,
-    held_total: condition.heldTotal,
-    behind: condition.behind,
-    record_ms: condition.recordMs,
-    no_signing_key: condition.noSigningKey,
-    ...(condition.missing ? { missing: condition.missing } : {}),
-    ...(condition.examinationError ? { examination_error: condition.examinationError } : {}),
+    sinceMs: wire.sinceMs ?? 0,
+    connectedAgents: wire.connectedAgents ?? 0,
   };
 }
 
 export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
-  const { missing, examination_error } = wire;
+  const { missing, examinationError } = wire;
   return {
-    storeProblem: (wire.store_problem ?? "").slice(0, 1_000),
-    certificateNotAfterMs: wire.certificate_not_after_unix_ms ?? 0,
-    heldTotal: wire.held_total ?? 0,
+    storeProblem: (wire.storeProblem ?? "").slice(0, 1_000),
+    certificateNotAfterMs: wire.certificateNotAfterMs ?? 0,
+    heldTotal: wire.heldTotal ?? 0,
     behind: wire.behind ?? 0,
-    recordMs: wire.record_ms ?? 0,
-    noSigningKey: wire.no_signing_key ?? false,
+    recordMs: wire.recordMs ?? 0,
+    noSigningKey: wire.noSigningKey ?? false,
     ...(missing
       ? {
         missing: {
@@ -69,7 +40,7 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
         },
       }
       : {}),
-    ...(examination_error ? { examinationError: examination_error.slice(0, 1_000) } : {}),
+    ...(examinationError ? { examinationError: examinationError.slice(0, 1_000) } : {}),
   };
 }
 
@@ -91,23 +62,19 @@ export function digestFromWire(bytes: Uint8Array | undefined): string {
 
 export function changesToWire(message: Outgoing): argocdagentha.v1.Changes {
   return {
-    first_sequence: message.firstSequence,
-    revision: message.revision,
-    snapshot: message.snapshot,
-    snapshot_end: message.snapshotEnd,
-    snapshot_remaining: message.snapshotRemaining,
+    ...message,
     changes: message.changes.map(({ key, entry }) =>
       entry && !entry.deleted
-        ? { key, object: encoder.encode(entry.payload), changed_at_unix_ms: entry.changedAt }
-        : { key, deleted: true, changed_at_unix_ms: entry?.changedAt ?? 0 }
+        ? { key, object: encoder.encode(entry.payload), changedAt: entry.changedAt }
+        : { key, deleted: true, changedAt: entry?.changedAt ?? 0 }
     ),
   };
 }
 
 export function changesFromWire(wire: argocdagentha.v1.Changes): IncomingChange[] {
-  const first = wire.first_sequence ?? 0;
+  const first = wire.firstSequence ?? 0;
   return (wire.changes ?? []).map((change, i) => {
-    const base = { sequence: first + i, key: change.key ?? "", changedAt: change.changed_at_unix_ms ?? 0 };
+    const base = { sequence: first + i, key: change.key ?? "", changedAt: change.changedAt ?? 0 };
     return change.deleted ? base : { ...base, object: decodeText(change.object) };
   });
 }
