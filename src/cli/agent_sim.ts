@@ -1,4 +1,6 @@
 /** `agent-sim`: simulated agents against a running principal, for load and for drills. */
+import { monotonicMs } from "../base/clock.ts";
+import { reasonOf } from "../base/reason.ts";
 import { delay } from "@std/async/delay";
 import type { Misbehaviour } from "../simagents/agent.ts";
 import { Crowd } from "../simagents/crowd.ts";
@@ -52,7 +54,7 @@ export async function agentSim(args: string[]): Promise<number> {
     ),
   }).catch((error) => {
     throw new CommandError(
-      `cannot make certificates by "${pki}/ca.crt" and ca.key: ${(error as Error).message}`,
+      `cannot make certificates by "${pki}/ca.crt" and ca.key: ${reasonOf(error)}`,
     );
   });
   misbehave(crowd, options.string("misbehave"));
@@ -77,8 +79,8 @@ async function reportUntil(crowd: Crowd, limitMs: number): Promise<void> {
   const stopping = new AbortController();
   const stop = () => stopping.abort();
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
-  const startedAt = performance.now();
-  while (!stopping.signal.aborted && performance.now() - startedAt < limitMs) {
+  const startedAt = monotonicMs();
+  while (!stopping.signal.aborted && monotonicMs() - startedAt < limitMs) {
     await delay(REPORT_MS, { signal: stopping.signal }).catch(() => {});
     const sum = (of: (agent: typeof crowd.all[number]) => number) =>
       crowd.all.reduce((total, agent) => total + of(agent), 0);

@@ -1,4 +1,5 @@
 /** The demonstration itself: what happens, in order, and what is measured. */
+import { monotonicMs } from "../base/clock.ts";
 import { delay } from "@std/async/delay";
 import { adminService, operatorService } from "../adapters/grpc/services.ts";
 import type { StoredObject } from "../domain/resources/object.ts";
@@ -42,7 +43,7 @@ const ROUND = 5;
 const SYNC_TIMEOUT_MS = 80_000;
 
 export class DemoRun {
-  readonly #startedAt = performance.now();
+  readonly #startedAt = monotonicMs();
   readonly #timeline: DemoResult["timeline"] = [];
   readonly #primary: PrincipalProcess;
   readonly #replica: PrincipalProcess;
@@ -72,7 +73,7 @@ export class DemoRun {
     const replicated = await this.#replicate();
     await this.#connectAgents();
     await this.#killWhileWriting();
-    const promotedAt = performance.now();
+    const promotedAt = monotonicMs();
     const promoteToHealthyMs = await this.#promote();
     const agentsConvergedMs = await this.#convergence(promotedAt);
     const lostAcknowledged = await this.#compare();
@@ -102,7 +103,7 @@ export class DemoRun {
   }
 
   #say(what: string): void {
-    const atMs = Math.round(performance.now() - this.#startedAt);
+    const atMs = Math.round(monotonicMs() - this.#startedAt);
     this.#timeline.push({ atMs, what });
     this.tell(atMs / 1000, what);
   }
@@ -169,7 +170,7 @@ export class DemoRun {
   async #convergence(promotedAt: number): Promise<number> {
     if (this.agents === 0) return 0;
     await this.#untilConverged(this.#replica);
-    const elapsed = Math.round(performance.now() - promotedAt);
+    const elapsed = Math.round(monotonicMs() - promotedAt);
     this.#say(
       `all ${this.agents} agents came back by themselves and hold exactly what the new active says, ${elapsed} ms after ` +
         `the command; ${this.#crowd?.recreated} objects were made anew`,
@@ -251,7 +252,7 @@ export class DemoRun {
   async #promote(): Promise<number> {
     const address = this.#replica.admin;
     this.#say("operator: ha promote");
-    const startedAt = performance.now();
+    const startedAt = monotonicMs();
     await withAdmin(
       address,
       (client) =>
@@ -267,7 +268,7 @@ export class DemoRun {
       () => `not healthy after the promotion:\n${this.#replica.logEnd()}`,
       2,
     );
-    const elapsed = Math.round(performance.now() - startedAt);
+    const elapsed = Math.round(monotonicMs() - startedAt);
     this.#say(`replica is ACTIVE, /healthz 200, ${elapsed} ms after the command`);
     return elapsed;
   }

@@ -1,4 +1,5 @@
 /** `principal`: runs until SIGTERM or SIGINT. */
+import { reasonOf } from "../base/reason.ts";
 import { createLog } from "../base/log.ts";
 import { envOf, FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";
@@ -19,7 +20,7 @@ export async function principal(args: string[]): Promise<number> {
   // Help and a wrong flag need nothing of what a principal runs on.
   const { startPrincipal } = await import("../serve.ts");
   const running = await startPrincipal(settings, log).catch((error) => {
-    throw new CommandError(`cannot start: ${(error as Error).message}`, EXIT.usage);
+    throw new CommandError(`cannot start: ${reasonOf(error)}`, EXIT.usage);
   });
   const signalled = Promise.withResolvers<string>();
   const handlers = (["SIGTERM", "SIGINT"] as const).map((name) => {
@@ -32,7 +33,7 @@ export async function principal(args: string[]): Promise<number> {
     const signal = await Promise.race([signalled.promise, running.failed]);
     log.info(`${signal}: closing streams and stopping`);
   } catch (error) {
-    log.error(`stopping: ${(error as Error).message}`);
+    log.error(`stopping: ${reasonOf(error)}`);
     exitCode = EXIT.failed;
   }
   const limit = setTimeout(() => Deno.exit(exitCode), SHUTDOWN_LIMIT_MS);

@@ -93,6 +93,6 @@ async function materialOf(given: string, options: Arguments): Promise<TlsMateria
     };
     return checkTls(parts, Date.now());
   } catch (error) {
-    throw new CommandError((error as Error).message);
+    throw new CommandError(reasonOf(error));
   }
 }
