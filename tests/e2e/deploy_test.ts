@@ -260,11 +260,11 @@ Deno.test({
         for (const object of built[side]) await apply(cluster, object);
         await secrets(cluster, side, dir);
         const kubeconfig = await accountKubeconfig(cluster);
-        return {
-          store: [`--kubeconfig=${kubeconfig}`],
-          credentials: [],
-          env: environment(built[side]),
-        };
+        const env = environment(built[side]);
+        // Both ways to name a cluster: the environment chooses the kubernetes store as the flag does.
+        return side === "primary"
+          ? { store: [], credentials: [], env: { ...env, KUBECONFIG: kubeconfig } }
+          : { store: [`--kubeconfig=${kubeconfig}`], credentials: [], env };
       },
     });
     try {
