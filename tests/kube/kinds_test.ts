@@ -1,6 +1,6 @@
 /**
- * A kind of KINDS is watched, and deploy/ grants each verb that this takes and no other. Whoever adds a kind is told here what else
- * there is to do.
+ * A kind of KINDS is watched, and deploy/ grants each verb that this takes and no other. A new kind fails here until it has
+ * both.
  */
 import { assert, assertEquals } from "@std/assert";
 import { parseAllDocuments } from "yaml";

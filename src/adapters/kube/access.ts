@@ -1,13 +1,13 @@
 /**
- * One cluster, as one user: its address, and the credentials of now. Token files are read and exec plugins run when what they gave
- * expires. Legacy `auth-provider` plugins are not supported: kubectl has dropped most of them for exec plugins.
+ * One cluster, as one user: its address and the present credentials. Token files are read, and exec plugins run, when the former token
+ * has expired. Legacy `auth-provider` plugins are not supported: kubectl has dropped most of them for exec plugins.
  */
 import { reasonOf } from "../../base/reason.ts";
 import { ApiFailure } from "./api_failure.ts";
 import { ExecAuth, FileAuth } from "./client_node_internals.ts";
 import { type AccessOptions, loadKubeconfig, type Machine, type Named } from "./kubeconfig.ts";
 
-/** What one connection proves itself with. */
+/** The identity that one connection presents. */
 export interface Credentials {
   ca: string;
   cert: string;

@@ -1,4 +1,4 @@
-/** What this project takes from inside client-node is where it was, and does what it did; an upgrade that moves it fails here. */
+/** The modules inside client-node that this project uses are where they were, and work as before; an upgrade that moves one fails here. */
 import { assert, assertEquals } from "@std/assert";
 import { reasonOf } from "../../base/reason.ts";
 

@@ -188,7 +188,7 @@ export class DynamicClient {
     this.#rest.renew();
   }
 
-  /** A request that is answered with an object; who manages which field is of no interest here. */
+  /** A request that is answered with an object, without its managedFields. */
   async #object(
     action: string,
     method: string,

@@ -161,7 +161,7 @@ function unsupported({ cluster, user }: Named): string | undefined {
     "for a CA of your own";
 }
 
-/** client-node reads a user's `tokenFile` once; as an authenticator it is read again every minute, as client-go does. */
+/** client-node reads a user's `tokenFile` once; its authenticator reads it every minute, as client-go does. */
 function followTokenFile(user: User, users: { name: string; user?: { tokenFile?: string } }[]): User {
   const tokenFile = users.find(({ name }) => name === user.name)?.user?.tokenFile;
   return tokenFile ? tokenFileUser(user.name, tokenFile) : user;

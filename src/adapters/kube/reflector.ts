@@ -17,7 +17,7 @@ import { isNewer } from "./resource_version.ts";
 
 /** After an error: soon, then less often, up to every 10 to 20 s. */
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 20_000, factor: 2 };
-/** The server is asked to end a watch after this long, with up to as much again added so that not all end together. */
+/** The server is asked to end a watch after this long, and up to twice as long, so that not all end together. */
 const WATCH_SECONDS = 300;
 /**
  * The API server sends a bookmark about every minute, so a watch silent for longer is taken for dead. An API server whose etcd does not

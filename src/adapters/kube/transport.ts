@@ -7,7 +7,7 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { Access, Credentials } from "./access.ts";
 
-/** How long credentials are used before the files are looked at again. */
+/** Credentials are used this long before their files are read once more. */
 const CREDENTIALS_MS = 10_000;
 /** A request that is not answered by then has failed; whether it was carried out is not known. */
 const REQUEST_MS = 30_000;

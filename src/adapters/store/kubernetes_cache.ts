@@ -1,6 +1,6 @@
 /**
- * The reflectors' copy of the cluster: per key the newest state seen, as text, and per watcher the set of keys that changed since
- * it last looked. A key that changes ten times meanwhile is told once, so a slow watcher costs a set of keys and nothing more.
+ * The reflectors' copy of the cluster: the newest state of each key, as text, and for each watcher the set of keys that changed since
+ * its last batch. Ten changes of a key in between are one event, so a slow watcher costs a set of keys and nothing more.
  *
  * Invariant: a key's state never goes back while the cluster's history goes on (an etcd restored from a backup is another history).
  */

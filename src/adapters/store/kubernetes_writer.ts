@@ -140,7 +140,10 @@ export class KubernetesWriter {
         live = true;
       }
     }
-    throw new StoreError("conflict", `${key} is being changed by others all the time; giving up for now`);
+    throw new StoreError(
+      "conflict",
+      `cannot write ${key}: others changed it ${MAX_CONFLICTS} times in a row; retry later`,
+    );
   }
 
   async #create(resource: Resource, object: ApiObject): Promise<Written> {

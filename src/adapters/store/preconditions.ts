@@ -16,6 +16,6 @@ export function checkExpected(key: Key, current: StoredObject | undefined, expec
   if (expect === undefined || actual === expect) return;
   throw new StoreError(
     "conflict",
-    `${key} is at "${actual}", not at "${expect}" as expected; re-read it and try again`,
+    `${key} is at "${actual}", not at "${expect}" as expected; re-read it and retry`,
   );
 }

@@ -4,10 +4,10 @@ import { type Store, StoreError, type StoreErrorCode } from "../ports/store.ts";
 import type { Log } from "../../base/log.ts";
 
 const LOOK_MS = 500;
-/** What may pass without anybody changing the command line. */
+/** Failures that may end without a change of the command line. */
 const PASSING: readonly StoreErrorCode[] = ["unavailable", "forbidden", "notFound"];
 
-/** Says in the log, and to whoever asks, what a store lacks: once when that changes. */
+/** Reports a problem in the log and in the history, and that it has ended. */
 export class StoreMonitor {
   #problem = "";
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -18,13 +18,13 @@ export class StoreMonitor {
     private readonly changed: (text: string) => void,
   ) {}
 
-  /** From now on the store is watched, and says itself what it lacks. */
+  /** From now on the store's own status is reported as well. */
   follow(): void {
     this.#timer = setInterval(() => this.#note(this.store.status().problem), LOOK_MS);
     Deno.unrefTimer(this.#timer as unknown as number);
   }
 
-  /** What the store lacks now, in words; empty: nothing. */
+  /** The store's present problem, in words; empty: none. */
   get problem(): string {
     return this.#problem;
   }
@@ -37,11 +37,11 @@ export class StoreMonitor {
     this.changed(problem === "" ? "the store is current again" : `the store is not current: ${problem}`);
   }
 
-  /** Does what needs the store, again and again while what it lacks may pass. @throws Error that will not pass */
-  async patiently<T>(what: () => Promise<T>): Promise<T> {
+  /** Calls `ask` until it succeeds; retries failures that may end by themselves. @throws Error any other failure */
+  async patiently<T>(ask: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        const result = await what();
+        const result = await ask();
         this.#note("");
         return result;
       } catch (error) {
