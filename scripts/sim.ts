@@ -8,7 +8,6 @@ import { type Outcome, play } from "../tests/sim/story.ts";
 import { shrink } from "../tests/sim/shrink.ts";
 import { everyPoint, OPERATIONS } from "../tests/sim/failpoints.ts";
 import { REAL } from "../tests/sim/clock.ts";
-import { makeCertificates } from "../tests/sim/world.ts";
 
 const TRACE_LINES = 60;
 
@@ -18,11 +17,10 @@ const options = parseArgs(Deno.args, {
   default: { seeds: "100", first: "1", steps: "2000", seed: "", about: "" },
 });
 const steps = Number(options["steps"]);
-const certificates = await makeCertificates();
 const about = String(options["about"]).split(",").filter(Boolean);
 const one = String(options["seed"]);
 if (one !== "") {
-  const outcome = await play({ seed: Number(one), steps, certificates, about });
+  const outcome = await play({ seed: Number(one), steps, about });
   if (options["trace"]) console.log(outcome.trace.join("\n"));
   console.log(summary(outcome));
   Deno.exit(outcome.violation ? 1 : 0);
@@ -38,7 +36,7 @@ let simulatedMs = 0;
 let failed: Outcome | undefined;
 let seeds = 0;
 for (let seed = first; seed < first + Number(options["seeds"]) && !failed; seed++) {
-  const outcome = await play({ seed, steps, certificates, about });
+  const outcome = await play({ seed, steps, about });
   seeds++;
   events += outcome.steps;
   simulatedMs += outcome.simulatedMs;
@@ -68,7 +66,7 @@ async function killEverywhere(): Promise<never> {
   let broken = false;
   for (const operation of Object.keys(OPERATIONS)) {
     for (const victim of ["a", "b"] as const) {
-      const { points, failed } = await everyPoint(operation, victim, certificates);
+      const { points, failed } = await everyPoint(operation, victim);
       console.log(
         `${operation}: ${victim} killed at ${points} points: ${failed?.violation?.message ?? "ok"}`,
       );
@@ -83,7 +81,7 @@ async function killEverywhere(): Promise<never> {
 async function tell(outcome: Outcome): Promise<void> {
   console.log(summary(outcome));
   if (options["no-shrink"]) return;
-  const small = await shrink(outcome, { steps, certificates });
+  const small = await shrink(outcome, { steps });
   console.log(`shrunk to ${small.actions.length} of ${outcome.actions.length} actions; how it went:`);
   console.log(small.trace.slice(-TRACE_LINES).join("\n"));
   console.log(`again, whole: deno task sim --seed ${outcome.seed} --steps ${steps} --trace`);

@@ -68,7 +68,6 @@ export async function openCopy(
     store,
     monitor,
     peer: {
-      dial: noPeer,
       connect: noPeer,
       healthy: noPeer,
       certificateNotAfterMs: () => 0,

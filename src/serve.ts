@@ -30,9 +30,10 @@ import { ProcessingTimes } from "./adapters/http/processing.ts";
 import { openSqlite } from "./adapters/store/sqlite.ts";
 import { admits } from "./domain/resources/scope.ts";
 import type { Store } from "./principal/ports/store.ts";
+import type { Peer } from "./principal/ports/peer.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
-import type { Context, PeerSide } from "./principal/core/context.ts";
+import type { Context } from "./principal/core/context.ts";
 import { type Core, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
@@ -96,7 +97,7 @@ async function start(
     log,
     store,
     monitor,
-    peer: peerSide(settings, tls),
+    peer: peerOf(settings, tls),
     hasSigningKey: hasSigningKey(settings),
     history,
     processing,
@@ -131,21 +132,20 @@ async function openStore({ store, scope, dataDir }: Settings): Promise<Store> {
 }
 
 /** The way to the peer. */
-function peerSide(
+function peerOf(
   { peerAddress, peerHealthz, maxMessageBytes }: Settings,
   tls: TlsWatch | undefined,
-): PeerSide {
+): Peer {
   const material = () => {
     if (tls) return tls.current;
     throw new Error("this principal serves without TLS and has no peer");
   };
-  const access = {
+  return new GrpcPeer({
     address: peerAddress,
     healthz: peerHealthz,
     dial: () => dialPeer(peerAddress, material(), maxMessageBytes),
     certificateNotAfterMs: () => material().notAfterMs,
-  };
-  return Object.assign(new GrpcPeer(access), { dial: access.dial });
+  });
 }
 
 function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {

@@ -13,7 +13,7 @@ import { ChangeWriter } from "./replica/change_writer.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import type { RecentEvent } from "./core/observe.ts";
-import type { Context, PeerSide } from "./core/context.ts";
+import type { Context } from "./core/context.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { newFollowing } from "./core/following.ts";
@@ -34,7 +34,7 @@ import type { Log } from "../base/log.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
 import { conditionOf } from "./core/peer.ts";
-import type { PeerService, PlainPeerService } from "./ports/peer.ts";
+import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
 import type { ReplicationPolicy } from "../domain/replication/admission.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
 import { noteCommand, observe } from "./core/observe.ts";
@@ -54,7 +54,7 @@ export interface CoreParts {
   log: Log;
   store: Store;
   monitor: StoreMonitor;
-  peer: PeerSide;
+  peer: Peer;
   /** Whether a key is configured that signs agents' tokens. */
   hasSigningKey: boolean;
   history: RecentEvent[];

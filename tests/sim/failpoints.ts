@@ -8,7 +8,7 @@ import type { Process } from "./clock.ts";
 import { Violation } from "./checks.ts";
 import { Operator } from "./operator.ts";
 import { Rest } from "./rest.ts";
-import type { Certificates, Site } from "./site.ts";
+import type { Site } from "./site.ts";
 import { World } from "./world.ts";
 
 const SEED = 7;
@@ -66,9 +66,8 @@ export async function killAt(
   operation: string,
   victim: "a" | "b",
   point: number,
-  certificates: Certificates,
 ): Promise<Point> {
-  const world = new World(SEED, certificates, { managed: 2, autonomous: 1 });
+  const world = new World(SEED, { managed: 2, autonomous: 1 });
   const operator = new Operator(world);
   const site = world.sites[victim];
   let reached = false;
@@ -106,10 +105,9 @@ export async function killAt(
 export async function everyPoint(
   operation: string,
   victim: "a" | "b",
-  certificates: Certificates,
 ): Promise<{ points: number; failed: Point | undefined }> {
   for (let point = 1; point <= MAX_POINTS; point++) {
-    const outcome = await killAt(operation, victim, point, certificates);
+    const outcome = await killAt(operation, victim, point);
     if (outcome.violation) return { points: point, failed: outcome };
     if (!outcome.reached) return { points: point - 1, failed: undefined };
   }

@@ -1,21 +1,18 @@
 /**
- * The simulated network: gRPC calls and streams between processes, over the production code's own methods and codecs. Messages of one
- * stream keep their order, as under TCP; a path can be slow, refuse connections, or swallow everything one way or both, and then what
- * was on the way arrives late, or the connection is given up, each end finding out by itself.
+ * The simulated network: streams between processes, in domain values that are copied on the way. Messages of one stream keep their
+ * order, as under TCP; a path can be slow, refuse connections, or swallow everything one way or both. Then what was in flight arrives
+ * late, or the connection is dropped, and each end finds that out by itself.
  */
-import type { Buffer } from "node:buffer";
-import grpc from "@grpc/grpc-js";
-import type { Client } from "../../src/adapters/grpc/dial.ts";
-import type { Methods } from "../../src/adapters/grpc/services.ts";
+import type { CertificateNames } from "../../src/domain/agents/identity.ts";
+import type { StreamEvents } from "../../src/principal/ports/stream.ts";
 import type { Clock, Process } from "./clock.ts";
 import { SOUND_PATH } from "./sound.ts";
-import { ClientStream, failure, ServerStream } from "./streams.ts";
 
-/** A server's keepalive: it gives a silent connection up after this long. */
+/** A server's keepalive: it drops a silent connection after this long. */
 const KEEPALIVE_MS = 10_000;
-/** Messages under way before a writer is told to wait. */
+/** Messages in flight before a writer is told to wait. */
 const BUFFER_MESSAGES = 16;
-/** How often a packet that is swallowed is tried again. */
+/** How often a packet that is swallowed is retried. */
 const STALLED_LOOK_MS = 200;
 
 /** One way between two hosts. */
@@ -28,32 +25,49 @@ export interface Path {
   swallows: boolean;
 }
 
-/** The caller, as a server sees it. */
-export type Peer = { sslPeerCertificate?: { raw: Buffer } };
-
-interface Served {
-  definition: grpc.MethodDefinition<unknown, unknown>;
-  // deno-lint-ignore no-explicit-any
-  handler: any;
+/** Who opens streams. */
+export interface Caller {
+  process: Process;
+  /** Its host. */
+  from: string;
+  certificate?: CertificateNames;
 }
+
+/** How a stream ends that was not ended in good order. */
+export interface Failure {
+  kind: "refused" | "unimplemented" | "failed";
+  message: string;
+}
+
+/** A server's end of a stream. */
+export interface ServerEnd {
+  readonly caller: Caller;
+  /** Sends; false: wait until it is drained. */
+  send(message: unknown): boolean;
+  /** Ends the stream. */
+  end(failure?: Failure): void;
+}
+
+/** What serves a stream: it gets the sending end, and returns what hears the rest. */
+export type Handler = (stream: ServerEnd) => StreamEvents<unknown>;
 
 /** A process that serves. */
 export interface Server {
   process: Process;
-  methods: Map<string, Served>;
+  /** By the stream's name. */
+  handlers: Map<string, Handler>;
 }
 
-/** The methods of a service, as a server has them. */
-export function serve(
-  into: Server["methods"],
-  service: Methods,
-  handlers: grpc.UntypedServiceImplementation,
-): void {
-  for (const [name, definition] of Object.entries(service)) {
-    const handler = handlers[name];
-    if (handler) into.set(definition.path, { definition, handler });
-  }
+/** What the caller's end of a stream hears. */
+export interface CallerEvents {
+  received(message: unknown): void;
+  drained(): void;
+  /** Told once, and not after `cancel`. */
+  ended(failure: Failure | undefined): void;
 }
+
+const DROPPED: Failure = { kind: "failed", message: "Connection dropped" };
+const UNREACHABLE: Failure = { kind: "failed", message: "connect ECONNREFUSED" };
 
 export class Network {
   readonly #paths = new Map<string, Path>();
@@ -75,11 +89,6 @@ export class Network {
     return this.#paths.values();
   }
 
-  /** A channel of `process` on `from` to whatever serves on the host `to`. */
-  dial(process: Process, from: string, to: () => string, peer: Peer = {}): Client {
-    return new SimClient(this, process, from, to, peer) as unknown as Client;
-  }
-
   /** Everything that a process had open is reset. */
   died(process: Process): void {
     for (const connection of this.#connections) connection.lost(process);
@@ -97,167 +106,111 @@ export class Network {
     return minMs + this.clock.random.next() * (maxMs - minMs);
   }
 
-  /** Told of every stream and call between two hosts. */
+  /** Told of every stream between two hosts. */
   onDial: (from: string, to: string) => void = () => {};
 
-  open(client: SimClient, path: string): Connection {
-    this.onDial(client.from, client.to());
-    const connection = new Connection(this, client, client.to(), path);
+  /** Opens a stream to whatever serves on the host `to`. */
+  open(caller: Caller, to: string, name: string, events: CallerEvents): Connection {
+    this.onDial(caller.from, to);
+    const connection = new Connection(this, caller, to, name, events);
     this.#connections.add(connection);
     connection.onClosed = () => this.#connections.delete(connection);
     connection.begin();
     return connection;
   }
-}
 
-/** The part of grpc.Client that the production code uses. */
-class SimClient {
-  readonly #open = new Set<Connection>();
-
-  constructor(
-    readonly network: Network,
-    readonly process: Process,
-    readonly from: string,
-    readonly to: () => string,
-    readonly peer: Peer,
-  ) {}
-
-  makeUnaryRequest(
-    path: string,
-    encode: (message: unknown) => Buffer,
-    decode: (bytes: Buffer) => unknown,
-    message: unknown,
-    metadata: grpc.Metadata,
-    { deadline }: { deadline: number },
-    callback: (error: unknown, response?: unknown) => void,
-  ): void {
-    let answered = false;
-    const finish = (error: unknown, response?: unknown) => {
-      if (answered) return;
-      answered = true;
-      callback(error, response);
-      connection.cancel();
-    };
-    const connection = this.network.open(this, path);
-    connection.metadata = metadata;
-    connection.toClient = (bytes) => finish(null, decode(bytes));
-    connection.ended = (code, details) => finish(failure(code, details));
-    connection.send("server", encode(message));
-    setTimeout(
-      () => finish(failure(grpc.status.DEADLINE_EXCEEDED, "Deadline exceeded")),
-      deadline - Date.now(),
-    );
-  }
-
-  makeBidiStreamRequest(
-    path: string,
-    encode: (message: unknown) => Buffer,
-    decode: (bytes: Buffer) => unknown,
-    metadata = new grpc.Metadata(),
-  ): ClientStream {
-    const connection = this.network.open(this, path);
-    connection.metadata = metadata;
-    this.#open.add(connection);
-    return new ClientStream(connection, encode, decode);
-  }
-
-  makeServerStreamRequest(
-    path: string,
-    encode: (message: unknown) => Buffer,
-    decode: (bytes: Buffer) => unknown,
-    message: unknown,
-  ): ClientStream {
-    const stream = this.makeBidiStreamRequest(path, encode, decode);
-    stream.write(message);
-    return stream;
-  }
-
-  close(): void {
-    for (const connection of this.#open) connection.cancel();
+  /** One request, and its answer within `timeoutMs`. */
+  call(caller: Caller, to: string, name: string, request: unknown, timeoutMs: number): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const late = { kind: "failed", message: "Deadline exceeded" } as const;
+      const timer = setTimeout(() => finish(() => reject(late)), timeoutMs);
+      const finish = (tell: () => void) => {
+        clearTimeout(timer);
+        tell();
+        connection.cancel();
+      };
+      const connection = this.open(caller, to, name, {
+        received: (answer) => finish(() => resolve(answer)),
+        drained: () => {},
+        ended: (failure) => finish(() => reject(failure ?? DROPPED)),
+      });
+      connection.send("server", request);
+    });
   }
 }
 
-/** The messages in flight to one end, in order. */
-interface Lane {
+/** What is on the way to one end, in order. */
+interface Queue {
   packets: { atMs: number; arrive(): void }[];
   /** Since when nothing passes; Infinity: it passes. */
   stalledAtMs: number;
 }
 
-function lane(): Lane {
+function queueOf(): Queue {
   return { packets: [], stalledAtMs: Infinity };
 }
 
-/** One HTTP/2 stream with a connection of its own. */
+/** One stream with a connection of its own. */
 export class Connection {
-  metadata = new grpc.Metadata();
-  toClient: (bytes: Buffer) => void = () => {};
-  toServer: ((bytes: Buffer) => void) | undefined;
-  ended: (code: grpc.status, details: string) => void = () => {};
   onClosed = () => {};
-  /** A server's end is gone, from the server's point of view. */
-  onLost: () => void = () => {};
-  onDrain: Record<"client" | "server", () => void> = { client: () => {}, server: () => {} };
   readonly from: string;
   #server: Server | undefined;
+  /** What hears the server's end. */
+  #served: StreamEvents<unknown> | undefined;
   #clientOver = false;
   #serverOver = false;
   readonly #underway = { client: 0, server: 0 };
-  readonly #lanes = { client: lane(), server: lane() };
+  readonly #queues = { client: queueOf(), server: queueOf() };
 
   constructor(
     readonly network: Network,
-    readonly client: SimClient,
+    readonly caller: Caller,
     readonly to: string,
-    readonly path: string,
+    readonly name: string,
+    private readonly events: CallerEvents,
   ) {
-    this.from = client.from;
+    this.from = caller.from;
   }
 
-  /** Reaches the server, or finds nobody. */
+  /** Reaches the server, if there is one. */
   begin(): void {
     const { network, from, to } = this;
     const there = network.path(from, to);
-    if (there.refuses) return this.#fail(grpc.status.UNAVAILABLE, "connect ECONNREFUSED");
+    if (there.refuses) return this.#fail(UNREACHABLE);
     this.#carry("server", () => {
       const server = network.servers.get(to);
-      if (!server) return this.#fail(grpc.status.UNAVAILABLE, "connect ECONNREFUSED");
+      if (!server) return this.#fail(UNREACHABLE);
       this.#server = server;
-      network.clock.schedule(server.process, 0, () => this.#accept(server), `accept ${this.path}`);
+      network.clock.schedule(server.process, 0, () => this.#accept(server), `accept ${this.name}`);
     });
   }
 
-  /** Sends towards one end; false: wait for its drain. */
-  send(to: "client" | "server", bytes: Buffer): boolean {
+  /** Sends a copy towards one end; false: wait until it is drained. */
+  send(to: "client" | "server", message: unknown): boolean {
+    const copy: unknown = structuredClone(message);
     this.#underway[to]++;
     this.#carry(to, () => {
-      const process = to === "client" ? this.client.process : this.#server?.process;
+      const process = to === "client" ? this.caller.process : this.#server?.process;
       if (!process) return;
       this.network.clock.schedule(process, 0, () => {
         this.#underway[to]--;
-        if (to === "client" ? !this.#clientOver : !this.#serverOver) {
-          if (to === "client") this.toClient(bytes);
-          else this.toServer?.(bytes);
-        }
-        const writer = to === "client" ? "server" : "client";
-        const sender = writer === "client" ? this.client.process : this.#server?.process;
-        if (this.#underway[to] === BUFFER_MESSAGES - 1 && sender) {
-          this.network.clock.schedule(sender, 0.1, () => this.onDrain[writer](), "drain");
-        }
-      }, `${this.path} to ${to}`);
+        if (to === "client" && !this.#clientOver) this.events.received(copy);
+        if (to === "server" && !this.#serverOver) this.#served?.received(copy);
+        if (this.#underway[to] === BUFFER_MESSAGES - 1) this.#drained(to);
+      }, `${this.name} to ${to}`);
     });
     return this.#underway[to] < BUFFER_MESSAGES;
   }
 
-  /** The server ends the stream with a status. */
-  status(code: grpc.status, details: string): void {
+  /** The server ends the stream. */
+  end(failure?: Failure): void {
     if (this.#serverOver) return;
     this.#serverOver = true;
-    this.#carry("client", () => this.#tellClient(code, details));
+    this.#carry("client", () => this.#tellClient(failure));
     this.onClosed();
   }
 
-  /** The client has given up. */
+  /** The caller ends the stream. */
   cancel(): void {
     if (this.#clientOver) return;
     this.#clientOver = true;
@@ -268,58 +221,58 @@ export class Connection {
   /** Both ends find the connection gone. */
   reset(): void {
     this.#loseServer();
-    this.#tellClient(grpc.status.UNAVAILABLE, "Connection dropped");
+    this.#tellClient(DROPPED);
     this.onClosed();
   }
 
   /** A process has died: the other end finds out, where packets still pass. */
   lost(process: Process): void {
-    if (process === this.client.process) {
+    if (process === this.caller.process) {
       this.#clientOver = true;
       this.#carry("server", () => this.#loseServer());
       this.onClosed();
     } else if (process === this.#server?.process) {
       this.#serverOver = true;
-      this.#carry("client", () => this.#tellClient(grpc.status.UNAVAILABLE, "Connection dropped"));
+      this.#carry("client", () => this.#tellClient(DROPPED));
       this.onClosed();
     }
   }
 
   #accept(server: Server): void {
     if (this.#clientOver) return;
-    const served = server.methods.get(this.path);
-    if (!served) return this.status(grpc.status.UNIMPLEMENTED, "unknown method");
-    const { definition } = served;
-    if (definition.requestStream) {
-      const call = new ServerStream(this, definition);
-      served.handler(call);
-      return;
-    }
-    this.toServer = (bytes) => {
-      const request = definition.requestDeserialize(bytes);
-      if (definition.responseStream) return served.handler(new ServerStream(this, definition, request));
-      const call = { request, metadata: this.metadata, getAuthContext: () => this.client.peer };
-      served.handler(call, (error: { code: grpc.status; details: string } | null, response: unknown) => {
-        if (error) this.status(error.code, error.details);
-        else this.send("client", definition.responseSerialize(response));
-      });
-    };
+    const handler = server.handlers.get(this.name);
+    if (!handler) return this.end({ kind: "unimplemented", message: "unknown method" });
+    this.#served = handler({
+      caller: this.caller,
+      send: (message) => this.#serverOver || this.send("client", message),
+      end: (failure) => this.end(failure),
+    });
   }
 
-  #fail(code: grpc.status, details: string): void {
+  /** The writer towards an end is told that there is room again. */
+  #drained(to: "client" | "server"): void {
+    const writer = to === "client" ? this.#server?.process : this.caller.process;
+    if (!writer) return;
+    this.network.clock.schedule(writer, 0.1, () => {
+      if (to === "server") this.events.drained();
+      else this.#served?.drained();
+    }, "drain");
+  }
+
+  #fail(failure: Failure): void {
     const { network, from, to } = this;
     this.#serverOver = true;
     const later = network.delayMs(network.path(to, from));
-    network.clock.schedule(this.client.process, later, () => this.#tellClient(code, details), "unavailable");
+    network.clock.schedule(this.caller.process, later, () => this.#tellClient(failure), "unavailable");
     this.onClosed();
   }
 
-  #tellClient(code: grpc.status, details: string): void {
-    this.network.clock.schedule(this.client.process, 0, () => {
+  #tellClient(failure: Failure | undefined): void {
+    this.network.clock.schedule(this.caller.process, 0, () => {
       if (this.#clientOver) return;
       this.#clientOver = true;
-      this.ended(code, details);
-    }, "status");
+      this.events.ended(failure);
+    }, "ended");
   }
 
   #loseServer(): void {
@@ -328,17 +281,17 @@ export class Connection {
     this.network.clock.schedule(process, 0, () => {
       if (this.#serverOver) return;
       this.#serverOver = true;
-      this.onLost();
+      this.#served?.closed();
     }, "lost");
   }
 
   /** Runs `arrive` when a packet has passed: in order each way, and while a path swallows not before it heals. */
   #carry(to: "client" | "server", arrive: () => void): void {
-    const lane = this.#lanes[to];
+    const queue = this.#queues[to];
     const { network } = this;
     const path = this.#pathTo(to);
-    lane.packets.push({ atMs: network.clock.nowMs + network.delayMs(path), arrive });
-    if (lane.packets.length === 1) this.#pass(to);
+    queue.packets.push({ atMs: network.clock.nowMs + network.delayMs(path), arrive });
+    if (queue.packets.length === 1) this.#pass(to);
   }
 
   #pathTo(to: "client" | "server"): Path {
@@ -346,31 +299,31 @@ export class Connection {
     return to === "server" ? network.path(from, this.to) : network.path(this.to, from);
   }
 
-  /** The first packet of a lane passes when its time has come. */
+  /** The first packet of a queue passes when its time has come. */
   #pass(to: "client" | "server"): void {
     const { clock } = this.network;
-    const lane = this.#lanes[to];
-    const first = lane.packets[0];
+    const queue = this.#queues[to];
+    const first = queue.packets[0];
     if (!first) return;
     clock.schedule(clock.nobody, first.atMs - clock.nowMs, () => {
       if (this.#pathTo(to).swallows) {
-        lane.stalledAtMs = Math.min(lane.stalledAtMs, clock.nowMs);
-        if (clock.nowMs - lane.stalledAtMs >= KEEPALIVE_MS) this.#silent();
+        queue.stalledAtMs = Math.min(queue.stalledAtMs, clock.nowMs);
+        if (clock.nowMs - queue.stalledAtMs >= KEEPALIVE_MS) this.#silent();
         first.atMs = clock.nowMs + STALLED_LOOK_MS;
         return this.#pass(to);
       }
-      lane.stalledAtMs = Infinity;
-      lane.packets.shift();
+      queue.stalledAtMs = Infinity;
+      queue.packets.shift();
       first.arrive();
       this.#pass(to);
     }, `packet to ${to}`);
   }
 
-  /** The server's pings are not answered: it gives up, and the client hears of it when packets pass again. */
+  /** The server's pings are not answered: it drops the connection, and the caller hears of it when packets pass again. */
   #silent(): void {
     if (this.#serverOver || !this.#server) return;
     this.#loseServer();
-    this.#carry("client", () => this.#tellClient(grpc.status.UNAVAILABLE, "Connection dropped"));
+    this.#carry("client", () => this.#tellClient(DROPPED));
     this.onClosed();
   }
 }

@@ -6,7 +6,7 @@ const MAX_RUNS = 150;
 /** Takes actions out, in ever smaller parts (ddmin, Zeller and Hildebrandt 2002), while the same invariant breaks. */
 export async function shrink(
   failed: Outcome,
-  options: Pick<StoryOptions, "steps" | "certificates">,
+  options: Pick<StoryOptions, "steps">,
 ): Promise<Outcome> {
   let best = failed;
   let runs = 0;

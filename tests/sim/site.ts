@@ -1,21 +1,11 @@
 /** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
-import { Buffer } from "node:buffer";
-import { eventStreamHandlers } from "../../src/adapters/grpc/agents.ts";
-import { versionHandlers } from "../../src/adapters/grpc/authentication.ts";
-import { GrpcPeer } from "../../src/adapters/grpc/peer.ts";
-import { linkHandlers } from "../../src/adapters/grpc/link_service.ts";
-import {
-  eventStreamService,
-  linkService,
-  type Methods,
-  versionService,
-} from "../../src/adapters/grpc/services.ts";
 import { hasSigningKey } from "../../src/adapters/tls/secrets.ts";
 import type { Tokens } from "../../src/principal/ports/tokens.ts";
+import type { Mode } from "../../src/domain/resources/roster.ts";
+import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
 import { situationOf } from "../../src/principal/operations/readiness.ts";
 import { askPeer } from "../../src/principal/core/peer.ts";
-import type { Mode } from "../../src/domain/resources/roster.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { type Core, openCore } from "../../src/principal/principal.ts";
 import type { Context } from "../../src/principal/core/context.ts";
@@ -24,12 +14,16 @@ import { parseSettings, type Settings } from "../../src/config/settings.ts";
 import { StoreMonitor } from "../../src/principal/core/store_monitor.ts";
 import { type Process, process } from "./clock.ts";
 import type { Disk } from "./disk.ts";
-import { type Network, serve, type Server } from "./network.ts";
+import { serveAgents } from "./agents.ts";
+import type { Network, Server } from "./network.ts";
+import { servePeer, SimPeer } from "./peer.ts";
 
 export type SiteName = "a" | "b";
 
-/** Certificates by name; made once, before the clock is simulated. */
-export type Certificates = Record<"primary" | "replica" | "stranger", Buffer>;
+/** A certificate of our CA. */
+export function certificateOf(commonName: string): CertificateNames {
+  return { subject: [["CN", commonName]], uris: [], fingerprint: commonName.toUpperCase() };
+}
 
 const ROLE = { a: "primary", b: "replica" } as const;
 
@@ -66,7 +60,6 @@ export class Site {
     readonly name: SiteName,
     private readonly network: Network,
     readonly disk: Disk,
-    private readonly certificates: Certificates,
     private readonly events: SiteEvents,
   ) {
     this.settings = settingsOf(name);
@@ -114,19 +107,13 @@ export class Site {
   async #run(me: Process): Promise<void> {
     const log = this.#log();
     const store = this.disk.mount(me);
-    const certificate = { sslPeerCertificate: { raw: this.certificates[ROLE[this.name]] } };
-    const access = {
-      address: this.settings.peerAddress,
-      healthz: "",
-      dial: () => this.network.dial(me, this.name, () => this.other, certificate),
-      certificateNotAfterMs: () => 0,
-    };
+    const caller = { process: me, from: this.name, certificate: certificateOf(ROLE[this.name]) };
     const core = await openCore({
       settings: this.settings,
       log,
       store,
       monitor: new StoreMonitor(store, log, () => {}),
-      peer: Object.assign(new GrpcPeer(access), { dial: access.dial }),
+      peer: new SimPeer(this.network, caller, () => this.other),
       hasSigningKey: hasSigningKey(this.settings),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
@@ -145,20 +132,9 @@ export class Site {
   }
 
   #server(me: Process, core: Core): Server {
-    const { ctx } = core;
-    const server: Server = { process: me, methods: new Map() };
-    serve(server.methods, linkService as unknown as Methods, linkHandlers(core.peerService));
-    serve(server.methods, versionService as unknown as Methods, versionHandlers());
-    const byToken = {
-      method: "header" as const,
-      authenticate: () => ({ problem: "not simulated" }),
-      stillHolds: (_: unknown, identity: string) => ({ identity, fingerprint: "" }),
-    };
-    serve(
-      server.methods,
-      eventStreamService as unknown as Methods,
-      eventStreamHandlers(core.admission, byToken, ctx.log),
-    );
+    const server: Server = { process: me, handlers: new Map() };
+    servePeer(server.handlers, core.peerService);
+    serveAgents(server.handlers, core.admission);
     return server;
   }
 

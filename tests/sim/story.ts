@@ -3,8 +3,6 @@
  * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
  */
 import type { Standing } from "../../src/domain/ha/state.ts";
-import { linkService } from "../../src/adapters/grpc/services.ts";
-import { call, openStream } from "../../src/adapters/grpc/dial.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { seeded } from "../support/random.ts";
@@ -13,9 +11,10 @@ import { Violation } from "./checks.ts";
 import type { Process } from "./clock.ts";
 import { Operator } from "./operator.ts";
 import { Rest } from "./rest.ts";
-import type { Certificates, Site } from "./site.ts";
+import { certificateOf, type Site } from "./site.ts";
 import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
 import { applicationKey, World } from "./world.ts";
+import { SimPeer } from "./peer.ts";
 
 /** How a story ended. */
 export interface Outcome {
@@ -33,7 +32,6 @@ export interface Outcome {
 export interface StoryOptions {
   seed: number;
   steps: number;
-  certificates: Certificates;
   /** The actions of every story; by default those that the seed draws. */
   about?: readonly string[];
   /** Instead of what the seed draws. */
@@ -42,10 +40,10 @@ export interface StoryOptions {
 
 /** Plays a story; a violation ends it. */
 export async function play(options: StoryOptions): Promise<Outcome> {
-  const { seed, steps, certificates } = options;
+  const { seed, steps } = options;
   const random = seeded(seed ^ 0x5eed);
   const [managed, autonomous] = random.chance(MANY_AGENTS) ? [9, 9] : [5, 3];
-  const world = new World(seed, certificates, {
+  const world = new World(seed, {
     managed: 2 + random.int(managed + 1),
     autonomous: 1 + random.int(autonomous),
   });
@@ -302,7 +300,8 @@ class Story {
   /** Somebody whose certificate is of our CA and who may not replicate tries to. */
   #stranger(to: "a" | "b"): void {
     const { world } = this;
-    const client = world.network.dial(world.clock.nobody, "stranger", () => to, world.strangerPeer);
+    const caller = { process: world.clock.nobody, from: "stranger", certificate: certificateOf("agent-1") };
+    const peer = new SimPeer(world.network, caller, () => to).connect();
     const standing: Standing = {
       uid: "stranger",
       version: "1",
@@ -312,12 +311,14 @@ class Story {
       sinceMs: 0,
       connectedAgents: 0,
     };
-    const stream = openStream(client, linkService.Follow);
-    stream.on("data", () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)));
-    stream.on("error", () => {});
-    stream.write({ hello: { standing: standing } });
-    const high = { standing: { ...standing, state: "active", epoch: 1_000_000 } };
-    call(client, linkService.Ask, high, 2_000).then(
+    const stream = peer.follow({
+      received: () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)),
+      drained: () => {},
+      closed: () => {},
+    });
+    const resume = { session: "", revision: 0 };
+    stream.send({ type: "hello", standing, resume, buckets: new Uint8Array() });
+    peer.ask({ standing: { ...standing, state: "active", epoch: 1_000_000 }, examine: false }, 2_000).then(
       () => world.checks.found(new Violation("I11", `${to} answers a stranger`)),
       () => world.checks.note("I11"),
     );

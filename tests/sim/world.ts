@@ -1,36 +1,17 @@
 /** Two principals, their agents, the network between them and the name that agents follow: what a story happens to. */
-import { X509Certificate } from "node:crypto";
-import { call } from "../../src/adapters/grpc/dial.ts";
-import {
-  type AgentConnectionEvents,
-  type AgentHandshake,
-  subscribe,
-} from "../../src/adapters/grpc/agent_client.ts";
-import { versionService } from "../../src/adapters/grpc/services.ts";
 import type { Mode } from "../../src/domain/resources/roster.ts";
 import { keyOf } from "../../src/domain/resources/keys.ts";
 import { SimAgent } from "../../src/simagents/agent.ts";
 import { Crowd } from "../../src/simagents/crowd.ts";
-import { Authority } from "../../src/adapters/tls/pki.ts";
+import { connectAgent } from "./agents.ts";
 import { Checks, Violation } from "./checks.ts";
 import { Clock, type Process, process, useClock } from "./clock.ts";
 import { Disk } from "./disk.ts";
-import { Network, type Peer } from "./network.ts";
+import { Network } from "./network.ts";
 import { SOUND_PATH } from "./sound.ts";
-import { type Certificates, settingsOf, Site, type SiteName } from "./site.ts";
+import { settingsOf, Site, type SiteName } from "./site.ts";
 
-const HANDSHAKE_MS = 20_000;
 const GSLB_MS = 1_000;
-
-/** Certificates of the two principals and of somebody else; call before a clock is simulated. */
-export async function makeCertificates(): Promise<Certificates> {
-  const authority = await Authority.create(1);
-  const der = async (commonName: string) => {
-    const { cert } = await authority.issue({ commonName, sans: [], server: true });
-    return new X509Certificate(cert).raw;
-  };
-  return { primary: await der("primary"), replica: await der("replica"), stranger: await der("agent-1") };
-}
 
 let guarded: Checks | undefined;
 globalThis.addEventListener("unhandledrejection", (event) => {
@@ -57,16 +38,13 @@ export class World {
   /** Agents that another answer of the name has reached. */
   readonly astray = new Map<string, SiteName>();
 
-  readonly strangerPeer: Peer;
-
-  constructor(seed: number, certificates: Certificates, { managed, autonomous }: WorldOptions) {
+  constructor(seed: number, { managed, autonomous }: WorldOptions) {
     const clock = this.clock = new Clock(seed);
     useClock(clock);
     this.network = new Network(clock);
-    this.strangerPeer = { sslPeerCertificate: { raw: certificates.stranger } };
     const site = (name: SiteName) => {
       const disk = new Disk(name, clock, settingsOf(name).scope);
-      return new Site(name, this.network, disk, certificates, {
+      return new Site(name, this.network, disk, {
         log: (from, level, message, fields) => {
           if (level === "trace" || level === "debug") return;
           this.tell(from.process.name, `${level} ${message}${textOf(fields)}`);
@@ -156,31 +134,16 @@ export class World {
       address: () => "",
       material: undefined,
       firstVersion: 1_000 * n,
-      connect: (handshake, events) => this.#connect(me, name, mode, handshake, events),
+      connect: (_, events) => {
+        const to = this.astray.get(name) ?? this.dns;
+        return connectAgent(this.network, { process: me, from: name }, to, `${name}|${mode}`, events);
+      },
     });
     agent.onWire = (way, event) => {
       if (way === "to agent" && event.target === "application") this.#mustBeOf(name, event.payload);
     };
     if (mode === "autonomous") this.checks.autonomous.add(name);
     this.agents.push({ agent, process: me, mode });
-  }
-
-  async #connect(
-    me: Process,
-    name: string,
-    mode: Mode,
-    _: AgentHandshake,
-    events: AgentConnectionEvents,
-  ): Promise<ReturnType<typeof subscribe>> {
-    const to = this.astray.get(name) ?? this.dns;
-    const client = this.network.dial(me, name, () => to);
-    try {
-      await call(client, versionService.Version, {}, HANDSHAKE_MS);
-    } catch (error) {
-      client.close();
-      throw error;
-    }
-    return subscribe(client, { accessToken: `${name}|${mode}` }, events);
   }
 
   /** An agent sees only its own Applications: each of this world names its agent (I11). */

@@ -52,7 +52,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     log,
     store,
     monitor,
-    peer: { dial: noPeer, connect: noPeer, healthy: noPeer, certificateNotAfterMs: () => 0 },
+    peer: { connect: noPeer, healthy: noPeer, certificateNotAfterMs: () => 0 },
     hasSigningKey: false,
     history: [],
     processing: { observe: () => {}, forget: () => {} },

@@ -12,18 +12,16 @@ import {
   inventory,
 } from "../../domain/changes/inventory.ts";
 import { type FieldDifference, fieldDifferences } from "../../domain/resources/fields.ts";
-import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
 import type { Context } from "../../principal/core/context.ts";
 import { MAX_FETCHED, MAX_KEYS, shown } from "../../principal/operations/holdings.ts";
 import { repair, REPAIR_MS } from "../../principal/operations/repair.ts";
+import { reasonOf } from "../../base/reason.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
+import type { Inventory, PeerConnection } from "../../principal/ports/peer.ts";
 import { operatorOf } from "./admin.ts";
-import { call, type Client } from "./dial.ts";
 import { unary } from "./server.ts";
-import { linkService } from "./services.ts";
-import { explainCall, Status } from "./status.ts";
-import { digestFromWire, digestToWire } from "./wire.ts";
-
-type Wire = argocdagentha.v1.InventoryResponse;
+import { Status } from "./status.ts";
+import { digestToWire } from "./wire.ts";
 
 const MAX_SHOWN = 1_000;
 const TIMEOUT_MS = 20_000;
@@ -31,10 +29,10 @@ const TIMEOUT_MS = 20_000;
 export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
   return {
     Diff: unary<argocdagentha.v1.DiffRequest, argocdagentha.v1.DiffResponse>(({ keys = [] }) =>
-      withPeer(ctx, "compare with the peer", async (client) => {
-        const { theirs, here, there, names, differing } = await compare(ctx, client);
+      withPeer(ctx, "compare with the peer", async (peer) => {
+        const { theirs, here, there, names, differing } = await compare(ctx, peer);
         const shown = [...differing].filter(([key]) => keys.length === 0 || keys.includes(key));
-        const fields = await fieldsOf(ctx, client, keys);
+        const fields = await fieldsOf(ctx, peer, keys);
         return {
           here: ctx.standing(),
           peer: theirs.standing,
@@ -58,47 +56,50 @@ export function diffHandlers(ctx: Context): grpc.UntypedServiceImplementation {
       const who = operatorOf(asked.metadata);
       const { keys = [], timeoutMs: timeoutMs = 0 } = request;
       if (ctx.model().state !== "active") return repair(ctx, { keys, timeoutMs, who });
-      const passed = { ...request, standing: ctx.standing(), who };
+      const passed = { keys, timeoutMs, who, standing: ctx.standing() };
       return withPeer(
         ctx,
         "have the replica repaired",
-        (client) => call(client, linkService.Repair, passed, REPAIR_MS.max + TIMEOUT_MS),
+        (peer) => peer.repair(passed, REPAIR_MS.max + TIMEOUT_MS),
       );
     }),
   };
 }
 
-async function withPeer<T>(ctx: Context, what: string, use: (client: Client) => Promise<T>): Promise<T> {
+async function withPeer<T>(
+  ctx: Context,
+  what: string,
+  use: (peer: PeerConnection) => Promise<T>,
+): Promise<T> {
   const { peerAddress } = ctx.settings;
-  if (peerAddress === "") throw new Status(grpc.status.FAILED_PRECONDITION, "no peer is configured");
-  const client = ctx.peer.dial();
+  if (peerAddress === "") throw new Refusal("no peer is configured");
+  const peer = ctx.peer.connect();
   try {
-    return await use(client);
+    return await use(peer);
   } catch (error) {
-    const text = `cannot ${what}: ${explainCall(error, peerAddress)}`;
-    throw error instanceof Status ? error : new Status(grpc.status.FAILED_PRECONDITION, text);
+    throw error instanceof Status ? error : new Refusal(`cannot ${what}: ${reasonOf(error)}`);
   } finally {
-    client.close();
+    peer.close();
   }
 }
 
 /** What both sides hold, and the keys that differ with both digests; a digest is empty where there is nothing. */
-export async function compare(ctx: Context, client: Client): Promise<{
-  theirs: Wire;
+export async function compare({ index }: Pick<Context, "index">, connection: PeerConnection): Promise<{
+  theirs: Inventory;
   here: Map<string, Group>;
   there: Map<string, Group>;
   /** The groups that differ. */
   names: string[];
   differing: Map<string, { here: string; peer: string }>;
 }> {
-  const ask = (groups: string[]) => call(client, linkService.Inventory, { groups }, TIMEOUT_MS);
+  const ask = (groups: string[]) => connection.inventory(groups, TIMEOUT_MS);
   const theirs = await ask([]);
-  const here = inventory(ctx.index);
-  const there = groupsOf(theirs);
+  const here = inventory(index);
+  const there = new Map(theirs.groups.map((group) => [groupName(group), group]));
   const names = differingGroups(here, there);
-  const { entries = [] } = names.length === 0 ? theirs : await ask(names);
-  const ours = entriesOf(ctx.index, new Set(names), MAX_KEYS);
-  const peers = new Map(entries.map(({ key = "", digest }) => [key, digestFromWire(digest)]));
+  const { entries } = names.length === 0 ? theirs : await ask(names);
+  const ours = entriesOf(index, new Set(names), MAX_KEYS);
+  const peers = new Map(entries.map(({ key, digest }) => [key, digest]));
   const differing = [...new Set([...ours.keys(), ...peers.keys()])].sort()
     .map((key) => [key, { here: ours.get(key) ?? "", peer: peers.get(key) ?? "" }] as const)
     .filter(([, { here, peer }]) => here !== peer);
@@ -108,7 +109,7 @@ export async function compare(ctx: Context, client: Client): Promise<{
 /** In which fields these differ. */
 async function fieldsOf(
   ctx: Context,
-  client: Client,
+  connection: PeerConnection,
   keys: readonly string[],
 ): Promise<Map<string, FieldDifference[]>> {
   if (keys.length === 0) return new Map();
@@ -116,26 +117,14 @@ async function fieldsOf(
     throw new Status(grpc.status.INVALID_ARGUMENT, `name at most ${MAX_FETCHED} keys`);
   }
   const salt = crypto.getRandomValues(new Uint8Array(16));
-  const { entries = [] } = await call(client, linkService.Fetch, { keys: [...keys], salt }, TIMEOUT_MS);
-  const theirs = new Map(entries.map(({ key = "", object }) => [key, parsed(object)]));
+  const entries = await connection.fetch(keys, salt, TIMEOUT_MS);
+  const theirs = new Map(entries.map(({ key, object }) => [key, object]));
   return new Map(keys.map((key) => {
     const entry = ctx.index.present(key);
     return [key, fieldDifferences(entry && shown(entry, salt), theirs.get(key))];
   }));
 }
 
-function parsed(object: Uint8Array | undefined): ApiObject | undefined {
-  const value: unknown = JSON.parse(new TextDecoder().decode(object));
-  return isRecord(value) ? value as unknown as ApiObject : undefined;
-}
-
 function identity(group: Group | undefined): Pick<Group, "kind" | "agent"> {
   return { kind: group?.kind ?? "", agent: group?.agent ?? "" };
-}
-
-function groupsOf({ groups = [] }: Wire): Map<string, Group> {
-  return new Map(groups.map(({ kind = "", agent = "", count = 0, digest }) => {
-    const group = { kind, agent, count, digest: digestFromWire(digest) };
-    return [groupName(group), group];
-  }));
 }

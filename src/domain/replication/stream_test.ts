@@ -1,6 +1,7 @@
 /** Leader and follower against each other, without a network: whatever breaks, both end with the same. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { seeded } from "../../../tests/support/random.ts";
+import { asIncoming } from "../../../tests/support/replication.ts";
 import { bucketOf, BUCKETS, DIGEST_BYTES } from "../changes/digest.ts";
 import { ChangeIndex } from "../changes/index.ts";
 import type { IncomingChange } from "./applier.ts";
@@ -55,13 +56,8 @@ class Link {
     const message = this.leader.next();
     if (!message) return false;
     this.sent.push(message);
-    const changes = message.changes.map(({ key, entry }, i): IncomingChange => ({
-      sequence: message.firstSequence + i,
-      key,
-      changedAt: 0,
-      ...(entry && !entry.deleted ? { object: entry.payload } : {}),
-    }));
-    this.follower.changes({ ...message, count: changes.length }, changes);
+    const { header, changes } = asIncoming(message);
+    this.follower.changes(header, changes);
     return true;
   }
 

@@ -1,6 +1,5 @@
 /** What the parts of a running principal share. Only `serve.ts` makes one. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
-import type { Client } from "../../adapters/grpc/dial.ts";
 import type { Link } from "../../domain/ha/history.ts";
 import type { Command, Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
@@ -22,12 +21,6 @@ import type { LossManifest } from "../replica/loss_manifest.ts";
 import type { Readiness } from "../operations/readiness.ts";
 import type { Settings } from "../../config/settings.ts";
 
-/** How this principal reaches its peer: with the port, and until every operation speaks that, with a channel. */
-export interface PeerSide extends Peer {
-  /** A channel to the peer's port; whoever asked for it closes it. */
-  dial(): Client;
-}
-
 export interface Context {
   readonly settings: Settings;
   readonly log: Log;
@@ -48,7 +41,7 @@ export interface Context {
   readonly roster: Roster;
   readonly clusters: ClusterSecrets;
   readonly blocklist: Blocklist;
-  readonly peer: PeerSide;
+  readonly peer: Peer;
   /** Whether a key is configured that signs agents' tokens. */
   readonly hasSigningKey: boolean;
   readonly clusterInfo: ClusterInfo;

@@ -8,7 +8,7 @@
  */
 import { delay } from "@std/async/delay";
 import { compare } from "../../adapters/grpc/diff.ts";
-import { explainCall } from "../../adapters/grpc/status.ts";
+import { reasonOf } from "../../base/reason.ts";
 import { type Mode, readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import { agentOf } from "../../domain/resources/scope.ts";
@@ -166,9 +166,9 @@ function chosen(
 
 /** What the ACTIVE has for this agent, or for all, that this copy has not or has otherwise. */
 async function missingHere(ctx: Context, agent: string): Promise<string[]> {
-  const client = ctx.peer.dial();
+  const peer = ctx.peer.connect();
   try {
-    const { differing } = await compare(ctx, client);
+    const { differing } = await compare(ctx, peer);
     const { destinationMapping } = ctx.settings.scope;
     const theirs = `Application/${agent}/`;
     return [...differing.keys()].filter((key) =>
@@ -176,10 +176,10 @@ async function missingHere(ctx: Context, agent: string): Promise<string[]> {
     );
   } catch (error) {
     throw new Refusal(
-      `cannot drill: the ACTIVE does not say what it has: ${explainCall(error, ctx.settings.peerAddress)}`,
+      `cannot drill: the ACTIVE does not say what it has: ${reasonOf(error)}`,
     );
   } finally {
-    client.close();
+    peer.close();
   }
 }
 

@@ -150,8 +150,8 @@ export interface Adoption {
   who: string;
 }
 
-/** Who may call. */
-export interface Admission {
+/** Who may replicate. */
+export interface ReplicationAccess {
   /** The identity of a caller with this certificate. @throws Refusal where it may not replicate */
   authorize(certificate: CertificateNames | undefined): string;
 }
@@ -160,7 +160,7 @@ export interface Admission {
  * What this principal answers its peer: the serving side of `PeerConnection`. The caller is authorised first. Every method throws or
  * rejects with a `Refusal` where the principal refuses.
  */
-export interface PeerService extends Admission {
+export interface PeerService extends ReplicationAccess {
   ask(request: { standing: Standing | undefined; examine: boolean }): Promise<Asked>;
   /** A replica's stream; what it sends goes to what is returned. */
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;
@@ -175,7 +175,7 @@ export interface PeerService extends Admission {
 }
 
 /** The serving side of `PlainPeer`: what this principal answers a Go replica. Refusals as above. */
-export interface PlainPeerService extends Admission {
+export interface PlainPeerService extends ReplicationAccess {
   subscribe(
     identity: string,
     stream: ServedStream<ReplicatedEvent>,

@@ -1,0 +1,25 @@
+/** What a leader sends, as its replica hears it: the same as over the wire, without the wire. */
+import type {
+  HeardFromLeader,
+  IncomingChanges,
+  SentByLeader,
+} from "../../src/domain/replication/messages.ts";
+import type { Outgoing } from "../../src/domain/replication/leader.ts";
+
+/** One message. */
+export function asHeard(message: SentByLeader): HeardFromLeader {
+  return message.type === "changes" ? { type: "changes", changes: asIncoming(message.changes) } : message;
+}
+
+/** One message of changes. */
+export function asIncoming({ changes, ...header }: Outgoing): IncomingChanges {
+  return {
+    header: { ...header, count: changes.length },
+    changes: changes.map(({ key, entry }, i) => ({
+      sequence: header.firstSequence + i,
+      key,
+      changedAt: entry?.changedAt ?? 0,
+      ...(entry && !entry.deleted ? { object: entry.payload } : {}),
+    })),
+  };
+}
