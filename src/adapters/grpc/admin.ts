@@ -7,7 +7,7 @@ import { provedIdentity } from "./admin_access.ts";
 import { OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
 
-/** Who asks: as a certificate proves, or on loopback, where nobody proves anything, as our CLI says. The peer's CLI says nothing. */
+/** The caller's name: from its certificate, or on loopback, where nothing proves it, as our CLI gives it. The Go CLI gives none. */
 export function operatorOf(metadata: grpc.Metadata): string {
   const claimed = String(metadata.get(OPERATOR_METADATA)[0] ?? "").replace(/[^\x21-\x7e]/g, "?").slice(
     0,

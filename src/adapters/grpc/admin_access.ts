@@ -12,7 +12,7 @@ import { refuseStream } from "./server.ts";
 import { adminService, type Methods, operatorService } from "./services.ts";
 import { Status, toStatus } from "./status.ts";
 
-/** Who may do what. */
+/** The rights of the admin listeners. */
 export interface AdminPolicy {
   rule: MtlsRule;
   /** Identities that may ask. */
@@ -24,14 +24,14 @@ export interface AdminPolicy {
 }
 
 const { Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses } = operatorService;
-/** What changes nothing. */
+/** The calls that change nothing. */
 const QUESTIONS: ReadonlySet<string> = new Set(
   [adminService.Status, Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses].map((
     { path },
   ) => path),
 );
 
-/** Who has proved to be calling, by a call's metadata. */
+/** The proved caller, by a call's metadata. */
 const proved = new WeakMap<grpc.Metadata, string>();
 
 /** The identity that a caller has proved; undefined: on loopback nobody does. */

@@ -14,7 +14,7 @@ export interface AgentHandshake {
   /** Undefined: without TLS. */
   material: TlsMaterial | undefined;
   request: authapi.AuthRequest;
-  /** What a proxy in front would add. */
+  /** The metadata that a proxy in front would add. */
   headers?: Record<string, string>;
 }
 

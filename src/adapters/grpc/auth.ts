@@ -1,4 +1,4 @@
-/** Who is calling: client certificates to the names in them. */
+/** Reads the names in a caller's client certificate. */
 import "reflect-metadata";
 import type { Buffer } from "node:buffer";
 import * as x509 from "@peculiar/x509";

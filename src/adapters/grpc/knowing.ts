@@ -1,4 +1,4 @@
-/** What an operator asks before deciding: `Operator/Explain`, `Preflight` and `History`. */
+/** The questions of an operator before a decision: `Operator/Explain`, `Preflight` and `History`. */
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { explain } from "../../domain/ha/explain.ts";

@@ -41,7 +41,7 @@ function refuse(error: unknown): never {
   throw new Status(grpc.status.FAILED_PRECONDITION, reasonOf(error));
 }
 
-/** What people may look at: of a Secret the names of its fields. */
+/** The form of an object that people may see: of a Secret, the names of its fields. */
 function withoutSecrets(object: ApiObject): ApiObject {
   if (object.kind !== "Secret" || !isRecord(object["data"])) return object;
   return {

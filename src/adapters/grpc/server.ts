@@ -84,7 +84,7 @@ export function listen(
   );
 }
 
-/** What of grpc-js' server and of HTTP/2 sessions the workaround needs. */
+/** The parts of grpc-js' server and of HTTP/2 sessions that the workaround needs. */
 interface Http2Servers {
   http2Servers: Map<
     { prependListener(event: "session", listener: (session: { goaway(): void }) => void): void },

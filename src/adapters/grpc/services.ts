@@ -158,7 +158,7 @@ export const authenticationService = {
   ),
 };
 
-/** What cannot be decoded is an event without content: grpc-js would end the stream with a code that Go agents do not survive. */
+/** A malformed message becomes an event without content: grpc-js would end the stream with a code that Go agents do not survive. */
 const tolerant: Codec<eventstreamapi.Event> = {
   ...eventstreamapi.Event,
   encode: (message) => eventstreamapi.Event.encode(message),

@@ -66,7 +66,7 @@ export function codeOf(error: unknown): grpc.status | undefined {
   return typeof code === "number" ? code : undefined;
 }
 
-/** What an error of a call to `address` means, in one line. */
+/** Explains an error of a call to `address` in one line. */
 export function explainCall(error: unknown, address: string): string {
   const text = (error as { details?: string })?.details || (error as Error)?.message || String(error);
   if (text.startsWith("not ACTIVE")) return `${address} is ${text}`;

@@ -44,7 +44,7 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
   };
 }
 
-/** What a peer lists of what it lacks. */
+/** A peer's list of the rights, kinds and namespaces that it lacks. */
 function bounded(texts: string[] = []): string[] {
   return texts.slice(0, 1_000).map((text) => text.slice(0, 300));
 }

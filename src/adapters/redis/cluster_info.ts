@@ -1,6 +1,7 @@
 /**
- * What Argo CD's UI shows of agents' clusters, in its Redis: connected or not, and what the agent's cache holds. It is for people to
- * look at, so a Redis that is away costs a log line and nothing else: no event waits for it, and it is written again by the clock.
+ * Writes agents' clusters into Argo CD's Redis for its UI: connected or not, and the contents of the agent's cache. The data
+ * is for people only, so a Redis that is down costs a log line and nothing else: no event waits for it, and a timer rewrites
+ * the data.
  */
 import { gzipSync } from "node:zlib";
 import { createClient } from "@redis/client";

@@ -30,7 +30,7 @@ const MAX_TEXT = 64;
 /** A DNS-1123 label. */
 const MAX_NAMESPACE = 63;
 
-/** What admission needs of the principal. */
+/** The part of the principal that admission needs. */
 export interface AdmissionParts extends SelfRegistrationParts {
   readonly settings: SelfRegistrationParts["settings"] & { readonly agentVersionPolicy: VersionPolicy };
   readonly version: string;

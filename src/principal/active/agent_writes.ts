@@ -31,7 +31,7 @@ export interface WritingAgent {
   schedule(): void;
 }
 
-/** What carrying out needs of the principal. */
+/** The part of the principal that these writes need. */
 export interface AgentWritesParts {
   readonly settings: { readonly namespace: string; readonly scope: Scope };
   readonly activeStore: Pick<ActiveStore, "get" | "write">;
@@ -46,7 +46,7 @@ export interface AgentWritesParts {
   indexed(key: Key, version: string | undefined): Promise<void>;
   /** The name of an agent's cluster in Argo CD. */
   clusterOf(agent: string): string;
-  /** What an agent says of its cluster cache. */
+  /** An agent's report of its cluster cache. */
   cacheInfo(agent: string, info: CacheInfo): void;
 }
 
@@ -202,7 +202,7 @@ export class AgentWrites {
     }
   }
 
-  /** What the agent has, now that its own state is written here. */
+  /** The agent's state, now that its own is written here. */
   #known(written: StoredObject, incoming: ApiObject, reached: Reached) {
     const view = this.parts.viewOfObject(this.agent.id, written);
     if (!view) return {};

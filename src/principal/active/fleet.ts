@@ -24,7 +24,7 @@ const TICK_MS = 500;
 const END_AFTER_MS = 20;
 const ENDED_AT_ONCE = 10;
 
-/** What the fleet needs of the principal. */
+/** The part of the principal that the fleet needs. */
 export interface FleetParts
   extends Omit<ServedAgentParts, keyof Routing | "indexed" | "namespaceOf" | "clusterOf" | "cacheInfo"> {
   readonly index: ChangeIndex;
@@ -126,7 +126,7 @@ export class Fleet {
     return [...this.#agents.values()].reduce((sum, { session }) => sum + session.resent, 0);
   }
 
-  /** What metrics show of each agent that has been here since this principal began to serve. */
+  /** The metrics of each agent that has connected since this principal began to serve. */
   get agents(): MeasuredAgent[] {
     return [...this.#agents.values()].map(({ id: { name }, session: { pending }, stream }) => ({
       name,

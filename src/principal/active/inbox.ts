@@ -18,7 +18,7 @@ const CONCURRENT = 16;
 const COMPLAIN_EVERY_MS = 1_000;
 
 interface Waiting {
-  /** What to acknowledge. */
+  /** The event to acknowledge. */
   event?: AgentEvent;
   intent: Intent;
   bytes: number;
@@ -34,7 +34,7 @@ interface SendingAgent extends WritingAgent {
   readonly stream: Readable | undefined;
 }
 
-/** What an inbox needs of the principal. */
+/** The part of the principal that an inbox needs. */
 export interface InboxParts extends AgentWritesParts {
   readonly log: Log;
   readonly counters: Counting;

@@ -47,7 +47,7 @@ export class Intake {
     this.#regulate();
   }
 
-  /** It no longer waits. */
+  /** The event no longer waits. */
   remove(bytes: number): void {
     this.#waiting--;
     this.#bytes -= bytes;

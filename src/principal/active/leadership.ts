@@ -1,4 +1,4 @@
-/** What serving replicas, of either contract, takes of the principal, and whom it refuses. */
+/** The part of the principal that serving replicas needs, in either contract, and the replicas that it refuses. */
 import type { Log } from "../../base/log.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { Refusal, type RefusalKind } from "../../domain/ha/refusal.ts";

@@ -5,7 +5,7 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { Sink } from "../ports/stream.ts";
 
-/** What an outlet joins. */
+/** The two ends that an outlet joins. */
 export interface OutletOptions<Message> {
   sink: Sink<Message>;
   /** The next message; undefined: there is none now. */

@@ -14,7 +14,7 @@ import type { ActiveStore } from "./active_store.ts";
 const MAX_AGENTS = 10_000;
 
 export class Roster {
-  /** What is not written yet: at most one entry an agent. */
+  /** Changes that are not written yet: at most one entry an agent. */
   readonly #waiting = new Map<string, Partial<Agent>>();
   /** The namespace that each agent says it has on its own cluster. */
   readonly #namespaces = new Map<string, string>();

@@ -23,7 +23,7 @@ export interface SelfRegistrationSettings {
   secret: string;
 }
 
-/** What a registration needs of the principal. */
+/** The part of the principal that a registration needs. */
 export interface SelfRegistrationParts {
   readonly settings: {
     readonly namespace: string;

@@ -11,7 +11,7 @@ import { Outlet } from "./outlet.ts";
 /** Events sent before other work gets its turn. */
 const BATCH = 200;
 
-/** What a served agent needs of the principal. */
+/** The part of the principal that a served agent needs. */
 export interface ServedAgentParts extends InboxParts {
   /** The principal's identity. */
   readonly uid: string;

@@ -16,7 +16,7 @@ const MAX_REMEMBERED = 100_000;
 
 export class WriteBack {
   readonly #lastMs = new Map<Key, number>();
-  /** What lost its annotation while this side was not ACTIVE. */
+  /** Objects that lost their annotation while this side was not ACTIVE. */
   readonly #waiting = new Set<Key>();
 
   constructor(private readonly store: ActiveStore, private readonly log: Log) {}

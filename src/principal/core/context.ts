@@ -53,7 +53,7 @@ export interface Context {
   readonly processing: Processing;
   /** Whether the pair is ready for a failover. */
   readonly readiness: Readiness;
-  /** What keeps the store from being current, in words; empty: nothing. */
+  /** The problem that keeps the store from being current, in words; empty: none. */
   storeProblem(): string;
   /** The state machine's present model. */
   model(): Model;

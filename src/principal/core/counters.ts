@@ -1,6 +1,6 @@
 /**
- * What is counted since this process started. The table of metrics names each counter; `/metrics` prints them from there. Labels come
- * from outside (an agent may be named `constructor`), so rows are kept in maps.
+ * The counters since the start of this process. The table of metrics names each one, and `/metrics` prints from there.
+ * Labels come from outside (an agent may be named `constructor`), so rows are kept in maps.
  */
 import type { Rows } from "../ports/telemetry.ts";
 import type { Counted } from "./metric.ts";
@@ -51,5 +51,5 @@ export class Counters {
   }
 }
 
-/** What others do with counters: they count. */
+/** The counting side of the counters. */
 export type Counting = Pick<Counters, "increment" | "add">;

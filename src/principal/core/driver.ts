@@ -9,7 +9,7 @@ import { Refusal } from "../../domain/ha/refusal.ts";
 /** Performs one effect. A returned promise is awaited before the next effect and the next input. */
 export type EffectRunner = (effect: Exclude<Effect, { type: "reply" }>) => Promise<void> | void;
 
-/** What the driver tells of each step that changed something. */
+/** The driver's report of a step that changed the model. */
 export type Observer = (before: Model, after: Model, rowName: string, refused: boolean) => void;
 
 export class Driver {

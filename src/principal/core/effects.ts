@@ -35,7 +35,7 @@ export interface EffectParts extends Asking {
   input(input: Input): void;
 }
 
-/** What effects open and end. */
+/** The scopes that effects open and end. */
 export interface Acting {
   readonly follower: { start(): void; stop(): Promise<void> };
   readonly fleet: { open(durable: Promise<void>): void; close(why: string): Promise<void> };

@@ -23,7 +23,7 @@ export function payloadOf(object: ApiObject, kind: Kind): string {
   return canonicalize(replicatedForm(object, kind));
 }
 
-/** What agents are told of an object and replicas are not: a refresh that is asked for, and that it is being deleted. */
+/** The facts of an object for agents and not for replicas: a requested refresh, and a deletion in progress. */
 export function localOf({ metadata }: ApiObject): string {
   const refresh = metadata.annotations?.[REFRESH];
   const { deletionTimestamp } = metadata;

@@ -1,4 +1,4 @@
-/** What this side's own replication client does, as status, metrics and readiness read it. */
+/** The state of this side's replication client, as status, metrics and readiness read it. */
 import type { HeldKey } from "../../domain/replication/applier.ts";
 
 export interface Following {
@@ -34,7 +34,7 @@ export function newFollowing(): Following {
   };
 }
 
-/** What the active says of itself is fresh for this long: it says it every second; a Go principal is asked every five. */
+/** The active's reports stay fresh for this long: it sends one every second; a Go principal is asked every five. */
 const FRESH_MS = { "": 3_000, link: 3_000, plain: 12_000 };
 
 /** Nothing older than this is missing here, in ms: it bounds what a promotion loses. Undefined: nothing bounds it. */

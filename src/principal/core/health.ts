@@ -4,7 +4,7 @@ import type { Model } from "../../domain/ha/state.ts";
 import type { Health } from "../ports/health.ts";
 import { type Following, lagMs } from "./following.ts";
 
-/** What health is read from. */
+/** The sources of health. */
 interface HealthParts {
   readonly settings: { readonly haEnabled: boolean };
   readonly following: Following;

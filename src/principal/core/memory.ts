@@ -1,6 +1,6 @@
 /**
- * What a principal remembers in its store: its identity (the Go principal's ConfigMap) and its role, epoch and whether it
- * has ever held a complete copy (`argocd-agent-ha-state`). Neither is replicated.
+ * A principal's memory in its store: its identity (the Go principal's ConfigMap), and its role, its epoch and whether it has
+ * ever held a complete copy (`argocd-agent-ha-state`). Neither is replicated.
  */
 import type { Memory } from "../../domain/ha/state.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
@@ -18,7 +18,7 @@ export async function readMemory(store: Store, namespace: string): Promise<Memor
   return found && memoryOf(dataOf(found), namespace);
 }
 
-/** What the ConfigMap's data say. @throws Error when it cannot be understood */
+/** The role that the ConfigMap holds. @throws Error if its data is malformed */
 export function memoryOf(data: Record<string, unknown>, namespace: string): Memory {
   const { role, epoch, complete, leader, formerActive, promised } = data;
   if ((role !== "active" && role !== "replica") || !/^\d{1,15}$/.test(String(epoch))) {

@@ -6,7 +6,7 @@ import type { Store } from "../ports/store.ts";
 import type { Rows, Series } from "../ports/telemetry.ts";
 import type { Following } from "./following.ts";
 
-/** What metrics are read from. */
+/** The sources of metrics. */
 export interface Measured {
   model(): Model;
   readonly index: ChangeIndex;

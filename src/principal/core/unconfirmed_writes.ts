@@ -14,7 +14,7 @@ import { READS_AT_ONCE } from "./feed.ts";
 
 /** Keys are looked through when there are so many, and again when there are twice as many as then. */
 const LOOK_AT = 1_000;
-/** What a watch has not told after so long a wait it may never tell. */
+/** After this wait, a watch may never report the write. */
 const WAIT_MS = 5_000;
 const LOOK_EVERY_MS = 10;
 const UNKNOWN = null;

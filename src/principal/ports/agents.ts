@@ -19,14 +19,14 @@ export interface AgentStream extends Sink<AgentEvent> {
   resume(): void;
 }
 
-/** What an agent's stream tells the principal. */
+/** The events of an agent's stream. */
 export interface AttachedStream {
   received(event: AgentEvent): void;
   drained(): void;
   closed(): void;
 }
 
-/** What an agent says of itself when it authenticates. */
+/** An agent's claims when it authenticates. */
 export interface AgentRequest {
   mode: string;
   /** Its release. */
@@ -35,7 +35,7 @@ export interface AgentRequest {
   namespace: string;
 }
 
-/** What an agent gets that is let in. */
+/** The grant of an admitted agent. */
 export interface Admitted {
   accessToken: string;
   refreshToken: string;

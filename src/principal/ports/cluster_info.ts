@@ -1,9 +1,9 @@
-/** What Argo CD's UI is shown of agents' clusters, and where: a port, whose adapter is loaded only where it is configured. */
+/** The port to Argo CD's UI, which shows agents' clusters; its adapter is loaded only if configured. */
 
 /** One of Argo CD's clusters. */
 export interface Cluster {
   agent: string;
-  /** What Applications name in `spec.destination.name`. */
+  /** The name that Applications give in `spec.destination.name`. */
   name: string;
   server: string;
 }
@@ -14,7 +14,7 @@ export interface AgentClusters {
   of(agent: string): Cluster | undefined;
 }
 
-/** What an agent says of its cluster cache. */
+/** An agent's report of its cluster cache. */
 export interface CacheInfo {
   applications: number;
   apis: number;

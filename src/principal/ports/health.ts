@@ -1,4 +1,4 @@
-/** What probes ask of a principal. */
+/** A principal's answers to probes. */
 import type { Model } from "../../domain/ha/state.ts";
 
 /** How a principal is. */

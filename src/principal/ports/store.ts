@@ -19,7 +19,7 @@ export type Write =
   /** Removes the object for good, finalizers and all. Removing what does not exist succeeds. */
   | { op: "delete"; key: Key; expect?: string };
 
-/** What a write did. */
+/** The result of a write. */
 export interface Written {
   /** The object as it is now; undefined after a deletion. */
   object?: StoredObject;
@@ -27,7 +27,7 @@ export interface Written {
   changed: boolean;
 }
 
-/** What a watch tells, in order per key. */
+/** An event of a watch, in order per key. */
 export type StoreEvent =
   /** A full listing follows, up to the next `synced`; keys that it does not name do not exist. */
   | { type: "reset" }
@@ -36,7 +36,7 @@ export type StoreEvent =
   | { type: "synced" };
 
 export interface StoreStatus {
-  /** What keeps the store from being current or reachable, in words and with what to do; empty: nothing. */
+  /** The problem that keeps the store from being current or reachable, with the remedy, in words; empty: none. */
   problem: string;
   /** Writes carried out since it was opened; of a server, write requests sent to it, failed ones included. */
   writes: number;
@@ -68,7 +68,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** What kind of failure a store met. */
+/** The kind of a store's failure. */
 export type StoreErrorCode =
   /** `expect` does not hold: re-read and decide again. */
   | "conflict"
@@ -80,7 +80,7 @@ export type StoreErrorCode =
   | "invalid"
   /** No room; nothing of the write was kept. */
   | "full"
-  /** What is stored is damaged or not ours; nothing was changed. */
+  /** The stored data is damaged or foreign; nothing was changed. */
   | "corrupt"
   /** The store cannot be reached or is busy; the write may be tried again. */
   | "unavailable";

@@ -6,7 +6,7 @@ export interface Sink<Message> {
   send(message: Message): boolean;
 }
 
-/** What a stream tells whoever holds its sending end. */
+/** The events of a stream for the holder of its sending end. */
 export interface StreamEvents<Message> {
   received(message: Message): void;
   /** The sink takes more. */

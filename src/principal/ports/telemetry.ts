@@ -1,4 +1,4 @@
-/** What the principal tells whoever measures it. */
+/** The port to the measurements of a principal. */
 
 /** How the handling of one event of an agent ended. */
 export interface ProcessedEvent {

@@ -16,7 +16,7 @@ const RETRY_LOOK_MS = 200;
 /** Answers that will be the same until a person changes something. */
 const LASTING: readonly StoreErrorCode[] = ["invalid", "forbidden", "notFound"];
 
-/** What a pump needs of the replica. */
+/** The part of the replica that a pump needs. */
 export interface PumpEvents {
   apply(change: IncomingChange): Promise<void>;
   /** After some writes came back. */

@@ -1,4 +1,4 @@
-/** What following a leader, in either contract, takes of the principal, and what both contracts do alike. */
+/** The part of the principal that following a leader needs, and the common steps of both contracts. */
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import type { Position } from "../../domain/changes/cursor.ts";

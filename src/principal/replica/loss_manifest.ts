@@ -44,7 +44,7 @@ export interface Loss {
 /** A resourceVersion, or that there is no such object; undefined: it does not matter. */
 export type Expected = string | "absent" | undefined;
 
-/** What the manifest needs of the principal. */
+/** The part of the principal that the manifest needs. */
 export interface LossManifestParts {
   model(): Pick<Model, "memory">;
   readonly store: Pick<Store, "get" | "write">;
@@ -54,7 +54,7 @@ export interface LossManifestParts {
 }
 
 export class LossManifest {
-  /** What replication has written over already is the new active's, and is not saved when it is written over again. */
+  /** A state that replication wrote is the new active's; overwriting it saves nothing. */
   readonly #handled = new Set<Key>();
   #proved = 0;
   #pages: Loss[][] | undefined;

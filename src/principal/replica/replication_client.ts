@@ -16,7 +16,7 @@ const REFUSED_DELAY_MS = 500;
 /** A peer that has just stepped down tells that first, and is not ACTIVE before. */
 const FIRST_MS = 20;
 
-/** What the client takes of the principal. */
+/** The part of the principal that the client needs. */
 export interface ClientParts extends Followership {
   readonly peer: Peer;
   readonly settings: Followership["settings"] & { peerAddress: string; plainContract: boolean };
