@@ -83,7 +83,7 @@ async function withPeer<T>(
   }
 }
 
-/** What both sides hold, and the keys that differ with both digests; a digest is empty where there is nothing. */
+/** The groups of both sides, and the keys that differ with both digests; a digest is empty where the key is missing. */
 export async function compare({ index }: Pick<Context, "index">, connection: PeerConnection): Promise<{
   theirs: Inventory;
   here: Map<string, Group>;

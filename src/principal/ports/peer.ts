@@ -1,6 +1,6 @@
 /**
- * What one principal asks the other. The gRPC adapter implements it over `argocdagentha.v1.Link` and `replicationapi.Replication`, the
- * simulator over a network of its own. Every call rejects with a `PeerError`.
+ * The calls of one principal to the other. The gRPC adapter implements them over `argocdagentha.v1.Link` and
+ * `replicationapi.Replication`, the simulator over a network of its own. Every call rejects with a `PeerError`.
  */
 import type { ReplicatedEvent } from "../../domain/events/messages.ts";
 import type {
@@ -27,9 +27,9 @@ import type { ServedStream, Sink, StreamEvents } from "./stream.ts";
 
 /** Why a call to the peer failed. */
 export type PeerErrorKind =
-  /** It answered, and refuses in its present state. */
+  /** The peer answered, and refuses in its present state. */
   | "refused"
-  /** It does not know the call: a Go principal, or an older release. */
+  /** The peer does not know the call: a Go principal, or an older release. */
   | "unimplemented"
   /** No answer, or none that says more. */
   | "failed";
@@ -108,7 +108,7 @@ export interface Asked {
   nowMs?: number;
 }
 
-/** What a side holds. */
+/** The resources of one side. */
 export interface Inventory {
   standing: Standing | undefined;
   groups: Group[];
@@ -128,7 +128,7 @@ export interface RepairRequest {
   who: string;
 }
 
-/** What became of keys that were repaired or reconciled. */
+/** The outcome of a repair or reconciliation for some keys. */
 export interface Repaired {
   done: Key[];
   failed: { key: Key; reason: string }[];
@@ -157,8 +157,8 @@ export interface ReplicationAccess {
 }
 
 /**
- * What this principal answers its peer: the serving side of `PeerConnection`. The caller is authorised first. Every method throws or
- * rejects with a `Refusal` where the principal refuses.
+ * This principal's answers to its peer: the serving side of `PeerConnection`. The adapter authorises the caller first. Every
+ * method throws or rejects with a `Refusal` if the principal refuses.
  */
 export interface PeerService extends ReplicationAccess {
   ask(request: { standing: Standing | undefined; examine: boolean }): Promise<Asked>;
