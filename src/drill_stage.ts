@@ -1,38 +1,140 @@
-/** The stage of a drill: a second core over a copy in memory, a port that nobody is told, and a simulated agent. */
+/**
+ * The stage of a drill, a second composition of a principal: over a copy in memory, on a loopback port that no agent is told, with mTLS by
+ * certificates made for the moment, and one simulated agent. The copy is held twice meanwhile.
+ */
 import { Buffer } from "node:buffer";
-import { asAtAgent } from "./domain/agents/projects.ts";
 import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
 import { createServer, listen, RotatingCredentials } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
 import { SignedTokens } from "./adapters/grpc/tokens.ts";
-import type { Mode } from "./domain/resources/roster.ts";
-import type { ApiObject } from "./domain/resources/object.ts";
-import { localize } from "./domain/resources/transform.ts";
-import type { SimAgent } from "./simagents/agent.ts";
 import { SqliteStore } from "./adapters/store/sqlite.ts";
 import { openFile } from "./adapters/store/sqlite_file.ts";
 import type { TlsMaterial } from "./adapters/tls/files.ts";
-import { parseMtlsRule } from "./domain/agents/identity.ts";
 import { Authority } from "./adapters/tls/pki.ts";
-import { NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
-import type { Context } from "./principal/core/context.ts";
-import { type Core, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
+import { Emitter } from "./base/until.ts";
+import type { Settings } from "./config/settings.ts";
+import { parseMtlsRule } from "./domain/agents/identity.ts";
+import { asAtAgent } from "./domain/agents/projects.ts";
+import type { ChangeIndex } from "./domain/changes/index.ts";
+import type { Model } from "./domain/ha/state.ts";
+import type { ApiObject } from "./domain/resources/object.ts";
+import { localize } from "./domain/resources/transform.ts";
 import { writeMemory } from "./principal/core/memory.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
+import { NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
+import type { Own, Part, PlayedAgent, Stage, StagedPrincipal } from "./principal/ports/stage.ts";
+import { type Core, openCore } from "./principal/principal.ts";
+import type { SimAgent } from "./simagents/agent.ts";
 
 const DAY_MS = 86_400_000;
 
-/** A core over a copy of this side's copy, not promoted yet. */
-export async function openCopy(
-  ctx: Context,
-  tell: (problem: string) => void,
-  undo: (() => Promise<void> | void)[],
-): Promise<Core> {
+type Undo = (() => Promise<void> | void)[];
+
+/** What is played: this side, as it is now. */
+export interface Played {
+  readonly settings: Settings;
+  readonly index: ChangeIndex;
+  model(): Model;
+}
+
+/** The stage for drills of this side. */
+export function drillStage(played: Played): Stage {
+  return {
+    open: async (tell) => {
+      const undo: Undo = [];
+      const close = async () => {
+        for (let step = undo.pop(); step; step = undo.pop()) await step();
+      };
+      try {
+        return new Staged(await openCopy(played, tell, undo), undo, close);
+      } catch (error) {
+        await close();
+        throw error;
+      }
+    },
+  };
+}
+
+class Staged implements StagedPrincipal {
+  constructor(
+    private readonly core: Core,
+    private readonly undo: Undo,
+    readonly close: () => Promise<void>,
+  ) {}
+
+  promote(): Promise<unknown> {
+    return this.core.ctx.command("promote", false, "drill");
+  }
+
+  ownOf({ agent, mode }: Part): Own[] {
+    if (mode === "managed") return [];
+    const { ctx } = this.core;
+    return [...ctx.index.live()].flatMap(({ key, payload }) => {
+      const view = ctx.fleet().view({ name: agent, mode }, key);
+      return view ? [{ key, kind: view.kind, payload, checksum: view.source ?? "" }] : [];
+    });
+  }
+
+  async play({ agent, mode }: Part, own: readonly Own[]): Promise<PlayedAgent> {
+    const authority = await Authority.create(1);
+    const port = await serve(this.core, await issued(authority, "drill", true), this.undo);
+    const { SimAgent } = await import("./simagents/agent.ts");
+    const sim = new SimAgent({
+      name: agent,
+      mode,
+      address: () => `127.0.0.1:${port}`,
+      material: await issued(authority, agent, false),
+    });
+    for (const { kind, payload } of own) sim.cluster.put(kind, asAtAgent(JSON.parse(payload), agent));
+    this.undo.push(() => sim.stop());
+    sim.start();
+    return playedBy(sim, this.core);
+  }
+
+  writes(): number {
+    return this.core.ctx.store.status().writes;
+  }
+}
+
+function playedBy(sim: SimAgent, core: Core): PlayedAgent {
+  const changes = new Emitter();
+  sim.onChange = () => changes.notify();
+  return {
+    get connected() {
+      return sim.connected;
+    },
+    get quiet() {
+      const session = core.ctx.fleet().agent(sim.name)?.session;
+      return session !== undefined && session.pending === 0 && sim.outbox.pending === 0;
+    },
+    get events() {
+      return sim.seen.events;
+    },
+    get connects() {
+      return sim.seen.connects;
+    },
+    get errors() {
+      return sim.seen.errors;
+    },
+    get deleted() {
+      return sim.cluster.deleted;
+    },
+    get recreated() {
+      return sim.cluster.recreated;
+    },
+    list: (kind) => sim.cluster.list(kind),
+    restart: () => sim.restart(),
+    onChange: changes.subscribe,
+  };
+}
+
+/** A principal over a copy of this side's copy, not promoted yet. */
+async function openCopy(played: Played, tell: (problem: string) => void, undo: Undo): Promise<Core> {
   const settings = {
-    ...ctx.settings,
+    ...played.settings,
     peerAddress: "",
     preferredRole: "replica",
     selfRegistration: undefined,
@@ -45,11 +147,11 @@ export async function openCopy(
     false,
   );
   undo.push(() => store.close());
-  const objects = [...ctx.index.live()].map(({ payload }) =>
+  const objects = [...played.index.live()].map(({ payload }) =>
     localize(JSON.parse(payload) as ApiObject, () => undefined).object
   );
   await Promise.all(objects.map((object) => store.write({ op: "put", object })));
-  const { epoch } = ctx.model().memory;
+  const { epoch } = played.model().memory;
   const memory = {
     role: "replica",
     epoch,
@@ -96,51 +198,19 @@ function logTo(tell: (problem: string) => void): Log {
   return { trace: nothing, debug: nothing, info: nothing, warn: line, error: line };
 }
 
-/** Serves, and starts the agent. */
-export async function openAgent(
-  core: Core,
-  { agent, mode, own }: { agent: string; mode: Mode; own: readonly Own[] },
-  undo: (() => Promise<void> | void)[],
-): Promise<SimAgent> {
-  const authority = await Authority.create(1);
-  const issued = async (commonName: string, server: boolean): Promise<TlsMaterial> => {
-    const { cert, key } = await authority.issue({ commonName, sans: server ? ["127.0.0.1"] : [], server });
-    const ca = Buffer.from(authority.pem.cert);
-    return { ca, cert: Buffer.from(cert), key: Buffer.from(key), notAfterMs: Date.now() + DAY_MS };
-  };
+async function issued(authority: Authority, commonName: string, server: boolean): Promise<TlsMaterial> {
+  const { cert, key } = await authority.issue({ commonName, sans: server ? ["127.0.0.1"] : [], server });
+  const ca = Buffer.from(authority.pem.cert);
+  return { ca, cert: Buffer.from(cert), key: Buffer.from(key), notAfterMs: Date.now() + DAY_MS };
+}
+
+/** Serves agents on a loopback port; resolves with the port. */
+async function serve({ ctx, admission }: Core, material: TlsMaterial, undo: Undo): Promise<number> {
   const auth = authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, () => false);
-  const server = createServer(core.ctx.settings.maxMessageBytes);
+  const server = createServer(ctx.settings.maxMessageBytes);
   server.addService(services.versionService, versionHandlers());
-  server.addService(services.authenticationService, authenticationHandlers(core.admission, auth));
-  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, auth, core.ctx.log));
+  server.addService(services.authenticationService, authenticationHandlers(admission, auth));
+  server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, ctx.log));
   undo.push(() => server.forceShutdown());
-  const credentials = new RotatingCredentials(await issued("drill", true), "TLSv1.3", true);
-  const port = await listen(server, "127.0.0.1:0", credentials);
-  const { SimAgent } = await import("./simagents/agent.ts");
-  const sim = new SimAgent({
-    name: agent,
-    mode,
-    address: () => `127.0.0.1:${port}`,
-    material: await issued(agent, false),
-  });
-  for (const { kind, payload } of own) sim.cluster.put(kind, asAtAgent(JSON.parse(payload), agent));
-  undo.push(() => sim.stop());
-  sim.start();
-  return sim;
-}
-
-/** An autonomous agent's own resources in a copy, and the checksums by which the two agree; none of a managed one. */
-export function ownOf(core: Core, { agent, mode }: { agent: string; mode: Mode }): Own[] {
-  if (mode === "managed") return [];
-  return [...core.ctx.index.live()].flatMap(({ key, payload }) => {
-    const view = core.ctx.fleet().view({ name: agent, mode }, key);
-    return view ? [{ key, kind: view.kind, payload, checksum: view.source ?? "" }] : [];
-  });
-}
-
-export interface Own {
-  key: string;
-  kind: string;
-  payload: string;
-  checksum: string;
+  return await listen(server, "127.0.0.1:0", new RotatingCredentials(material, "TLSv1.3", true));
 }

@@ -8,6 +8,8 @@ import { type Authenticator, authenticator } from "./adapters/grpc/methods.ts";
 import { SignedTokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
+import { drillStage } from "./drill_stage.ts";
+import { Drill } from "./principal/operations/drill.ts";
 import { diffHandlers } from "./adapters/grpc/diff.ts";
 import { drillHandlers } from "./adapters/grpc/drill.ts";
 import { knowingHandlers } from "./adapters/grpc/knowing.ts";
@@ -221,19 +223,19 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
 
 /** The loopback listener, and where configured another over mTLS for whom it names. */
 async function openAdmin(
-  { ctx, switchover, reconciler }: Core,
+  { ctx, operations }: Core,
   tls: TlsWatch | undefined,
   undo: (() => Promise<void> | void)[],
 ): Promise<{ admin: number; adminTls: number }> {
   const { settings, log } = ctx;
-  const haAdmin = adminHandlers(ctx, switchover);
+  const haAdmin = adminHandlers(operations);
   const operator = {
-    ...operatorHandlers(ctx),
-    Switchover: switchoverHandler(ctx, switchover),
-    ...knowingHandlers(ctx),
-    ...diffHandlers(ctx),
-    ...drillHandlers(ctx),
-    ...reconcileHandlers(ctx, reconciler),
+    ...operatorHandlers(operations),
+    Switchover: switchoverHandler(operations),
+    ...knowingHandlers(operations),
+    ...diffHandlers(operations),
+    ...drillHandlers(new Drill(ctx, drillStage(ctx))),
+    ...reconcileHandlers(operations),
   };
   const loopback = createServer(ADMIN_MESSAGE_BYTES);
   loopback.addService(services.adminService, haAdmin);

@@ -2,7 +2,7 @@
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { digestFromWire } from "../adapters/grpc/wire.ts";
-import { MAX_REPAIRED } from "../principal/operations/repair.ts";
+import { MAX_REPAIRED } from "../principal/ports/operations.ts";
 import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";

@@ -202,8 +202,9 @@ function text(status: haadminapi.HAStatusResponse, nowMs: number): string {
   lines.push(["Connected Agents:", String(all.connected_agents)]);
   if (all.last_event_timestamp > 0) {
     lines.push(["Last Event:", `${Math.max(0, Math.floor(nowMs / 1000) - all.last_event_timestamp)}s ago`]);
+    // Also 0: an event that has come may not be durable yet, and a line must not come and go with that.
+    lines.push(["Last Sequence:", String(all.last_sequence_num)]);
   }
-  if (all.last_sequence_num > 0) lines.push(["Last Sequence:", String(all.last_sequence_num)]);
   const body = lines.map(([label, value]) =>
     label.length < 19 ? label.padEnd(19) + value : `${label} ${value}`
   );

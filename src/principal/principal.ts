@@ -33,19 +33,21 @@ import { seriesOf } from "./core/metrics.ts";
 import type { Log } from "../base/log.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
-import { conditionOf } from "./core/peer.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
 import type { ReplicationPolicy } from "../domain/replication/admission.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
-import { noteCommand, observe } from "./core/observe.ts";
+import { noteCommand, observe, observeUnhandled } from "./core/observe.ts";
+import { Replicas } from "./core/replica_sessions.ts";
+import { operationsOf } from "./operations/operations.ts";
 import { PeerServer } from "./operations/peer_server.ts";
-import { examinedCondition, Readiness } from "./operations/readiness.ts";
-import { repair } from "./operations/repair.ts";
+import { Readiness } from "./operations/readiness.ts";
+import { repairHere } from "./operations/repair.ts";
 import { Reconciler } from "./operations/reconcile.ts";
 import type { Settings } from "../config/settings.ts";
 import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
+import type { Operations } from "./ports/operations.ts";
 import { WriteBack } from "./active/write_back.ts";
 
 /** What a core is made of. */
@@ -55,10 +57,10 @@ export interface CoreParts {
   store: Store;
   monitor: StoreMonitor;
   peer: Peer;
-  /** Whether a key is configured that signs agents' tokens. */
-  hasSigningKey: boolean;
   history: RecentEvent[];
   processing: Processing;
+  /** Whether a key is configured that signs agents' tokens. */
+  hasSigningKey: boolean;
   /** Undefined: no signing key is configured, and no agent is let in. */
   tokens: Tokens | undefined;
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
@@ -72,8 +74,8 @@ export interface Core {
   readonly health: Health;
   /** What `/metrics` prints. */
   readonly series: readonly Series[];
-  readonly switchover: Switchover;
-  readonly reconciler: Reconciler;
+  /** What adapters call for operators. */
+  readonly operations: Operations;
   /** What is answered to the peer, in our own contract and in the Go principal's. */
   readonly peerService: PeerService;
   readonly plainPeerService: PlainPeerService;
@@ -146,7 +148,10 @@ function compose(
   const driver: Driver = new Driver(
     initialModel({ preferredRole, peerAddress, uid }, Date.now()),
     (effect) => effects.run(effect),
-    (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
+    {
+      stepped: (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
+      unhandled: (model, input) => observeUnhandled({ log }, model, input),
+    },
   );
   const losses: LossManifest = new LossManifest({ model: () => driver.model, store, settings, log, index });
   const activeStore: ActiveStore = new ActiveStore(store, () => effects.scope);
@@ -154,7 +159,7 @@ function compose(
     ...shared,
     activeStore,
     version: VERSION,
-    replicas: new Set(),
+    replicas: new Replicas(),
     following: newFollowing(),
     counters: new Counters(),
     losses,
@@ -166,10 +171,13 @@ function compose(
     input: (input) => driver.input(input),
     chain: () => chain.chain,
     note: (what, who) => noteCommand(driver.model, chain, what, who),
-    command: (kind, force, who = "") => {
+    onModel: (notify) => driver.onChange(notify),
+    command: (kind, force, who = "", by) => {
       ctx.note(`${kind}${force ? " --force" : ""}`, who);
-      return driver.command(kind === "promote" ? { type: kind, force } : { type: kind });
+      const own = by ? { by } : {};
+      return driver.command(kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own });
     },
+    begin: (procedure, problem) => driver.begin(procedure, problem),
     handover: (word) => driver.command(word),
     activeScope: () => effects.scope,
     standing: () => standing(ctx),
@@ -190,7 +198,7 @@ function compose(
     new ChangeWriter(to, settings.scope, ctx.counters, losses, unconfirmed);
   const follower = new ReplicationClient({ ...ctx, writer: writerOver(store) });
   const writeBack = new WriteBack(activeStore, log);
-  const operations = {
+  const procedures = {
     switchover: new Switchover(ctx),
     reconciler: new Reconciler(ctx, writerOver(activeStore)),
   };
@@ -201,8 +209,8 @@ function compose(
     health: healthOf(ctx),
     series: seriesOf(ctx, settings.haEnabled),
     writeBack,
-    ...operations,
-    ...peerServices(ctx, operations),
+    operations: operationsOf(ctx, { readiness, ...procedures }),
+    ...peerServices(ctx, procedures),
     start: () => driver.input({ type: "start", memory }),
     rest: async () => {
       effects.rest();
@@ -216,15 +224,14 @@ function compose(
 /** What is answered to the peer. */
 function peerServices(
   ctx: Context,
-  operations: Pick<Core, "switchover" | "reconciler">,
+  procedures: { switchover: Switchover; reconciler: Reconciler },
 ): Pick<Core, "peerService" | "plainPeerService"> {
   const peerService = new PeerServer({
     ...ctx,
-    ...operations,
+    ...procedures,
     policy: replicationPolicy(ctx),
-    condition: () => conditionOf(ctx),
-    examined: () => examinedCondition(ctx),
-    repair: (request) => repair(ctx, request),
+    condition: (examine) => ctx.readiness.condition(examine),
+    repair: (request) => repairHere(ctx, request),
   });
   const plainPeerService = new GoReplicas(ctx, (certificate) => peerService.authorize(certificate));
   return { peerService, plainPeerService };

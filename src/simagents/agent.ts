@@ -83,6 +83,8 @@ export class SimAgent {
   onEvent: ((event: AgentEvent) => void) | undefined;
   /** Called with every event that passes, whichever way. */
   onWire: ((way: "to agent" | "to principal", event: AgentEvent) => void) | undefined;
+  /** Called after every event that was handled, and when a connection has opened or ended. */
+  onChange: (() => void) | undefined;
   /** Events sent, acknowledgements included. */
   sent = 0;
   #connection: AgentConnection | undefined;
@@ -190,6 +192,7 @@ export class SimAgent {
       }
       if (this.#connection) this.#lostAt = monotonicMs();
       this.#connection = undefined;
+      this.onChange?.();
       if (!this.#running) return;
       const wait = failures === 0 ? RECONNECT_MS : RETRY.firstMs * RETRY.factor ** Math.min(failures, 30);
       await delay(Math.min(RETRY.maxMs, wait) * (0.5 + Math.random()));
@@ -198,6 +201,7 @@ export class SimAgent {
 
   #opened(): void {
     this.seen.connects++;
+    this.onChange?.();
     if (this.#lostAt > 0) this.seen.gapsMs.push(monotonicMs() - this.#lostAt);
     if (!this.#running) return this.#connection?.close();
     if (this.misbehaviour.deaf) this.#connection?.pause();
@@ -219,6 +223,7 @@ export class SimAgent {
     if (event.target === "eventProcessed") {
       this.outbox.acknowledged(event.extensions);
       this.#flush();
+      this.onChange?.();
       return;
     }
     this.seen.events++;
@@ -232,6 +237,7 @@ export class SimAgent {
       this.#send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
     }
     this.#flush();
+    this.onChange?.();
   }
 
   #handle(event: AgentEvent): void {

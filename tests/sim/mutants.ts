@@ -270,11 +270,15 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SWITCHOVER,
-        from: "while (![...ctx.replicas].some((replica) => replica.appliedRevision >= revision)) {",
-        to: "while (revision < 0) {",
+        from: "await this.#applied(revision);",
+        to: "if (revision < 0) await this.#applied(revision);",
       },
       { file: SWITCHOVER, from: "if (theirs !== digest) {", to: "if (theirs === undefined) {" },
-      { file: SWITCHOVER, from: "await within(SEEN_MS, () => digest() === expected);", to: "" },
+      {
+        file: SWITCHOVER,
+        from: "await until(() => digest() === expected, {",
+        to: "await until(() => true, {",
+      },
       {
         file: TRANSITIONS,
         from: 'effects: (m) => [{ type: "stopServing", drain: true }, { type: "follow" }, ...answer(m)],',
@@ -288,8 +292,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SWITCHOVER,
-        from: 'await ctx.command("demote", false, this.#who);',
-        to: 'void ctx.command("demote", false, this.#who).catch(() => {});',
+        from: 'await ctx.command("demote", false, this.#who, "switchover");',
+        to: 'void ctx.command("demote", false, this.#who, "switchover").catch(() => {});',
       },
       {
         file: TRANSITIONS,

@@ -1,7 +1,6 @@
 /** Operators: what they type, at either side's admin listener, also two at a time and at the wrong one. */
 import { Refusal } from "../../src/domain/ha/refusal.ts";
-import type { Receipt } from "../../src/domain/ha/switchover.ts";
-import { MAX_REPAIRED, repair } from "../../src/principal/operations/repair.ts";
+import { MAX_REPAIRED } from "../../src/principal/ports/operations.ts";
 import { StoreError } from "../../src/principal/ports/store.ts";
 import type { Process } from "./clock.ts";
 import type { Site } from "./site.ts";
@@ -17,7 +16,7 @@ export class Operator {
   constructor(private readonly world: World) {}
 
   demote(site: Site): Promise<void> {
-    return this.command(site, "demote", (site) => site.core?.switchover.command("demote", false, "operator"));
+    return this.command(site, "demote", (site) => site.core?.operations.command("demote", false, "operator"));
   }
 
   /** `ha diff --repair` of everything that this side has. */
@@ -25,7 +24,7 @@ export class Operator {
     return this.command(site, "diff --repair", (site) => {
       if (!site.ctx) return undefined;
       const keys = [...site.ctx.index.live()].map(({ key }) => key).slice(0, MAX_REPAIRED);
-      return repair(site.ctx, { keys, timeoutMs: REPAIR_MS, who: "operator" });
+      return site.core?.peerService.repair({ keys, timeoutMs: REPAIR_MS, who: "operator" });
     });
   }
 
@@ -33,7 +32,7 @@ export class Operator {
     return this.command(
       site,
       `reconcile --${action}`,
-      (site) => site.core?.reconciler.reconcile({ action, keys: undefined, who: "operator" }),
+      (site) => site.core?.operations.reconcile({ action, keys: undefined, who: "operator" }),
     );
   }
 
@@ -66,7 +65,7 @@ export class Operator {
       const { situation } = await site.explain();
       const atMs = world.clock.nowMs;
       if (site.ctx?.model().state !== "active") world.checks.promotionAsked(site);
-      await site.core?.switchover.command("promote", force, "operator");
+      await site.core?.operations.command("promote", force, "operator");
       if (situation.model.state !== "active") world.checks.lossBounded(site, situation, atMs);
     });
   }
@@ -79,23 +78,9 @@ export class Operator {
       const to = world.sites[from.other];
       world.checks.moveAsked();
       const options = { who: "operator", dryRun: false, timeoutMs: SWITCHOVER_MS };
-      const receipt = site.serving
-        ? await site.core?.switchover.run(options, () => {})
-        : await this.#overThere(site, options.timeoutMs);
+      const receipt = await site.core?.operations.switchover(options, () => {});
       world.tell("operator", `receipt: epoch ${receipt?.epochBefore} -> ${receipt?.epochAfter}`);
       world.checks.switchedOver(from, to, receipt?.cutRevision ?? 0);
     });
-  }
-
-  async #overThere(site: Site, timeoutMs: number): Promise<Receipt> {
-    const peer = site.ctx?.peer.connect();
-    if (!peer) throw new Refusal("not running");
-    try {
-      return await peer.switchover({ who: "operator", dryRun: false, timeoutMs }, () => {});
-    } catch (error) {
-      throw new Refusal((error as Error).message);
-    } finally {
-      peer.close();
-    }
   }
 }

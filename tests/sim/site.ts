@@ -4,7 +4,7 @@ import type { Tokens } from "../../src/principal/ports/tokens.ts";
 import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
-import { situationOf } from "../../src/principal/operations/readiness.ts";
+import { situationOf } from "../../src/principal/operations/report.ts";
 import { askPeer } from "../../src/principal/core/peer.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { type Core, openCore } from "../../src/principal/principal.ts";

@@ -1,6 +1,7 @@
 /** Two principals, their agents, the network between them and the name that agents follow: what a story happens to. */
 import type { Mode } from "../../src/domain/resources/roster.ts";
 import { keyOf } from "../../src/domain/resources/keys.ts";
+import { UNHANDLED } from "../../src/principal/core/observe.ts";
 import { SimAgent } from "../../src/simagents/agent.ts";
 import { Crowd } from "../../src/simagents/crowd.ts";
 import { connectAgent } from "./agents.ts";
@@ -47,6 +48,9 @@ export class World {
       return new Site(name, this.network, disk, {
         log: (from, level, message, fields) => {
           if (level === "trace" || level === "debug") return;
+          if (message === UNHANDLED) {
+            this.checks.found(new Violation("table", `${from.name}: ${message}${textOf(fields)}`));
+          }
           this.tell(from.process.name, `${level} ${message}${textOf(fields)}`);
         },
         opened: (from, core) => this.checks.opened(from, core),

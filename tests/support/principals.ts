@@ -4,6 +4,7 @@ import { until } from "../../src/cli/processes.ts";
 import { initPki } from "../../src/cli/pki.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import type { Log } from "../../src/base/log.ts";
+import { UNHANDLED } from "../../src/principal/core/observe.ts";
 import { type Running, startPrincipal } from "../../src/serve.ts";
 import { parseSettings, type Settings } from "../../src/config/settings.ts";
 
@@ -78,6 +79,8 @@ export async function inWorkshop(run: (workshop: Workshop) => Promise<void>): Pr
   const workshop = await Workshop.open();
   try {
     await run(workshop);
+    const unhandled = workshop.logs.find((line) => line.includes(UNHANDLED));
+    if (unhandled) throw new Error(unhandled);
   } catch (error) {
     if (error instanceof Error) error.message += `\nlogs:\n${workshop.logs.slice(-30).join("\n")}`;
     throw error;

@@ -76,7 +76,7 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { core, sqlite, reached, go } = await active(workshop, "put Application/adopted");
-      const adoption = core.reconciler.take(KEY, ADOPTED, "a person");
+      const adoption = core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" });
       await reached;
       let down = false;
       const stepsDown = core.ctx.command("demote", true).then(() => down = true);
@@ -86,7 +86,9 @@ Deno.test({
       await adoption;
       await stepsDown;
       assert(await sqlite.get(KEY));
-      const refused = await core.reconciler.take(KEY, ADOPTED, "a person").catch(String);
+      const refused = await core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" }).catch(
+        String,
+      );
       assertStringIncludes(String(refused), "not ACTIVE");
     }),
 });
@@ -97,7 +99,7 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { core, sqlite, reached, go } = await active(workshop, `get ${OWNER}`);
-      const adoption = core.reconciler.take(KEY, ADOPTED, "a person").catch(String);
+      const adoption = core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" }).catch(String);
       await reached;
       await core.ctx.command("demote", true);
       go();

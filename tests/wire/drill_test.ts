@@ -148,7 +148,7 @@ Deno.test({
       assertEquals(drilled.code, 1);
       assertMatch(
         drilled.stderr,
-        /the drill is ended: this side is being promoted in earnest|cannot drill: this side is ACTIVE/,
+        /drill aborted: this side is being promoted or is already ACTIVE|cannot drill: (this side is ACTIVE|a promote)/,
       );
       assertEquals(replica.ctx.model().state, "active");
     }),

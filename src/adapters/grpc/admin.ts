@@ -1,8 +1,7 @@
 /** `haadminapi.HAAdmin` on the loopback listener, for our CLI and the Go CLI. */
 import type grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../../proto/gen.d.ts";
-import type { Context } from "../../principal/core/context.ts";
-import type { Switchover } from "../../principal/operations/switchover.ts";
+import type { Operations } from "../../principal/ports/operations.ts";
 import { provedIdentity } from "./admin_access.ts";
 import { OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
@@ -18,24 +17,26 @@ export function operatorOf(metadata: grpc.Metadata): string {
   return claimed === "" ? "admin listener" : `${claimed} (admin listener)`;
 }
 
-export function adminHandlers(ctx: Context, switchover: Switchover): grpc.UntypedServiceImplementation {
+export function adminHandlers(
+  operations: Pick<Operations, "report" | "command">,
+): grpc.UntypedServiceImplementation {
   const command = async (kind: "promote" | "demote", force: boolean, who: string) => {
-    const { state } = await switchover.command(kind, force, who);
+    const { state } = await operations.command(kind, force, who);
     return { state };
   };
   return {
     Status: unary<haadminapi.StatusRequest, haadminapi.HAStatusResponse>(() => {
-      const model = ctx.model();
+      const report = operations.report();
       return {
-        state: model.state,
-        preferred_role: model.preferredRole,
-        peer_address: model.peerAddress,
-        peer_reachable: ctx.peerReachable(),
-        peer_state: model.peer?.state ?? "",
-        connected_replicas: ctx.replicas.size,
-        last_event_timestamp: Math.floor(ctx.following.lastEventMs / 1000),
-        last_sequence_num: ctx.following.lastSequence,
-        connected_agents: ctx.connectedAgents(),
+        state: report.standing.state,
+        preferred_role: report.preferredRole,
+        peer_address: report.peerAddress,
+        peer_reachable: report.peerReachable,
+        peer_state: report.peer?.state ?? "",
+        connected_replicas: report.replicas.length,
+        last_event_timestamp: Math.floor(report.lastEventMs / 1000),
+        last_sequence_num: report.lastSequence,
+        connected_agents: report.standing.connectedAgents,
       };
     }),
     Promote: unary<haadminapi.PromoteRequest, haadminapi.PromoteResponse>((request, call) =>

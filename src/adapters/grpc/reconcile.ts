@@ -2,9 +2,8 @@
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
-import type { Context } from "../../principal/core/context.ts";
 import { reasonOf } from "../../base/reason.ts";
-import type { Reconciler } from "../../principal/operations/reconcile.ts";
+import type { Operations } from "../../principal/ports/operations.ts";
 import { operatorOf } from "./admin.ts";
 import { unary } from "./server.ts";
 import { Status } from "./status.ts";
@@ -12,11 +11,13 @@ import { digestToWire } from "./wire.ts";
 
 const encoder = new TextEncoder();
 
-export function reconcileHandlers(ctx: Context, reconciler: Reconciler): grpc.UntypedServiceImplementation {
+export function reconcileHandlers(
+  operations: Pick<Operations, "standing" | "losses" | "reconcile">,
+): grpc.UntypedServiceImplementation {
   return {
     Losses: unary<argocdagentha.v1.LossesRequest, argocdagentha.v1.LossesResponse>(async () => ({
-      standing: ctx.standing(),
-      losses: (await reconciler.list()).map(({ digest, object, ...loss }) => ({
+      standing: operations.standing(),
+      losses: (await operations.losses()).map(({ digest, object, ...loss }) => ({
         ...loss,
         digest: digestToWire(digest),
         object: encoder.encode(JSON.stringify(withoutSecrets(object))),
@@ -31,7 +32,7 @@ export function reconcileHandlers(ctx: Context, reconciler: Reconciler): grpc.Un
           throw new Status(grpc.status.INVALID_ARGUMENT, "name keys, or say that all are meant");
         }
         const options = { action, keys: all ? undefined : keys, who: operatorOf(call.metadata) } as const;
-        return await reconciler.reconcile(options).catch(refuse);
+        return await operations.reconcile(options).catch(refuse);
       },
     ),
   };

@@ -90,7 +90,8 @@ export function possibleLoss({ model, behind, inSyncAgoMs, heldTotal }: Situatio
     ? `${count(behind)} changes are known to be missing${held}`
     : "nothing is known to be missing";
   if (model.memory.formerActive && model.memory.complete) {
-    return `not bounded yet: this side was ACTIVE and still looks for what it holds alone (10 s from when it follows); ${known}`;
+    return "unknown for now: this side was ACTIVE and is still comparing its unreplicated writes (about 10 s after it starts " +
+      `following); ${known}`;
   }
   if (inSyncAgoMs === undefined) {
     return model.memory.complete
@@ -114,6 +115,9 @@ function nextOf(situation: Situation): string[] {
 
 function commandsFor(situation: Situation): string[] {
   const { model, peer } = situation;
+  if (model.procedures.includes("switchover")) {
+    return ["wait: a switchover is under way; then: ha status"];
+  }
   if (model.operation) return [`wait: a ${model.operation.kind} is under way; then: ha status`];
   switch (model.state) {
     case "recovering":
@@ -137,9 +141,9 @@ function commandsFor(situation: Situation): string[] {
 function passive(situation: Situation): string[] {
   const { model, peer } = situation;
   if (peer?.state === "active") {
-    return model.streamLive
-      ? ["wait: this side is filling its copy; the peer serves"]
-      : ["nothing to promote: the peer serves. Why this side does not follow it is in its log and above"];
+    return model.streamLive ? ["wait: this side is filling its copy; the peer serves"] : [
+      'No promotion needed: the peer is serving. See "Because" above and this side\'s log for why replication is down',
+    ];
   }
   if (predict(situation, false).allowed) {
     return [

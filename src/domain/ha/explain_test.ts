@@ -80,6 +80,28 @@ Deno.test("predict() is the state machine's own answer", () => {
   }
 });
 
+Deno.test("between an old active's demotion and the hand-over explain() says that a promotion is refused, and to wait", () => {
+  const [first] = situations();
+  const { model, ...situation } = first as Situation;
+  const memory = { ...model.memory, complete: true, role: "active", epoch: 3 } as const;
+  let now: Model = { ...model, state: "active", memory };
+  for (
+    const input of [
+      { type: "begin", id: 1, procedure: "switchover", problem: "" },
+      { type: "demote", id: 2, by: "switchover" },
+      { type: "recorded", error: "" },
+    ] as const
+  ) now = step(now, input, 0).model;
+  const { promote, force, next } = explain({
+    ...situation,
+    model: now,
+    peer: { ...PEER, state: "replicating" },
+  });
+  assertEquals([now.state, promote.allowed], ["syncing", false]);
+  assertStringIncludes(promote.text, "a switchover is under way");
+  assertEquals([force.allowed, next[0]], [true, "wait: a switchover is under way; then: ha status"]);
+});
+
 Deno.test("explain() bounds what could be lost, in changes and seconds", () => {
   const [first] = situations();
   const at = (change: Partial<Situation>, model: Partial<Model> = {}) =>

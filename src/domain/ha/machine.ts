@@ -6,7 +6,7 @@ import { type Row, TABLE } from "./transitions.ts";
 export interface Step {
   model: Model;
   effects: Effect[];
-  /** The row that matched; undefined: the input means nothing in this state and changed nothing. */
+  /** The row that matched; undefined: none did, nothing changed, and that is a fault: the caller must report it. */
   row: Row | undefined;
 }
 
@@ -21,7 +21,7 @@ export function rowFor(model: Model, input: Input): Row | undefined {
 /** The next model and the effects of one input, at `nowMs`. */
 export function step(model: Model, input: Input, nowMs: number): Step {
   const row = rowFor(model, input);
-  if (!row) return { model, effects: [], row };
+  if (!row || row.ignore) return { model, effects: [], row };
   const sentence = row.says(model, input);
   if (row.refuse) {
     const id = "id" in input ? input.id : 0;

@@ -1,8 +1,73 @@
 import { assert, assertEquals } from "@std/assert";
 import { rowFor, step } from "./machine.ts";
 import { memory, model, peer } from "../../../tests/support/models.ts";
-import { type Input, INPUT_TYPES, type Model, type Operation, STATES } from "./state.ts";
+import {
+  type Input,
+  INPUT_TYPES,
+  type Model,
+  type Operation,
+  type Procedure,
+  PROCEDURES,
+  type State,
+  STATES,
+} from "./state.ts";
 import { TABLE } from "./transitions.ts";
+
+const PASSIVE: readonly State[] = ["syncing", "replicating", "disconnected"];
+
+/** Promised epochs and procedures beside an operation. */
+function beside(operation: Operation | undefined): [promised: number, procedures: Procedure[]][] {
+  const procedures: Procedure[][] = [[], ["switchover"], ["drill", "repair", "repair"]];
+  const promised = operation?.kind === "takeover" ? [4] : [0, 4];
+  return promised.flatMap((epoch) => procedures.map((some): [number, Procedure[]] => [epoch, some]));
+}
+
+/** The states and steps in which each operation can be. */
+const OPERATIONS: Record<Operation["kind"], [readonly State[], Operation["step"][]]> = {
+  start: [["recovering"], ["asking", "recording"]],
+  promote: [PASSIVE, ["asking", "stopping", "recording"]],
+  demote: [["active"], ["recording"]],
+  supersede: [["active"], ["recording"]],
+  takeover: [PASSIVE, ["recording", "stopping"]],
+};
+const AWAITED: Partial<Record<Input["type"], Operation["step"]>> = {
+  peerAnswer: "asking",
+  stopped: "stopping",
+  recorded: "recording",
+};
+
+/** Whether an input can come at all: an answer to whoever asked, a stream's to whoever follows, the end of what has begun. */
+function canCome({ state, operation, procedures }: Model, input: Input): boolean {
+  switch (input.type) {
+    case "start":
+      return state === "recovering" && !operation;
+    case "peerAnswer":
+    case "stopped":
+    case "recorded": {
+      if (!operation) return false;
+      const [states, steps] = OPERATIONS[operation.kind];
+      const { step } = operation;
+      return states.includes(state) && steps.includes(step) && step === AWAITED[input.type];
+    }
+    case "welcomed":
+    case "progress":
+    case "snapshotApplied":
+    case "caughtUp":
+    case "streamLost":
+      return PASSIVE.includes(state);
+    case "ended":
+      return procedures.includes(input.procedure);
+    default:
+      return true;
+  }
+}
+
+/** Whether an operation is in a state and at a step in which it never is. */
+function incoherent({ state, operation }: Model): boolean {
+  if (!operation) return false;
+  const [states, steps] = OPERATIONS[operation.kind];
+  return !states.includes(state) || !steps.includes(operation.step);
+}
 
 /** Every value that some guard can tell apart. */
 function* models(): Generator<Model> {
@@ -25,10 +90,11 @@ function* models(): Generator<Model> {
           for (const peerAddress of ["", "b.example:8443"]) {
             for (const preferredRole of ["primary", "replica"] as const) {
               const role = state === "active" ? "active" : "replica";
-              for (const promised of operation?.kind === "takeover" ? [4] : [0, 4]) {
+              for (const [promised, procedures] of beside(operation)) {
                 yield model({
                   state,
                   operation,
+                  procedures,
                   peer: known,
                   streamLive,
                   peerAddress,
@@ -68,7 +134,14 @@ function inputs(): Input[] {
     ...peers.map((p): Input => ({ type: "heard", peer: p })),
     { type: "peerSilent" },
     ...[false, true].map((force): Input => ({ type: "promote", id: 9, force })),
+    { type: "promote", id: 9, force: false, by: "switchover" },
     { type: "demote", id: 9 },
+    { type: "demote", id: 9, by: "switchover" },
+    ...PROCEDURES.flatMap((procedure): Input[] => [
+      { type: "begin", id: 9, procedure, problem: "" },
+      { type: "begin", id: 9, procedure, problem: "the moon is full" },
+      { type: "ended", procedure },
+    ]),
     ...["p", "z"].flatMap((uid) =>
       (["active", "syncing"] as const).flatMap((state): Input[] => [
         { type: "prepare", id: 9, peer: peer({ uid, state }) },
@@ -88,6 +161,10 @@ Deno.test("step() over every state × input × guard: what must never happen doe
       const { model: after, effects, row } = step(before, input, 1);
       const where = `${before.state} on ${JSON.stringify(input)} by "${row?.name}"`;
       if (row) used.add(row.name);
+      if (!row) assert(!canCome(before, input), `${where}: no row takes it`);
+      else if (!canCome(before, input)) assert(incoherent(before), `${where}: a row takes what cannot come`);
+      if (!row || row.ignore || row.refuse) assert(after === before, `${where}: changes the model`);
+      if (!row || row.ignore) assert(effects.length === 0, `${where}: has effects`);
       const becameActive = before.state !== "active" && after.state === "active";
       if (becameActive) {
         const promised = before.operation?.kind === "takeover" &&
@@ -122,7 +199,10 @@ Deno.test("step() over every state × input × guard: what must never happen doe
         const answered = effects.some((effect) => effect.type === "reply" && effect.id === input.id);
         assert(answered || after.operation?.id === input.id, `${where}: the operator waits for ever`);
       }
-      if (row?.refuse) assertEquals(after, before, where);
+      const began = after.procedures.length - before.procedures.length;
+      assert(began === 0 || input.type === "begin" || input.type === "ended", `${where}: changes procedures`);
+      const expected = input.type === "ended" && row ? -1 : input.type === "begin" && !row?.refuse ? 1 : 0;
+      assert(began === expected, `${where}: ${began} procedures more`);
       const durable = before.operation?.recording;
       if (row && durable && input.type === "recorded" && input.error === "") {
         const claimed = row.name.endsWith(": overtaken")

@@ -22,17 +22,30 @@ export const refusals = {
     "or use --force",
   overtaken: (m: Model): string =>
     `cannot promote: peer "${m.peerAddress}" has claimed epoch ${m.peer?.epoch} meanwhile; see: ha explain`,
-  notFollowed: (): string => "not taking over: the principal that asks is not the one that is followed here",
-  notReplicating: (m: Model): string => `not taking over: this side is ${m.state}, not REPLICATING`,
+  notFollowed: (): string => "cannot take over: the principal that asks is not the one that is followed here",
+  notReplicating: (m: Model): string => `cannot take over: this side is ${m.state}, not REPLICATING`,
   notPromised: (error: string): string =>
-    `not taking over: the next epoch could not be recorded in the store: ${error}`,
-  notGivenUp: (): string => "not taking over: the principal that asks is still ACTIVE",
+    `cannot take over: the next epoch could not be recorded in the store: ${error}`,
+  notGivenUp: (): string => "cannot take over: the principal that asks is still ACTIVE",
   notPrepared: (m: Model): string =>
-    `not taking over: this side is ${m.state} and has not got ready for that epoch`,
+    `cannot take over: this side is ${m.state} and has not got ready for that epoch`,
   notActive: (m: Model): string => `can only demote from active state, current: ${m.state}`,
   notRecorded: (command: string, error: string): string =>
-    `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed, and should it have been ` +
-    "recorded all the same, that is taken back as soon as the store answers (until then, do not restart this principal)",
+    `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed. ` +
+    "Do not restart this principal until its store answers; see: ha status",
+  switchingOver: (command: string) => (): string =>
+    `cannot ${command}: a switchover is under way; wait for it, see: ha watch`,
+  switchFrom: (m: Model): string =>
+    `cannot switch over: this side is not ACTIVE (state ${m.state}); ` +
+    (m.peerAddress === "" ? "set --ha-peer-address" : `run ha switchover on "${m.peerAddress}"`),
+  drillFrom: (m: Model): string =>
+    `cannot drill: this side is ${m.state.toUpperCase()}, not REPLICATING; run ha drill on the side that follows`,
+  drilled: (): string => "cannot drill: a drill is under way; wait for it",
+  repairFrom: (m: Model): string =>
+    `cannot repair: this side is ${m.state}, not REPLICATING; see: ha explain`,
+  adoptFrom: (m: Model): string => `not ACTIVE (state ${m.state}): only the ACTIVE principal adopts`,
+  unfit: (command: string) => (_: Model, i: Input): string =>
+    `cannot ${command}: ${i.type === "begin" ? i.problem : ""}`,
 };
 
 /** `in epoch 3 since 2026-01-01T00:00:00Z with 12 agents`, of the peer that an input carries. */

@@ -40,6 +40,10 @@ export interface Memory {
   promised: number;
 }
 
+/** An operator's procedure that runs beside the state; the table says where it may begin. */
+export const PROCEDURES = ["switchover", "drill", "repair", "reconcile", "adopt"] as const;
+export type Procedure = (typeof PROCEDURES)[number];
+
 /** A command under way: an operator's, or the active's in a switchover. */
 export interface Operation {
   kind: "start" | "promote" | "demote" | "supersede" | "takeover";
@@ -65,6 +69,8 @@ export interface Model {
   streamLive: boolean;
   progress: { done: number; total: number };
   operation: Operation | undefined;
+  /** Procedures that have begun here and not ended; one that may run twice at once is listed twice. */
+  procedures: readonly Procedure[];
   /** What the peer says; undefined when it does not answer now. */
   peer: Standing | undefined;
   /** The sentence for the operator about how this state came about. */
@@ -86,12 +92,17 @@ export type Input =
   | { type: "streamLost"; reason: string; refused?: boolean }
   | { type: "heard"; peer: Standing }
   | { type: "peerSilent" }
-  | { type: "promote"; id: number; force: boolean }
-  | { type: "demote"; id: number }
+  /** `by`: a switchover's own command, which that switchover does not refuse. */
+  | { type: "promote"; id: number; force: boolean; by?: "switchover" }
+  | { type: "demote"; id: number; by?: "switchover" }
   /** In a switchover, from the ACTIVE that is followed: get ready for the next epoch. */
   | { type: "prepare"; id: number; peer: Standing }
   /** In a switchover: it has given up; become ACTIVE in the epoch that was promised. */
-  | { type: "takeOver"; id: number; peer: Standing; epoch: number };
+  | { type: "takeOver"; id: number; peer: Standing; epoch: number }
+  /** An operator's procedure; `problem`: what facts outside the model stand against it, empty: none. */
+  | { type: "begin"; id: number; procedure: Procedure; problem: string }
+  /** A procedure that had begun is over. */
+  | { type: "ended"; procedure: Procedure };
 
 /** An input that is answered, before somebody waits for the answer. */
 export type Command = WithoutId<Extract<Input, { id: number }>>;
@@ -115,6 +126,8 @@ export const INPUT_TYPES: readonly InputType[] = [
   "demote",
   "prepare",
   "takeOver",
+  "begin",
+  "ended",
 ];
 
 /** What the driver must do, in order; results come back as inputs. */
@@ -149,6 +162,7 @@ export function initialModel(
     streamLive: false,
     progress: { done: 0, total: 0 },
     operation: undefined,
+    procedures: [],
     peer: undefined,
     explanation: "starting; nothing is known yet",
   };

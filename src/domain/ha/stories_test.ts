@@ -11,6 +11,7 @@ function play(start: Model, ...all: Input[]): { states: string[]; effects: Effec
   let now = start;
   for (const input of all) {
     const result = step(now, input, 1);
+    assert(result.row, `no row takes ${JSON.stringify(input)} in ${now.state}`);
     now = result.model;
     effects.push(...result.effects);
     if (states.at(-1) !== now.state) states.push(now.state);
@@ -141,7 +142,8 @@ Deno.test("what is claimed is what was recorded, whatever is heard of the peer i
   for (
     const [from, inputs] of [[model({ state: "disconnected" }), promote], [fresh("primary"), start]] as const
   ) {
-    for (const between of heard) {
+    // A principal that starts has no stream.
+    for (const between of heard.filter(({ type }) => from.state !== "recovering" || type !== "streamLost")) {
       const { effects, model: after } = play(from, ...inputs, between, recorded);
       const [durable] = effects.flatMap((effect) => effect.type === "record" ? [effect.memory] : []);
       assertEquals([after.state, after.memory], ["active", durable], between.type);
@@ -264,4 +266,71 @@ Deno.test("a peer that answers that it is not ACTIVE either stays known, and wha
   const silent = play(model, { type: "streamLost", reason: "connection refused" });
   assertEquals(silent.model.peer, undefined);
   assertStringIncludes(silent.model.explanation, "connection refused");
+});
+
+Deno.test("a switchover is refused where this side is not ACTIVE, is busy or switches over already, and where facts stand against it", () => {
+  const active = model({ state: "active", memory: memory({ role: "active" }) });
+  const begin = (problem = ""): Input => ({ type: "begin", id: 1, procedure: "switchover", problem });
+  const answerOf = (from: Model, input: Input) => {
+    const [first] = step(from, input, 1).effects;
+    return first?.type === "reply" ? first.error : first?.type;
+  };
+  const begun = step(active, begin(), 1).model;
+  assertEquals([answerOf(active, begin()), begun.procedures], ["", ["switchover"]]);
+  assertStringIncludes(answerOf(begun, begin()) ?? "", "a switchover is under way");
+  assertStringIncludes(answerOf(active, begin("no peer is configured")) ?? "", "no peer is configured");
+  assertStringIncludes(answerOf(model({ state: "syncing" }), begin()) ?? "", "not ACTIVE (state syncing)");
+  const demoting = step(active, { type: "demote", id: 2 }, 1).model;
+  assertStringIncludes(answerOf(demoting, begin()) ?? "", "a demote is under way");
+});
+
+Deno.test("while a switchover is under way only its own demotion and promotion, or --force, go through, until it has ended", () => {
+  const active = model({ state: "active", memory: memory({ role: "active" }) });
+  const begin: Input = { type: "begin", id: 1, procedure: "switchover", problem: "" };
+  const handing = play(active, begin, { type: "demote", id: 2 });
+  assertStringIncludes((handing.effects.at(-1) as { error: string }).error, "a switchover is under way");
+  const demoted = play(handing.model, { type: "demote", id: 3, by: "switchover" }, recorded).model;
+  assertEquals(demoted.state, "syncing");
+  const refused = play(demoted, { type: "promote", id: 4, force: false });
+  assertStringIncludes((refused.effects[0] as { error: string }).error, "a switchover is under way");
+  const own = play(demoted, { type: "promote", id: 5, force: false, by: "switchover" }, noAnswer);
+  assertEquals(own.model.operation?.step, "stopping");
+  assertEquals(play(demoted, { type: "promote", id: 6, force: true }).model.operation?.step, "asking");
+  const over = play(demoted, { type: "ended", procedure: "switchover" }).model;
+  assertEquals(play(over, { type: "promote", id: 7, force: false }).model.operation?.step, "asking");
+});
+
+Deno.test("a drill runs beside the stream and a promotion; a second one, and one where nothing is followed, are refused", () => {
+  const begin: Input = { type: "begin", id: 1, procedure: "drill", problem: "" };
+  const following = model({ state: "replicating", streamLive: true });
+  const drilling = play(following, begin).model;
+  const second = play(drilling, begin);
+  assertStringIncludes((second.effects[0] as { error: string }).error, "a drill is under way");
+  const lost = play(drilling, { type: "streamLost", reason: "reset" }).model;
+  assertEquals([lost.state, lost.procedures], ["disconnected", ["drill"]]);
+  assertStringIncludes(
+    (play(lost, begin).effects[0] as { error: string }).error,
+    "this side is DISCONNECTED",
+  );
+  const promoted = play(
+    lost,
+    { type: "promote", id: 2, force: false },
+    noAnswer,
+    { type: "stopped" },
+    recorded,
+    { type: "ended", procedure: "drill" },
+  );
+  assertEquals([promoted.model.state, promoted.model.procedures], ["active", []]);
+});
+
+Deno.test("an input that cannot come is taken by no row and changes nothing", () => {
+  const active = model({ state: "active", memory: memory({ role: "active" }) });
+  const never: Input[] = [{ type: "stopped" }, { type: "snapshotApplied" }, {
+    type: "ended",
+    procedure: "drill",
+  }];
+  for (const input of never) {
+    const { row, model: after } = step(active, input, 1);
+    assertEquals([row, after], [undefined, active]);
+  }
 });

@@ -52,10 +52,9 @@ export interface Candidate {
   heldTotal: number;
 }
 
-/** What the preflight decides on. */
+/** What the preflight decides on, beside what the state machine knows. */
 export interface Facts {
   own: Standing;
-  busy: boolean;
   peerAddress: string;
   replicas: readonly Candidate[];
   /** What the peer at `peerAddress` says of itself, or why it says nothing. */
@@ -66,53 +65,36 @@ export interface Facts {
   storeProblem: string;
 }
 
-/** Why a switchover cannot begin, and what to do; undefined: it can. */
-export function switchoverProblem(facts: Facts): string | undefined {
-  const { own, busy, peerAddress, replicas, peer, peerError, peerMissing, storeProblem } = facts;
-  const cannot = (why: string) => `cannot switch over: ${why}`;
-  if (own.state !== "active") {
-    return cannot(`this principal is not ACTIVE (state ${own.state}); ask the ACTIVE one`);
-  }
-  if (busy) return cannot("another command is under way; wait for it, see: ha watch");
-  if (storeProblem !== "") return cannot(`this side's store is not current: ${storeProblem}`);
-  if (peerAddress === "") return cannot("no peer is configured; set --ha-peer-address");
-  if (peerError !== "") {
-    return cannot(`peer "${peerAddress}" does not answer us: ${peerError}; it must, to take over`);
-  }
+/** What stands against a switchover from the ACTIVE, and what to do; empty: nothing. */
+export function switchoverProblem(facts: Facts): string {
+  const { own, peerAddress, peer, peerError, storeProblem } = facts;
+  if (storeProblem !== "") return `this side's store is not current: ${storeProblem}; see: ha status`;
+  if (peerAddress === "") return "no peer is configured; set --ha-peer-address";
+  if (peerError !== "") return `peer "${peerAddress}" does not answer us: ${peerError}; see: ha preflight`;
   if (!peer) {
-    return cannot(
-      `peer "${peerAddress}" speaks the Go principal's contract only and cannot prove what it has; use: ha demote here, then ` +
-        "ha promote --force there",
-    );
+    return `peer "${peerAddress}" speaks only the Go principal's contract and cannot prove what it has; ` +
+      "use: ha demote here, then ha promote --force there";
   }
   if (peer.epoch > own.epoch) {
-    return cannot(`peer "${peerAddress}" knows epoch ${peer.epoch}, we serve ${own.epoch}`);
+    return `peer "${peerAddress}" knows epoch ${peer.epoch}, this side serves ${own.epoch}; see: ha explain`;
   }
+  return replicaProblem(facts, peer);
+}
+
+function replicaProblem({ replicas, peerMissing }: Facts, peer: Standing): string {
   const replica = replicas.find(({ standing }) => standing?.uid === peer.uid);
   if (!replica) {
-    return cannot(
-      `the peer is ${
-        peer.state || "of an unknown state"
-      } and does not follow us; look at its ha status, and wait until it is REPLICATING`,
-    );
+    return `the peer is ${
+      peer.state || "of an unknown state"
+    } and does not follow us; see its ha status, and wait ` +
+      "until it is REPLICATING";
   }
-  if (peer.state !== "replicating") {
-    return cannot(
-      `replica "${replica.identity}" is ${peer.state}, not REPLICATING yet; wait, see: ha watch`,
-    );
-  }
+  const named = `replica "${replica.identity}"`;
+  if (peer.state !== "replicating") return `${named} is ${peer.state}, not REPLICATING; wait, see: ha watch`;
   if (replica.heldTotal > 0) {
-    return cannot(
-      `replica "${replica.identity}" holds ${replica.heldTotal} changes that it cannot write; its ha status says why`,
-    );
+    return `${named} holds ${replica.heldTotal} changes that it cannot write; see its ha status`;
   }
   const lacking = [...peerMissing?.definitions ?? [], ...peerMissing?.rights ?? []];
-  if (lacking.length > 0) {
-    return cannot(
-      `replica "${replica.identity}" could not serve as ACTIVE: it lacks ${
-        lacking.slice(0, 5).join("; ")
-      }; see: ha preflight`,
-    );
-  }
-  return undefined;
+  if (lacking.length === 0) return "";
+  return `${named} could not serve as ACTIVE: it lacks ${lacking.slice(0, 5).join("; ")}; see: ha preflight`;
 }

@@ -1,12 +1,12 @@
 /**
  * The state machine, whole: every row says from which states, on which input, under which guard, to which state,
  * with which sentence for the operator, and which effects follow, in order. The first row that matches applies.
- * A row with `refuse` changes nothing and answers the operator.
+ * A row with `refuse` changes nothing and answers the operator; one with `ignore` changes nothing and is expected.
  *
- * Reading order: start, promotion, demotion, takeover, the stream, supersession. No row leads to ACTIVE except the durable record of an
+ * Reading order: start, promotion, demotion, takeover, procedures, the stream, supersession. No row leads to ACTIVE except the durable record of an
  * operator's promotion or of a start, or, in an operator's switchover, the word of the one that has given up (I13).
  */
-import type { Effect, Input, InputType, Memory, Model, Operation, State } from "./state.ts";
+import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
 import { byPeer, epochText, refusals } from "./sentences.ts";
 
 /** One row of the table. */
@@ -22,6 +22,8 @@ export interface Row {
   says(model: Model, input: Input): string;
   /** Nothing changes; the sentence is the answer to the operator's command. */
   refuse?: true;
+  /** Nothing changes: the input comes late, and means nothing any more. */
+  ignore?: true;
   change?(model: Model, input: Input): Partial<Model>;
   /** `next` is the model after `change`. */
   effects?(model: Model, input: Input, next: Model): Effect[];
@@ -39,8 +41,7 @@ const PASSIVE: readonly State[] = ["syncing", "replicating", "disconnected"];
 const guard = (name: string, holds: Guard["holds"]): Guard => ({ name, holds });
 const not = ({ name, holds }: Guard): Guard => guard(`not ${name}`, (m, i) => !holds(m, i));
 
-/** Guards by name. */
-export const GUARDS = {
+const G = {
   busy: guard("an operation is under way", (m) => m.operation !== undefined),
   forced: guard("--force", (_, i) => i.type === "promote" && i.force),
   operationForced: guard("the promotion is forced", (m) => m.operation?.force === true),
@@ -72,6 +73,14 @@ export const GUARDS = {
     "this epoch was promised",
     (m, i) => i.type === "takeOver" && i.epoch > 0 && i.epoch === m.memory.promised,
   ),
+  own: guard(
+    "the switchover's own command",
+    (_, i) => (i.type === "promote" || i.type === "demote") && i.by === "switchover",
+  ),
+  switchingOver: guard("a switchover is under way", (m) => m.procedures.includes("switchover")),
+  drilled: guard("a drill is under way", (m) => m.procedures.includes("drill")),
+  unfit: guard("facts stand against it", (_, i) => i.type === "begin" && i.problem !== ""),
+  begun: guard("it has begun", (m, i) => i.type === "ended" && m.procedures.includes(i.procedure)),
   starting: operation("start"),
   promoting: operation("promote"),
   demoting: operation("demote"),
@@ -118,8 +127,6 @@ function outranked(model: Model, input: Input): boolean {
   if (epoch !== model.memory.epoch) return epoch > model.memory.epoch;
   return state === "active" && uid !== "" && uid < model.uid;
 }
-
-const G = GUARDS;
 
 const asOperation = (
   kind: Operation["kind"],
@@ -318,6 +325,9 @@ function errorOf(input: Input): string {
   return "error" in input ? input.error : "";
 }
 
+const asks = (procedure: Procedure): Guard =>
+  guard(`asked for: ${procedure}`, (_, i) => i.type === "begin" && i.procedure === procedure);
+
 const refuse = (
   name: string,
   from: readonly State[],
@@ -333,7 +343,23 @@ const refuse = (
   refuse: true,
 });
 
+const ignore = (name: string, from: readonly State[], on: InputType, when: Guard[]): Row => ({
+  name,
+  from,
+  on,
+  when,
+  says: (m) => m.explanation,
+  ignore: true,
+});
+
 const PROMOTE: Row[] = [
+  refuse(
+    "promote: switchover",
+    ANY,
+    "promote",
+    [G.switchingOver, not(G.own), not(G.forced)],
+    refusals.switchingOver("promote"),
+  ),
   refuse("promote: busy", ANY, "promote", [G.busy], refusals.busy("promote")),
   refuse("promote: starting", ["recovering"], "promote", [not(G.busy)], refusals.starting),
   refuse("promote: active", ["active"], "promote", [not(G.busy)], refusals.alreadyActive),
@@ -444,6 +470,13 @@ const PROMOTE: Row[] = [
 ];
 
 const DEMOTE: Row[] = [
+  refuse(
+    "demote: switchover",
+    ANY,
+    "demote",
+    [G.switchingOver, not(G.own)],
+    refusals.switchingOver("demote"),
+  ),
   refuse("demote: busy", ANY, "demote", [G.busy], refusals.busy("demote")),
   refuse("demote: not active", [...PASSIVE, "recovering"], "demote", [not(G.busy)], refusals.notActive),
   {
@@ -584,6 +617,67 @@ const TAKE_OVER: Row[] = [
   },
 ];
 
+const begins = (name: Procedure, from: readonly State[]): Row => ({
+  name,
+  from,
+  on: "begin",
+  when: [asks(name)],
+  says: (m) => m.explanation,
+  change: ({ procedures }) => ({ procedures: [...procedures, name] }),
+  effects: (_, i) => "id" in i ? [{ type: "reply", id: i.id, error: "" }] : [],
+});
+
+const except = (...taken: State[]): State[] => ANY.filter((state) => !taken.includes(state));
+
+/**
+ * An operator's procedures, which run beside the state: none stops a stream or a command, but for a switchover, whose own demotion and
+ * promotion must be the only ones.
+ */
+const PROCEDURE: Row[] = [
+  refuse(
+    "switchover: another",
+    ANY,
+    "begin",
+    [asks("switchover"), G.switchingOver],
+    refusals.switchingOver("switch over"),
+  ),
+  refuse("switchover: not active", except("active"), "begin", [asks("switchover")], refusals.switchFrom),
+  refuse("switchover: busy", ["active"], "begin", [asks("switchover"), G.busy], refusals.busy("switch over")),
+  refuse(
+    "switchover: unfit",
+    ["active"],
+    "begin",
+    [asks("switchover"), G.unfit],
+    refusals.unfit("switch over"),
+  ),
+  begins("switchover", ["active"]),
+  refuse("drill: not replicating", except("replicating"), "begin", [asks("drill")], refusals.drillFrom),
+  refuse("drill: another", ["replicating"], "begin", [asks("drill"), G.drilled], refusals.drilled),
+  refuse("drill: busy", ["replicating"], "begin", [asks("drill"), G.busy], refusals.busy("drill")),
+  refuse("drill: unfit", ["replicating"], "begin", [asks("drill"), G.unfit], refusals.unfit("drill")),
+  begins("drill", ["replicating"]),
+  refuse("repair: not replicating", except("replicating"), "begin", [asks("repair")], refusals.repairFrom),
+  refuse("repair: unfit", ["replicating"], "begin", [asks("repair"), G.unfit], refusals.unfit("repair")),
+  begins("repair", ["replicating"]),
+  refuse("reconcile: unfit", ANY, "begin", [asks("reconcile"), G.unfit], refusals.unfit("reconcile")),
+  begins("reconcile", ANY),
+  refuse("adopt: not active", except("active"), "begin", [asks("adopt")], refusals.adoptFrom),
+  refuse("adopt: busy", ["active"], "begin", [asks("adopt"), G.busy], refusals.busy("adopt")),
+  refuse("adopt: unfit", ["active"], "begin", [asks("adopt"), G.unfit], refusals.unfit("adopt")),
+  begins("adopt", ["active"]),
+  {
+    name: "procedure ended",
+    from: ANY,
+    on: "ended",
+    when: [G.begun],
+    says: (m) => m.explanation,
+    change: ({ procedures }, i) => {
+      const at = i.type === "ended" ? procedures.indexOf(i.procedure) : -1;
+      return { procedures: procedures.filter((_, n) => n !== at) };
+    },
+  },
+];
+
 const STREAM: Row[] = [
   {
     name: "resumed",
@@ -630,6 +724,9 @@ const STREAM: Row[] = [
     change: ({ memory }) => ({ memory: { ...memory, formerActive: false } }),
     effects: rememberIfNew,
   },
+  ignore("snapshot applied: the stream is lost", PASSIVE, "snapshotApplied", [not(G.streamLive)]),
+  ignore("caught up: not replicating", ["syncing", "disconnected"], "caughtUp", []),
+  ignore("caught up: the stream is lost", ["replicating"], "caughtUp", [not(G.streamLive)]),
   {
     name: "stream lost",
     from: ["replicating", "disconnected"],
@@ -698,4 +795,12 @@ const SUPERSEDE: Row[] = [
 ];
 
 /** The table. */
-export const TABLE: readonly Row[] = [...START, ...PROMOTE, ...DEMOTE, ...TAKE_OVER, ...STREAM, ...SUPERSEDE];
+export const TABLE: readonly Row[] = [
+  ...START,
+  ...PROMOTE,
+  ...DEMOTE,
+  ...TAKE_OVER,
+  ...PROCEDURE,
+  ...STREAM,
+  ...SUPERSEDE,
+];

@@ -143,6 +143,7 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
     if (this.#ended) return;
     clearTimeout(this.#firstAck);
     this.#protocol.ack(acked_sequence_num);
+    this.leadership.replicas.acknowledged();
     this.#outlet.kick();
   }
 

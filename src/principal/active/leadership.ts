@@ -6,7 +6,7 @@ import type { Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
-import type { ReplicaSession } from "../core/replica_sessions.ts";
+import type { Replicas } from "../core/replica_sessions.ts";
 
 /** Of the principal, what its replicas' connections use. */
 export interface Leadership {
@@ -14,7 +14,7 @@ export interface Leadership {
   readonly log: Log;
   readonly counters: Counting;
   /** Those that are connected now. */
-  readonly replicas: Set<ReplicaSession>;
+  readonly replicas: Replicas;
   readonly settings: { namespace: string; scope: Scope; initialAckTimeoutMs: number };
   /** Open while this principal is ACTIVE and serves; aborted with the reason when it stops. */
   activeScope(): AbortSignal | undefined;

@@ -134,6 +134,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
 
   #acknowledged(ack: Acknowledgement): void {
     this.#protocol.ack(ack.processed, ack.applied);
+    this.leadership.replicas.acknowledged();
     this.heldTotal = ack.heldTotal;
     this.#saidAtMs = ack.saidAtMs;
     this.standing = ack.standing ?? this.standing;

@@ -1,7 +1,7 @@
 /** What the parts of a running principal share. Only `serve.ts` makes one. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Link } from "../../domain/ha/history.ts";
-import type { Command, Input, Model, Standing } from "../../domain/ha/state.ts";
+import type { Command, Input, Model, Procedure, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Peer } from "../ports/peer.ts";
 import type { Store } from "../ports/store.ts";
@@ -14,7 +14,7 @@ import type { Fleet } from "../active/fleet.ts";
 import type { Counters } from "./counters.ts";
 import type { RecentEvent } from "./observe.ts";
 import type { Following } from "./following.ts";
-import type { ReplicaSession } from "./replica_sessions.ts";
+import type { Replicas } from "./replica_sessions.ts";
 import type { Processing } from "../ports/telemetry.ts";
 import type { Log } from "../../base/log.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
@@ -32,7 +32,7 @@ export interface Context {
   readonly index: ChangeIndex;
   readonly uid: string;
   readonly version: string;
-  readonly replicas: Set<ReplicaSession>;
+  readonly replicas: Replicas;
   readonly following: Following;
   readonly counters: Counters;
   readonly history: RecentEvent[];
@@ -60,8 +60,12 @@ export interface Context {
   input(input: Input): void;
   /** Keeps in the durable history that an operator asked for something. */
   note(what: string, who: string): void;
-  /** An operator's command; rejects with a `Refusal`. */
-  command(kind: "promote" | "demote", force: boolean, who?: string): Promise<Model>;
+  /** Calls a listener after every change of the model until the returned function is called. */
+  onModel(notify: () => void): () => void;
+  /** An operator's command, or a switchover's own; rejects with a `Refusal`. */
+  command(kind: "promote" | "demote", force: boolean, who?: string, by?: "switchover"): Promise<Model>;
+  /** Begins an operator's procedure, against which `problem` may stand; resolves with how to end it, rejects with a `Refusal`. */
+  begin(procedure: Procedure, problem?: string): Promise<() => void>;
   /** The active's word in a switchover, to its replica; rejects with a `Refusal`. */
   handover(word: Extract<Command, { type: "prepare" | "takeOver" }>): Promise<Model>;
   /** Open while this principal is ACTIVE and serves; aborted when it stops. */

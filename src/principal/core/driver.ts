@@ -2,29 +2,41 @@
  * The driver runs the state machine: one input at a time, each effect in order, results back as inputs. Nothing
  * else changes the model.
  */
-import type { Command, Effect, Input, Model } from "../../domain/ha/state.ts";
+import { Emitter, type Subscribe } from "../../base/until.ts";
+import type { Command, Effect, Input, Model, Procedure } from "../../domain/ha/state.ts";
 import { step } from "../../domain/ha/machine.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 
 /** Performs one effect. A returned promise is awaited before the next effect and the next input. */
 export type EffectRunner = (effect: Exclude<Effect, { type: "reply" }>) => Promise<void> | void;
 
-/** The driver's report of a step that changed the model. */
-export type Observer = (before: Model, after: Model, rowName: string, refused: boolean) => void;
+/** Who is told of steps. */
+export interface Observer {
+  /** A row took an input. */
+  stepped(before: Model, after: Model, rowName: string, refused: boolean): void;
+  /** No row did: a fault, of which nothing came. */
+  unhandled(model: Model, input: Input): void;
+}
 
 export class Driver {
   #model: Model;
   readonly #inputs: Input[] = [];
   #running = false;
   #nextId = 1;
+  readonly #changes = new Emitter();
   readonly #waiting = new Map<number, { resolve(model: Model): void; reject(error: Refusal): void }>();
 
-  constructor(model: Model, private readonly run: EffectRunner, private readonly observe: Observer) {
+  constructor(model: Model, private readonly run: EffectRunner, private readonly observer: Observer) {
     this.#model = model;
   }
 
   get model(): Model {
     return this.#model;
+  }
+
+  /** Calls a listener after every change of the model until the returned function is called. */
+  get onChange(): Subscribe {
+    return this.#changes.subscribe;
   }
 
   /** Feeds an input; returns at once. */
@@ -42,13 +54,21 @@ export class Driver {
     });
   }
 
+  /** Begins an operator's procedure; resolves with how to end it. @throws Refusal where the table refuses it */
+  async begin(procedure: Procedure, problem = ""): Promise<() => void> {
+    await this.command({ type: "begin", procedure, problem });
+    return () => this.input({ type: "ended", procedure });
+  }
+
   async #drain(): Promise<void> {
     this.#running = true;
     for (let input = this.#inputs.shift(); input; input = this.#inputs.shift()) {
       const before = this.#model;
       const { model, effects, row } = step(before, input, Date.now());
       this.#model = model;
-      if (row) this.observe(before, model, row.name, row.refuse === true);
+      if (!row) this.observer.unhandled(model, input);
+      else if (!row.ignore) this.observer.stepped(before, model, row.name, row.refuse === true);
+      if (model !== before) this.#changes.notify();
       for (const effect of effects) {
         if (effect.type === "reply") this.#reply(effect.id, effect.error);
         else await this.run(effect);

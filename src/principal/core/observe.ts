@@ -1,6 +1,6 @@
 /** Tells of the state machine's steps: in the log, the counters, the recent events and the durable history. */
-import type { Model } from "../../domain/ha/state.ts";
 import type { Log } from "../../base/log.ts";
+import type { Input, Model } from "../../domain/ha/state.ts";
 import type { Counting } from "./counters.ts";
 import type { History } from "./history.ts";
 
@@ -59,6 +59,18 @@ export function observe(
   }
   if (after.state === before.state && after.explanation === before.explanation) return;
   remember(history, `${after.state.toUpperCase()}: ${after.explanation}`);
+}
+
+/** The log line of an input that no row of the table takes: a fault of this program. */
+export const UNHANDLED = "an input that no row of the state machine takes; nothing came of it";
+
+/** Tells of such an input. */
+export function observeUnhandled({ log }: { log: Log }, { state, operation }: Model, { type }: Input): void {
+  log.error(UNHANDLED, {
+    input: type,
+    state,
+    operation: operation ? `${operation.kind} ${operation.step}` : "",
+  });
 }
 
 /** Adds to the recent events. */

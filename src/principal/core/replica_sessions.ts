@@ -1,4 +1,5 @@
 /** The replicas that follow this principal, as operations, status and metrics see them. */
+import { Emitter, type Subscribe } from "../../base/until.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 
 /** A replica that is connected to us. */
@@ -13,4 +14,36 @@ export interface ReplicaSession {
   readonly heldTotal: number;
   /** Everything up to this revision of our index is durable there. */
   readonly appliedRevision: number;
+}
+
+/** All of them; tells when one comes, goes or acknowledges. */
+export class Replicas extends Set<ReplicaSession> {
+  readonly #changes = new Emitter();
+
+  /** Calls a listener after every such change until the returned function is called. */
+  get onChange(): Subscribe {
+    return this.#changes.subscribe;
+  }
+
+  override add(session: ReplicaSession): this {
+    super.add(session);
+    this.#changes.notify();
+    return this;
+  }
+
+  override delete(session: ReplicaSession): boolean {
+    const deleted = super.delete(session);
+    this.#changes.notify();
+    return deleted;
+  }
+
+  /** One of them has acknowledged. */
+  acknowledged(): void {
+    this.#changes.notify();
+  }
+
+  /** Whether one of them has durably applied everything up to a revision of our index. */
+  haveApplied(revision: number): boolean {
+    return [...this].some(({ appliedRevision }) => appliedRevision >= revision);
+  }
 }

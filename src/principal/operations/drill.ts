@@ -1,146 +1,120 @@
 /**
- * `ha drill`: a failover that does not happen. This side's copy, as it is now, is put into a store in memory; a second core over it is
- * promoted and serves one simulated agent, over real mTLS with certificates made for the moment, on a loopback port that nobody is
- * told. What it writes ends with it; the replica goes on replicating, its `/healthz` stays 503. The copy is held twice meanwhile.
+ * `ha drill`: a failover that does not happen. This side's copy, as it is now, is put into a store in memory; a second principal over it
+ * is promoted and serves one simulated agent. What it writes ends with it; the replica goes on replicating, its `/healthz` stays 503.
  *
  * A managed agent begins with nothing and must get everything, then comes back with it all and must lose nothing. An autonomous one
- * begins with what this copy says it has, and nobody must change that.
+ * begins with the resources that this copy says it has, and no principal must change those.
  */
-import { delay } from "@std/async/delay";
-import { compare } from "../../adapters/grpc/diff.ts";
-import { reasonOf } from "../../base/reason.ts";
-import { type Mode, readRoster, rosterKey } from "../../domain/resources/roster.ts";
-import { isRecord } from "../../domain/resources/object.ts";
-import { agentOf } from "../../domain/resources/scope.ts";
-import type { SimAgent } from "../../simagents/agent.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import type { Context } from "../core/context.ts";
+import { until } from "../../base/until.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { possibleLoss } from "../../domain/ha/explain.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
-import type { Core } from "../principal.ts";
-import { openAgent, openCopy, type Own, ownOf } from "../../drill_stage.ts";
+import type { Standing } from "../../domain/ha/state.ts";
+import { isRecord } from "../../domain/resources/object.ts";
+import { readRoster, rosterKey } from "../../domain/resources/roster.ts";
+import { agentOf, type Scope } from "../../domain/resources/scope.ts";
+import type { DrillOptions, DrillReport, Drills } from "../ports/operations.ts";
+import type { Own, Part, PlayedAgent, Stage } from "../ports/stage.ts";
+import { compare, type PeerParts, withPeer } from "./diff.ts";
+import type { Machine } from "./machine.ts";
+import { type ReportParts, situationOf } from "./report.ts";
 
-export interface DrillOptions {
-  /** Empty: the agent with the most Applications. */
-  agent: string;
-  timeoutMs: number;
-}
-
-/** What a failover now would take, and miss. */
-export interface DrillReport {
-  agent: string;
-  mode: Mode;
-  /** From the command to ACTIVE, from then to the agent's stream, from then until it had everything; in ms. */
-  promotedMs: number;
-  connectedMs: number;
-  convergedMs: number;
-  /** Applications of the agent in this copy. */
-  applications: number;
-  /** What the agent has in the end, by kind. */
-  took: { kind: string; count: number }[];
-  /** How its second stream went: events, and what was deleted and made anew at the agent in both. */
-  again: { events: number; deleted: number; madeAnew: number };
-  /** What the ACTIVE has for it and this copy has not, or otherwise; the first 100. */
-  missing: string[];
-  missingTotal: number;
-  problems: string[];
-  /** Writes that a failover would have made until here, and that nobody made. */
-  writes: number;
-}
-
-const LOOK_MS = 10;
 /** Nothing moves for this long: the agent has everything. */
 const QUIET_MS = 300;
 const MAX_LISTED = 100;
 const MAX_PROBLEMS = 20;
+const MAX_NAMED = 10;
 const KINDS = ["Application", "AppProject", "Repository", "GPGKey"];
 
-/** One drill at a time. */
-export class Drill {
-  #running = false;
-
-  constructor(private readonly ctx: Context) {}
-
-  /** @throws Refusal where this side is no replica, or ceases to be one */
-  async run(options: DrillOptions): Promise<DrillReport> {
-    const { state } = this.ctx.model();
-    if (state !== "replicating") {
-      throw new Refusal(
-        `cannot drill: this side is ${state.toUpperCase()}, and a drill needs a copy that follows; run it at the side that is REPLICATING`,
-      );
-    }
-    if (this.#running) throw new Refusal("cannot drill: a drill is under way already; wait for it");
-    this.#running = true;
-    try {
-      return await drill(this.ctx, options);
-    } finally {
-      this.#running = false;
-    }
-  }
+/** What a drill takes. */
+export interface DrillParts extends Machine, ReportParts {
+  readonly settings: PeerParts["settings"] & { readonly namespace: string; readonly scope: Scope };
+  readonly peer: ReportParts["peer"] & PeerParts["peer"];
 }
 
-async function drill(ctx: Context, options: DrillOptions): Promise<DrillReport> {
-  const undo: (() => Promise<void> | void)[] = [];
-  const watch = new Watch(ctx, options.timeoutMs);
-  try {
-    const { agent, mode, applications } = chosen(ctx, options.agent);
+export class Drill implements Drills {
+  constructor(private readonly ctx: DrillParts, private readonly stage: Stage) {}
+
+  standing(): Standing {
+    return this.ctx.standing();
+  }
+
+  async run(options: DrillOptions): Promise<DrillReport> {
+    const choice = chosen(this.ctx, options.agent);
+    const end = await this.ctx.begin("drill", "problem" in choice ? choice.problem : "");
+    try {
+      return await this.#play(choice as Chosen, options.timeoutMs);
+    } finally {
+      end();
+    }
+  }
+
+  async #play({ applications, ...part }: Chosen, timeoutMs: number): Promise<DrillReport> {
+    const { ctx } = this;
     const problems = ctx.hasSigningKey ? [] : [
       "no key that signs agents' tokens is configured here: no real agent could authenticate; set --jwt-key FILE",
     ];
-    const core = await openCopy(
-      ctx,
-      (problem) => problems.length < MAX_PROBLEMS && problems.push(problem),
-      undo,
-    );
-    const askedAt = monotonicMs();
-    await core.switchover.command("promote", false, "drill");
-    const promotedAt = monotonicMs();
-    const own = ownOf(core, { agent, mode });
-    const sim = await openAgent(core, { agent, mode, own }, undo);
-    await watch.until("the agent does not connect", () => sim.connected);
-    const connectedAt = monotonicMs();
-    const convergedAt = await watch.untilQuiet(core, sim);
-    const before = { events: sim.seen.events, connects: sim.seen.connects };
-    await sim.restart();
-    await watch.until(
-      "the agent does not come back",
-      () => sim.connected && sim.seen.connects > before.connects,
-    );
-    await watch.untilQuiet(core, sim);
-    const missing = await missingHere(ctx, agent);
-    return {
-      agent,
-      mode,
-      promotedMs: promotedAt - askedAt,
-      connectedMs: connectedAt - promotedAt,
-      convergedMs: convergedAt - connectedAt,
-      applications,
-      took: KINDS.map((kind) => ({ kind, count: sim.cluster.list(kind).length })).filter(({ count }) =>
-        count > 0
-      ),
-      again: {
-        events: sim.seen.events - before.events,
-        deleted: sim.cluster.deleted,
-        madeAnew: sim.cluster.recreated,
-      },
-      missing: missing.slice(0, MAX_LISTED),
-      missingTotal: missing.length,
-      problems: [
-        ...problems,
-        ...changed(own, ownOf(core, { agent, mode })),
-        ...unfit(sim, mode, applications),
-      ],
-      writes: core.ctx.store.status().writes,
-    };
-  } finally {
-    for (let step = undo.pop(); step; step = undo.pop()) await step();
+    const watch = new Watch(ctx, timeoutMs);
+    const copy = await this.stage.open((problem) => problems.length < MAX_PROBLEMS && problems.push(problem));
+    try {
+      const askedAt = monotonicMs();
+      await copy.promote();
+      const promotedAt = monotonicMs();
+      const own = copy.ownOf(part);
+      const agent = await copy.play(part, own);
+      await watch.until(agent, "the agent does not connect", () => agent.connected);
+      const connectedAt = monotonicMs();
+      const convergedAt = await watch.untilQuiet(agent);
+      const before = { events: agent.events, connects: agent.connects };
+      await agent.restart();
+      await watch.until(
+        agent,
+        "the agent does not come back",
+        () => agent.connected && agent.connects > before.connects,
+      );
+      await watch.untilQuiet(agent);
+      const missing = await missingHere(ctx, part.agent);
+      return {
+        ...part,
+        promotedMs: promotedAt - askedAt,
+        connectedMs: connectedAt - promotedAt,
+        convergedMs: convergedAt - connectedAt,
+        applications,
+        took: KINDS.map((kind) => ({ kind, count: agent.list(kind).length })).filter(({ count }) =>
+          count > 0
+        ),
+        again: {
+          events: agent.events - before.events,
+          deleted: agent.deleted,
+          madeAnew: agent.recreated,
+        },
+        missing: missing.slice(0, MAX_LISTED),
+        missingTotal: missing.length,
+        problems: [
+          ...problems,
+          ...changed(own, copy.ownOf(part)),
+          ...unfit(agent, part, applications),
+        ],
+        writes: copy.writes(),
+        loss: possibleLoss(situationOf(ctx, { peer: undefined, error: "" })),
+      };
+    } finally {
+      await copy.close();
+    }
   }
 }
 
-/** The agent that is played. @throws Refusal where this copy knows none of that name */
+/** The agent that is played, and how many Applications of it are in this copy. */
+interface Chosen extends Part {
+  applications: number;
+}
+
+/** The agent that is played, or why none can be. */
 function chosen(
-  { index, settings }: Context,
+  { index, settings }: Pick<DrillParts, "settings"> & { readonly index: ChangeIndex },
   wanted: string,
-): { agent: string; mode: Mode; applications: number } {
+): Chosen | { problem: string } {
   const counts = new Map<string, number>();
   for (const { key, payload } of index.live()) {
     if (!key.startsWith("Application/")) continue;
@@ -154,33 +128,27 @@ function chosen(
   );
   const agent = wanted || names[0];
   if (agent === undefined) {
-    throw new Refusal("cannot drill: this copy has no Application of any agent, and knows no agent");
+    return { problem: "this copy has no Application of any agent, and knows no agent" };
   }
   if (!names.includes(agent)) {
-    throw new Refusal(
-      `cannot drill: this copy has nothing of agent "${agent}"; it knows: ${names.slice(0, 10).join(", ")}`,
-    );
+    return {
+      problem: `this copy has nothing of agent "${agent}"; it knows: ${names.slice(0, MAX_NAMED).join(", ")}`,
+    };
   }
   return { agent, mode: known.get(agent)?.mode ?? "managed", applications: counts.get(agent) ?? 0 };
 }
 
-/** What the ACTIVE has for this agent, or for all, that this copy has not or has otherwise. */
-async function missingHere(ctx: Context, agent: string): Promise<string[]> {
-  const peer = ctx.peer.connect();
-  try {
-    const { differing } = await compare(ctx, peer);
-    const { destinationMapping } = ctx.settings.scope;
-    const theirs = `Application/${agent}/`;
-    return [...differing.keys()].filter((key) =>
-      destinationMapping || !key.startsWith("Application/") || key.startsWith(theirs)
-    );
-  } catch (error) {
-    throw new Refusal(
-      `cannot drill: the ACTIVE does not say what it has: ${reasonOf(error)}`,
-    );
-  } finally {
-    peer.close();
-  }
+/** What the ACTIVE has for this agent, or for all, that this copy has not or has otherwise. @throws Refusal */
+async function missingHere(ctx: DrillParts, agent: string): Promise<string[]> {
+  const { differing } = await withPeer(
+    ctx,
+    "drill",
+    (connection) => compare(ctx.index, connection),
+  );
+  const theirs = `Application/${agent}/`;
+  return [...differing.keys()].filter((key) =>
+    ctx.settings.scope.destinationMapping || !key.startsWith("Application/") || key.startsWith(theirs)
+  );
 }
 
 /** What became of an autonomous agent's own resources here when it came. */
@@ -194,9 +162,9 @@ function changed(before: readonly Own[], after: readonly Own[]): string[] {
 }
 
 /** What the agent would miss of what it was served. */
-function unfit(sim: SimAgent, mode: Mode, applications: number): string[] {
-  const has = sim.cluster.list("Application");
-  const projects = new Set(sim.cluster.list("AppProject").map(({ metadata }) => metadata.name));
+function unfit(agent: PlayedAgent, { mode }: Part, applications: number): string[] {
+  const has = agent.list("Application");
+  const projects = new Set(agent.list("AppProject").map(({ metadata }) => metadata.name));
   const homeless = has.filter(({ spec }) => {
     const project = isRecord(spec) ? String(spec["project"] ?? "default") : "default";
     return project !== "default" && !projects.has(project);
@@ -212,7 +180,7 @@ function unfit(sim: SimAgent, mode: Mode, applications: number): string[] {
           : "this copy does not have of this agent"
       }`
     ),
-    ...[...new Set(sim.seen.errors)].slice(0, MAX_PROBLEMS).map((error) => `the agent refused: ${error}`),
+    ...[...new Set(agent.errors)].slice(0, MAX_PROBLEMS).map((error) => `the agent refused: ${error}`),
   ];
 }
 
@@ -220,34 +188,40 @@ function unfit(sim: SimAgent, mode: Mode, applications: number): string[] {
 class Watch {
   readonly #untilMs: number;
 
-  constructor(private readonly ctx: Context, private readonly timeoutMs: number) {
+  constructor(private readonly ctx: Machine, private readonly timeoutMs: number) {
     this.#untilMs = monotonicMs() + timeoutMs;
   }
 
-  async until(otherwise: string, holds: () => boolean): Promise<void> {
-    while (!holds()) {
-      const { state } = this.ctx.model();
-      if (state === "active" || this.ctx.model().operation) {
-        throw new Refusal("the drill is ended: this side is being promoted in earnest, or serves");
-      }
+  /** @throws Refusal when the condition does not hold in time, or this side is promoted */
+  async until(agent: PlayedAgent, otherwise: string, holds: () => boolean): Promise<void> {
+    if (await this.#within(agent, this.#untilMs - monotonicMs(), holds)) return;
+    throw new Refusal(`drill aborted: it is not finished after ${this.timeoutMs} ms: ${otherwise}`);
+  }
+
+  /** Waits until nothing is on the way in either direction; since when that is so. @throws Refusal */
+  async untilQuiet(agent: PlayedAgent): Promise<number> {
+    for (;;) {
+      const sinceMs = monotonicMs();
+      const seen = agent.events;
+      const moved = await this.#within(agent, QUIET_MS, () => agent.events !== seen);
+      if (!moved && agent.quiet) return sinceMs;
       if (monotonicMs() > this.#untilMs) {
-        throw new Refusal(`the drill is not finished after ${this.timeoutMs} ms: ${otherwise}`);
+        await this.until(agent, "the agent and its principal still talk", () => false);
       }
-      await delay(LOOK_MS);
     }
   }
 
-  /** Waits until nothing is on the way in either direction; since when that is so. */
-  async untilQuiet(core: Core, sim: SimAgent): Promise<number> {
-    let seen = -1;
-    let since = monotonicMs();
-    await this.until("the agent and its principal still talk", () => {
-      const session = core.ctx.fleet().agent(sim.name)?.session;
-      const quiet = session !== undefined && session.pending === 0 && sim.outbox.pending === 0;
-      if (!quiet || seen !== sim.seen.events) since = monotonicMs();
-      seen = sim.seen.events;
-      return monotonicMs() - since > QUIET_MS;
-    });
-    return since;
+  #within(agent: PlayedAgent, withinMs: number, holds: () => boolean): Promise<boolean> {
+    const changed = [agent.onChange, (notify: () => void) => this.ctx.onModel(notify)];
+    return until(() => {
+      this.#mustFollow();
+      return holds();
+    }, { changed, withinMs });
+  }
+
+  #mustFollow(): void {
+    const { state, operation } = this.ctx.model();
+    if (state !== "active" && !operation) return;
+    throw new Refusal("drill aborted: this side is being promoted or is already ACTIVE");
   }
 }

@@ -5,13 +5,11 @@ import { entriesOf, inventory } from "../../domain/changes/inventory.ts";
 import { shownForm } from "../../domain/resources/fields.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
+import { MAX_FETCHED, MAX_REPAIRED } from "../ports/operations.ts";
 import type { Fetched, Inventory } from "../ports/peer.ts";
-import { MAX_REPAIRED } from "./repair.ts";
 
 /** Keys that one answer names at most. */
 export const MAX_KEYS = 100_000;
-/** Keys whose objects one answer brings at most. */
-export const MAX_FETCHED = 100;
 
 /** Everything by group; of the `groups` named the keys too. */
 export function holdings(index: ChangeIndex, groups: readonly string[]): Omit<Inventory, "standing"> {

@@ -31,9 +31,8 @@ export interface PeerServerParts extends Leadership {
   readonly policy: ReplicationPolicy;
   /** The peer just became ACTIVE: skips the current redial backoff. */
   redial(): void;
-  /** What this side says of itself; `examined`: when it has looked around itself. */
-  condition(): Condition;
-  examined(): Promise<Condition>;
+  /** What this side says of itself; with `examine` when it has looked around itself too. */
+  condition(examine: boolean): Promise<Condition>;
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
   readonly switchover: {
     prove(expected: string): Promise<string>;
@@ -54,10 +53,10 @@ export class PeerServer implements PeerService {
   async ask(
     { standing: peer, examine }: { standing: Standing | undefined; examine: boolean },
   ): Promise<Asked> {
-    const { input, redial, condition, examined, standing } = this.parts;
+    const { input, redial, condition, standing } = this.parts;
     if (peer) input({ type: "heard", peer });
     if (peer?.state === "active") redial();
-    const said = examine ? await examined() : condition();
+    const said = await condition(examine);
     return { standing: standing(), condition: said, nowMs: Date.now() };
   }
 

@@ -1,22 +1,20 @@
 /** Is the pair ready for a failover? Looked at whenever an operator asks, and now and then for metrics. */
-import { possibleLoss, type Situation } from "../../domain/ha/explain.ts";
-import { type Check, type Condition, preflight, timeOf } from "../../domain/ha/preflight.ts";
+import { reasonOf } from "../../base/reason.ts";
+import { possibleLoss } from "../../domain/ha/explain.ts";
+import { type Condition, preflight, timeOf } from "../../domain/ha/preflight.ts";
 import { readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { parseKey } from "../../domain/resources/keys.ts";
-import { monotonicMs } from "../../base/clock.ts";
-import type { Context } from "../core/context.ts";
-import { inSyncAgoMs } from "../core/following.ts";
-import { askPeer, conditionOf, EXAMINE_MS, type PeerAnswer } from "../core/peer.ts";
-import { reasonOf } from "../../base/reason.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
+import { type Asking, askPeer, conditionOf, EXAMINE_MS } from "../core/peer.ts";
+import type { Look } from "../ports/operations.ts";
+import type { Store } from "../ports/store.ts";
+import { type ReportParts, situationOf } from "./report.ts";
 
-/** What a look came to. */
-export interface Look {
-  checks: Check[];
-  /** What a promotion of the side that is not ACTIVE could lose. */
-  loss: string;
-  /** How long it would take. */
-  time: string;
-  atMs: number;
+/** What looking at the pair takes. */
+export interface ReadinessParts extends ReportParts, Asking {
+  readonly settings: Asking["settings"] & { readonly namespace: string; readonly scope: Scope };
+  readonly peer: ReportParts["peer"] & Asking["peer"];
+  readonly store: Pick<Store, "examine">;
 }
 
 /** For metrics the pair is looked at this often: it costs each API server about 60 requests. */
@@ -27,7 +25,7 @@ const MAX_NAMESPACES = 200;
 export class Readiness {
   #last: Look | undefined;
 
-  constructor(private readonly ctx: Context) {}
+  constructor(private readonly ctx: ReadinessParts) {}
 
   /** The last look; undefined: none yet. */
   get last(): Look | undefined {
@@ -39,7 +37,7 @@ export class Readiness {
     const { ctx } = this;
     const [answer, condition] = await Promise.all([
       askPeer(ctx, { examineMs: EXAMINE_MS }),
-      examinedCondition(ctx),
+      this.condition(true),
     ]);
     const { peer, error: peerError, condition: peerCondition, skewMs = 0 } = answer;
     const { peerAddress, peerCheckTimeoutMs } = ctx.settings;
@@ -60,6 +58,18 @@ export class Readiness {
     return this.#last;
   }
 
+  /** What this side says of itself; with `examine` when it has looked around itself too. */
+  async condition(examine: boolean): Promise<Condition> {
+    const { ctx } = this;
+    const condition = conditionOf(ctx);
+    if (!examine) return condition;
+    try {
+      return { ...condition, missing: await ctx.store.examine(namespacesToLookFor(ctx)) };
+    } catch (error) {
+      return { ...condition, examinationError: reasonOf(error) };
+    }
+  }
+
   /** Looks now and then from now on, until what it returns is called. */
   watch(): () => void {
     const timer = setInterval(() => void this.look(), LOOK_EVERY_MS);
@@ -68,18 +78,8 @@ export class Readiness {
   }
 }
 
-/** What this side says of itself when it has looked around itself too. */
-export async function examinedCondition(ctx: Context): Promise<Condition> {
-  const condition = conditionOf(ctx);
-  try {
-    return { ...condition, missing: await ctx.store.examine(namespacesToLookFor(ctx)) };
-  } catch (error) {
-    return { ...condition, examinationError: reasonOf(error) };
-  }
-}
-
 /** Namespaces that will be needed, and of which no resource here says that they exist: of known agents, and of changes that are held. */
-function namespacesToLookFor({ index, settings, following }: Context): string[] {
+function namespacesToLookFor({ index, settings, following }: ReadinessParts): string[] {
   const seen = new Set<string>();
   for (const { key } of index.live()) seen.add(parseKey(key)?.namespace ?? "");
   const entry = index.present(rosterKey(settings.namespace));
@@ -87,21 +87,4 @@ function namespacesToLookFor({ index, settings, following }: Context): string[] 
   const wanted = new Set(following.held.map(({ key }) => parseKey(key)?.namespace ?? ""));
   if (!settings.scope.destinationMapping) { for (const agent of agents.keys()) wanted.add(agent); }
   return [...wanted].filter((namespace) => namespace !== "" && !seen.has(namespace)).slice(0, MAX_NAMESPACES);
-}
-
-/** What `ha explain` reasons from. */
-export function situationOf(ctx: Context, { peer, error }: PeerAnswer): Situation {
-  const { following } = ctx;
-  return {
-    model: ctx.model(),
-    peer,
-    peerError: error,
-    replicas: ctx.replicas.size,
-    agents: ctx.connectedAgents(),
-    behind: following.behind,
-    inSyncAgoMs: inSyncAgoMs(ctx.following, monotonicMs()),
-    heldTotal: following.heldTotal,
-    storeProblem: ctx.storeProblem(),
-    nowMs: Date.now(),
-  };
 }

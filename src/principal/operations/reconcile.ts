@@ -2,36 +2,35 @@
  * What becomes of the loss manifest: an operator looks at it, and adopts a state (the ACTIVE principal, whichever it is now, takes it
  * over its own) or discards it. Nothing happens to it by itself.
  */
+import { reasonOf } from "../../base/reason.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
+import type { ListedLoss, ReconcileOptions } from "../ports/operations.ts";
+import type { Peer, Repaired } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
-import type { Context } from "../core/context.ts";
-import { Refusal } from "../../domain/ha/refusal.ts";
-import type { Loss } from "../replica/loss_manifest.ts";
-import { reasonOf } from "../../base/reason.ts";
+import type { Loss, LossManifest } from "../replica/loss_manifest.ts";
+import type { Machine } from "./machine.ts";
 
 const ADOPT_TIMEOUT_MS = 20_000;
+const MAX_KEY = 300;
 
-/** A loss, and how this side's copy compares with it now. */
-export interface ListedLoss extends Loss {
-  now: "the same" | "another state" | "nothing";
-}
-
-export interface Reconciled {
-  done: Key[];
-  failed: { key: Key; reason: string }[];
-}
-
-export interface ReconcileOptions {
-  action: "adopt" | "discard";
-  /** Undefined: all. */
-  keys: readonly Key[] | undefined;
-  who: string;
+/** What reconciling takes. */
+export interface ReconcileParts extends Machine {
+  readonly settings: { readonly peerAddress: string; readonly scope: Scope };
+  readonly index: ChangeIndex;
+  readonly losses: Pick<LossManifest, "list" | "forget">;
+  readonly peer: Pick<Peer, "connect">;
+  activeScope(): AbortSignal | undefined;
+  standing(): Standing;
 }
 
 export class Reconciler {
-  constructor(private readonly ctx: Context, private readonly writer: ChangeWriter) {}
+  /** @param writer writes only while this principal is ACTIVE */
+  constructor(private readonly ctx: ReconcileParts, private readonly writer: Pick<ChangeWriter, "apply">) {}
 
   /** The manifest, oldest first. @throws StoreError */
   async list(): Promise<ListedLoss[]> {
@@ -48,14 +47,23 @@ export class Reconciler {
   }
 
   /** Adopts or discards; what fails stays in the manifest. @throws Refusal when nothing can be done */
-  async reconcile({ action, keys, who }: ReconcileOptions): Promise<Reconciled> {
+  async reconcile(options: ReconcileOptions): Promise<Repaired> {
     const newest = new Map<Key, Loss>();
     for (const loss of await this.ctx.losses.list()) newest.set(loss.key, loss);
-    const unknown = (keys ?? []).filter((key) => !newest.has(key));
-    if (unknown.length > 0) {
-      throw new Refusal(`the loss manifest has no ${unknown[0]?.slice(0, 300)}; see: ha reconcile`);
+    const unknown = options.keys?.find((key) => !newest.has(key));
+    const problem = unknown === undefined
+      ? ""
+      : `the loss manifest has no ${unknown.slice(0, MAX_KEY)}; see: ha reconcile`;
+    const end = await this.ctx.begin("reconcile", problem);
+    try {
+      return await this.#reconcile(options, newest);
+    } finally {
+      end();
     }
-    const result: Reconciled = { done: [], failed: [] };
+  }
+
+  async #reconcile({ action, keys, who }: ReconcileOptions, newest: Map<Key, Loss>): Promise<Repaired> {
+    const result: Repaired = { done: [], failed: [] };
     for (const key of keys ?? newest.keys()) {
       const loss = newest.get(key) as Loss;
       try {
@@ -73,28 +81,29 @@ export class Reconciler {
 
   /** Takes a state over this side's own. @throws Refusal where this principal is not ACTIVE; Error where the state is refused */
   async take(key: Key, object: string, who: string): Promise<void> {
-    const { state } = this.ctx.model();
-    if (!this.ctx.activeScope()) {
-      throw new Refusal(`not ACTIVE (state ${state}): only the ACTIVE principal adopts`);
+    const end = await this.ctx.begin("adopt");
+    try {
+      await this.writer.apply({ sequence: 0, key, object, changedAt: 0 });
+      this.ctx.note(`reconcile --adopt ${key}`, who);
+    } finally {
+      end();
     }
-    await this.writer.apply({ sequence: 0, key, object, changedAt: 0 });
-    this.ctx.note(`reconcile --adopt ${key}`, who);
   }
 
   async #adopt({ key, object }: Loss, who: string): Promise<void> {
-    const kind = kindOf(object, this.ctx.settings.scope);
+    const { settings } = this.ctx;
+    const kind = kindOf(object, settings.scope);
     if (!kind) throw new Error("it is not of a kind that is replicated any more");
     const json = JSON.stringify(replicatedForm(object, kind));
     if (this.ctx.activeScope()) return await this.take(key, json, who);
-    const { peerAddress } = this.ctx.settings;
-    if (peerAddress === "") throw new Error("this principal is not ACTIVE and has no peer");
-    const peer = this.ctx.peer.connect();
+    if (settings.peerAddress === "") throw new Error("this principal is not ACTIVE and has no peer");
+    const connection = this.ctx.peer.connect();
     try {
-      await peer.adopt({ standing: this.ctx.standing(), key, object: json, who }, ADOPT_TIMEOUT_MS);
+      await connection.adopt({ standing: this.ctx.standing(), key, object: json, who }, ADOPT_TIMEOUT_MS);
     } catch (error) {
       throw new Error(`the ACTIVE principal did not take it: ${reasonOf(error)}`);
     } finally {
-      peer.close();
+      connection.close();
     }
   }
 }

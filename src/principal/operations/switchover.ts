@@ -1,16 +1,22 @@
-/** The planned move, performed by the ACTIVE side. What it does and when it can be undone: src/domain/ha/switchover.ts. */
+/** The planned move, performed by the ACTIVE side. Its phases and when they can be undone: src/domain/ha/switchover.ts. */
+import { deadline } from "@std/async/deadline";
 import { delay } from "@std/async/delay";
-import type { Model, Standing } from "../../domain/ha/state.ts";
-import { type Phase, type Progress, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
 import { monotonicMs } from "../../base/clock.ts";
-import type { Context } from "../core/context.ts";
-import { Refusal } from "../../domain/ha/refusal.ts";
-import { type PeerConnection, PeerError } from "../ports/peer.ts";
-import { askPeer, EXAMINE_MS, type PeerAnswer } from "../core/peer.ts";
+import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import { until } from "../../base/until.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
+import type { Command, Model, Standing } from "../../domain/ha/state.ts";
+import { type Phase, type Progress, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
+import type { Fleet } from "../active/fleet.ts";
+import { type Asking, askPeer, EXAMINE_MS } from "../core/peer.ts";
+import type { Replicas } from "../core/replica_sessions.ts";
+import { type PeerConnection, PeerError, type SwitchoverRequest } from "../ports/peer.ts";
+import type { LossManifest } from "../replica/loss_manifest.ts";
+import type { Machine } from "./machine.ts";
 
-export const DEFAULT_TIMEOUT_MS = 30_000;
-const LOOK_MS = 2;
+const DEFAULT_TIMEOUT_MS = 30_000;
 /** How long the word is given again where nothing comes back, and how long each time waits for an answer. */
 const STEP_MS = 20_000;
 const WORD_MS = 5_000;
@@ -20,47 +26,58 @@ const AGENTS_MS = 15_000;
 const ASK_EVERY_MS = 50;
 /** What a replica has written is in its own index after this time at the latest. */
 const SEEN_MS = 2_000;
+/** A call before the step is given at least this long. */
+const CALL_MS = 500;
 
-export interface SwitchoverOptions {
-  /** Who asked for it, as far as is known. */
-  who: string;
-  dryRun: boolean;
-  /** 0: `DEFAULT_TIMEOUT_MS`. */
-  timeoutMs: number;
+/** What a switchover takes. */
+export interface SwitchoverParts extends Machine, Asking {
+  readonly log: Log;
+  readonly index: ChangeIndex;
+  readonly replicas: Replicas;
+  readonly losses: Pick<LossManifest, "proved">;
+  fleet(): Pick<Fleet, "freeze" | "thaw">;
+  storeProblem(): string;
+  redial(): void;
+  activeScope(): AbortSignal | undefined;
+  command(kind: "promote" | "demote", force: boolean, who: string, by: "switchover"): Promise<Model>;
+  handover(word: Extract<Command, { type: "prepare" | "takeOver" }>): Promise<Model>;
 }
 
-/** One switchover at a time. */
-export class Switchover {
-  #running = false;
+/** Hears how far a switchover is. */
+export type Tell = (progress: Progress) => void;
 
-  constructor(private readonly ctx: Context) {}
+export class Switchover {
+  constructor(private readonly ctx: SwitchoverParts) {}
+
+  /** From either side: here where this principal is ACTIVE, otherwise at the peer. @throws Refusal as `run` */
+  async ask(request: SwitchoverRequest, tell: Tell): Promise<Receipt> {
+    const { ctx } = this;
+    if (ctx.activeScope() || ctx.settings.peerAddress === "") return await this.run(request, tell);
+    const connection = ctx.peer.connect();
+    try {
+      return await connection.switchover(request, tell);
+    } catch (error) {
+      const refused = error instanceof PeerError && error.kind === "refused";
+      throw new Refusal(refused ? error.message : `cannot ask the ACTIVE peer: ${reasonOf(error)}`);
+    } finally {
+      connection.close();
+    }
+  }
 
   /** Plays all phases. @throws Refusal: nothing is changed, or what was is undone, as the message says */
-  async run(options: SwitchoverOptions, tell: (progress: Progress) => void): Promise<Receipt> {
-    if (this.#running) {
-      throw new Refusal("cannot switch over: a switchover is under way already; see: ha watch");
-    }
-    this.#running = true;
-    try {
-      const timeoutMs = options.timeoutMs || DEFAULT_TIMEOUT_MS;
-      return await new Move(this.ctx, { ...options, timeoutMs }, tell).play();
-    } finally {
-      this.#running = false;
-    }
+  async run(request: SwitchoverRequest, tell: Tell): Promise<Receipt> {
+    const options = { ...request, timeoutMs: request.timeoutMs || DEFAULT_TIMEOUT_MS };
+    return await new Move(this.ctx, options, tell).play();
   }
 
-  /** An operator's command, which a switchover that is under way does not bear without `force`. @throws Refusal */
-  async command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model> {
-    if (this.#running && !force) {
-      throw new Refusal(`cannot ${kind}: a switchover is under way; wait for it, see: ha watch`);
-    }
-    return await this.ctx.command(kind, force, who);
-  }
-
-  /** The replica's part: what it has, when that is `expected` or after a while. */
+  /** The replica's part: its digest, when that is `expected` or after a while. */
   async prove(expected: string): Promise<string> {
-    const digest = () => this.ctx.index.digests.root();
-    await within(SEEN_MS, () => digest() === expected);
+    const { index } = this.ctx;
+    const digest = () => index.digests.root();
+    await until(() => digest() === expected, {
+      changed: [(notify) => index.onChange(notify)],
+      withinMs: SEEN_MS,
+    });
     return digest();
   }
 
@@ -84,16 +101,6 @@ interface Answer {
   reason: string;
 }
 
-/** Waits for a condition for a time, and says whether it came true. */
-async function within(ms: number, holds: () => boolean): Promise<boolean> {
-  const until = monotonicMs() + ms;
-  while (!holds()) {
-    if (monotonicMs() > until) return false;
-    await delay(LOOK_MS);
-  }
-  return true;
-}
-
 /** One switchover under way. */
 class Move {
   readonly #startedAt = monotonicMs();
@@ -101,33 +108,39 @@ class Move {
   #phaseAt = monotonicMs();
   readonly #deadline: number;
   /** Open all the time: between the two there is no time to dial. */
-  #peer: PeerConnection;
+  #connection: PeerConnection | undefined;
 
   constructor(
-    private readonly ctx: Context,
-    private readonly options: SwitchoverOptions,
-    private readonly tell: (progress: Progress) => void,
+    private readonly ctx: SwitchoverParts,
+    private readonly options: SwitchoverRequest,
+    private readonly tell: Tell,
   ) {
     this.#deadline = this.#startedAt + options.timeoutMs;
-    this.#peer = ctx.peer.connect();
   }
 
   get #who(): string {
     return `${this.options.who}, switchover`;
   }
 
+  get #peer(): PeerConnection {
+    return this.#connection ??= this.ctx.peer.connect();
+  }
+
   async play(): Promise<Receipt> {
+    const problem = await this.#preflight();
+    const end = await this.ctx.begin("switchover", problem);
     try {
       return await this.#play();
     } finally {
-      this.#peer.close();
+      end();
+      this.#connection?.close();
     }
   }
 
   async #play(): Promise<Receipt> {
     const { ctx } = this;
     const before = ctx.standing();
-    await this.#preflight();
+    this.#done("preflight");
     const receipt: Receipt = {
       before,
       epochBefore: before.epoch,
@@ -141,22 +154,20 @@ class Move {
       ctx.fleet().thaw();
       throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
     });
-    Object.assign(receipt, cut);
     ctx.losses.proved(cut.cutRevision);
     const after = await this.#step(epoch);
-    Object.assign(receipt, { after, epochAfter: after.epoch, lostAcknowledged: 0 });
     await this.#follow();
-    receipt.agentsBack = await this.#agents(before.connectedAgents);
-    return receipt;
+    const agentsBack = await this.#agents(before.connectedAgents);
+    return { ...receipt, ...cut, after, epochAfter: after.epoch, lostAcknowledged: 0, agentsBack };
   }
 
-  async #preflight(): Promise<void> {
+  /** What stands against it, of facts that the state machine does not have; empty: nothing. */
+  async #preflight(): Promise<string> {
     const { ctx } = this;
     this.#say("preflight", "asking the peer, looking at what follows");
     const { peer, error, condition } = await askPeer(ctx, { examineMs: EXAMINE_MS });
-    const problem = switchoverProblem({
+    return switchoverProblem({
       own: ctx.standing(),
-      busy: ctx.model().operation !== undefined,
       peerAddress: ctx.settings.peerAddress,
       replicas: [...ctx.replicas],
       peer,
@@ -164,8 +175,6 @@ class Move {
       peerMissing: condition?.missing,
       storeProblem: ctx.storeProblem(),
     });
-    if (problem) throw new Refusal(problem);
-    this.#done("preflight");
   }
 
   /** Everything that can be undone by doing nothing more. */
@@ -184,12 +193,8 @@ class Move {
       const revision = ctx.index.head;
       const digest = ctx.index.digests.root();
       this.#say("cut", `at revision ${revision}; waiting until the replica has applied it`);
-      while (![...ctx.replicas].some((replica) => replica.appliedRevision >= revision)) {
-        if (ctx.replicas.size === 0) throw new Error("switchover undone: the replica's stream is gone");
-        this.#mustBeInTime("the replica has not applied everything in time");
-        await delay(LOOK_MS);
-      }
-      const theirs = await this.#proof(digest);
+      await this.#applied(revision);
+      const theirs = await this.#peer.prove(digest, this.#leftMs(SEEN_MS));
       if (ctx.index.head !== revision) {
         this.#mustBeInTime("this side's resources change all the time");
         continue;
@@ -202,23 +207,25 @@ class Move {
       }
       this.#say("proof", `both digests are ${digest}`);
       this.#done("proof");
-      return {
-        cutRevision: revision,
-        digestActive: digest,
-        digestReplica: theirs,
-      };
+      return { cutRevision: revision, digestActive: digest, digestReplica: theirs };
     }
   }
 
-  #proof(expected: string): Promise<string> {
-    return this.#peer.prove(expected, this.#left(SEEN_MS));
+  /** Waits until a replica has applied a revision. @throws Error when none does in time */
+  async #applied(revision: number): Promise<void> {
+    const { replicas } = this.ctx;
+    const over = () => replicas.haveApplied(revision) || replicas.size === 0;
+    await until(over, { changed: [replicas.onChange], withinMs: this.#deadline - monotonicMs() });
+    if (replicas.haveApplied(revision)) return;
+    if (replicas.size === 0) throw new Error("switchover undone: the replica's stream is gone");
+    this.#mustBeInTime("the replica has not applied everything in time");
   }
 
   /** Returns the epoch that the replica has recorded. */
   async #prepare(): Promise<number> {
     this.#say("prepare", "the replica records the next epoch");
     const request = { standing: this.ctx.standing(), who: this.#who };
-    const promised = await this.#peer.prepare(request, this.#left(0));
+    const promised = await this.#peer.prepare(request, this.#leftMs());
     if (promised <= this.ctx.model().memory.epoch) throw new Error("the replica promises no epoch");
     this.#done("prepare");
     return promised;
@@ -229,7 +236,7 @@ class Move {
     const { ctx } = this;
     this.#say("step", "handing over");
     try {
-      await ctx.command("demote", false, this.#who);
+      await ctx.command("demote", false, this.#who, "switchover");
     } catch (error) {
       ctx.fleet().thaw();
       throw new Refusal(
@@ -247,27 +254,27 @@ class Move {
    */
   async #handOver(epoch: number): Promise<Standing> {
     const { ctx } = this;
-    const until = monotonicMs() + STEP_MS;
+    const untilMs = monotonicMs() + STEP_MS;
     for (let tries = 1;; tries++) {
       const { after, refused, reason } = await this.#word(epoch);
       if (after?.state === "active") return after;
-      const { peer } = await this.#ask();
+      const { peer } = await askPeer(ctx);
       if (peer?.state === "active") return peer;
       if (peer && refused && tries === 1) {
-        await ctx.command("promote", false, `${this.#who} undone`);
+        await ctx.command("promote", false, `${this.#who} undone`, "switchover");
         throw new Refusal(
           `switchover undone: the replica did not take over: ${reason}; this principal is ACTIVE again`,
         );
       }
-      if (monotonicMs() > until || ctx.model().state === "active") {
+      if (monotonicMs() > untilMs || ctx.model().state === "active") {
         throw new Refusal(
           `switchover not finished: this principal has given up and the peer does not say that it is ACTIVE (${reason}). ` +
             "Look at its ha status; if it is not ACTIVE: ha promote there, or here if it is dead",
         );
       }
       await delay(ASK_EVERY_MS);
-      this.#peer.close();
-      this.#peer = ctx.peer.connect();
+      this.#connection?.close();
+      this.#connection = undefined;
     }
   }
 
@@ -282,19 +289,21 @@ class Move {
   }
 
   async #follow(): Promise<void> {
+    const { ctx } = this;
     this.#say("follow", "the peer is ACTIVE; following it");
-    this.ctx.redial();
-    await within(FOLLOW_MS, () => this.ctx.model().state === "replicating");
+    ctx.redial();
+    const follows = () => ctx.model().state === "replicating";
+    await until(follows, { changed: [(notify) => ctx.onModel(notify)], withinMs: FOLLOW_MS });
     this.#done("follow");
   }
 
   /** How many agents are back, waiting for as many as there were. */
   async #agents(before: number): Promise<number> {
     if (before > 0) this.#say("agents", `waiting for ${before} agents to come back`);
-    const until = monotonicMs() + AGENTS_MS;
+    const untilMs = monotonicMs() + AGENTS_MS;
     for (;;) {
-      const back = (await this.#ask()).peer?.connectedAgents ?? 0;
-      if (back >= before || monotonicMs() > until) {
+      const back = (await askPeer(this.ctx)).peer?.connectedAgents ?? 0;
+      if (back >= before || monotonicMs() > untilMs) {
         this.#done("agents");
         return back;
       }
@@ -302,13 +311,9 @@ class Move {
     }
   }
 
-  #ask(): Promise<PeerAnswer> {
-    return askPeer(this.ctx);
-  }
-
-  /** How long a call before the step may take: the time that is left for all of them, and `extraMs`. */
-  #left(extraMs: number): number {
-    return extraMs + Math.max(500, this.#deadline - monotonicMs());
+  /** How long a call before the step may take. */
+  #leftMs(extraMs = 0): number {
+    return extraMs + Math.max(CALL_MS, this.#deadline - monotonicMs());
   }
 
   #say(phase: Phase, text: string): void {
@@ -323,17 +328,17 @@ class Move {
   }
 
   #mustBeInTime(what: string): void {
-    if (monotonicMs() > this.#deadline) {
-      throw new Error(`switchover undone: ${what} (${this.options.timeoutMs} ms)`);
-    }
+    if (monotonicMs() > this.#deadline) throw this.#late(what);
+  }
+
+  #late(what: string): Error {
+    return new Error(`switchover undone: ${what} (${this.options.timeoutMs} ms)`);
   }
 
   async #inTime(work: Promise<void>, what: string): Promise<void> {
-    let over = false;
-    const finished = work.then(() => over = true);
-    while (!over) {
-      this.#mustBeInTime(what);
-      await Promise.race([finished, delay(LOOK_MS * 5)]);
-    }
+    const leftMs = Math.max(0, this.#deadline - monotonicMs());
+    await deadline(work, leftMs).catch((error) => {
+      throw error instanceof DOMException && error.name === "TimeoutError" ? this.#late(what) : error;
+    });
   }
 }

@@ -1,0 +1,79 @@
+/** What this side says of itself to an operator that watches, and to `ha explain`. */
+import { monotonicMs } from "../../base/clock.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Situation } from "../../domain/ha/explain.ts";
+import type { Model, Standing } from "../../domain/ha/state.ts";
+import type { Counters } from "../core/counters.ts";
+import { type Following, inSyncAgoMs, lagMs } from "../core/following.ts";
+import type { PeerAnswer } from "../core/peer.ts";
+import type { Replicas } from "../core/replica_sessions.ts";
+import type { Report } from "../ports/operations.ts";
+import type { Peer } from "../ports/peer.ts";
+
+/** Of the last events so many are reported. */
+const HISTORY_SHOWN = 10;
+
+/** What a report is made of. */
+export interface ReportParts {
+  readonly index: ChangeIndex;
+  readonly replicas: Replicas;
+  readonly following: Following;
+  readonly counters: Pick<Counters, "recordMs" | "total">;
+  readonly peer: Pick<Peer, "certificateNotAfterMs">;
+  /** Whether a key is configured that signs agents' tokens. */
+  readonly hasSigningKey: boolean;
+  /** The last events, oldest first. */
+  readonly history: readonly { atMs: number; text: string }[];
+  model(): Model;
+  standing(): Standing;
+  storeProblem(): string;
+  peerReachable(): boolean;
+  connectedAgents(): number;
+}
+
+/** Everything that `ha status` and `ha watch` show. */
+export function report(ctx: ReportParts): Report {
+  const { following, index } = ctx;
+  const model = ctx.model();
+  return {
+    standing: ctx.standing(),
+    preferredRole: model.preferredRole,
+    explanation: model.explanation,
+    peerAddress: model.peerAddress,
+    peerReachable: ctx.peerReachable(),
+    peer: model.peer,
+    contract: following.contract,
+    resources: index.size,
+    digest: index.digests.root(),
+    lagMs: model.state === "active" ? 0 : lagMs(following, monotonicMs()) ?? -1,
+    pending: following.behind,
+    snapshotDone: model.progress.done,
+    snapshotTotal: model.progress.total,
+    snapshotComplete: model.memory.complete,
+    replicas: [...ctx.replicas],
+    held: following.held,
+    heldTotal: following.heldTotal,
+    history: ctx.history.slice(-HISTORY_SHOWN),
+    lastEventMs: following.lastEventMs,
+    lastSequence: following.lastSequence,
+    refused: ctx.counters.total("refused"),
+    storeProblem: ctx.storeProblem(),
+  };
+}
+
+/** What `ha explain` reasons from. */
+export function situationOf(ctx: ReportParts, { peer, error }: PeerAnswer): Situation {
+  const { following } = ctx;
+  return {
+    model: ctx.model(),
+    peer,
+    peerError: error,
+    replicas: ctx.replicas.size,
+    agents: ctx.connectedAgents(),
+    behind: following.behind,
+    inSyncAgoMs: inSyncAgoMs(following, monotonicMs()),
+    heldTotal: following.heldTotal,
+    storeProblem: ctx.storeProblem(),
+    nowMs: Date.now(),
+  };
+}

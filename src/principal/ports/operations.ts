@@ -1,0 +1,171 @@
+/** What operators may ask of a principal, in domain values: adapters decode a call, authorise it and call this. */
+import type { Group } from "../../domain/changes/inventory.ts";
+import type { Explanation } from "../../domain/ha/explain.ts";
+import type { Link } from "../../domain/ha/history.ts";
+import type { Check } from "../../domain/ha/preflight.ts";
+import type { Model, Standing } from "../../domain/ha/state.ts";
+import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
+import type { Mode } from "../../domain/resources/roster.ts";
+import type { FieldDifference } from "../../domain/resources/fields.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
+import type { Repaired, SwitchoverRequest } from "./peer.ts";
+
+/** Keys whose objects one answer brings at most, and keys that one repair takes at most. */
+export const MAX_FETCHED = 100;
+export const MAX_REPAIRED = 1_000;
+
+/** For an operator, at the admin listener. Commands reject with a `Refusal`. */
+export interface Operations {
+  standing(): Standing;
+  /** Everything that `ha status` and `ha watch` show. */
+  report(): Report;
+  /** Waits until replicas have durably applied these versions or newer ones; for each whether they have. */
+  replicated(versions: readonly Version[], timeoutMs: number, signal: AbortSignal): Promise<boolean[]>;
+  command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
+  explain(): Promise<Explained>;
+  preflight(): Promise<Look>;
+  history(): readonly Link[];
+  /** From either side of the pair. */
+  switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
+  /** Compares both sides; of `keys` also in which fields they differ. */
+  diff(keys: readonly Key[]): Promise<Diff>;
+  /** From either side: the replica takes these keys again. */
+  repair(request: RepairOptions): Promise<Repaired>;
+  /** The loss manifest, oldest first. */
+  losses(): Promise<ListedLoss[]>;
+  reconcile(options: ReconcileOptions): Promise<Repaired>;
+}
+
+/** For an operator: `ha drill`. */
+export interface Drills {
+  standing(): Standing;
+  /** @throws Refusal where this side is no replica, or ceases to be one */
+  run(options: DrillOptions): Promise<DrillReport>;
+}
+
+/** A version of a resource. */
+export interface Version {
+  key: Key;
+  resourceVersion: string;
+}
+
+/** A replica of this principal. */
+export interface ReplicaReport {
+  identity: string;
+  contract: "link" | "plain";
+  standing: Standing | undefined;
+  sent: number;
+  applied: number;
+  pending: number;
+  heldTotal: number;
+  sinceMs: number;
+}
+
+export interface Report {
+  standing: Standing;
+  preferredRole: string;
+  explanation: string;
+  peerAddress: string;
+  peerReachable: boolean;
+  peer: Standing | undefined;
+  contract: string;
+  resources: number;
+  digest: string;
+  /** -1: never caught up in this process. */
+  lagMs: number;
+  pending: number;
+  snapshotDone: number;
+  snapshotTotal: number;
+  snapshotComplete: boolean;
+  replicas: ReplicaReport[];
+  held: { key: Key; reason: string }[];
+  heldTotal: number;
+  /** The last events, oldest first. */
+  history: { atMs: number; text: string }[];
+  lastEventMs: number;
+  lastSequence: number;
+  refused: number;
+  storeProblem: string;
+}
+
+/** An explanation, and what it was made of. */
+export interface Explained extends Explanation {
+  peerAddress: string;
+  peer: Standing | undefined;
+  peerError: string;
+}
+
+/** What a look at the pair came to. */
+export interface Look {
+  checks: Check[];
+  /** What a promotion of the side that is not ACTIVE could lose. */
+  loss: string;
+  /** How long it would take. */
+  time: string;
+  atMs: number;
+}
+
+/** Where two sides differ. */
+export interface Diff {
+  peer: Standing | undefined;
+  groups: { kind: Group["kind"]; agent: Group["agent"]; here: number; peer: number; same: boolean }[];
+  /** Digests are empty where there is nothing. */
+  keys: { key: Key; here: string; peer: string; fields: FieldDifference[] }[];
+  truncated: boolean;
+}
+
+export interface RepairOptions {
+  keys: readonly Key[];
+  /** 0: the default. */
+  timeoutMs: number;
+  who: string;
+}
+
+/** An object that this principal held and the next active did not, and how this side's copy compares with it now. */
+export interface ListedLoss {
+  key: Key;
+  digest: string;
+  epoch: number;
+  newActiveHas: "another state" | "nothing";
+  atMs: number;
+  object: ApiObject;
+  now: "the same" | "another state" | "nothing";
+}
+
+export interface ReconcileOptions {
+  action: "adopt" | "discard";
+  /** Undefined: all. */
+  keys: readonly Key[] | undefined;
+  who: string;
+}
+
+export interface DrillOptions {
+  /** Empty: the agent with the most Applications. */
+  agent: string;
+  timeoutMs: number;
+}
+
+/** What a failover now would take, and miss. */
+export interface DrillReport {
+  agent: string;
+  mode: Mode;
+  /** From the command to ACTIVE, from then to the agent's stream, from then until it had everything; in ms. */
+  promotedMs: number;
+  connectedMs: number;
+  convergedMs: number;
+  /** Applications of the agent in this copy. */
+  applications: number;
+  /** What the agent has in the end, by kind. */
+  took: { kind: string; count: number }[];
+  /** How its second stream went: events, and what was deleted and recreated at the agent in both. */
+  again: { events: number; deleted: number; madeAnew: number };
+  /** What the ACTIVE has for it and this copy has not, or otherwise; the first 100. */
+  missing: string[];
+  missingTotal: number;
+  problems: string[];
+  /** Writes that a failover would have made until here. */
+  writes: number;
+  /** What a promotion now could lose. */
+  loss: string;
+}
