@@ -3,7 +3,7 @@
  * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
  */
 import { ChangeIndex } from "../domain/changes/index.ts";
-import { initialModel, type Memory, type Standing } from "../domain/ha/state.ts";
+import { initialModel, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
 import { IdentifiedStore } from "./core/identified_store.ts";
 import type { Store } from "./ports/store.ts";
 import { VERSION } from "../base/version.ts";
@@ -181,10 +181,7 @@ function compose(
     handover: (word) => driver.command(word),
     activeScope: () => effects.scope,
     standing: () => standing(ctx),
-    peerReachable: () =>
-      driver.model.state === "active"
-        ? driver.model.peer !== undefined
-        : driver.model.state === "replicating",
+    peerReachable: () => isPeerReachable(driver.model),
     connectedAgents: () => fleet.connected,
     roster: new Roster(activeStore, settings.namespace, log),
     blocklist: new Blocklist(index, settings.namespace),
@@ -205,12 +202,9 @@ function compose(
   const effects = new Effects(ctx, { follower, fleet, writeBack });
   return {
     ctx,
-    admission: new AgentAdmission(ctx, tokens),
-    health: healthOf(ctx),
-    series: seriesOf(ctx, settings.haEnabled),
     writeBack,
     operations: operationsOf(ctx, { readiness, ...procedures }),
-    ...peerServices(ctx, procedures),
+    ...services(ctx, procedures, tokens),
     start: () => driver.input({ type: "start", memory }),
     rest: async () => {
       effects.rest();
@@ -221,11 +215,12 @@ function compose(
   };
 }
 
-/** What is answered to the peer. */
-function peerServices(
+/** What the adapters ask: for agents, the peer, probes and metrics. */
+function services(
   ctx: Context,
   procedures: { switchover: Switchover; reconciler: Reconciler },
-): Pick<Core, "peerService" | "plainPeerService"> {
+  tokens: Tokens | undefined,
+): Pick<Core, "admission" | "health" | "series" | "peerService" | "plainPeerService"> {
   const peerService = new PeerServer({
     ...ctx,
     ...procedures,
@@ -234,7 +229,13 @@ function peerServices(
     repair: (request) => repairHere(ctx, request),
   });
   const plainPeerService = new GoReplicas(ctx, (certificate) => peerService.authorize(certificate));
-  return { peerService, plainPeerService };
+  return {
+    admission: new AgentAdmission(ctx, tokens),
+    health: healthOf(ctx),
+    series: seriesOf(ctx, ctx.settings.haEnabled),
+    peerService,
+    plainPeerService,
+  };
 }
 
 /** Whose calls of replication are answered. */
@@ -247,6 +248,10 @@ function replicationPolicy({ blocklist, settings }: Context): ReplicationPolicy 
     allowAny: allowAnyReplicationClient,
     blocked: (fingerprint) => blocklist.has(fingerprint),
   };
+}
+
+function isPeerReachable({ state, peer }: Model): boolean {
+  return state === "active" ? peer !== undefined : state === "replicating";
 }
 
 function standing(ctx: Context): Standing {

@@ -11,7 +11,7 @@ import { agentOf, type Scope } from "../resources/scope.ts";
 import { projectMatches, type ProjectRule, projectRule } from "./projects.ts";
 import { projectOfRepository } from "./view.ts";
 
-/** A key to look at again, for these agents or for every agent. */
+/** A key whose view may have changed, for these agents or for every agent. */
 export interface Touched {
   key: Key;
   agents: ReadonlySet<string> | "all";

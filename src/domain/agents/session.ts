@@ -13,11 +13,11 @@ import type { AgentId, AgentView } from "./view.ts";
 
 /** Retries: 5 s to 2 min × 4, as in the Go principal. */
 export const RESEND: BackoffPolicy = { firstMs: 10_000, maxMs: 240_000, factor: 4 };
-/** Events on the way at a time; those that wait for a second attempt do not count, so that they block nobody. */
+/** Events in flight at a time. Retries do not count, so an agent that never acknowledges them still gets everything else. */
 const WINDOW = 256;
-/** Acknowledgements waiting for a slow agent; then nothing more is processed for it. */
+/** Acknowledgements that a slow agent has not read; beyond that, no more of its events are processed. */
 export const MAX_ACKS = 1_000;
-/** Resources that only the agent speaks of, remembered at a time; messages about more are left to its next attempt. */
+/** Resources remembered that only the agent speaks of; a message about one more has to be retried by the agent. */
 const MAX_AGENT_ONLY = 10_000;
 const MAX_MESSAGES = 10_000;
 
@@ -37,13 +37,14 @@ interface ResyncMessage {
   payload: unknown;
 }
 
+/** One event in flight. */
 interface Flight {
   step: Step;
   resourceid: string;
   eventid: string;
   attempts: number;
   dueMs: number;
-  /** To be sent again, now. */
+  /** Due for a retry. */
   overdue: boolean;
   /** The key changed meanwhile. */
   stale: boolean;
@@ -77,7 +78,7 @@ export class AgentSession {
   #stream = 0;
   #fresh = 0;
   #acknowledged = 0;
-  /** Events sent again; for metrics and tests. */
+  /** Retries so far. */
   resent = 0;
 
   constructor(readonly agent: AgentId, private readonly world: SessionWorld) {}
@@ -124,8 +125,8 @@ export class AgentSession {
   }
 
   /**
-   * The agent's stream is new. What was on the way is sent again; and since the agent may have been at another principal meanwhile,
-   * what it has is no longer known, but for the operations that it was given: none is given twice.
+   * The agent has a new stream. Events in flight are retried. The agent may have been at another principal meanwhile, so its last
+   * known states no longer count, but for the operations that it was given: none is given twice.
    */
   connected(): void {
     this.#stream++;
@@ -136,7 +137,7 @@ export class AgentSession {
     }
   }
 
-  /** Call now and then: what is not acknowledged in time becomes due again. True when something did. */
+  /** Call now and then: makes events due for a retry that were not acknowledged in time. True when there are any. */
   expire(nowMs: number): boolean {
     let any = false;
     for (const [tag, flight] of this.#flights) {
@@ -164,7 +165,7 @@ export class AgentSession {
     return undefined;
   }
 
-  /** The agent has processed an event: the key it was about, or undefined when it was about none or is not on the way. */
+  /** The agent has processed an event. The key of the event; undefined when it is about none or not in flight. */
   acknowledged({ resourceid = "", eventid = "" }: AgentEvent["extensions"]): Key | undefined {
     const tag = this.#byEvent.get(eventid);
     const flight = tag === undefined ? undefined : this.#flights.get(tag);
@@ -182,13 +183,13 @@ export class AgentSession {
     return tag;
   }
 
-  /** The agent's own event is about to change a key here: nothing is sent about it until `release`. */
+  /** The agent's own event is about to change a key here: no event of the key is sent until `release`. */
   hold(key: Key): void {
     const waiting = [this.#dirty.delete(key), this.#overdue.delete(key)];
     this.#held.set(key, waiting.includes(true));
   }
 
-  /** The end of `hold`, and what the agent is known to have by its event. */
+  /** Ends `hold`. @param has the agent's state as its event tells it */
   release(key: Key, has: Partial<LastKnown> = {}): void {
     const touched = this.#held.get(key);
     this.#held.delete(key);
@@ -201,7 +202,7 @@ export class AgentSession {
     return value !== "" && this.#last.get(key)?.[what] === value;
   }
 
-  /** The agent lost a resource, and is to have one of this name. */
+  /** The agent lost a resource that it is to have. */
   lost(key: Key, report: DeletionReport = {}): void {
     if (this.#isOutdated(key, report)) return this.touch(key);
     const flight = this.#flights.get(key);
@@ -210,7 +211,7 @@ export class AgentSession {
     this.touch(key);
   }
 
-  /** The agent no longer has a resource, and that is as it should be: nothing is sent or asked about it. */
+  /** The agent no longer has a resource, as it should be: no event is sent about it. */
   gone(key: Key, report: DeletionReport = {}): void {
     const { object, type } = this.#flights.get(key)?.step ?? {};
     const onItsWay = object !== undefined && type !== "delete";
@@ -218,13 +219,13 @@ export class AgentSession {
     else this.#keep(key, undefined);
   }
 
-  /** Whether it has got another under the same name, or the same one again, since it said so. */
+  /** Whether the agent got another resource of this name, or the same one once more, since its report. */
   #isOutdated(key: Key, { uid = "", heardAfter = Infinity }: DeletionReport): boolean {
     const last = this.#last.get(key) ?? unknown();
     return (last.uid !== "" && uid !== "" && last.uid !== uid) || last.acknowledgedAs > heardAfter;
   }
 
-  /** The last known state of a key may be wrong: it is sent, or asked for, once more. False when too many such keys are open. */
+  /** The last known state of a key may be wrong: the resource is sent, or asked for, once more. False when too many such keys are open. */
   recheck(key: Key, what: Identity): boolean {
     const last = this.#last.get(key);
     if (!last && !this.world.look(key)) {

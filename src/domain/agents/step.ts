@@ -51,7 +51,7 @@ export function isUnknown(last: LastKnown): boolean {
 export interface Step {
   type: string;
   target: string;
-  /** Names the content: an event that is sent again with the same content keeps its ids. */
+  /** Names the content: a retry with the same content keeps its ids. */
   fingerprint: string;
   payload: unknown;
   /** The resource that the event is about; absent for messages. */

@@ -1,11 +1,11 @@
 /**
- * The store, for what only the ACTIVE does: a write that begins when this principal has ceased to be ACTIVE is refused, and whoever
- * steps down waits for those under way. So nothing of an earlier role lands over what the next active sends.
+ * The store for all that only the ACTIVE writes. It refuses a write that begins after this principal ceased to be ACTIVE, and a
+ * step-down waits for the writes in flight: no write of an earlier role lands over what the next active sends.
  */
 import { type Store, StoreError, type Write, type Written } from "../ports/store.ts";
 
 export class ActiveStore {
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #inFlight = new Set<Promise<unknown>>();
 
   /** @param active the scope in which this principal is ACTIVE; undefined: it is not */
   constructor(private readonly store: Store, private readonly active: () => AbortSignal | undefined) {}
@@ -24,16 +24,16 @@ export class ActiveStore {
   async write(write: Write): Promise<Written> {
     if (!this.active()) throw new StoreError("unavailable", "this principal is not ACTIVE any more");
     const writing = this.store.write(write);
-    this.#underWay.add(writing);
+    this.#inFlight.add(writing);
     try {
       return await writing;
     } finally {
-      this.#underWay.delete(writing);
+      this.#inFlight.delete(writing);
     }
   }
 
   /** Resolves when nothing is being written. */
   async settled(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight);
   }
 }

@@ -18,9 +18,9 @@ import { modify } from "../core/modify.ts";
 import type { CacheInfo } from "../ports/cluster_info.ts";
 import type { ActiveStore } from "./active_store.ts";
 
-/** An agent may not do this; it is acknowledged, since it will not be allowed later either. */
+/** An agent may not do this. Its event is acknowledged, since it will not be allowed later either. */
 export class NotAllowed extends Error {}
-/** There is no room now; the agent's next attempt may find some. */
+/** There is no room now; the agent's retry may find some. */
 class Later extends Error {}
 
 /** The agent whose events are carried out. */
@@ -54,19 +54,19 @@ export class AgentWrites {
   /** The agent's resourceVersion of the state that was applied last, by key. */
   readonly #versions = new Map<Key, { uid: string; version: number }>();
   /**
-   * Reports without an operation or refresh whose event the agent has not acknowledged yet: only then is it known that the agent had
-   * it, and that it is over.
+   * Reports that lack an operation or refresh whose event the agent has not acknowledged yet. The acknowledgement will say whether the
+   * agent had it, and so whether it is over.
    */
   readonly #open = new Map<Key, Intent>();
 
   constructor(private readonly agent: WritingAgent, private readonly parts: AgentWritesParts) {}
 
-  /** A new stream: an agent whose cluster was restored from a backup counts from earlier again. */
+  /** The agent has a new stream: its cluster may have been restored from a backup and count from an earlier version. */
   connected(): void {
     this.#versions.clear();
   }
 
-  /** The report about a key to look at again, now that the agent has acknowledged something about it. */
+  /** The report to carry out once more, now that the agent has acknowledged an event of this key. */
   open(key: Key): Intent | undefined {
     return this.#open.get(key);
   }

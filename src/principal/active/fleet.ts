@@ -75,7 +75,7 @@ export class Fleet {
     this.parts.roster.noneConnected();
   }
 
-  /** From now on nothing of an agent's passes; resolves when no event of one is being written any more. `ended`: the streams are. */
+  /** Takes no more events; resolves when none is being written. The streams end afterwards: see `ended`. */
   async close(why: string): Promise<void> {
     this.#frozen = false;
     clearInterval(this.#timer);
@@ -89,12 +89,12 @@ export class Fleet {
     this.#writes.close();
   }
 
-  /** Resolves when the streams of agents that were closed last are. */
+  /** Resolves when the streams of the last `close` have ended. */
   get ended(): Promise<void> {
     return this.#ended;
   }
 
-  /** A few at a time: whoever asks this principal what it is, and the peer that takes over, come first. */
+  /** A few at a time: calls of operators and of the peer that takes over come first. */
   async #end(streams: AgentStream[], why: string): Promise<void> {
     let wait = END_AFTER_MS;
     for (const some of chunk(streams, ENDED_AT_ONCE)) {
@@ -121,7 +121,7 @@ export class Fleet {
     return [...this.#agents.values()].filter(({ stream }) => stream).length;
   }
 
-  /** Events sent again since this principal began to serve. */
+  /** Retried events since this principal began to serve. */
   get resent(): number {
     return [...this.#agents.values()].reduce((sum, { session }) => sum + session.resent, 0);
   }
@@ -201,7 +201,7 @@ export class Fleet {
     return agent;
   }
 
-  /** Everything that an agent is to have is looked at, and the agent is asked what it has. */
+  /** Looks at everything that an agent is to have, and asks the agent for its own state. */
   #greet({ id, session }: ServedAgent): void {
     const keys = this.#routing.keysOf(id);
     for (const key of keys) session.touch(key);

@@ -1,6 +1,6 @@
 /**
- * The annotation that says which resource a copy is to its agent, written back by the ACTIVE after somebody took it off: the next
- * process must know it too. Seldom: a controller that takes it off at once again must not be driven in circles.
+ * Writes the annotation back that says which resource a copy is to its agent, after another writer took it off: the next process must
+ * know it too. Seldom, so that a controller that takes it off at every reconciliation is not driven in circles.
  */
 import type { Key } from "../../domain/resources/keys.ts";
 import { SOURCE_UID } from "../../domain/resources/object.ts";
@@ -9,9 +9,9 @@ import type { ActiveStore } from "./active_store.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 
-/** Between two writes to one object. */
+/** Between two writes of one object. */
 const MIN_INTERVAL_MS = 600_000;
-/** Objects of which it is remembered when that was; then the oldest are forgotten. */
+/** Objects whose last write is remembered; beyond that the oldest are forgotten. */
 const MAX_REMEMBERED = 100_000;
 
 export class WriteBack {
@@ -21,7 +21,7 @@ export class WriteBack {
 
   constructor(private readonly store: ActiveStore, private readonly log: Log) {}
 
-  /** This side is ACTIVE: what waited for that is written. */
+  /** This side is ACTIVE: writes what waited for that. */
   serving(): void {
     const keys = [...this.#waiting];
     this.#waiting.clear();

@@ -32,7 +32,7 @@ export function localOf({ metadata }: ApiObject): string {
 
 /** Sees every object of the store, replicated or not, before the index does. */
 export interface Observer {
-  /** Everything follows anew. */
+  /** A full listing follows. */
   reset(): void;
   put(object: StoredObject): void;
   removed(key: Key): void;
@@ -42,7 +42,7 @@ export interface Observer {
 export class Feed {
   readonly #synced = Promise.withResolvers<void>();
   #unlisted: Set<string> | undefined;
-  /** Versions that were read before the watch has told of them. */
+  /** Versions that were read before the watch told of them. */
   readonly #ahead = new Map<Key, number>();
 
   constructor(

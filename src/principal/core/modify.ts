@@ -1,6 +1,6 @@
 /**
- * The one way to change an object that others write too: read, decide, write for exactly the state that was read, and read again where
- * another writer was faster. Each attempt decides anew, so that no writer's change is lost.
+ * The one way to change an object that others write too: read, decide, write for exactly the state that was read, and retry where
+ * another writer was faster. Each attempt decides from what it read, so that no writer's change is lost.
  */
 import { delay } from "@std/async/delay";
 import type { Key } from "../../domain/resources/keys.ts";

@@ -29,7 +29,7 @@ function contended(faster: number) {
 const withOurs = (existing: ApiObject | undefined) =>
   configMap("argocd", "counter", { ...dataOf(existing) as Record<string, string>, ours: "" });
 
-Deno.test("modify() decides anew where another writer was faster, and loses neither change", async () => {
+Deno.test("modify() reads and decides once more where another writer was faster, and loses neither change", async () => {
   const { data, store } = contended(2);
   await modify(store, KEY, withOurs);
   assertEquals(Object.keys(data).sort(), ["ours", "theirs-1", "theirs-2"]);

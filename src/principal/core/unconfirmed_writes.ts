@@ -12,7 +12,7 @@ import { type Store, StoreError } from "../ports/store.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { READS_AT_ONCE } from "./feed.ts";
 
-/** Keys are looked through when there are so many, and again when there are twice as many as then. */
+/** Keys are looked through at this number, and then whenever it has doubled. */
 const LOOK_AT = 1_000;
 /** After this wait, a watch may never report the write. */
 const WAIT_MS = 5_000;
