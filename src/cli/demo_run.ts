@@ -6,7 +6,7 @@ import type { StoredObject } from "../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../domain/resources/keys.ts";
 import { kindOf } from "../domain/resources/kinds.ts";
 import { wholeScope } from "../domain/resources/scope.ts";
-import { digestOf, payloadOf } from "../principal/core/feed.ts";
+import { digestOf, payloadOf } from "../domain/changes/content.ts";
 import type { Store } from "../principal/ports/store.ts";
 import { openSqlite } from "../adapters/store/sqlite.ts";
 import { Crowd } from "../simagents/crowd.ts";

@@ -3,7 +3,7 @@ import type { ApiObject, StoredObject } from "../domain/resources/object.ts";
 import { type Key, keyOf, keyOfObject } from "../domain/resources/keys.ts";
 import { KINDS } from "../domain/resources/kinds.ts";
 import { parseDuration } from "../config/settings.ts";
-import { modify } from "../principal/core/modify.ts";
+import { modify } from "../principal/ports/modify.ts";
 import type { Store, Written } from "../principal/ports/store.ts";
 import { openSqlite } from "../adapters/store/sqlite.ts";
 import { type Arguments, durationOption, parse } from "./arguments.ts";

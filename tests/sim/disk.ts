@@ -11,7 +11,7 @@ import type { Scope } from "../../src/domain/resources/scope.ts";
 import { sourceUid } from "../../src/domain/events/replicated.ts";
 import type { Memory } from "../../src/domain/ha/state.ts";
 import { memoryOf, STATE_NAME } from "../../src/principal/core/memory.ts";
-import { digestOf, payloadOf } from "../../src/principal/core/feed.ts";
+import { digestOf, payloadOf } from "../../src/domain/changes/content.ts";
 import {
   type Store,
   StoreError,

@@ -14,7 +14,7 @@ import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { agentOf, type Scope } from "../../domain/resources/scope.ts";
 import { REFRESH } from "../../domain/resources/transform.ts";
-import { modify } from "../core/modify.ts";
+import { modify } from "../ports/modify.ts";
 import type { CacheInfo } from "../ports/cluster_info.ts";
 import type { ActiveStore } from "./active_store.ts";
 

@@ -7,7 +7,7 @@ import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { type Agent, type Mode, readRoster, rosterKey, writeRoster } from "../../domain/resources/roster.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
-import { modify } from "../core/modify.ts";
+import { modify } from "../ports/modify.ts";
 import type { ActiveStore } from "./active_store.ts";
 
 /** A ConfigMap holds 1 MiB; far fewer agents than that connect to one principal. */

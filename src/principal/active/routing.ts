@@ -12,7 +12,7 @@ import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
-import { localOf, payloadOf } from "../core/feed.ts";
+import { localOf, payloadOf } from "../../domain/changes/content.ts";
 
 /** Changes routed before other work gets its turn. */
 const BATCH = 200;

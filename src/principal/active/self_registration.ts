@@ -7,7 +7,7 @@ import { dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
 import { SECRET_TYPE, SELF_REGISTERED } from "../../domain/resources/kinds.ts";
 import { type ApiObject, isRecord, secretText, type StoredObject } from "../../domain/resources/object.ts";
-import { modify } from "../core/modify.ts";
+import { modify } from "../ports/modify.ts";
 import type { AgentClusters } from "../ports/cluster_info.ts";
 import type { Tokens } from "../ports/tokens.ts";
 import type { ActiveStore } from "./active_store.ts";

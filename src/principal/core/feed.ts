@@ -1,34 +1,14 @@
 /** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
-import { canonicalize } from "@std/json/canonicalize";
-import { sha256 } from "../../base/sha256.ts";
-import type { Digest } from "../../domain/changes/digest.ts";
+import { digestOf, localOf, payloadOf } from "../../domain/changes/content.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { type Kind, kindOf } from "../../domain/resources/kinds.ts";
-import { REFRESH, replicatedForm } from "../../domain/resources/transform.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Store, StoreEvent } from "../ports/store.ts";
 
 /** Single reads of the store at once, where there are many. */
 export const READS_AT_ONCE = 16;
-
-/** The digest of a resource: of its key and canonical content. */
-export function digestOf(key: string, payload: string): Digest {
-  return sha256(`${key}\n${payload}`).slice(0, 32);
-}
-
-/** The replicated form of an object as canonical JSON. */
-export function payloadOf(object: ApiObject, kind: Kind): string {
-  return canonicalize(replicatedForm(object, kind));
-}
-
-/** The facts of an object for agents and not for replicas: a requested refresh, and a deletion in progress. */
-export function localOf({ metadata }: ApiObject): string {
-  const refresh = metadata.annotations?.[REFRESH];
-  const { deletionTimestamp } = metadata;
-  return refresh || deletionTimestamp ? JSON.stringify({ refresh, deletionTimestamp }) : "";
-}
 
 /** Sees every object of the store, replicated or not, before the index does. */
 export interface Observer {

@@ -6,7 +6,7 @@ import type { Memory } from "../../domain/ha/state.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
 import type { Store } from "../ports/store.ts";
-import { modify } from "./modify.ts";
+import { modify } from "../ports/modify.ts";
 
 export const STATE_NAME = "argocd-agent-ha-state";
 const IDENTITY_NAME = "argocd-agent-principal-identity";

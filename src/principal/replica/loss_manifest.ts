@@ -22,7 +22,7 @@ import { dataOf } from "../../domain/resources/config_map.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
-import { digestOf, payloadOf } from "../core/feed.ts";
+import { digestOf, payloadOf } from "../../domain/changes/content.ts";
 
 const NAME = "argocd-agent-ha-loss-";
 const FIELD = "entries.jsonl.gz";

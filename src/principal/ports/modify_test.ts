@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
-import { StoreError, type Write } from "../ports/store.ts";
+import { StoreError, type Write } from "./store.ts";
 import { modify } from "./modify.ts";
 
 const KEY = "ConfigMap/argocd/counter";

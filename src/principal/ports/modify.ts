@@ -5,7 +5,7 @@
 import { delay } from "@std/async/delay";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
-import { type Store, StoreError, type Written } from "../ports/store.ts";
+import { type Store, StoreError, type Written } from "./store.ts";
 
 /** Attempts, the first included. */
 const ATTEMPTS = 11;
