@@ -2,7 +2,7 @@
 import { sha256 } from "../base/sha256.ts";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
-import { firstBroken, type Link } from "../domain/ha/history.ts";
+import { type ChainedEntry, firstBroken } from "../domain/ha/history.ts";
 import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
@@ -108,7 +108,7 @@ export async function historyCommand(args: string[], usage: string): Promise<num
     const call = { address, timeoutMs, action: "failed to get the history" };
     return adminCall(client, operatorService.History, {}, call);
   });
-  const chain = links.map((link): Link => ({
+  const chain = links.map((link): ChainedEntry => ({
     atMs: link.atMs ?? 0,
     epoch: link.epoch ?? 0,
     state: link.state ?? "",

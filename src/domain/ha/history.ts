@@ -17,7 +17,7 @@ export interface HistoryEntry {
 }
 
 /** An entry in the chain. */
-export interface Link extends HistoryEntry {
+export interface ChainedEntry extends HistoryEntry {
   /** The hash of the entry before. */
   previous: string;
   hash: string;
@@ -28,18 +28,23 @@ export type Sha256Hex = (text: string) => string;
 
 const GENESIS = "0".repeat(64);
 
-function hashOf({ hash: _, ...link }: Link, sha256: Sha256Hex): string {
+function hashOf({ hash: _, ...link }: ChainedEntry, sha256: Sha256Hex): string {
   return sha256(canonicalize(link));
 }
 
 /** The chain with one entry more, at most `keep` long. */
-export function append(chain: readonly Link[], entry: HistoryEntry, keep: number, sha256: Sha256Hex): Link[] {
-  const link: Link = { ...entry, previous: chain.at(-1)?.hash ?? GENESIS, hash: "" };
+export function append(
+  chain: readonly ChainedEntry[],
+  entry: HistoryEntry,
+  keep: number,
+  sha256: Sha256Hex,
+): ChainedEntry[] {
+  const link: ChainedEntry = { ...entry, previous: chain.at(-1)?.hash ?? GENESIS, hash: "" };
   return [...chain, { ...link, hash: hashOf(link, sha256) }].slice(-keep);
 }
 
 /** The first entry (counted from 0) that is not what was written, or that does not follow on the one before; -1: none. */
-export function firstBroken(chain: readonly Link[], sha256: Sha256Hex): number {
+export function firstBroken(chain: readonly ChainedEntry[], sha256: Sha256Hex): number {
   return chain.findIndex((link, i) =>
     link.hash !== hashOf(link, sha256) || (i > 0 && link.previous !== chain[i - 1]?.hash)
   );

@@ -1,6 +1,6 @@
 /** What the parts of a running principal share. Only `serve.ts` makes one. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
-import type { Link } from "../../domain/ha/history.ts";
+import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Command, Input, Model, Procedure, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Peer } from "../ports/peer.ts";
@@ -37,7 +37,7 @@ export interface Context {
   readonly counters: Counters;
   readonly history: RecentEvent[];
   /** The durable history, chained by hashes. */
-  chain(): readonly Link[];
+  chain(): readonly ChainedEntry[];
   readonly roster: Roster;
   readonly clusters: ClusterSecrets;
   readonly blocklist: Blocklist;

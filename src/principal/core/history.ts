@@ -1,6 +1,6 @@
 /** This principal's history, kept in its store (ConfigMap `argocd-agent-ha-history`, not replicated) and chained by hashes. */
 import { Coalesced } from "../../base/coalesced.ts";
-import { append, type HistoryEntry, type Link } from "../../domain/ha/history.ts";
+import { append, type ChainedEntry, type HistoryEntry } from "../../domain/ha/history.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
@@ -15,7 +15,7 @@ const FIELD = "chain.json";
 export const KEEP = 500;
 
 export class History {
-  #chain: Link[] = [];
+  #chain: ChainedEntry[] = [];
   readonly #saving = new Coalesced(() => this.#save());
 
   constructor(
@@ -31,14 +31,14 @@ export class History {
     if (typeof data !== "string") return;
     try {
       const chain: unknown = JSON.parse(data);
-      if (Array.isArray(chain)) this.#chain = chain.filter(isRecord) as unknown as Link[];
+      if (Array.isArray(chain)) this.#chain = chain.filter(isRecord) as unknown as ChainedEntry[];
     } catch {
       this.log.warn(`ConfigMap ${this.namespace}/${NAME} is not readable; a new history begins`);
     }
   }
 
   /** All entries, oldest first. */
-  get chain(): readonly Link[] {
+  get chain(): readonly ChainedEntry[] {
     return this.#chain;
   }
 

@@ -1,7 +1,7 @@
 /** Everything that operators may ask of a principal, behind the interface that adapters call. */
 import { until } from "../../base/until.ts";
 import { explain } from "../../domain/ha/explain.ts";
-import type { Link } from "../../domain/ha/history.ts";
+import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { askPeer } from "../core/peer.ts";
 import type { Explained, Operations, Version } from "../ports/operations.ts";
@@ -16,7 +16,7 @@ import type { Switchover } from "./switchover.ts";
 export interface OperationsParts extends Omit<RepairParts, "settings" | "peer">, ReadinessParts {
   command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
   /** The durable history, oldest first. */
-  chain(): readonly Link[];
+  chain(): readonly ChainedEntry[];
 }
 
 /** The procedures behind it. */

@@ -1,7 +1,7 @@
 /** What operators may ask of a principal, in domain values: adapters decode a call, authorise it and call this. */
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Explanation } from "../../domain/ha/explain.ts";
-import type { Link } from "../../domain/ha/history.ts";
+import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
@@ -25,7 +25,7 @@ export interface Operations {
   command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
   explain(): Promise<Explained>;
   preflight(): Promise<Look>;
-  history(): readonly Link[];
+  history(): readonly ChainedEntry[];
   /** From either side of the pair. */
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
   /** Compares both sides; of `keys` also in which fields they differ. */
