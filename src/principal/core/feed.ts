@@ -1,9 +1,9 @@
 /** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
 import { digestOf, localOf, payloadOf } from "../../domain/changes/content.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
-import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
+import type { StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
-import { type Kind, kindOf } from "../../domain/resources/kinds.ts";
+import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Store, StoreEvent } from "../ports/store.ts";
 
