@@ -3,7 +3,7 @@
  * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
  */
 import { ChangeIndex } from "../domain/changes/index.ts";
-import { initialModel, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
+import { type Command, initialModel, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
 import { IdentifiedStore } from "./core/identified_store.ts";
 import type { Store } from "./ports/store.ts";
 import { VERSION } from "../base/version.ts";
@@ -174,8 +174,7 @@ function compose(
     onModel: (notify) => driver.onChange(notify),
     command: (kind, force, who = "", by) => {
       ctx.note(`${kind}${force ? " --force" : ""}`, who);
-      const own = by ? { by } : {};
-      return driver.command(kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own });
+      return driver.command(commandOf(kind, force, by));
     },
     begin: (procedure, problem) => driver.begin(procedure, problem),
     handover: (word) => driver.command(word),
@@ -195,10 +194,8 @@ function compose(
     new ChangeWriter(to, settings.scope, ctx.counters, losses, unconfirmed);
   const follower = new ReplicationClient({ ...ctx, writer: writerOver(store) });
   const writeBack = new WriteBack(activeStore, log);
-  const procedures = {
-    switchover: new Switchover(ctx),
-    reconciler: new Reconciler(ctx, writerOver(activeStore)),
-  };
+  const reconciler = new Reconciler(ctx, writerOver(activeStore));
+  const procedures = { switchover: new Switchover(ctx), reconciler };
   const effects = new Effects(ctx, { follower, fleet, writeBack });
   return {
     ctx,
@@ -206,13 +203,15 @@ function compose(
     operations: operationsOf(ctx, { readiness, ...procedures }),
     ...services(ctx, procedures, tokens),
     start: () => driver.input({ type: "start", memory }),
-    rest: async () => {
-      effects.rest();
-      await effects.stopServing(false, "this principal is shutting down");
-      await fleet.ended;
-      await follower.stop();
-    },
+    rest: () => rest(effects, fleet, follower),
   };
+}
+
+async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient): Promise<void> {
+  effects.rest();
+  await effects.stopServing(false, "this principal is shutting down");
+  await fleet.ended;
+  await follower.stop();
 }
 
 /** What the adapters ask: for agents, the peer, probes and metrics. */
@@ -248,6 +247,12 @@ function replicationPolicy({ blocklist, settings }: Context): ReplicationPolicy 
     allowAny: allowAnyReplicationClient,
     blocked: (fingerprint) => blocklist.has(fingerprint),
   };
+}
+
+/** An operator's command, on behalf of a switchover where one gives it. */
+function commandOf(kind: "promote" | "demote", force: boolean, by: "switchover" | undefined): Command {
+  const own = by ? { by } : {};
+  return kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own };
 }
 
 function isPeerReachable({ state, peer }: Model): boolean {
