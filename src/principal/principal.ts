@@ -50,7 +50,7 @@ import { Switchover } from "./operations/switchover.ts";
 import type { Operations } from "./ports/operations.ts";
 import { WriteBack } from "./active/write_back.ts";
 
-/** What a core is made of. */
+/** The parts of a core. */
 export interface CoreParts {
   settings: Settings;
   log: Log;
@@ -72,11 +72,11 @@ export interface Core {
   /** Lets agents in. */
   readonly admission: Admission;
   readonly health: Health;
-  /** What `/metrics` prints. */
+  /** The series of `/metrics`. */
   readonly series: readonly Series[];
   /** What adapters call for operators. */
   readonly operations: Operations;
-  /** What is answered to the peer, in our own contract and in the Go principal's. */
+  /** The answers to the peer, in our own contract and in the Go principal's. */
   readonly peerService: PeerService;
   readonly plainPeerService: PlainPeerService;
   /** Rejects when the principal cannot go on, because its store failed. */

@@ -5,10 +5,10 @@
 import { step } from "./machine.ts";
 import type { Model, Standing } from "./state.ts";
 
-/** What is known when somebody asks. */
+/** The facts known at the time of the question. */
 export interface Situation {
   model: Model;
-  /** What the peer says of itself now, or why it says nothing. */
+  /** The peer's present report of itself, or why it gives none. */
   peer: Standing | undefined;
   peerError: string;
   /** Replicas that follow this principal. */
@@ -35,9 +35,9 @@ export interface Explanation {
   because: string;
   promote: Verdict;
   force: Verdict;
-  /** What a promotion now could lose; it bounds the truth. */
+  /** An upper bound on the loss of a promotion now. */
   loss: string;
-  /** What to type, the first being what brings or keeps exactly one ACTIVE. */
+  /** The next commands; the first brings or keeps exactly one ACTIVE. */
   next: string[];
 }
 
@@ -62,7 +62,7 @@ export function explain(situation: Situation): Explanation {
   };
 }
 
-/** What `ha promote` would come to. */
+/** Predicts the outcome of `ha promote`. */
 export function predict({ model, peer, peerError, nowMs }: Situation, force: boolean): Verdict {
   const asked = step(model, { type: "promote", id: 1, force }, nowMs);
   const refusal = (effects: typeof asked.effects) =>
@@ -82,7 +82,7 @@ export function predict({ model, peer, peerError, nowMs }: Situation, force: boo
   return { allowed: true, text: `would go through: ${about}${warning}` };
 }
 
-/** What a promotion now could lose; it bounds the truth, and needs nothing of the peer. */
+/** An upper bound on the loss of a promotion now, without asking the peer. */
 export function possibleLoss({ model, behind, inSyncAgoMs, heldTotal }: Situation): string {
   if (model.state === "active") return "nothing: this side is ACTIVE";
   const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";

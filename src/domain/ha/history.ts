@@ -8,9 +8,9 @@ export interface HistoryEntry {
   atMs: number;
   epoch: number;
   state: string;
-  /** What happened: a command, a transition. */
+  /** The event: a command, a transition. */
   what: string;
-  /** Who asked for it; empty: nobody, it came about. */
+  /** The operator who asked for it; empty: none. */
   who: string;
   /** Why, or what came of it. */
   text: string;

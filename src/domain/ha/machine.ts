@@ -2,7 +2,7 @@
 import type { Effect, Input, Model } from "./state.ts";
 import { type Row, TABLE } from "./transitions.ts";
 
-/** What a step did. */
+/** The result of a step. */
 export interface Step {
   model: Model;
   effects: Effect[];

@@ -2,7 +2,7 @@
 import type { Missing } from "../resources/missing.ts";
 import type { Standing } from "./state.ts";
 
-/** What one side says of itself beside its standing. */
+/** One side's report of itself, beside its standing. */
 export interface Condition {
   storeProblem: string;
   /** When its certificate expires, in unix ms; 0: not known. */
@@ -14,7 +14,7 @@ export interface Condition {
   recordMs: number;
   /** No key is configured that signs agents' tokens: as ACTIVE it could let no agent in. */
   noSigningKey: boolean;
-  /** What it would lack as ACTIVE; undefined: nobody looked, or nothing could be missing. */
+  /** The rights, kinds and namespaces that it would lack as ACTIVE; undefined: not examined. */
   missing?: Missing | undefined;
   /** Why nobody could look. */
   examinationError?: string;
@@ -40,7 +40,7 @@ export interface Check {
   name: string;
   ok: boolean;
   found: string;
-  /** What to do; empty: nothing. */
+  /** The remedy; empty: none is needed. */
   fix: string;
 }
 
@@ -163,7 +163,7 @@ export function timeOf({ own, condition, peerCondition, peerCheckTimeoutMs }: Pr
     "agents come when the DNS name has moved (its health check and TTL)";
 }
 
-/** What an ACTIVE principal needs around its store, and what to do where it is not there. */
+/** The needs of an ACTIVE principal in its cluster, and the remedy for each that is missing. */
 const NEEDS: readonly [keyof Missing, string, (missing: string[]) => string][] = [
   [
     "rights",

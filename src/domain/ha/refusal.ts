@@ -12,11 +12,11 @@ export type RefusalKind =
   | "forbidden"
   /** As many as it serves are here already. */
   | "exhausted"
-  /** It stops serving, or the other end has gone silent: retry. */
+  /** The principal stops serving, or the other end has gone silent: retry. */
   | "unavailable"
   /** The other end did not answer in time. */
   | "timeout"
-  /** It tried and could not. */
+  /** The attempt failed. */
   | "failed";
 
 /** A command or call that a rule refuses. The message is the operator's: the refused act, the fact, and the next command. */

@@ -1,4 +1,4 @@
-/** What the operator reads when a command is refused: what is true, why, and what to type next. */
+/** The operator's sentences for refused commands: the fact, the reason, and the next command. */
 import type { Input, Memory, Model, Standing } from "./state.ts";
 
 const count = (n: number) => n.toLocaleString("en-US");

@@ -12,7 +12,7 @@ export function isState(text: string): text is State {
 /** The role a principal prefers when nothing is remembered. */
 export type Role = "primary" | "replica";
 
-/** What a principal says about itself to its peer. */
+/** A principal's report of itself to its peer. */
 export interface Standing {
   /** The principal's identity (a UUID); empty for a peer of another kind. */
   uid: string;
@@ -25,7 +25,7 @@ export interface Standing {
   connectedAgents: number;
 }
 
-/** What survives a restart, kept in the store. */
+/** The state that survives a restart, kept in the store. */
 export interface Memory {
   role: "active" | "replica";
   /** Raised by every promotion; the highest one this principal has claimed or followed. */
@@ -50,9 +50,9 @@ export interface Operation {
   /** Whom to answer; 0 for what no operator asked. */
   id: number;
   force: boolean;
-  /** What it waits for. */
+  /** The answer that it waits for. */
   step: "asking" | "stopping" | "recording";
-  /** What is being made durable at step `recording`: what is claimed afterwards is this and nothing else. */
+  /** The memory being made durable at step `recording`; afterwards the principal claims exactly this. */
   recording?: Memory;
 }
 
@@ -71,13 +71,13 @@ export interface Model {
   operation: Operation | undefined;
   /** Procedures that have begun here and not ended; one that may run twice at once is listed twice. */
   procedures: readonly Procedure[];
-  /** What the peer says; undefined when it does not answer now. */
+  /** The peer's report; undefined while it does not answer. */
   peer: Standing | undefined;
   /** The sentence for the operator about how this state came about. */
   explanation: string;
 }
 
-/** What can happen to a principal. */
+/** The inputs of a principal. */
 export type Input =
   | { type: "start"; memory: Memory | undefined }
   | { type: "peerAnswer"; peer: Standing | undefined; error: string }
@@ -130,7 +130,7 @@ export const INPUT_TYPES: readonly InputType[] = [
   "ended",
 ];
 
-/** What the driver must do, in order; results come back as inputs. */
+/** The effects that the driver runs, in order; their results return as inputs. */
 export type Effect =
   /** Ask the peer what it is; comes back as `peerAnswer`. */
   | { type: "askPeer"; afterMs?: number }

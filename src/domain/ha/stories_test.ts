@@ -1,4 +1,4 @@
-/** What happens to a principal, told in inputs. */
+/** Stories of a principal, told in inputs. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { step } from "./machine.ts";
 import { memory, model, peer } from "../../../tests/support/models.ts";

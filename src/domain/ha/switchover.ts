@@ -18,7 +18,7 @@ import type { Standing } from "./state.ts";
 export const PHASES = ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"] as const;
 export type Phase = (typeof PHASES)[number];
 
-/** What a switchover tells while it is under way. */
+/** The progress of a switchover. */
 export interface Progress {
   phase: Phase;
   text: string;
@@ -26,7 +26,7 @@ export interface Progress {
   atMs: number;
 }
 
-/** What a switchover did, or would do where `dryRun`; what it did not reach is absent. */
+/** The result of a switchover, or its forecast with `dryRun`; phases that it did not reach are absent. */
 export interface Receipt {
   dryRun: boolean;
   before: Standing;
@@ -57,10 +57,10 @@ export interface Facts {
   own: Standing;
   peerAddress: string;
   replicas: readonly Candidate[];
-  /** What the peer at `peerAddress` says of itself, or why it says nothing. */
+  /** The report of the peer at `peerAddress`, or why it gives none. */
   peer: Standing | undefined;
   peerError: string;
-  /** What the peer lacks around its store. */
+  /** The needs that the peer's cluster lacks. */
   peerMissing?: Missing | undefined;
   storeProblem: string;
 }

@@ -193,7 +193,7 @@ const asReplica = ({ memory }: Model): Memory => ({
   formerActive: memory.formerActive || memory.role === "active",
 });
 
-/** What a welcome teaches: the leader's epoch and identity. */
+/** Learns the leader's epoch and identity from a welcome. */
 function followed(model: Model, input: Input): Memory {
   const peer = input.type === "welcomed" ? input.peer : undefined;
   const { memory } = model;

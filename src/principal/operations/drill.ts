@@ -151,7 +151,7 @@ async function missingHere(ctx: DrillParts, agent: string): Promise<string[]> {
   );
 }
 
-/** What became of an autonomous agent's own resources here when it came. */
+/** The fate of an autonomous agent's own resources here when it connected. */
 function changed(before: readonly Own[], after: readonly Own[]): string[] {
   const now = new Map(after.map(({ key, checksum }) => [key, checksum]));
   return before.filter(({ key, checksum }) => now.get(key) !== checksum).slice(0, MAX_PROBLEMS).map((
@@ -161,7 +161,7 @@ function changed(before: readonly Own[], after: readonly Own[]): string[] {
   );
 }
 
-/** What the agent would miss of what it was served. */
+/** The resources that the agent was served and would lack. */
 function unfit(agent: PlayedAgent, { mode }: Part, applications: number): string[] {
   const has = agent.list("Application");
   const projects = new Set(agent.list("AppProject").map(({ metadata }) => metadata.name));

@@ -1,4 +1,4 @@
-/** What this side holds, as the peer asks for it: by kind and agent, by key, and in the form in which people may look at it. */
+/** This side's resources, as the peer asks for them: by kind and agent, by key, and in the form that people may see. */
 import { sha256 } from "../../base/sha256.ts";
 import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
 import { entriesOf, inventory } from "../../domain/changes/inventory.ts";

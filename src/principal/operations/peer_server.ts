@@ -26,7 +26,7 @@ import type {
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
 import { fetched, holdings } from "./holdings.ts";
 
-/** What the calls are carried out by. */
+/** The parts that carry out the calls. */
 export interface PeerServerParts extends Leadership {
   readonly policy: ReplicationPolicy;
   /** The peer just became ACTIVE: skips the current redial backoff. */

@@ -1,6 +1,6 @@
 /**
- * What becomes of the loss manifest: an operator looks at it, and adopts a state (the ACTIVE principal, whichever it is now, takes it
- * over its own) or discards it. Nothing happens to it by itself.
+ * `ha reconcile`: an operator lists the loss manifest, adopts a state (the ACTIVE principal, whichever that is now, writes it
+ * over its own) or discards it. Nothing is adopted or discarded automatically.
  */
 import { reasonOf } from "../../base/reason.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";

@@ -61,7 +61,7 @@ export function report(ctx: ReportParts): Report {
   };
 }
 
-/** What `ha explain` reasons from. */
+/** The inputs of `ha explain`. */
 export function situationOf(ctx: ReportParts, { peer, error }: PeerAnswer): Situation {
   const { following } = ctx;
   return {

@@ -24,7 +24,7 @@ const WORD_MS = 5_000;
 const FOLLOW_MS = 20_000;
 const AGENTS_MS = 15_000;
 const ASK_EVERY_MS = 50;
-/** What a replica has written is in its own index after this time at the latest. */
+/** A replica's write is in its own index after this time at the latest. */
 const SEEN_MS = 2_000;
 /** A call before the step is given at least this long. */
 const CALL_MS = 500;
@@ -94,7 +94,7 @@ export class Switchover {
   }
 }
 
-/** What came of giving the word once. */
+/** The outcome of one takeover message. */
 interface Answer {
   after: Standing | undefined;
   refused: boolean;

@@ -99,7 +99,7 @@ export interface Explained extends Explanation {
 /** What a look at the pair came to. */
 export interface Look {
   checks: Check[];
-  /** What a promotion of the side that is not ACTIVE could lose. */
+  /** The possible loss of a promotion of the passive side. */
   loss: string;
   /** How long it would take. */
   time: string;
@@ -146,7 +146,7 @@ export interface DrillOptions {
   timeoutMs: number;
 }
 
-/** What a failover now would take, and miss. */
+/** The cost of a failover now, and its gaps. */
 export interface DrillReport {
   agent: string;
   mode: Mode;
@@ -156,11 +156,11 @@ export interface DrillReport {
   convergedMs: number;
   /** Applications of the agent in this copy. */
   applications: number;
-  /** What the agent has in the end, by kind. */
+  /** The agent's final resources, by kind. */
   took: { kind: string; count: number }[];
   /** How its second stream went: events, and what was deleted and recreated at the agent in both. */
   again: { events: number; deleted: number; madeAnew: number };
-  /** What the ACTIVE has for it and this copy has not, or otherwise; the first 100. */
+  /** Resources that the ACTIVE has for the agent and this copy lacks or has in another state; the first 100. */
   missing: string[];
   missingTotal: number;
   problems: string[];
