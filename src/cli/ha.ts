@@ -169,7 +169,12 @@ export function formatStatus(status: haadminapi.HAStatusResponse, format: string
       return text(status, nowMs);
     case "json":
       return json(
-        Object.fromEntries(Object.entries(all).filter(([, v]) => v !== "" && v !== false && v !== 0)),
+        Object.fromEntries(
+          Object.entries(all).filter(([name, v]) =>
+            (name === "last_sequence_num" && all.last_event_timestamp > 0) ||
+            (v !== "" && v !== false && v !== 0)
+          ),
+        ),
       );
     case "yaml":
       return yaml(Object.fromEntries(Object.entries(all).map(([name, v]) => [name.replaceAll("_", ""), v])));

@@ -28,6 +28,23 @@ const NOT_FROM_OUTSIDE = [
   "take over: not prepared",
   "take over: overtaken",
   "refused",
+  "promote: switchover",
+  "demote: switchover",
+  "switchover: another",
+  "switchover: busy",
+  "drill: another",
+  "drill: busy",
+  "repair: not replicating",
+  "repair: unfit",
+  "repair",
+  "reconcile",
+  "adopt: not active",
+  "adopt: busy",
+  "adopt",
+  // Late inputs are ignored when they happen to come.
+  "snapshot applied: the stream is lost",
+  "caught up: not replicating",
+  "caught up: the stream is lost",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;

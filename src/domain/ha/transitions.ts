@@ -663,7 +663,6 @@ const PROCEDURE: Row[] = [
   begins("reconcile", ANY),
   refuse("adopt: not active", except("active"), "begin", [asks("adopt")], refusals.adoptFrom),
   refuse("adopt: busy", ["active"], "begin", [asks("adopt"), G.busy], refusals.busy("adopt")),
-  refuse("adopt: unfit", ["active"], "begin", [asks("adopt"), G.unfit], refusals.unfit("adopt")),
   begins("adopt", ["active"]),
   {
     name: "procedure ended",
