@@ -265,5 +265,4 @@ export const IMPURE: Record<string, string> = {
   "src/base/log.ts": "the one place that writes the log",
   "src/base/until.ts": "the one place that waits for a condition, with a bound",
   "src/base/sha256.ts": "the one place that hashes (node:crypto)",
-  "src/base/until.ts": "the one place that waits for a change with a deadline (setTimeout)",
 };
