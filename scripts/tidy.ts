@@ -14,10 +14,13 @@ interface Exception {
   reason: string;
 }
 
-export const EXCEPTIONS: Exception[] = [];
+const CONTEXT = "the big context is being replaced by the small interfaces that each class names";
 
-/** Rules that are told and do not fail yet, while the rooms are being furnished. */
-const PENDING: Rule[] = ["arrow", "circle", "header", "sentence"];
+export const EXCEPTIONS: Exception[] = [
+  { rule: "arrow", file: "src/principal/core/context.ts", reason: CONTEXT },
+  { rule: "sentence", file: "src/principal/core/context.ts", reason: CONTEXT },
+  { rule: "arrow", file: "src/principal/principal.ts", reason: CONTEXT },
+];
 
 const TEXTS = /\.(ts|md|yaml|json)$|(^|\/)Containerfile$|^\.ci\//;
 const SKIPPED = /^(\.git|node_modules|dist|argocd-agent-ha-data)$/;
@@ -55,7 +58,7 @@ export function checkProject(root: string, exceptions = EXCEPTIONS): Report {
   ]);
   all.push(...circleFindings(texts));
   const excepts = (one: Finding) =>
-    PENDING.includes(one.rule) || exceptions.find(({ rule, file }) => rule === one.rule && file === one.file);
+    exceptions.find(({ rule, file }) => rule === one.rule && file === one.file);
   const excepted = all.filter(excepts);
   const stale = exceptions.filter(({ rule, file }) =>
     !all.some((one) => one.rule === rule && one.file === file)

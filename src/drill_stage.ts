@@ -33,7 +33,7 @@ const DAY_MS = 86_400_000;
 
 type Undo = (() => Promise<void> | void)[];
 
-/** What is played: this side, as it is now. */
+/** The side to play, as it is now. */
 export interface Played {
   readonly settings: Settings;
   readonly index: ChangeIndex;

@@ -1,6 +1,6 @@
 /** tidy finds nothing in the project, finds each rule broken in a bad sample, and says what to do instead. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { checkProject } from "../scripts/tidy.ts";
+import { checkProject, EXCEPTIONS } from "../scripts/tidy.ts";
 import { circles } from "../scripts/tidy/circles.ts";
 import { checkReferences } from "../scripts/tidy/references.ts";
 import { ROOMS } from "../scripts/tidy/rooms.ts";
@@ -180,7 +180,7 @@ Deno.test("tidy finds nothing in the project", () => {
 });
 
 Deno.test("checkProject() tells an exception that is not needed any more", () => {
-  const { found } = checkProject(root, [{ rule: "print", file: "main.ts", reason: "a test" }]);
+  const { found } = checkProject(root, [...EXCEPTIONS, { rule: "print", file: "main.ts", reason: "a test" }]);
   assertEquals(found.map(({ fault }) => fault), ['does not break the rule "print" any more']);
 });
 

@@ -263,6 +263,5 @@ export const PURE_PACKAGES =
 export const IMPURE: Record<string, string> = {
   "src/base/clock.ts": "the one place that reads a clock",
   "src/base/log.ts": "the one place that writes the log",
-  "src/base/until.ts": "the one place that waits for a condition, with a bound",
   "src/base/sha256.ts": "the one place that hashes (node:crypto)",
 };

@@ -19,7 +19,7 @@ export class Emitter {
 }
 
 export interface Wait {
-  /** What may make the condition true. */
+  /** The events that may make the condition true. */
   changed: readonly Subscribe[];
   /** For how long, in ms; absent: without an end. */
   withinMs?: number;

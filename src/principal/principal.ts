@@ -74,7 +74,7 @@ export interface Core {
   readonly health: Health;
   /** The series of `/metrics`. */
   readonly series: readonly Series[];
-  /** What adapters call for operators. */
+  /** The calls that adapters make for operators. */
   readonly operations: Operations;
   /** The answers to the peer, in our own contract and in the Go principal's. */
   readonly peerService: PeerService;
@@ -214,7 +214,7 @@ async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient)
   await follower.stop();
 }
 
-/** What the adapters ask: for agents, the peer, probes and metrics. */
+/** The calls of the adapters: for agents, the peer, probes and metrics. */
 function services(
   ctx: Context,
   procedures: { switchover: Switchover; reconciler: Reconciler },

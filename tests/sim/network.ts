@@ -25,7 +25,7 @@ export interface Path {
   swallows: boolean;
 }
 
-/** Who opens streams. */
+/** The callers that open streams. */
 export interface Caller {
   process: Process;
   /** Its host. */
@@ -48,7 +48,7 @@ export interface ServerEnd {
   end(failure?: Failure): void;
 }
 
-/** What serves a stream: it gets the sending end, and returns what hears the rest. */
+/** A server of a stream: it takes the sending end and returns the handlers of the other. */
 export type Handler = (stream: ServerEnd) => StreamEvents<unknown>;
 
 /** A process that serves. */
@@ -58,7 +58,7 @@ export interface Server {
   handlers: Map<string, Handler>;
 }
 
-/** What the caller's end of a stream hears. */
+/** The events at the caller's end of a stream. */
 export interface CallerEvents {
   received(message: unknown): void;
   drained(): void;
@@ -139,7 +139,7 @@ export class Network {
   }
 }
 
-/** What is on the way to one end, in order. */
+/** The messages in flight to one end, in order. */
 interface Queue {
   packets: { atMs: number; arrive(): void }[];
   /** Since when nothing passes; Infinity: it passes. */
@@ -155,7 +155,7 @@ export class Connection {
   onClosed = () => {};
   readonly from: string;
   #server: Server | undefined;
-  /** What hears the server's end. */
+  /** The handlers of the server's end. */
   #served: StreamEvents<unknown> | undefined;
   #clientOver = false;
   #serverOver = false;

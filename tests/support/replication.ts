@@ -1,4 +1,4 @@
-/** What a leader sends, as its replica hears it: the same as over the wire, without the wire. */
+/** Passes a leader's messages to its replica as the wire would, without the wire. */
 import type {
   HeardFromLeader,
   IncomingChanges,

@@ -1,12 +1,8 @@
 /**
- * The embedded store: one SQLite file in WAL mode, shared by a principal and by `store` commands.
- *
- * Intuition: every write takes the next revision of one counter, and deletions stay as tombstones, so "what
- * changed since revision R" is one indexed query, whoever wrote it. Writes that are asked for together are
- * committed together (one fsync), and no promise resolves before its commit. Changes by other processes are
- * noticed through SQLite's `data_version`, polled every `POLL_MS`.
- *
- * Every object carries a checksum that is verified whenever it is read: a flipped bit is an error, never data.
+ * The embedded store: one SQLite file in WAL mode, shared by a principal and the `store` commands. Every write takes the next
+ * revision of one counter and deletions stay as tombstones, so the changes since a revision are one indexed query. Concurrent
+ * writes share a commit (one fsync), and no promise resolves before its commit. Polling `data_version` finds other processes'
+ * changes. Every object carries a checksum that each read verifies: a flipped bit is an error, never data.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { canonicalize } from "@std/json/canonicalize";

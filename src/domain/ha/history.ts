@@ -1,6 +1,6 @@
 /**
- * What happened to a principal and who asked for it, as a chain: each entry carries the hash of the one before, so that nobody can
- * take one out or change one without it showing. Bounded: the oldest entries go, and the chain then begins at a hash that is kept.
+ * A principal's history, with the operator of each entry. Entries form a chain: each carries the hash of the one before, so a
+ * removed or changed entry shows. The chain is bounded: the oldest entries go, and it then begins at a hash that is kept.
  */
 import { canonicalize } from "@std/json/canonicalize";
 

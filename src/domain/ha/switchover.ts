@@ -1,20 +1,23 @@
 /**
- * The planned move as one command. Two principals can only be one ACTIVE at a time if there is a moment after which the old one has
- * given up and the new one has not begun; everything that can be proved or can fail stands before that moment, and is undone by doing
- * nothing more, and between it and the next ACTIVE stands one message. Phases, in order:
- *
- * - preflight: is there a replica that follows us, can write everything, and answers at the peer's address?
- * - freeze: events of agents are no longer taken; what was taken is finished. Streams stay open, `/healthz` stays 200.
- * - cut: the revision at which everything was frozen; the replica has applied up to it.
- * - proof: both digests at the cut are equal.
- * - prepare: the replica has recorded the next epoch, in which it may become ACTIVE at the active's word.
- * - step: the active records that it is none, ends its streams and gives its word; the replica is ACTIVE.
- * - follow: the old active follows. - agents: they are back.
+ * The planned move as one command, in phases (`PHASES`). Every step that can fail comes before the moment in which the old
+ * active steps down, and is undone by doing nothing more. Between that moment and the next ACTIVE lies one message, so two
+ * principals are never ACTIVE at once.
  */
 import type { Missing } from "../resources/missing.ts";
 import type { Standing } from "./state.ts";
 
-/** The phases by name, in order. */
+/**
+ * The phases by name, in order.
+ *
+ * - preflight: one replica follows, can write everything, and answers at the peer's address.
+ * - freeze: agents' events wait, and those in hand finish. Streams stay open, `/healthz` stays 200.
+ * - cut: the replica has applied everything up to the revision of the freeze.
+ * - proof: both digests at the cut are equal.
+ * - prepare: the replica has recorded the next epoch, in which the active's message may make it ACTIVE.
+ * - step: the active records that it steps down, ends its streams and hands over; the replica is ACTIVE.
+ * - follow: the old active follows.
+ * - agents: as many agents are back as before.
+ */
 export const PHASES = ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -52,7 +55,7 @@ export interface Candidate {
   heldTotal: number;
 }
 
-/** What the preflight decides on, beside what the state machine knows. */
+/** The inputs of the preflight beside the state machine's model. */
 export interface Facts {
   own: Standing;
   peerAddress: string;
@@ -65,7 +68,7 @@ export interface Facts {
   storeProblem: string;
 }
 
-/** What stands against a switchover from the ACTIVE, and what to do; empty: nothing. */
+/** The fact that forbids a switchover from the ACTIVE, with the remedy; empty: none. */
 export function switchoverProblem(facts: Facts): string {
   const { own, peerAddress, peer, peerError, storeProblem } = facts;
   if (storeProblem !== "") return `this side's store is not current: ${storeProblem}; see: ha status`;

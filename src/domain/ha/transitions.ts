@@ -3,8 +3,8 @@
  * with which sentence for the operator, and which effects follow, in order. The first row that matches applies.
  * A row with `refuse` changes nothing and answers the operator; one with `ignore` changes nothing and is expected.
  *
- * Reading order: start, promotion, demotion, takeover, procedures, the stream, supersession. No row leads to ACTIVE except the durable record of an
- * operator's promotion or of a start, or, in an operator's switchover, the word of the one that has given up (I13).
+ * Reading order: start, promotion, demotion, takeover, procedures, the stream, supersession. Rows lead to ACTIVE only after
+ * the durable record of an operator's promotion or of a start, or after the handover of an operator's switchover.
  */
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
 import { byPeer, epochText, refusals } from "./sentences.ts";

@@ -10,7 +10,7 @@ import { Refusal } from "../../domain/ha/refusal.ts";
 /** Performs one effect. A returned promise is awaited before the next effect and the next input. */
 export type EffectRunner = (effect: Exclude<Effect, { type: "reply" }>) => Promise<void> | void;
 
-/** Who is told of steps. */
+/** The listeners of steps. */
 export interface Observer {
   /** A row took an input. */
   stepped(before: Model, after: Model, rowName: string, refused: boolean): void;

@@ -23,13 +23,13 @@ const MAX_SHOWN = 1_000;
 export const TIMEOUT_MS = 20_000;
 const SALT_BYTES = 16;
 
-/** What asking the peer about its copy takes. */
+/** The parts that asking the peer about its copy needs. */
 export interface PeerParts {
   readonly settings: { readonly peerAddress: string };
   readonly peer: Pick<Peer, "connect">;
 }
 
-/** What comparing takes. */
+/** The parts that a comparison needs. */
 export interface DiffParts extends PeerParts {
   readonly index: ChangeIndex;
 }

@@ -27,7 +27,7 @@ const MAX_PROBLEMS = 20;
 const MAX_NAMED = 10;
 const KINDS = ["Application", "AppProject", "Repository", "GPGKey"];
 
-/** What a drill takes. */
+/** The parts that a drill needs. */
 export interface DrillParts extends Machine, ReportParts {
   readonly settings: PeerParts["settings"] & { readonly namespace: string; readonly scope: Scope };
   readonly peer: ReportParts["peer"] & PeerParts["peer"];
@@ -138,7 +138,7 @@ function chosen(
   return { agent, mode: known.get(agent)?.mode ?? "managed", applications: counts.get(agent) ?? 0 };
 }
 
-/** What the ACTIVE has for this agent, or for all, that this copy has not or has otherwise. @throws Refusal */
+/** Resources that the ACTIVE has for this agent, or for all, and this copy lacks or has in another state. @throws Refusal */
 async function missingHere(ctx: DrillParts, agent: string): Promise<string[]> {
   const { differing } = await withPeer(
     ctx,

@@ -12,7 +12,7 @@ import { repair, type RepairParts } from "./repair.ts";
 import { report, situationOf } from "./report.ts";
 import type { Switchover } from "./switchover.ts";
 
-/** What the doors' side of a principal is made of. */
+/** The parts behind the calls of operators. */
 export interface OperationsParts extends Omit<RepairParts, "settings" | "peer">, ReadinessParts {
   command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
   /** The durable history, oldest first. */

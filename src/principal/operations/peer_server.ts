@@ -31,7 +31,7 @@ export interface PeerServerParts extends Leadership {
   readonly policy: ReplicationPolicy;
   /** The peer just became ACTIVE: skips the current redial backoff. */
   redial(): void;
-  /** What this side says of itself; with `examine` when it has looked around itself too. */
+  /** This side's report of itself; with `examine` it examines its cluster first. */
   condition(examine: boolean): Promise<Condition>;
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
   readonly switchover: {

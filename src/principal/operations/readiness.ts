@@ -10,7 +10,7 @@ import type { Look } from "../ports/operations.ts";
 import type { Store } from "../ports/store.ts";
 import { type ReportParts, situationOf } from "./report.ts";
 
-/** What looking at the pair takes. */
+/** The parts that a preflight needs. */
 export interface ReadinessParts extends ReportParts, Asking {
   readonly settings: Asking["settings"] & { readonly namespace: string; readonly scope: Scope };
   readonly peer: ReportParts["peer"] & Asking["peer"];
@@ -58,7 +58,7 @@ export class Readiness {
     return this.#last;
   }
 
-  /** What this side says of itself; with `examine` when it has looked around itself too. */
+  /** This side's report of itself; with `examine` it examines its cluster first. */
   async condition(examine: boolean): Promise<Condition> {
     const { ctx } = this;
     const condition = conditionOf(ctx);

@@ -18,7 +18,7 @@ import type { Machine } from "./machine.ts";
 const ADOPT_TIMEOUT_MS = 20_000;
 const MAX_KEY = 300;
 
-/** What reconciling takes. */
+/** The parts that reconciling needs. */
 export interface ReconcileParts extends Machine {
   readonly settings: { readonly peerAddress: string; readonly scope: Scope };
   readonly index: ChangeIndex;

@@ -22,7 +22,7 @@ const ASK_EVERY_MS = 500;
 const ASK_MS = 5_000;
 const MAX_KEY = 300;
 
-/** What a repair takes. */
+/** The parts that a repair needs. */
 export interface RepairParts extends Machine {
   readonly settings: { readonly peerAddress: string; readonly scope: Scope };
   readonly index: ChangeIndex;

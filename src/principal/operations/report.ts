@@ -1,4 +1,4 @@
-/** What this side says of itself to an operator that watches, and to `ha explain`. */
+/** This side's report to `ha watch` and `ha explain`. */
 import { monotonicMs } from "../../base/clock.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Situation } from "../../domain/ha/explain.ts";
@@ -13,7 +13,7 @@ import type { Peer } from "../ports/peer.ts";
 /** Of the last events so many are reported. */
 const HISTORY_SHOWN = 10;
 
-/** What a report is made of. */
+/** The parts of a report. */
 export interface ReportParts {
   readonly index: ChangeIndex;
   readonly replicas: Replicas;

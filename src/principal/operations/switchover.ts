@@ -29,7 +29,7 @@ const SEEN_MS = 2_000;
 /** A call before the step is given at least this long. */
 const CALL_MS = 500;
 
-/** What a switchover takes. */
+/** The parts that a switchover needs. */
 export interface SwitchoverParts extends Machine, Asking {
   readonly log: Log;
   readonly index: ChangeIndex;
@@ -161,7 +161,7 @@ class Move {
     return { ...receipt, ...cut, after, epochAfter: after.epoch, lostAcknowledged: 0, agentsBack };
   }
 
-  /** What stands against it, of facts that the state machine does not have; empty: nothing. */
+  /** The fact outside the state machine that forbids a switchover; empty: none. */
   async #preflight(): Promise<string> {
     const { ctx } = this;
     this.#say("preflight", "asking the peer, looking at what follows");

@@ -1,4 +1,4 @@
-/** What operators may ask of a principal, in domain values: adapters decode a call, authorise it and call this. */
+/** The calls of operators in domain values: an adapter decodes and authorises a call, then makes it here. */
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Explanation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
@@ -96,7 +96,7 @@ export interface Explained extends Explanation {
   peerError: string;
 }
 
-/** What a look at the pair came to. */
+/** The result of a preflight. */
 export interface Look {
   checks: Check[];
   /** The possible loss of a promotion of the passive side. */
@@ -166,6 +166,6 @@ export interface DrillReport {
   problems: string[];
   /** Writes that a failover would have made until here. */
   writes: number;
-  /** What a promotion now could lose. */
+  /** The possible loss of a promotion now. */
   loss: string;
 }

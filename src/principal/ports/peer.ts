@@ -150,7 +150,7 @@ export interface Adoption {
   who: string;
 }
 
-/** Who may replicate. */
+/** The identities that may replicate. */
 export interface ReplicationAccess {
   /** The identity of a caller with this certificate. @throws Refusal where it may not replicate */
   authorize(certificate: CertificateNames | undefined): string;

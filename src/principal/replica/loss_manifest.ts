@@ -1,11 +1,8 @@
 /**
- * The loss manifest. A principal that was ACTIVE and now follows another may hold writes that never reached the new active. Until it
- * has caught up, every object that is about to be overwritten or deleted is first kept, whole, in this principal's own store, and
- * made durable; `ha reconcile` adopts or discards it later.
- *
- * It lies in Secrets `argocd-agent-ha-loss-1`, `-2`, … (objects of it may be Secrets themselves), each a page of JSON lines under
- * gzip: so it survives a pod that is made anew on another node, needs no volume, and fits below the 1 MiB of a Secret. Entries that
- * come together are written together. Pages are never left out: the first that does not exist ends the manifest.
+ * The loss manifest. A principal that was ACTIVE and now follows may hold writes that never reached the new active. Until it
+ * has caught up, it saves every object that it is about to overwrite or delete, whole and durably, in its own store; `ha
+ * reconcile` adopts or discards it later. The Secrets `argocd-agent-ha-loss-1`, `-2`, … hold pages of gzipped JSON lines below
+ * the 1 MiB of a Secret. Pages are contiguous: the first that does not exist ends the manifest.
  */
 import { Buffer } from "node:buffer";
 import { gunzipSync, gzipSync } from "node:zlib";
