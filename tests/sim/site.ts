@@ -8,7 +8,6 @@ import { situationOf } from "../../src/principal/operations/report.ts";
 import { askPeer } from "../../src/principal/core/peer.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { type Core, openCore } from "../../src/principal/principal.ts";
-import type { Context } from "../../src/principal/core/context.ts";
 import { type Log, LOG_LEVELS } from "../../src/base/log.ts";
 import { parseSettings, type Settings } from "../../src/config/settings.ts";
 import { StoreMonitor } from "../../src/principal/core/store_monitor.ts";
@@ -66,7 +65,7 @@ export class Site {
     this.other = name === "a" ? "b" : "a";
   }
 
-  get ctx(): Context | undefined {
+  get ctx(): Core["ctx"] | undefined {
     return this.core?.ctx;
   }
 
