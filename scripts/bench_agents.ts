@@ -1,5 +1,5 @@
 /** Agents under load: simulated agents in this process, on real principal processes, over mTLS. */
-import { canonicalize } from "@std/json/canonicalize";
+import { canonicalJson } from "../src/base/json.ts";
 import { initPki } from "../src/cli/pki.ts";
 import { principalPair, type PrincipalProcess, selfCommand, until } from "../src/cli/processes.ts";
 import { call, dialAdmin } from "../src/adapters/grpc/dial.ts";
@@ -256,7 +256,7 @@ async function reports(rate: number, seconds: number): Promise<Record<string, nu
       until(() => agent?.outbox.pending === 0, WAIT_MS, () => `${agent?.outbox.pending} events wait`, 2)
     );
     const missing = (await store.list("Application")).filter(({ metadata, status }) =>
-      canonicalize(status) !== canonicalize(agent?.cluster.get("Application", metadata.name)?.["status"])
+      canonicalJson(status) !== canonicalJson(agent?.cluster.get("Application", metadata.name)?.["status"])
     ).length;
     return { rate, sent, drainMs, missing };
   } finally {

@@ -3,6 +3,7 @@
  * certificates made for the moment, and one simulated agent. The copy is held twice meanwhile.
  */
 import { Buffer } from "node:buffer";
+import { parseJson } from "./base/json.ts";
 import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
@@ -88,7 +89,9 @@ class Staged implements StagedPrincipal {
       address: () => `127.0.0.1:${port}`,
       material: await issued(authority, agent, false),
     });
-    for (const { kind, payload } of own) sim.cluster.put(kind, asAtAgent(JSON.parse(payload), agent));
+    for (const { kind, payload } of own) {
+      sim.cluster.put(kind, asAtAgent(parseJson(payload) as ApiObject, agent));
+    }
     this.undo.push(() => sim.stop());
     sim.start();
     return playedBy(sim, this.core);
@@ -148,7 +151,7 @@ async function openCopy(played: Played, tell: (problem: string) => void, undo: U
   );
   undo.push(() => store.close());
   const objects = [...played.index.live()].map(({ payload }) =>
-    localize(JSON.parse(payload) as ApiObject, () => undefined).object
+    localize(parseJson(payload) as ApiObject, () => undefined).object
   );
   await Promise.all(objects.map((object) => store.write({ op: "put", object })));
   const { epoch } = played.model().memory;

@@ -100,6 +100,7 @@ const BAD: [file: string, text: string, rule: string, fault: string, remedy: str
   ["src/base/x.ts", "setTimeout(run, 5);", "pure", "a pure file uses setTimeout", "as an argument"],
   ["src/principal/core/x.ts", "console.log(1);", "print", "prints with console.log", "the Log"],
   ["src/cli/x.ts", "performance.now();", "one way", "reads the monotonic clock itself", "monotonicMs()"],
+  ["src/cli/x.ts", "JSON.parse(text);", "one way", "takes numbers for doubles", "parseJson"],
   ["src/cli/x.ts", 'hash("sha256", text);', "one way", "hashes by itself", "src/base/sha256.ts"],
   [
     "src/cli/x.ts",

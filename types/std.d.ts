@@ -61,10 +61,6 @@ declare module "@std/fmt/colors" {
   export function stripAnsiCode(text: string): string;
 }
 
-declare module "@std/json/canonicalize" {
-  export function canonicalize(value: unknown): string;
-}
-
 declare module "@std/streams/text-line-stream" {
   export class TextLineStream extends TransformStream<string, string> {}
 }

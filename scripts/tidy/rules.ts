@@ -60,6 +60,12 @@ const ONE_WAY: { code: RegExp; fault: string; files: RegExp; remedy: string }[] 
     files: /^src\/base\/reason\.ts$/,
     remedy: "call reasonOf() of src/base/reason.ts, which also shortens what the operating system says",
   },
+  {
+    code: /\b(?:JSON\.parse|canonicalize|structuredClone|isDeepStrictEqual)\(/g,
+    fault: "takes numbers for doubles",
+    files: /^src\/base\/json\.ts$/,
+    remedy: "call parseJson, canonicalJson, cloneJson or sameJson of src/base/json.ts",
+  },
 ];
 
 export const isTest = (file: string) => file.endsWith("_test.ts") || file.startsWith("tests/");

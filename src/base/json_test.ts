@@ -1,4 +1,3 @@
-import { canonicalize } from "@std/json/canonicalize";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { KEPT_JSON, NUMBERS, NUMBERS_JSON } from "../../tests/support/numbers.ts";
 import {
@@ -6,6 +5,7 @@ import {
   cloneJson,
   exactNumber,
   isExactNumber,
+  keptJson,
   keptNumber,
   keptNumbers,
   MAX_DEPTH,
@@ -67,6 +67,7 @@ Deno.test("two numbers are the same when an API server keeps the same for both",
     assert(sameJson(parseJson(`{"a":[${written}]}`), parseJson(`{"a":[${kept}]}`)), written);
   }
   assertEquals(keptNumbers(NUMBERS_JSON), KEPT_JSON);
+  assertEquals(keptJson(parseJson(NUMBERS_JSON)), canonicalJson(parseJson(KEPT_JSON)));
   assertEquals(keptNumber("1e400"), "1e400", "an API server refuses it");
   assertEquals(keptNumber("9".repeat(100_000)), "9".repeat(100_000));
   const [one, other] = ["1098765432109876543", "1098765432109876544"].map(parseJson);
@@ -109,15 +110,24 @@ Deno.test("a field named __proto__ is a field like any other", () => {
 });
 
 Deno.test("canonical JSON is RFC 8785's where doubles are enough", () => {
-  const values = [
-    { "": 0, "10": 1, "9": 2, a: "é\u2028\ud800", A: [], "€": {}, "\u{1f600}": 3, "\ufb33": 4 },
-    { b: undefined, c: null, d: [undefined, true, false], e: 1e21, f: 1e-7, g: 0.1, h: -1 },
-    [],
-    "text",
-    3,
-    null,
-  ];
-  for (const value of values) assertEquals(canonicalJson(value), canonicalize(value));
+  const keys = { "": 0, "10": 1, "9": 2, a: "é\u2028\ud800", A: [], "€": {}, "\u{1f600}": 3, "\ufb33": 4 };
+  const sorted = '{"":0,"10":1,"9":2,"A":[],"a":"é\u2028\\ud800","€":{},"\u{1f600}":3,"\ufb33":4}';
+  assertEquals(canonicalJson(keys), sorted);
+  const values = {
+    b: undefined,
+    c: null,
+    d: [undefined, true, false],
+    e: 1e21,
+    f: 1e-7,
+    g: 0.1,
+    h: -1,
+    i: -0,
+  };
+  assertEquals(
+    canonicalJson(values),
+    '{"c":null,"d":[null,true,false],"e":1e+21,"f":1e-7,"g":0.1,"h":-1,"i":0}',
+  );
+  for (const text of ["[]", "{}", '"text"', "3", "null"]) assertEquals(canonicalJson(parseJson(text)), text);
   assert(assertThrows(() => canonicalJson({ a: NaN })) instanceof TypeError);
 });
 

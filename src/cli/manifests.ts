@@ -1,27 +1,32 @@
 /** Kubernetes manifests from files, folders and standard input. */
-import { parseAllDocuments } from "yaml";
 import { type ApiObject, isRecord, objectProblem } from "../domain/resources/object.ts";
+import { cloneJson } from "../base/json.ts";
 import { reasonOf } from "../base/reason.ts";
 import { CommandError } from "./output.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** The objects in a YAML or JSON text; `source` names it in errors. Lists are unfolded. @throws CommandError */
 export function parseManifests(text: string, source: string, namespace: string): ApiObject[] {
   const objects: ApiObject[] = [];
-  for (const document of parseAllDocuments(text, { logLevel: "error" })) {
-    const error = "errors" in document ? document.errors[0] : undefined;
-    if (error) throw new CommandError(`${source}: ${error.message.split("\n")[0]}`);
-    const value: unknown = document.toJS({ maxAliasCount: 100 });
-    if (value === null || value === undefined) continue;
+  for (const value of values(text, source)) {
     const items = isRecord(value) && Array.isArray(value["items"]) ? value["items"] : [value];
     for (const item of items) objects.push(manifest(item, source, namespace));
   }
   return objects;
 }
 
+function values(text: string, source: string): unknown[] {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    throw new CommandError(`${source}: ${reasonOf(error)}`);
+  }
+}
+
 function manifest(value: unknown, source: string, namespace: string): ApiObject {
   const problem = objectProblem(value);
   if (problem) throw new CommandError(`${source}: ${problem}`);
-  const object = structuredClone(value) as ApiObject;
+  const object = cloneJson(value) as ApiObject;
   object.metadata.namespace ??= namespace;
   const plain = object["stringData"];
   if (object.kind === "Secret" && isRecord(plain)) {

@@ -1,4 +1,5 @@
 /** `ha reconcile`: what this principal held when it stepped down and the new active did not; adopt it, or discard it. */
+import { parseJson } from "../base/json.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { digestFromWire } from "../adapters/grpc/wire.ts";
 import { parseDuration } from "../config/settings.ts";
@@ -64,7 +65,7 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
     savedAt: new Date(loss.atMs ?? 0).toISOString(),
     now: loss.now ?? "",
     digest: digestFromWire(loss.digest),
-    object: JSON.parse(new TextDecoder().decode(loss.object)) as unknown,
+    object: parseJson(new TextDecoder().decode(loss.object)) as unknown,
   }));
   if (output === "json") print(json(rows));
   else if (rows.length === 0) print("The loss manifest is empty: nothing of this side's was overwritten.");

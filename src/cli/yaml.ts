@@ -1,7 +1,55 @@
-/** YAML as commands print it: beside output.ts, so that commands which print none do not load the library. */
-import { stringify } from "yaml";
+/**
+ * YAML with exact numbers (base/json.ts). The parser's own numbers are doubles, but each scalar remembers its source; an
+ * integer of YAML's other forms (`+1`, `0x1f`, `0o7`) becomes the decimal that kubectl makes of it. It stands beside
+ * output.ts, so that commands which need no YAML do not load the library.
+ */
+import { type Document, parseAllDocuments, stringify, visit } from "yaml";
+import { type ExactNumber, exactNumber, isExactNumber } from "../base/json.ts";
+import { reasonOf } from "../base/reason.ts";
+
+const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
+const INTEGER = /^(-?)\+?(\d+|0x[\da-fA-F]+|0o[0-7]+)$/;
+/** What an alias may be repeated, so that a small file does not become a huge object. */
+const MAX_ALIASES = 100;
+
+/** Prints exact numbers as they were written; nothing that is read is of this kind. */
+const EXACT = {
+  tag: "tag:yaml.org,2002:float",
+  default: true,
+  test: /^(?!)/,
+  identify: isExactNumber,
+  resolve: (text: string) => text,
+  stringify: ({ value }: { value: unknown }) => (value as ExactNumber).rawJSON,
+} as const;
+
+/** The values of a text's documents, empty ones left out. @throws Error with the first mistake's first line */
+export function parseYaml(text: string): unknown[] {
+  const documents = parseAllDocuments(text, { logLevel: "error" });
+  return [...documents].map(valueOf).filter((value) => value !== null && value !== undefined);
+}
 
 /** The value as YAML text without a final newline; long strings stay on one line. */
 export function yaml(value: unknown): string {
-  return stringify(value, { lineWidth: 0 }).trimEnd();
+  return stringify(value, { lineWidth: 0, customTags: (tags) => [EXACT, ...tags] }).trimEnd();
+}
+
+function valueOf(document: Document.Parsed): unknown {
+  const error = document.errors[0];
+  if (error) throw new Error(reasonOf(error).split("\n")[0]);
+  visit(document, {
+    Scalar(place, node) {
+      const text = typeof node.value === "number" ? decimal(node.source ?? "") : undefined;
+      if (text === undefined) return;
+      const value = exactNumber(text);
+      node.value = place === "key" && isExactNumber(value) ? text : value;
+    },
+  });
+  return document.toJS({ maxAliasCount: MAX_ALIASES });
+}
+
+/** A YAML number as a JSON number; undefined: the parser's own value will do. */
+function decimal(source: string): string | undefined {
+  if (JSON_NUMBER.test(source)) return source;
+  const [, sign, digits] = INTEGER.exec(source) ?? [];
+  return digits === undefined ? undefined : `${sign}${BigInt(digits)}`;
 }

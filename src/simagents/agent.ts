@@ -3,6 +3,7 @@
  * over real mTLS, acknowledges, resyncs and reconnects as a Go agent does, and misbehaves when it is told to.
  */
 import { delay } from "@std/async/delay";
+import { parseJson } from "../base/json.ts";
 import { monotonicMs } from "../base/clock.ts";
 import { reasonOf } from "../base/reason.ts";
 import { sha256 } from "../base/sha256.ts";
@@ -241,7 +242,7 @@ export class SimAgent {
   }
 
   #handle(event: AgentEvent): void {
-    const body: unknown = JSON.parse(decoder.decode(event.payload));
+    const body: unknown = parseJson(decoder.decode(event.payload));
     if (!isRecord(body)) throw new Error("the payload is not an object");
     if (event.target === "resourceResync") return this.#resync(event.type, body);
     const kind = KINDS[event.target];
@@ -373,14 +374,13 @@ export class SimAgent {
     const { name, uid = "", resourceVersion = "" } = object.metadata;
     const target = Object.keys(KINDS).find((key) => KINDS[key] === kind) ?? "";
     if (this.options.mode === "managed" && target !== "application") return;
-    this.outbox.add({
+    this.send({
       type,
       target,
       subject: `${object.metadata.namespace}/${name}`,
       extensions: { resourceid: `${name}_${uid}`, eventid: `${name}_${uid}_${resourceVersion}_${type}` },
       payload: encoder.encode(JSON.stringify(object)),
     });
-    this.#flush();
   }
 
   #flush(): void {

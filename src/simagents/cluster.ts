@@ -1,5 +1,5 @@
 /** A simulated agent's own cluster: objects by kind and name, with UIDs and versions as an API server gives them. */
-import { canonicalize } from "@std/json/canonicalize";
+import { keptJson } from "../base/json.ts";
 import type { ApiObject } from "../domain/resources/object.ts";
 
 export class SimCluster {
@@ -50,5 +50,5 @@ export function comparable(object: ApiObject): string {
   const { labels = {} } = object.metadata;
   const spec = { ...object["spec"] as Record<string, unknown> };
   delete spec["destination"];
-  return canonicalize({ name: object.metadata.name, labels, spec, data: object["data"] ?? null });
+  return keptJson({ name: object.metadata.name, labels, spec, data: object["data"] ?? null });
 }

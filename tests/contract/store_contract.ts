@@ -1,6 +1,7 @@
 /** The contract of every store adapter; each adapter's test file runs it against the real thing. */
 import { assert, assertEquals, assertExists } from "@std/assert";
 import { deadline } from "@std/async/deadline";
+import { keptJson, parseJson } from "../../src/base/json.ts";
 import type { ApiObject, StoredObject } from "../../src/domain/resources/object.ts";
 import { type Key, keyOf, keyOfObject } from "../../src/domain/resources/keys.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type StoreErrorCode,
   type StoreEvent,
 } from "../../src/principal/ports/store.ts";
+import { KEPT_JSON, NUMBERS_JSON } from "../support/numbers.ts";
 
 /** A store under test, and another handle on the same data where the adapter has one. */
 export interface Subject {
@@ -137,6 +139,30 @@ export function storeContract(
       false,
       first.metadata.resourceVersion,
     ]);
+  });
+
+  test("numbers that no double holds are kept, told and compared by their value", async ({ store, app }) => {
+    const valued = (json: string) =>
+      app("a", {
+        project: "default",
+        source: { repoURL: "https://git.example.com/a.git", helm: { valuesObject: parseJson(json) } },
+      });
+    const valuesOf = (object: ApiObject | undefined) =>
+      keptJson(
+        (object?.["spec"] as { source: { helm: { valuesObject: unknown } } }).source.helm.valuesObject,
+      );
+    const kept = keptJson(parseJson(KEPT_JSON));
+    const first = await put(store, valued(NUMBERS_JSON));
+    assertEquals(valuesOf(first), kept);
+    assertEquals(valuesOf(await store.get(keyOfObject(first))), kept);
+    assertEquals(valuesOf((await store.list("Application"))[0]), kept);
+    const told = await collect(store, ({ type }) => type === "put");
+    assertEquals(told.flatMap((event) => event.type === "put" ? [valuesOf(event.object)] : []), [kept]);
+    assertEquals((await store.write({ op: "put", object: valued(NUMBERS_JSON) })).changed, false);
+    const next = await put(store, valued('{"id":1098765432109876543}'));
+    const other = await put(store, valued('{"id":1098765432109876544}'));
+    assertEquals(valuesOf(await store.get(keyOfObject(other))), '{"id":1098765432109876544}');
+    assert(next.metadata.resourceVersion !== other.metadata.resourceVersion);
   });
 
   test("expect: only one of two writers who read the same version wins", async ({ store, other, app }) => {

@@ -1,7 +1,7 @@
 /** Two principals as processes, each on an API server of its own. */
+import { keptJson } from "../../src/base/json.ts";
 import { initPki } from "../../src/cli/pki.ts";
 import { type Side, until } from "../../src/cli/processes.ts";
-import { canonicalize } from "@std/json/canonicalize";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import { kindOf } from "../../src/domain/resources/kinds.ts";
@@ -75,7 +75,7 @@ export class KubePair extends LinkedSides {
     const found = new Map<string, string>();
     for (const object of await store.list()) {
       const kind = kindOf(object, scope);
-      if (kind) found.set(keyOfObject(object), canonicalize(replicatedForm(object, kind)));
+      if (kind) found.set(keyOfObject(object), keptJson(replicatedForm(object, kind)));
     }
     return found;
   }

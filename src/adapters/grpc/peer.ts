@@ -1,5 +1,6 @@
 /** The port `Peer` over gRPC: each call encoded, its answer decoded, and its error translated once, into a `PeerError`. */
 import type grpc from "@grpc/grpc-js";
+import { parseForeign } from "../../base/json.ts";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { isRecord } from "../../domain/resources/object.ts";
@@ -218,6 +219,6 @@ class GrpcConnection implements PeerConnection {
 
 function parsed(object: Uint8Array | undefined): ApiObject | undefined {
   if (!object?.length) return undefined;
-  const value: unknown = JSON.parse(decoder.decode(object));
+  const value: unknown = parseForeign(decoder.decode(object));
   return isRecord(value) ? value as unknown as ApiObject : undefined;
 }

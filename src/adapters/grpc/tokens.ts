@@ -1,5 +1,6 @@
 /** Agents' tokens, as in the Go principal: RS512, an access token of 5 minutes and a refresh token of 24 hours, audience by use. */
 import * as jose from "jose";
+import { parseJson } from "../../base/json.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import type { Subject, Tokens } from "../../principal/ports/tokens.ts";
@@ -67,7 +68,7 @@ export class SignedTokens implements Tokens {
 }
 
 function subjectOf({ sub = "" }: jose.JWTPayload): Subject {
-  const value: unknown = JSON.parse(sub);
+  const value: unknown = parseJson(sub);
   if (!isRecord(value)) throw new Error("the token's subject is not an object");
   const { clientID, mode } = value;
   if (typeof clientID !== "string" || !isDnsLabel(clientID)) throw new Error("the token names no agent");

@@ -1,4 +1,5 @@
 /** The one error of this client: what the API server answered, or that no answer came. */
+import { parseJson } from "../../base/json.ts";
 
 /** A request that did not succeed; the message has the API server's own words. */
 export class ApiFailure extends Error {
@@ -43,7 +44,7 @@ export function failureOf(action: string, code: number, body: string, headers?: 
 
 function statusOf(body: string): Status {
   try {
-    return JSON.parse(body) ?? {};
+    return parseJson(body) as Status | null ?? {};
   } catch {
     return { message: body.slice(0, 500) };
   }

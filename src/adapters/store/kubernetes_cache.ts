@@ -4,6 +4,7 @@
  *
  * Invariant: a key's state never goes back while the cluster's history goes on (an etcd restored from a backup is another history).
  */
+import { parseJson } from "../../base/json.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import type { StoreEvent } from "../../principal/ports/store.ts";
@@ -58,7 +59,7 @@ export class KubernetesCache implements ReflectorStore {
 
   get(key: Key): StoredObject | undefined {
     const found = this.#objects.get(key);
-    return found && JSON.parse(found.text);
+    return found && parseJson(found.text) as StoredObject;
   }
 
   has(key: Key): boolean {

@@ -1,5 +1,5 @@
 /** The difference of two states of an object as a JSON patch, by whole fields of the object and of its metadata. Pure. */
-import { isDeepStrictEqual } from "node:util";
+import { sameJson } from "../../base/json.ts";
 import { type ApiObject, SERVER_OWNED, type StoredObject } from "../../domain/resources/object.ts";
 import type { PatchOperation } from "../kube/dynamic_client.ts";
 
@@ -34,7 +34,7 @@ function fieldDifferences(
   const patch: PatchOperation[] = [];
   for (const field of new Set([...Object.keys(from), ...Object.keys(to)])) {
     const [old, wanted] = [from[field], to[field]];
-    if (isDeepStrictEqual(old, wanted) || (isEmpty(old) && isEmpty(wanted))) continue;
+    if (sameJson(old, wanted) || (isEmpty(old) && isEmpty(wanted))) continue;
     const at = `${path}/${field.replaceAll("~", "~0").replaceAll("/", "~1")}`;
     patch.push(
       wanted === undefined || wanted === null

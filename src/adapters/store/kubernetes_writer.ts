@@ -3,9 +3,9 @@
  * written. After a conflict the object is read and compared once more; 429 and 5xx are retried when the server says, and all writes
  * pause until then. A request whose answer was lost is simply repeated: each write says what must be true afterwards.
  */
-import { isDeepStrictEqual } from "node:util";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
+import { sameJson } from "../../base/json.ts";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { type Key, keyOfObject, type KeyParts } from "../../domain/resources/keys.ts";
@@ -196,7 +196,7 @@ export class KubernetesWriter {
         this.client.patch(resource, namespace, name, [...onlyAt(current), ...patch])
       );
     }
-    const sameStatus = isDeepStrictEqual(current["status"] ?? null, object["status"] ?? null);
+    const sameStatus = sameJson(current["status"] ?? null, object["status"] ?? null);
     if (resource.statusSubresource && !sameStatus) {
       written = await this.#writeStatus(resource, written, object["status"]);
     }

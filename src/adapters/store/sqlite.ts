@@ -5,7 +5,7 @@
  * changes. Every object carries a checksum that each read verifies: a flipped bit is an error, never data.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { canonicalize } from "@std/json/canonicalize";
+import { canonicalJson, parseJson } from "../../base/json.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
 import { byKey, isDnsSubdomain, type Key, keyOf, parseKey } from "../../domain/resources/keys.ts";
@@ -220,16 +220,18 @@ export class SqliteStore implements Store {
 
   #replace(current: StoredObject | undefined, object: ApiObject): Written {
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
-    const specChanged = canonicalize(current?.["spec"] ?? null) !== canonicalize(object["spec"] ?? null);
+    const specChanged = canonicalJson(current?.["spec"] ?? null) !== canonicalJson(object["spec"] ?? null);
     metadata.uid = current?.metadata.uid ?? crypto.randomUUID();
     metadata.creationTimestamp = current?.metadata.creationTimestamp ?? new Date().toISOString();
     metadata.generation = (current?.metadata.generation ?? 0) + (specChanged || !current ? 1 : 0);
-    const body = canonicalize({ ...object, metadata });
+    const body = canonicalJson({ ...object, metadata });
     const { kind } = object;
     const { name, namespace = "" } = metadata;
     if (current) {
       const { resourceVersion: _, ...before } = current.metadata;
-      if (canonicalize({ ...current, metadata: before }) === body) return { object: current, changed: false };
+      if (canonicalJson({ ...current, metadata: before }) === body) {
+        return { object: current, changed: false };
+      }
     }
     const revision = this.#nextRevision();
     const row = { kind, namespace, name, revision, deleted: 0, body, sum: checksum(body) };
@@ -271,7 +273,7 @@ export class SqliteStore implements Store {
           "the file is left as it is: move it away and let the peer fill a new one, or restore a backup",
       );
     }
-    const object = JSON.parse(row.body) as StoredObject;
+    const object = parseJson(row.body) as StoredObject;
     object.metadata.resourceVersion = String(row.revision);
     return object;
   }

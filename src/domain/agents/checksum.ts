@@ -2,7 +2,7 @@
  * The peer's checksums for resync: SHA-256 over what two sides have of a resource, or over the list of what they have. Hashing is
  * the runtime's and is passed in.
  */
-import { canonicalize } from "@std/json/canonicalize";
+import { keptJson } from "../../base/json.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
 
 /** SHA-256 of a text, as base64. */
@@ -10,7 +10,7 @@ export type Sha256 = (text: string) => string;
 
 /** JSON as Go's encoder writes a map: sorted keys, no spaces, and five characters escaped. */
 export function goJson(value: unknown): string {
-  return canonicalize(value).replace(
+  return keptJson(value).replace(
     /[<>&\u2028\u2029]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

@@ -3,6 +3,7 @@
  * trusted: keys derive from its proved name, never from the event's claims, and a malformed or forbidden event does
  * nothing, with the reason.
  */
+import { parseForeign, TooDeep } from "../../base/json.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentEvent } from "../events/cloudevent.ts";
 import { completed, sourceUid } from "../events/replicated.ts";
@@ -71,9 +72,9 @@ export function interpret(event: AgentEvent, agent: AgentId, world: InboundWorld
   if ((event.payload?.length ?? 0) > MAX_PAYLOAD_BYTES) {
     return refused(`the payload is larger than ${MAX_PAYLOAD_BYTES} bytes`);
   }
-  const body = parse(event.payload);
-  if (!isRecord(body)) return refused("the payload is not a JSON object");
   try {
+    const body = parse(event.payload);
+    if (!isRecord(body)) return refused("the payload is not a JSON object");
     return handler(type, body, agent, world);
   } catch (error) {
     return refused(reasonOf(error));
@@ -210,10 +211,12 @@ function named(body: Record<string, unknown>, agent: AgentId, { scope }: Inbound
   return { key: keyOf(api, namespace, name), namespace, name, kind, target, uid };
 }
 
+/** The payload's value; undefined: it is no JSON. @throws TooDeep */
 function parse(payload: Uint8Array | undefined): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload ?? new Uint8Array()));
-  } catch {
+    return parseForeign(new TextDecoder("utf-8", { fatal: true }).decode(payload ?? new Uint8Array()));
+  } catch (error) {
+    if (error instanceof TooDeep) throw error;
     return undefined;
   }
 }

@@ -3,6 +3,7 @@
  * its Applications: so a change costs the agents that it concerns, and a new stream costs the agent's own resources, whatever the
  * number of agents.
  */
+import { parseJson } from "../../base/json.ts";
 import type { Entry } from "../changes/index.ts";
 import { type Key, parseKey } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
@@ -32,7 +33,7 @@ export class Router {
   take(entry: Entry): Touched[] {
     const parts = parseKey(entry.key);
     if (!parts) return [];
-    const object = entry.deleted ? undefined : JSON.parse(entry.payload) as ApiObject;
+    const object = entry.deleted ? undefined : parseJson(entry.payload) as ApiObject;
     const kind = object && kindOf(object, this.scope)?.name;
     if (parts.kind === "Application") return [this.#application(entry.key, parts.namespace, object)];
     if (parts.kind === "AppProject") return this.#project(entry.key, parts.name, object);

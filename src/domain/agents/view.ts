@@ -4,7 +4,7 @@
  * source's UID, whichever principal is ACTIVE, so a failover changes no identity. No resourceVersion travels: numbers of
  * two clusters must not be compared.
  */
-import { canonicalize } from "@std/json/canonicalize";
+import { canonicalJson, keptJson, parseJson } from "../../base/json.ts";
 import type { Entry } from "../changes/index.ts";
 import { sourceUid } from "../events/replicated.ts";
 import type { Mode } from "../resources/roster.ts";
@@ -60,7 +60,7 @@ export function viewOf(
   world: World,
 ): AgentView | undefined {
   if (!entry || entry.deleted) return undefined;
-  const object = JSON.parse(entry.payload) as ApiObject;
+  const object = parseJson(entry.payload) as ApiObject;
   const kind = kindOf(object, world.scope);
   const parts = parseKey(entry.key);
   if (!kind || !parts) return undefined;
@@ -68,13 +68,13 @@ export function viewOf(
     ? managedForm(object, kind.name, agent.name, world)
     : ownForm(object, kind.name, agent.name, world);
   if (!shown) return undefined;
-  const local: { refresh?: string; deletionTimestamp?: string } = entry.local ? JSON.parse(entry.local) : {};
+  const local = parseJson(entry.local || "{}") as { refresh?: string; deletionTimestamp?: string };
   const { operation, ...rest } = shown.object;
   const metadata = { ...rest.metadata, uid: sourceUid(rest as ApiObject) };
   if (local.refresh) metadata.annotations = { ...metadata.annotations, [REFRESH]: local.refresh };
   if (local.deletionTimestamp) metadata.deletionTimestamp = local.deletionTimestamp;
   const body = { ...rest, metadata } as ApiObject;
-  const asked = operation === undefined ? "" : canonicalize(operation);
+  const asked = operation === undefined ? "" : keptJson(operation);
   return {
     target: shown.target,
     kind: kind.name,
@@ -134,7 +134,7 @@ export function projectOfRepository(secret: ApiObject): string {
 
 /** Everything that an agent acts on; its own status comes from it. */
 function relevant({ status: _, ...body }: ApiObject): string {
-  return canonicalize(body);
+  return canonicalJson(body);
 }
 
 /** The autonomous agent's own checksum of a resource while it agrees with the copy here. */

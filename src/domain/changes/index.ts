@@ -97,7 +97,8 @@ export class ChangeIndex {
   put(key: string, state: Written): boolean {
     const before = this.#entries.get(key);
     if (before && !before.deleted) {
-      if (before.digest === state.digest && before.local === (state.local ?? "")) {
+      const same = before.digest === state.digest && before.payload === state.payload;
+      if (same && before.local === (state.local ?? "")) {
         before.version = state.version;
         return false;
       }

@@ -2,6 +2,7 @@
  * The Go principal's incremental replication events, to and from changes of the index. Only principal-side objects
  * are ever sent (direction `outbound`): raw agent events carry the agent's coordinates and corrupt a replica.
  */
+import { parseForeign, TooDeep } from "../../base/json.ts";
 import type { ReplicatedEvent } from "./messages.ts";
 import { type ApiObject, isRecord, SOURCE_UID } from "../resources/object.ts";
 import { type Key, keyOf, parseKey } from "../resources/keys.ts";
@@ -71,9 +72,11 @@ export function fromReplicatedEvent(
   if (!stateful && event.type !== "delete") return { skip: `type "${event.type.slice(0, 32)}"` };
   let object: unknown;
   try {
-    object = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(event.payload ?? new Uint8Array()));
-  } catch {
-    return { problem: "the payload is not JSON" };
+    object = parseForeign(
+      new TextDecoder("utf-8", { fatal: true }).decode(event.payload ?? new Uint8Array()),
+    );
+  } catch (error) {
+    return { problem: error instanceof TooDeep ? error.message : "the payload is not JSON" };
   }
   const complete = completed(object, kind, principalNamespace);
   if (!complete) return { problem: "the payload is not a Kubernetes object" };

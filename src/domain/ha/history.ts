@@ -2,7 +2,7 @@
  * A principal's history, with the operator of each entry. Entries form a chain: each carries the hash of the one before, so a
  * removed or changed entry shows. The chain is bounded: the oldest entries go, and it then begins at a hash that is kept.
  */
-import { canonicalize } from "@std/json/canonicalize";
+import { canonicalJson } from "../../base/json.ts";
 
 export interface HistoryEntry {
   atMs: number;
@@ -29,7 +29,7 @@ export type Sha256Hex = (text: string) => string;
 const GENESIS = "0".repeat(64);
 
 function hashOf({ hash: _, ...link }: ChainedEntry, sha256: Sha256Hex): string {
-  return sha256(canonicalize(link));
+  return sha256(canonicalJson(link));
 }
 
 /** The chain with one entry more, at most `keep` long. */

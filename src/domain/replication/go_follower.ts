@@ -4,6 +4,7 @@
  * proved that it is active: a demoted or superseded Go primary answers confirmations too, and thereby deletes live
  * resources.
  */
+import { parseForeign, parseJson } from "../../base/json.ts";
 import { completed, fromReplicatedEvent } from "../events/replicated.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
 import type { ConfirmMissingResourceResult, ReplicationSnapshot, Resource } from "./go_messages.ts";
@@ -148,9 +149,9 @@ export class GoFollowerProtocol {
   /** The newest known state of a key; the latest one read may not be in the index yet. */
   #base(key: Key): ApiObject | undefined {
     const read = this.#read.get(key);
-    if (read !== undefined) return read === "" ? undefined : JSON.parse(read);
+    if (read !== undefined) return read === "" ? undefined : parseJson(read) as ApiObject;
     const entry = this.index.get(key);
-    return entry && !entry.deleted ? JSON.parse(entry.payload) : undefined;
+    return entry && !entry.deleted ? parseJson(entry.payload) as ApiObject : undefined;
   }
 
   #push(changes: readonly Pick<IncomingChange, "key" | "object">[], nowMs: number): void {
@@ -190,7 +191,7 @@ function readResource(
   if (!parseKey(key)) return undefined;
   if (!resource.data?.length) return { key, rank: kind.rank };
   try {
-    const value = JSON.parse(new TextDecoder().decode(resource.data));
+    const value = parseForeign(new TextDecoder().decode(resource.data));
     const object = completed(value, kind, scope.namespace, resource.uid);
     return object ? { key, rank: kind.rank, object } : undefined;
   } catch {

@@ -4,6 +4,7 @@
  * revision, so no older state ever overwrites it. A Go client receives at most 4 MiB at once: a snapshot stays below,
  * and the keys that did not fit follow as events.
  */
+import { parseJson } from "../../base/json.ts";
 import { Cursor } from "../changes/cursor.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
 import { Marks } from "../changes/marks.ts";
@@ -123,7 +124,7 @@ export function snapshotOf(
     }
   }
   const known = index.get(rosterKey(scope.namespace));
-  const registered = readRoster(known && !known.deleted ? JSON.parse(known.payload) : undefined);
+  const registered = readRoster(known && !known.deleted ? parseJson(known.payload) as ApiObject : undefined);
   const states = [...new Set([...agents.keys(), ...registered.keys()])].map((name) => ({
     name,
     mode: registered.get(name)?.mode ?? "unknown",
@@ -176,7 +177,7 @@ function plainChange(entry: Entry, scope: Scope): PlainChange | undefined {
     return kind &&
       { kind, namespace, name, agent: agentOfChange(kind, namespace), state: `deleted-${entry.revision}` };
   }
-  const object = JSON.parse(entry.payload) as ApiObject;
+  const object = parseJson(entry.payload) as ApiObject;
   const kind = kindOf(object, scope);
   if (!kind) return undefined;
   const agent = kind.name === "Application" ? agentOf(object, scope) : agentOfChange(kind, namespace);

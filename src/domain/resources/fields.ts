@@ -1,5 +1,6 @@
 /** The fields in which two states of a resource differ, for people to read. Values of Secrets show only as digests. */
 import microdiff from "microdiff";
+import { cloneJson, exactNumber, isExactNumber, keptNumber } from "../../base/json.ts";
 import { type ApiObject, isRecord } from "./object.ts";
 
 /** One field; values as JSON, empty where the field is missing. */
@@ -34,11 +35,21 @@ export function fieldDifferences(
   peer: ApiObject | undefined,
 ): FieldDifference[] {
   if (!here || !peer) return [];
-  return microdiff(here, peer).slice(0, MAX_FIELDS).map((difference) => ({
+  return microdiff(comparable(here), comparable(peer)).slice(0, MAX_FIELDS).map((difference) => ({
     path: difference.path.reduce<string>(extended, ""),
     here: difference.type === "CREATE" ? "" : text(difference.oldValue),
     peer: difference.type === "REMOVE" ? "" : text(difference.value),
   }));
+}
+
+/** The object with numbers that compare by value: what no double holds is a bigint, or its text where no API server takes it. */
+function comparable(object: ApiObject): ApiObject {
+  return cloneJson(object, ({ rawJSON }) => {
+    const kept = keptNumber(rawJSON);
+    const number = exactNumber(kept);
+    if (!isExactNumber(number)) return number;
+    return /^-?\d+$/.test(kept) ? BigInt(kept) : kept;
+  });
 }
 
 /** Extends a path in kubectl's JSONPath: `spec.sources[0].path`, `metadata.labels["a.b/c"]`. */
@@ -49,6 +60,10 @@ function extended(path: string, part: string | number): string {
 }
 
 function text(value: unknown): string {
-  const json = JSON.stringify(value) ?? "null";
+  const json = JSON.stringify(value, written) ?? "null";
   return json.length > MAX_VALUE ? `${json.slice(0, MAX_VALUE)}…` : json;
+}
+
+function written(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? exactNumber(String(value)) : value;
 }

@@ -1,4 +1,5 @@
 /** Kubernetes objects as this project handles them: JSON with the few metadata fields that it reads. */
+import { isExactNumber } from "../../base/json.ts";
 
 /** One entry of `metadata.ownerReferences`. */
 export interface OwnerReference {
@@ -54,9 +55,9 @@ export const SERVER_OWNED: readonly string[] = [
   "managedFields",
 ];
 
-/** Whether a value is a JSON object (not null, not an array). */
+/** Whether a value is a JSON object (not null, not an array, not a number). */
 export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isExactNumber(value);
 }
 
 /** A field of a Secret as text; empty if it is missing or not base64. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { canonicalize } from "@std/json/canonicalize";
+import { canonicalJson } from "../../base/json.ts";
 import { isDnsLabel, isDnsSubdomain, keyOfObject, parseKey } from "./keys.ts";
 import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
@@ -92,7 +92,7 @@ Deno.test("replicatedForm() is the same on both sides of a replication, whatever
     ...object,
     metadata: { ...object.metadata, uid: "copy", resourceVersion: "900", generation: 1 },
   };
-  assertEquals(canonicalize(replicatedForm(copy, kind(copy))), canonicalize(form));
+  assertEquals(canonicalJson(replicatedForm(copy, kind(copy))), canonicalJson(form));
   assertEquals(form.metadata.annotations, { a: "b", [SOURCE_UID]: "source" });
   assertEquals(owners(form).map((owner) => [owner.name, owner.uid]), [["set", undefined]]);
   assertEquals(source.metadata.uid, "source", "the input is not changed");

@@ -2,6 +2,7 @@
  * The roster, the list of agents: one ConfigMap in the principal's namespace with a key for each agent, replicated like every other
  * resource. A new active therefore knows every agent's mode before the agent connects.
  */
+import { parseJson } from "../../base/json.ts";
 import { configMap, dataOf } from "./config_map.ts";
 import { type ApiObject, isRecord } from "./object.ts";
 import { type Key, keyOf } from "./keys.ts";
@@ -41,7 +42,7 @@ export function writeRoster(namespace: string, agents: ReadonlyMap<string, Agent
 function parse(text: string): Agent | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     return undefined;
   }

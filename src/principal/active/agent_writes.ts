@@ -2,7 +2,7 @@
  * Carries out an agent's event: reads, decides by the pure rules of src/domain/agents, writes for exactly the state that was read, and
  * waits until the index has it.
  */
-import { canonicalize } from "@std/json/canonicalize";
+import { keptJson } from "../../base/json.ts";
 import type { Intent, Named } from "../../domain/agents/inbound.ts";
 import { ownsProject } from "../../domain/agents/projects.ts";
 import { identityOf } from "../../domain/agents/step.ts";
@@ -211,7 +211,7 @@ export class AgentWrites {
     const own = this.agent.id.mode === "autonomous";
     return {
       ...(own ? { namespace, name, kind, target, uid, source: view.source, present: true } : {}),
-      ...(operation !== undefined ? { operation: canonicalize(operation) } : {}),
+      ...(operation !== undefined ? { operation: keptJson(operation) } : {}),
       ...(reached.refresh || (own && view.state !== "" && refreshed(incoming)) ? { state: view.state } : {}),
     };
   }

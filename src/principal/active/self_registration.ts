@@ -2,6 +2,7 @@
  * Self-registration: at its first authentication an agent gets a cluster Secret of Argo CD, through which Argo CD reaches its cluster
  * by way of the resource proxy. A Secret that a person made is left alone. Only the ACTIVE writes; the Secret replicates.
  */
+import { parseJson } from "../../base/json.ts";
 import type { Log } from "../../base/log.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
@@ -76,7 +77,7 @@ async function currentToken(
 ): Promise<string | undefined> {
   if (!existing) return undefined;
   try {
-    const config: unknown = JSON.parse(secretText(existing, "config"));
+    const config: unknown = parseJson(secretText(existing, "config"));
     const token = isRecord(config) ? config["bearerToken"] : undefined;
     if (typeof token !== "string") return undefined;
     return await tokens.verifyResourceProxy(token) === agent ? token : undefined;

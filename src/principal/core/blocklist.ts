@@ -1,5 +1,7 @@
 /** Revoked certificates: a ConfigMap, as in the Go principal, whose keys are fingerprints. It replicates. */
+import { parseJson } from "../../base/json.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
 import { type Key, keyOf } from "../../domain/resources/keys.ts";
 import { BLOCKLIST_NAME } from "../../domain/resources/kinds.ts";
@@ -22,7 +24,7 @@ export class Blocklist {
     const entry = this.index.present(this.key);
     if (!entry) return false;
     if (entry.revision !== this.#revision) {
-      this.#fingerprints = new Set(Object.keys(dataOf(JSON.parse(entry.payload))));
+      this.#fingerprints = new Set(Object.keys(dataOf(parseJson(entry.payload) as ApiObject)));
       this.#revision = entry.revision;
     }
     return this.#fingerprints.has(fingerprint);

@@ -1,4 +1,5 @@
 /** This principal's history, kept in its store (ConfigMap `argocd-agent-ha-history`, not replicated) and chained by hashes. */
+import { parseJson } from "../../base/json.ts";
 import { Coalesced } from "../../base/coalesced.ts";
 import { append, type ChainedEntry, type HistoryEntry } from "../../domain/ha/history.ts";
 import { sha256 } from "../../base/sha256.ts";
@@ -30,7 +31,7 @@ export class History {
     const data = dataOf(found)[FIELD];
     if (typeof data !== "string") return;
     try {
-      const chain: unknown = JSON.parse(data);
+      const chain: unknown = parseJson(data);
       if (Array.isArray(chain)) this.#chain = chain.filter(isRecord) as unknown as ChainedEntry[];
     } catch {
       this.log.warn(`ConfigMap ${this.namespace}/${NAME} is not readable; a new history begins`);

@@ -5,13 +5,14 @@
  * A managed agent begins with nothing and must get everything, then comes back with it all and must lose nothing. An autonomous one
  * begins with the resources that this copy says it has, and no principal must change those.
  */
+import { parseJson } from "../../base/json.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { until } from "../../base/until.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { possibleLoss } from "../../domain/ha/explain.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Standing } from "../../domain/ha/state.ts";
-import { isRecord } from "../../domain/resources/object.ts";
+import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
 import { readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { agentOf, type Scope } from "../../domain/resources/scope.ts";
 import type { DrillOptions, DrillReport, Drills } from "../ports/operations.ts";
@@ -118,11 +119,11 @@ function chosen(
   const counts = new Map<string, number>();
   for (const { key, payload } of index.live()) {
     if (!key.startsWith("Application/")) continue;
-    const agent = agentOf(JSON.parse(payload), settings.scope);
+    const agent = agentOf(parseJson(payload) as ApiObject, settings.scope);
     if (agent !== "" && agent !== settings.namespace) counts.set(agent, (counts.get(agent) ?? 0) + 1);
   }
   const entry = index.present(rosterKey(settings.namespace));
-  const known = readRoster(entry && JSON.parse(entry.payload));
+  const known = readRoster(entry && parseJson(entry.payload) as ApiObject);
   const names = [...new Set([...counts.keys(), ...known.keys()])].sort((a, b) =>
     (counts.get(b) ?? 0) - (counts.get(a) ?? 0) || (a < b ? -1 : 1)
   );

@@ -1,4 +1,5 @@
 /** This side's resources, as the peer asks for them: by kind and agent, by key, and in the form that people may see. */
+import { parseJson } from "../../base/json.ts";
 import { sha256 } from "../../base/sha256.ts";
 import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
 import { entriesOf, inventory } from "../../domain/changes/inventory.ts";
@@ -32,5 +33,8 @@ export function fetched(index: ChangeIndex, keys: readonly Key[], salt?: Uint8Ar
 
 /** An object without what Secrets hold: digests of the salt and the value stand in its place. */
 export function shown({ payload }: Entry, salt: Uint8Array): ApiObject {
-  return shownForm(JSON.parse(payload), (value) => sha256(`${salt.toHex()}${value}`).slice(0, 12));
+  return shownForm(
+    parseJson(payload) as ApiObject,
+    (value) => sha256(`${salt.toHex()}${value}`).slice(0, 12),
+  );
 }

@@ -1,7 +1,9 @@
 /** Is the pair ready for a failover? Looked at whenever an operator asks, and now and then for metrics. */
+import { parseJson } from "../../base/json.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { possibleLoss } from "../../domain/ha/explain.ts";
 import { type Condition, preflight, timeOf } from "../../domain/ha/preflight.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
 import { readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { parseKey } from "../../domain/resources/keys.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
@@ -83,7 +85,7 @@ function namespacesToLookFor({ index, settings, following }: ReadinessParts): st
   const seen = new Set<string>();
   for (const { key } of index.live()) seen.add(parseKey(key)?.namespace ?? "");
   const entry = index.present(rosterKey(settings.namespace));
-  const agents = readRoster(entry && JSON.parse(entry.payload));
+  const agents = readRoster(entry && parseJson(entry.payload) as ApiObject);
   const wanted = new Set(following.held.map(({ key }) => parseKey(key)?.namespace ?? ""));
   if (!settings.scope.destinationMapping) { for (const agent of agents.keys()) wanted.add(agent); }
   return [...wanted].filter((namespace) => namespace !== "" && !seen.has(namespace)).slice(0, MAX_NAMESPACES);

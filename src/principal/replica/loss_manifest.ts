@@ -6,8 +6,8 @@
  */
 import { Buffer } from "node:buffer";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { canonicalize } from "@std/json/canonicalize";
 import pLimit from "p-limit";
+import { parseJson, sameJson } from "../../base/json.ts";
 import { Coalesced } from "../../base/coalesced.ts";
 import type { Log } from "../../base/log.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
@@ -112,7 +112,7 @@ export class LossManifest {
     const kind = kindOf(object, this.parts.settings.scope);
     if (!kind) return expected;
     const form = replicatedForm(object, kind);
-    if (next && canonicalize(form) === canonicalize(next)) return expected;
+    if (next && sameJson(form, next)) return expected;
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
     await this.#append({
       key,
@@ -184,7 +184,7 @@ export class LossManifest {
 export function lossesOf(page: ApiObject): Loss[] {
   const data = dataOf(page)[FIELD];
   const text = typeof data === "string" ? gunzipSync(Buffer.from(data, "base64")).toString("utf8") : "";
-  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return text.split("\n").filter(Boolean).map((line) => parseJson(line) as Loss);
 }
 
 function sizeOf(losses: readonly Loss[]): number {
