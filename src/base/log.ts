@@ -35,6 +35,6 @@ function writeAll(stream: typeof Deno.stdout, bytes: Uint8Array): void {
   try {
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
   } catch {
-    // Nobody reads this stream any more.
+    // The reader of this stream is gone.
   }
 }

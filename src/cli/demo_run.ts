@@ -28,7 +28,7 @@ export interface DemoResult {
   agents: number;
   /** From the promotion's command until every agent held exactly what the new active says. */
   agentsConvergedMs: number;
-  /** Objects that the failover made anew on an agent's cluster. */
+  /** Objects that the failover recreated on an agent's cluster. */
   agentsRecreated: number;
   activeAtEnd: number;
   timeline: { atMs: number; what: string }[];

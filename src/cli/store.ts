@@ -96,7 +96,7 @@ async function apply(args: string[]): Promise<number> {
   return EXIT.ok;
 }
 
-/** Applies one object; re-reads and tries again when another writer was faster. */
+/** Applies one object; rereads and retries when another writer was faster. */
 export async function applyOne(
   opened: Store,
   object: Parameters<typeof applied>[1],

@@ -61,7 +61,7 @@ export interface CoreParts {
   processing: Processing;
   /** Whether a key is configured that signs agents' tokens. */
   hasSigningKey: boolean;
-  /** Undefined: no signing key is configured, and no agent is let in. */
+  /** Undefined: no signing key is configured, and no agent is admitted. */
   tokens: Tokens | undefined;
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
 }

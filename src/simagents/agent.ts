@@ -132,7 +132,7 @@ export class SimAgent {
     this.start();
   }
 
-  /** Writes an object of the agent's own, as somebody on its cluster would. */
+  /** Writes an object of the agent's own, as a user of its cluster would. */
   apply(kind: string, object: ApiObject): ApiObject {
     const existed = this.cluster.get(kind, object.metadata.name) !== undefined;
     const stored = this.cluster.put(kind, object);

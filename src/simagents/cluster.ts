@@ -5,7 +5,7 @@ import type { ApiObject } from "../domain/resources/object.ts";
 export class SimCluster {
   readonly #objects = new Map<string, ApiObject>();
   #version: number;
-  /** Objects deleted and made anew in one step: what a failover must never cause. */
+  /** Objects deleted and recreated in one step, which a failover must never cause. */
   recreated = 0;
   deleted = 0;
   writes = 0;

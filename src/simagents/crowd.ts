@@ -43,7 +43,7 @@ export class Crowd {
     await Promise.all(this.all.map((agent) => agent.stop()));
   }
 
-  /** Objects that were deleted and made anew on any agent's cluster. */
+  /** Objects that were deleted and recreated on any agent's cluster. */
   get recreated(): number {
     return this.all.reduce((sum, agent) => sum + agent.cluster.recreated, 0);
   }

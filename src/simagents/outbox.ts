@@ -1,5 +1,5 @@
 /**
- * A simulated agent's deliveries, as the Go agent's: per resource in order, one at a time, sent again until it is acknowledged; older
+ * A simulated agent's deliveries, as the Go agent's: per resource in order, one at a time, resent until acknowledged; older
  * updates of a resource that were not sent yet give way to newer ones.
  */
 import type { AgentEvent } from "../domain/events/cloudevent.ts";

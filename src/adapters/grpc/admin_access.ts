@@ -34,7 +34,7 @@ const QUESTIONS: ReadonlySet<string> = new Set(
 /** The proved caller, by a call's metadata. */
 const proved = new WeakMap<grpc.Metadata, string>();
 
-/** The identity that a caller has proved; undefined: on loopback nobody does. */
+/** The identity that a caller has proved; undefined: on loopback there is no proof. */
 export function provedIdentity(metadata: grpc.Metadata): string | undefined {
   return proved.get(metadata);
 }

@@ -11,7 +11,7 @@ import { toStatus } from "./status.ts";
 // Failures reach the operator once, through our own messages.
 grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 
-/** Pings an idle connection this often, and gives up on it after as long again: half-open is seen in 10 s. */
+/** Pings an idle connection this often and closes it after as long without an answer: a half-open one ends in 10 s. */
 const KEEPALIVE_MS = 5_000;
 
 const OPTIONS: grpc.ChannelOptions = {

@@ -46,7 +46,7 @@ const NOT_ADMITTED: Record<NotAdmittedKind, grpc.status> = {
   "unavailable": grpc.status.UNAVAILABLE,
 };
 
-/** The codes on which a Go agent connects anew; on any other it spins for ever on the dead stream. */
+/** The codes on which a Go agent reconnects; on any other it spins for ever on the dead stream. */
 const SURVIVABLE = [
   grpc.status.OK,
   grpc.status.CANCELLED,

@@ -27,7 +27,7 @@ export class RestClient {
     }
   }
 
-  /** The lines of an answer that goes on, each parsed, until the server ends it or the signal aborts. @throws ApiFailure */
+  /** The lines of a streamed answer, each parsed, until the server ends it or the signal aborts. @throws ApiFailure */
   async *stream<T>(action: string, path: string, signal: AbortSignal): AsyncGenerator<T> {
     const response = await this.transport.fetch(path, { signal }).catch((error) => {
       throw this.#unanswered(error);

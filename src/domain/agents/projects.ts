@@ -20,7 +20,7 @@ const IN_CLUSTER = { name: "in-cluster", server: "https://kubernetes.default.svc
 /** The longest name of a Kubernetes object. */
 const MAX_NAME = 253;
 
-/** Reads the rule of a project; what is malformed matches nobody. */
+/** Reads the rule of a project; a malformed one matches no agent. */
 export function projectRule(project: ApiObject): ProjectRule {
   const spec = isRecord(project["spec"]) ? project["spec"] : {};
   const { sourceNamespaces } = spec;

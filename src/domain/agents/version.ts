@@ -1,4 +1,4 @@
-/** Which releases of the agent a principal lets in. */
+/** The releases of the agent that a principal admits. */
 
 /** `--agent-version-policy`. */
 export type VersionPolicy = "exact" | "minor" | "any";

@@ -16,7 +16,7 @@ export interface Condition {
   noSigningKey: boolean;
   /** The rights, kinds and namespaces that it would lack as ACTIVE; undefined: not examined. */
   missing?: Missing | undefined;
-  /** Why nobody could look. */
+  /** The reason of a failed examination. */
   examinationError?: string;
 }
 

@@ -36,7 +36,7 @@ export interface Memory {
   leader: string;
   /** Was ACTIVE and has not caught up with the next active: what it holds may exist nowhere else. */
   formerActive: boolean;
-  /** The epoch in which this replica may become ACTIVE as soon as the one that it follows has given up; 0: none was promised. */
+  /** The epoch in which this replica may become ACTIVE once its leader has stepped down; 0: none was promised. */
   promised: number;
 }
 
@@ -97,14 +97,14 @@ export type Input =
   | { type: "demote"; id: number; by?: "switchover" }
   /** In a switchover, from the ACTIVE that is followed: get ready for the next epoch. */
   | { type: "prepare"; id: number; peer: Standing }
-  /** In a switchover: it has given up; become ACTIVE in the epoch that was promised. */
+  /** In a switchover: the leader has stepped down; become ACTIVE in the promised epoch. */
   | { type: "takeOver"; id: number; peer: Standing; epoch: number }
   /** An operator's procedure; `problem`: what facts outside the model stand against it, empty: none. */
   | { type: "begin"; id: number; procedure: Procedure; problem: string }
   /** A procedure that had begun is over. */
   | { type: "ended"; procedure: Procedure };
 
-/** An input that is answered, before somebody waits for the answer. */
+/** An input with an answer, before its caller waits for it. */
 export type Command = WithoutId<Extract<Input, { id: number }>>;
 type WithoutId<T> = T extends { id: number } ? Omit<T, "id"> : never;
 
@@ -136,13 +136,13 @@ export type Effect =
   | { type: "askPeer"; afterMs?: number }
   /** Make the memory durable; comes back as `recorded`. */
   | { type: "record"; memory: Memory }
-  /** Make the memory durable; nothing waits for it, and it is tried again until it is, or another one is to be. */
+  /** Make the memory durable; nothing waits for it. The driver retries until it is, or until another memory replaces it. */
   | { type: "remember"; memory: Memory }
   /** Start following the peer (no-op while following). */
   | { type: "follow" }
   /** Stop following and let writes in flight end; comes back as `stopped`. */
   | { type: "stopFollowing" }
-  /** Open the scope in which only the active serves; where a `memory` is given, agents are let in once it is durable. */
+  /** Open the scope in which only the active serves; with a `memory`, agents are admitted once it is durable. */
   | { type: "serve"; memory?: Memory }
   /** Let replicas catch up for a moment, then end that scope. */
   | { type: "stopServing"; drain: boolean }

@@ -148,7 +148,7 @@ const done = { operation: undefined };
 const AFRESH = { streamLive: false, progress: { done: 0, total: 0 }, peer: undefined };
 const answer = (model: Model, error = ""): Effect[] =>
   model.operation?.id ? [{ type: "reply", id: model.operation.id, error }] : [];
-/** The operation goes on to record this memory. */
+/** The operation proceeds to record this memory. */
 const toRecord = (operation: Operation | undefined, memory: Memory): Partial<Model> => ({
   operation: operation && { ...operation, step: "recording", recording: memory },
 });
@@ -525,8 +525,9 @@ const DEMOTE: Row[] = [
 ];
 
 /**
- * The replica's part of a switchover. Whatever can fail comes before the one that it follows gives up: with the next epoch durable, its
- * word alone makes this side ACTIVE. A promise binds nobody: after a restart a replica with a promise is a replica.
+ * The replica's part of a switchover. Every step that can fail comes before its leader steps down: once the next epoch is
+ * durable here, the leader's message alone makes this side ACTIVE. A promise does not outlive its switchover: after a
+ * restart, a replica with a promise is a replica.
  */
 const TAKE_OVER: Row[] = [
   refuse("prepare: busy", ANY, "prepare", [G.busy], refusals.busy("take over")),

@@ -47,7 +47,7 @@ const failed = () => new NotAdmitted("unauthenticated", "authentication failed")
 const invalid = () => new NotAdmitted("unauthenticated", "invalid authentication data");
 
 export class AgentAdmission implements Admission {
-  /** @param tokens undefined: no signing key is configured, and no agent is let in */
+  /** @param tokens undefined: no signing key is configured, and no agent is admitted */
   constructor(private readonly parts: AdmissionParts, private readonly tokens: Tokens | undefined) {}
 
   async authenticate(

@@ -140,7 +140,7 @@ export class Fleet {
     return this.#agents.get(name);
   }
 
-  /** Takes over a stream of an agent that has been let in. Undefined when this principal has stopped serving meanwhile. */
+  /** Takes over the stream of an admitted agent. Undefined if this principal has stopped serving meanwhile. */
   async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream | undefined> {
     if (!await this.#serves()) return undefined;
     const agent = this.#agentOf(caller);
@@ -148,7 +148,7 @@ export class Fleet {
     agent.connect(stream, caller.fingerprint);
     this.parts.log.info("agent connected", { agent: caller.name, mode: caller.mode });
     this.#noteConnected(caller, true);
-    // The list may have changed since the caller was let in.
+    // The list may have changed since the caller was admitted.
     this.#revoke(agent);
     return {
       received: (event) => agent.inbox.received(event),

@@ -115,13 +115,13 @@ export class Inbox {
     await this.#idle();
   }
 
-  /** Goes on. */
+  /** Resumes. */
   thaw(): void {
     this.#frozen = false;
     this.kick();
   }
 
-  /** Goes on with what waits, as far as the agent takes its acknowledgements. */
+  /** Resumes with the events that wait, as far as the agent reads its acknowledgements. */
   kick(): void {
     for (const subject of this.#queues.keys()) {
       if (this.#stopped || this.#frozen || this.#running.size >= CONCURRENT || this.agent.session.congested) {
@@ -169,10 +169,13 @@ export class Inbox {
     } catch (error) {
       status = error instanceof NotAllowed ? "not-allowed" : "failure";
       counters.increment("agentErrors", { resource_type: facts.target });
-      this.#complain(`event of an agent ${status === "failure" ? "failed; it will come again" : "refused"}`, {
-        ...facts,
-        reason: reasonOf(error).slice(0, 500),
-      });
+      this.#complain(
+        `event of an agent ${status === "failure" ? "failed; the agent will resend it" : "refused"}`,
+        {
+          ...facts,
+          reason: reasonOf(error).slice(0, 500),
+        },
+      );
     }
     const seconds = (monotonicMs() - startedAt) / 1_000;
     processing.observe({ status, agent: facts.agent, target: facts.target, seconds });

@@ -24,7 +24,7 @@ import { Outlet } from "./outlet.ts";
 
 /** How long changes are gathered when they follow one another closely. */
 const GATHER_MS = 10;
-/** How soon a key is read again that the store could not tell of. */
+/** The wait before a failed read of a key is retried. */
 const REREAD_MS = 1_000;
 
 type Hello = Extract<FollowerMessage, { type: "hello" }>;

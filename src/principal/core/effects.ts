@@ -45,7 +45,7 @@ export interface Acting {
 /** Opens and ends what only the active does, and everything else that the state machine asks for. */
 export class Effects {
   #scope: AbortController | undefined;
-  /** Counts memories that were to be made durable: one that is tried again gives way to the next. */
+  /** Counts memories to make durable: a retry gives way to the next memory. */
   #turn = 0;
   readonly #oneAtATime = pLimit(1);
   #resting = false;
@@ -87,9 +87,9 @@ export class Effects {
   };
 
   /**
-   * Ends agents' streams at once, and replicas' streams: at once too, or where `drain` when what agents were told is done is on the
-   * replicas, within a bounded time. Afterwards nothing of an agent's is being written any more: whoever follows next must not
-   * find its own late writes over what it was sent.
+   * Ends agents' streams at once, and replicas' streams at once or, with `drain`, when the replicas hold every change that was
+   * acknowledged to agents, within a bounded time. Afterwards no write of an agent is in flight: as a replica, this side must
+   * not overwrite the new active's state with late writes of its own.
    */
   async stopServing(drain: boolean, why: string): Promise<void> {
     const written = this.parts.fleet.close(why);
@@ -103,7 +103,7 @@ export class Effects {
     await deadline(this.ctx.activeStore.settled(), DRAIN_MS).catch(() => {});
   }
 
-  /** Nothing is tried again any more. */
+  /** Ends all retries. */
   rest(): void {
     this.#resting = true;
   }
@@ -145,7 +145,7 @@ export class Effects {
     }
   }
 
-  /** Takes the place of whatever is being tried again; the error, or nothing. */
+  /** Replaces the present retry; returns the error, or undefined. */
   #write(memory: Memory): Promise<string> {
     this.#turn++;
     return this.#oneAtATime(() => this.#put(memory));

@@ -1,9 +1,8 @@
 /**
- * A store whose objects keep the identity by which agents know them. That is the UID of a resource's first source, which a copy carries
- * as an annotation; and whoever replaces a copy whole takes the annotation off (`kubectl replace`, and Argo CD's ApplicationSet
- * controller at every reconciliation): to its agent it would be another resource, deleted and made anew. So an object that still has the
- * UID of this cluster that it had is shown with the annotation that it had, whatever was written since; `stripped` hears of it, so
- * that the annotation can be written back before this process ends.
+ * A store whose objects keep the identity by which agents know them: the UID of a resource's first source, which a copy carries
+ * as an annotation. `kubectl replace` and Argo CD's ApplicationSet controller remove it, and to its agent the copy would then be
+ * another resource, deleted and recreated. An object whose own UID is unchanged is therefore shown with its former annotation;
+ * `stripped` hears of it, so that the annotation can be written back before this process ends.
  */
 import type { Missing } from "../../domain/resources/missing.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
@@ -18,10 +17,10 @@ interface Identity {
 
 export class IdentifiedStore implements Store {
   readonly #identities = new Map<Key, Identity>();
-  /** While a listing goes on: the keys that it has not named yet. */
+  /** During a listing: the keys that it has not named yet. */
   #unnamed: Set<Key> | undefined;
 
-  /** @param stripped hears of an object whose annotation somebody took off, each time that is told of it */
+  /** @param stripped hears of each state of an object that has lost its annotation */
   constructor(private readonly store: Store, private readonly stripped: (key: Key) => void = () => {}) {}
 
   async get(key: Key): Promise<StoredObject | undefined> {

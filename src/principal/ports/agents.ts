@@ -43,7 +43,7 @@ export interface Admitted {
   principalNamespace: string;
 }
 
-/** Why an agent is not let in. */
+/** The reason of a refused agent. */
 export type NotAdmittedKind =
   | "unauthenticated"
   | "unknown mode"
@@ -52,7 +52,7 @@ export type NotAdmittedKind =
   /** Not here, or not now. */
   | "unavailable";
 
-/** An agent is not let in; the message is what it is told. */
+/** A refused agent; the message is for the agent. */
 export class NotAdmitted extends Error {
   constructor(readonly kind: NotAdmittedKind, message: string) {
     super(message);

@@ -43,7 +43,7 @@ export class PeerError extends Error {
 
 /** How this principal reaches its peer. */
 export interface Peer {
-  /** A connection of its own; whoever opens it closes it. @throws Error where this principal can have no peer */
+  /** A connection of its own; the caller closes it. @throws Error where this principal can have no peer */
   connect(): PeerConnection;
   /** Whether a Go principal serves, by its `/healthz`; false where none is configured. */
   healthy(timeoutMs: number): Promise<boolean>;

@@ -82,7 +82,7 @@ export type StoreErrorCode =
   | "full"
   /** The stored data is damaged or foreign; nothing was changed. */
   | "corrupt"
-  /** The store cannot be reached or is busy; the write may be tried again. */
+  /** The store cannot be reached or is busy; the write may be retried. */
   | "unavailable";
 
 /** A store's failure; the message says what was tried and what to do. */

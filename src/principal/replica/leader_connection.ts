@@ -1,6 +1,6 @@
 /**
  * One `Link/Follow` stream to the leader: it carries what `FollowerProtocol` decides, from the hello to the end, and tells the state
- * machine what it learns. A copy that drifted is compared anew by ending the stream, for a new one begins with digests.
+ * machine what it learns. A copy that drifted ends the stream, because a new one begins by comparing digests.
  */
 import { monotonicMs } from "../../base/clock.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
@@ -138,7 +138,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     this.#settled();
   }
 
-  /** A copy that drifted (someone wrote to this store) is compared anew, at most once in `DRIFT_EVERY_MS`. */
+  /** Compares a copy that drifted (another writer changed this store), at most once in `DRIFT_EVERY_MS`. */
   #heartbeat(beat: LeaderBeat): void {
     const drifted = this.#protocol.heartbeat(beat);
     tellCaughtUp(this.followership, this.#protocol, this.#welcomedAtMs);
