@@ -262,5 +262,6 @@ export const PURE_PACKAGES = /^(@std\/(path\/glob-to-regexp|collections\/.*|data
 export const IMPURE: Record<string, string> = {
   "src/base/clock.ts": "the one place that reads a clock",
   "src/base/log.ts": "the one place that writes the log",
+  "src/base/until.ts": "the one place that waits for a change, with a deadline",
   "src/base/sha256.ts": "the one place that hashes (node:crypto)",
 };

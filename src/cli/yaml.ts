@@ -9,7 +9,7 @@ import { reasonOf } from "../base/reason.ts";
 
 const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 const INTEGER = /^(-?)\+?(\d+|0x[\da-fA-F]+|0o[0-7]+)$/;
-/** What an alias may be repeated, so that a small file does not become a huge object. */
+/** The most repetitions of an alias: a small file must not become a huge object. */
 const MAX_ALIASES = 100;
 
 /** Prints exact numbers as they were written; nothing that is read is of this kind. */
