@@ -359,6 +359,25 @@ export const MUTANTS: readonly Mutant[] = [
     ["switchover", "swallow", "slow"],
   ),
   mutant(
+    "a replica takes numbers for doubles",
+    "src/domain/resources/validate.ts",
+    "value = parseForeign(json);",
+    "value = JSON.parse(json);",
+  ),
+  mutant(
+    "the word of agents takes numbers for doubles",
+    "src/domain/agents/inbound.ts",
+    "return parseForeign(new TextDecoder",
+    "return JSON.parse(new TextDecoder",
+    ["agent writes"],
+  ),
+  mutant(
+    "the store takes numbers for doubles",
+    "src/adapters/store/sqlite.ts",
+    "const object = parseJson(row.body) as StoredObject;",
+    "const object = JSON.parse(row.body) as StoredObject;",
+  ),
+  mutant(
     "the epoch is not told to the peer",
     "src/principal/principal.ts",
     "epoch: memory.epoch,",

@@ -2,6 +2,7 @@
  * One story: a world, what happens to it, and how it ends. First everything that was drawn happens, until so many events have run;
  * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
  */
+import { exactNumber } from "../../src/base/json.ts";
 import type { Standing } from "../../src/domain/ha/state.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
@@ -258,7 +259,13 @@ class Story {
       metadata: { name, namespace: owner, labels: { owner } },
       spec: {
         project: "default",
-        source: { repoURL: "https://git.example.com/a.git", path: name, targetRevision: written },
+        source: {
+          repoURL: "https://git.example.com/a.git",
+          path: name,
+          targetRevision: written,
+          // As doubles, most of these numbers would be another's.
+          helm: { valuesObject: { id: exactNumber(`10987654321${written.padStart(8, "0")}`) } },
+        },
         destination: { name: owner, namespace: "default" },
       },
     };
