@@ -26,7 +26,7 @@ import { localize } from "./domain/resources/transform.ts";
 import { writeMemory } from "./principal/core/memory.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import { NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
-import type { Own, Part, PlayedAgent, Stage, StagedPrincipal } from "./principal/ports/stage.ts";
+import type { OwnResource, Part, PlayedAgent, Stage, StagedPrincipal } from "./principal/ports/stage.ts";
 import { type Core, openCore } from "./principal/principal.ts";
 import type { SimAgent } from "./simagents/agent.ts";
 
@@ -70,7 +70,7 @@ class Staged implements StagedPrincipal {
     return this.core.ctx.command("promote", false, "drill");
   }
 
-  ownOf({ agent, mode }: Part): Own[] {
+  ownResources({ agent, mode }: Part): OwnResource[] {
     if (mode === "managed") return [];
     const { ctx } = this.core;
     return [...ctx.index.live()].flatMap(({ key, payload }) => {
@@ -79,7 +79,7 @@ class Staged implements StagedPrincipal {
     });
   }
 
-  async play({ agent, mode }: Part, own: readonly Own[]): Promise<PlayedAgent> {
+  async play({ agent, mode }: Part, own: readonly OwnResource[]): Promise<PlayedAgent> {
     const authority = await Authority.create(1);
     const port = await serve(this.core, await issued(authority, "drill", true), this.undo);
     const { SimAgent } = await import("./simagents/agent.ts");

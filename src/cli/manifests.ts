@@ -1,4 +1,5 @@
 /** Kubernetes manifests from files, folders and standard input. */
+import { dataOf } from "../domain/resources/config_map.ts";
 import { type ApiObject, isRecord, objectProblem } from "../domain/resources/object.ts";
 import { cloneJson } from "../base/json.ts";
 import { reasonOf } from "../base/reason.ts";
@@ -31,7 +32,7 @@ function manifest(value: unknown, source: string, namespace: string): ApiObject 
   const plain = object["stringData"];
   if (object.kind === "Secret" && isRecord(plain)) {
     const encoded = Object.entries(plain).map(([name, text]) => [name, toBase64(String(text))]);
-    object["data"] = { ...(isRecord(object["data"]) ? object["data"] : {}), ...Object.fromEntries(encoded) };
+    object["data"] = { ...dataOf(object), ...Object.fromEntries(encoded) };
     delete object["stringData"];
   }
   return object;

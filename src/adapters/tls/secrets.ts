@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { keyOf } from "../../domain/resources/keys.ts";
-import { isRecord } from "../../domain/resources/object.ts";
+import { dataOf } from "../../domain/resources/config_map.ts";
 import type { Store } from "../../principal/ports/store.ts";
 import { type Pem, readPem, type TlsSource } from "./files.ts";
 
@@ -28,7 +28,7 @@ class Secret {
 
   static async read(store: Store, namespace: string, name: string): Promise<Secret> {
     const found = await store.get(keyOf("Secret", namespace, name));
-    return new Secret(`Secret ${namespace}/${name}`, found && (isRecord(found["data"]) ? found["data"] : {}));
+    return new Secret(`Secret ${namespace}/${name}`, found && dataOf(found));
   }
 
   /** The first of `fields` that it has. @throws Error that says how to make it, or which flag does without it */

@@ -16,7 +16,7 @@ import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
 import { readRoster, rosterKey } from "../../domain/resources/roster.ts";
 import { agentOf, type Scope } from "../../domain/resources/scope.ts";
 import type { DrillOptions, DrillReport, Drills } from "../ports/operations.ts";
-import type { Own, Part, PlayedAgent, Stage } from "../ports/stage.ts";
+import type { OwnResource, Part, PlayedAgent, Stage } from "../ports/stage.ts";
 import { compare, type PeerParts, withPeer } from "./diff.ts";
 import type { Machine } from "./machine.ts";
 import { type ReportParts, situationOf } from "./report.ts";
@@ -62,7 +62,7 @@ export class Drill implements Drills {
       const askedAt = monotonicMs();
       await copy.promote();
       const promotedAt = monotonicMs();
-      const own = copy.ownOf(part);
+      const own = copy.ownResources(part);
       const agent = await copy.play(part, own);
       await watch.until(agent, "the agent does not connect", () => agent.connected);
       const connectedAt = monotonicMs();
@@ -94,7 +94,7 @@ export class Drill implements Drills {
         missingTotal: missing.length,
         problems: [
           ...problems,
-          ...changed(own, copy.ownOf(part)),
+          ...changed(own, copy.ownResources(part)),
           ...unfit(agent, part, applications),
         ],
         writes: copy.writes(),
@@ -153,7 +153,7 @@ async function missingHere(ctx: DrillParts, agent: string): Promise<string[]> {
 }
 
 /** The fate of an autonomous agent's own resources here when it connected. */
-function changed(before: readonly Own[], after: readonly Own[]): string[] {
+function changed(before: readonly OwnResource[], after: readonly OwnResource[]): string[] {
   const now = new Map(after.map(({ key, checksum }) => [key, checksum]));
   return before.filter(({ key, checksum }) => now.get(key) !== checksum).slice(0, MAX_PROBLEMS).map((
     { key },

@@ -16,7 +16,7 @@ export interface Part {
 }
 
 /** A resource of an autonomous agent, and the checksum by which it and its principal agree. */
-export interface Own {
+export interface OwnResource {
   key: Key;
   kind: string;
   payload: string;
@@ -26,9 +26,9 @@ export interface Own {
 export interface StagedPrincipal {
   promote(): Promise<unknown>;
   /** An autonomous agent's own resources in the copy; none of a managed one. */
-  ownOf(part: Part): Own[];
+  ownResources(part: Part): OwnResource[];
   /** Serves, and starts the agent with these resources. */
-  play(part: Part, own: readonly Own[]): Promise<PlayedAgent>;
+  play(part: Part, own: readonly OwnResource[]): Promise<PlayedAgent>;
   /** Writes made to the copy. */
   writes(): number;
   close(): Promise<void>;
