@@ -22,7 +22,7 @@ export interface ExactNumber {
 }
 
 /** Levels of objects and arrays that a value may have; an API server takes 10,000, a real Application has 20. */
-export const MAX_DEPTH = 500;
+export const MAX_DEPTH = 1_000;
 
 /** A value is nested deeper than `MAX_DEPTH`; nothing was done with it. */
 export class TooDeep extends RangeError {

@@ -35,6 +35,21 @@ Deno.test("every number comes out as it went in, wherever it stands and whatever
   }
 });
 
+Deno.test("numbers of every shape come out as they went in", () => {
+  let seed = 1;
+  const random = (below: number) => (seed = seed * 48_271 % 2_147_483_647) % below;
+  const digits = (most: number) => Array.from({ length: 1 + random(most) }, () => random(10)).join("");
+  for (let n = 0; n < 20_000; n++) {
+    const integer = digits(20).replace(/^0+(?=\d)/, "");
+    const fraction = random(2) ? `.${digits(20)}` : "";
+    const exponent = random(3) ? "" : `${"eE"[random(2)]}${["", "+", "-"][random(3)]}${digits(2)}`;
+    const number = `${random(2) ? "-" : ""}${integer}${fraction}${exponent}`;
+    const text = `{"a":[${number},"${number}"],"b":${number}}`;
+    assertEquals(JSON.stringify(parseJson(text)), text);
+    assertEquals(keptNumber(keptNumber(number)), keptNumber(number));
+  }
+});
+
 Deno.test("a number that a double prints as it is written stays a plain number", () => {
   for (const [written] of NUMBERS) {
     const value = parseJson(`[${written}]`) as unknown[];
