@@ -130,6 +130,7 @@ export const Standing: Codec<Standing>;
 export interface AskRequest {
   standing?: argocdagentha.v1.Standing | undefined;
   examine?: boolean | undefined;
+  condition?: argocdagentha.v1.Condition | undefined;
 }
 export const AskRequest: Codec<AskRequest>;
 export interface AskResponse {
@@ -147,8 +148,15 @@ export interface Condition {
   examinationError?: string | undefined;
   recordMs?: number | undefined;
   noSigningKey?: boolean | undefined;
+  concerns?: argocdagentha.v1.Concern[] | undefined;
 }
 export const Condition: Codec<Condition>;
+export interface Concern {
+  name?: string | undefined;
+  count?: number | undefined;
+  examples?: string[] | undefined;
+}
+export const Concern: Codec<Concern>;
 export interface Missing {
   rights?: string[] | undefined;
   definitions?: string[] | undefined;
@@ -523,6 +531,9 @@ export interface Report {
   refused?: number | undefined;
   snapshotComplete?: boolean | undefined;
   storeProblem?: string | undefined;
+  concerns?: argocdagentha.v1.Concern[] | undefined;
+  peerConcerns?: argocdagentha.v1.Concern[] | undefined;
+  peerConcernsAgoMs?: number | undefined;
 }
 export const Report: Codec<Report>;
 export interface ReplicaReport {

@@ -2002,6 +2002,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             AskRequest.prototype.standing = null;
             AskRequest.prototype.examine = false;
+            AskRequest.prototype.condition = null;
 
             AskRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2014,6 +2015,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(10).fork(), _depth + 1).ldelim();
                 if (message.examine != null && $Object.hasOwnProperty.call(message, "examine") && message.examine !== false)
                     writer.uint32(16).bool(message.examine);
+                if (message.condition != null && $Object.hasOwnProperty.call(message, "condition"))
+                    $root.argocdagentha.v1.Condition.encode(message.condition, writer.uint32(26).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2060,6 +2063,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.examine = value;
                             else
                                 delete message.examine;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            message.condition = $root.argocdagentha.v1.Condition.decode(reader, reader.size(), $undefined, _depth + 1, message.condition);
                             continue;
                         }
                     }
@@ -2173,6 +2182,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
         v1.Condition = (function() {
 
             const Condition = function (properties) {
+                this.concerns = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2188,6 +2198,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Condition.prototype.examinationError = "";
             Condition.prototype.recordMs = 0;
             Condition.prototype.noSigningKey = false;
+            Condition.prototype.concerns = $util.emptyArray;
 
             Condition.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2214,6 +2225,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(65).double(message.recordMs);
                 if (message.noSigningKey != null && $Object.hasOwnProperty.call(message, "noSigningKey") && message.noSigningKey !== false)
                     writer.uint32(72).bool(message.noSigningKey);
+                if (message.concerns != null && message.concerns.length)
+                    for (let i = 0; i < message.concerns.length; ++i)
+                        $root.argocdagentha.v1.Concern.encode(message.concerns[i], writer.uint32(82).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2325,6 +2339,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 delete message.noSigningKey;
                             continue;
                         }
+                    case 10: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.concerns && message.concerns.length))
+                                message.concerns = [];
+                            message.concerns.push($root.argocdagentha.v1.Concern.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -2343,6 +2365,113 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             return Condition;
+        })();
+
+        v1.Concern = (function() {
+
+            const Concern = function (properties) {
+                this.examples = [];
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Concern.prototype.name = "";
+            Concern.prototype.count = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Concern.prototype.examples = $util.emptyArray;
+
+            Concern.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                    writer.uint32(10).string(message.name);
+                if (message.count != null && $Object.hasOwnProperty.call(message, "count") && (typeof message.count === "object" ? message.count.low || message.count.high : message.count !== 0))
+                    writer.uint32(16).uint64(message.count);
+                if (message.examples != null && message.examples.length)
+                    for (let i = 0; i < message.examples.length; ++i)
+                        writer.uint32(26).string(message.examples[i]);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Concern.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.argocdagentha.v1.Concern();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.name = value;
+                            else
+                                delete message.name;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.count = value;
+                            else
+                                delete message.count;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.examples && message.examples.length))
+                                message.examples = [];
+                            message.examples.push(reader.stringVerify());
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Concern;
         })();
 
         v1.Missing = (function() {
@@ -8420,6 +8549,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 this.replicas = [];
                 this.held = [];
                 this.history = [];
+                this.concerns = [];
+                this.peerConcerns = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -8448,6 +8579,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Report.prototype.refused = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Report.prototype.snapshotComplete = false;
             Report.prototype.storeProblem = "";
+            Report.prototype.concerns = $util.emptyArray;
+            Report.prototype.peerConcerns = $util.emptyArray;
+            Report.prototype.peerConcernsAgoMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             Report.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8503,6 +8637,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(168).bool(message.snapshotComplete);
                 if (message.storeProblem != null && $Object.hasOwnProperty.call(message, "storeProblem") && message.storeProblem !== "")
                     writer.uint32(178).string(message.storeProblem);
+                if (message.concerns != null && message.concerns.length)
+                    for (let i = 0; i < message.concerns.length; ++i)
+                        $root.argocdagentha.v1.Concern.encode(message.concerns[i], writer.uint32(186).fork(), _depth + 1).ldelim();
+                if (message.peerConcerns != null && message.peerConcerns.length)
+                    for (let i = 0; i < message.peerConcerns.length; ++i)
+                        $root.argocdagentha.v1.Concern.encode(message.peerConcerns[i], writer.uint32(194).fork(), _depth + 1).ldelim();
+                if (message.peerConcernsAgoMs != null && $Object.hasOwnProperty.call(message, "peerConcernsAgoMs") && (typeof message.peerConcernsAgoMs === "object" ? message.peerConcernsAgoMs.low || message.peerConcernsAgoMs.high : message.peerConcernsAgoMs !== 0))
+                    writer.uint32(200).int64(message.peerConcernsAgoMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8723,6 +8865,31 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.storeProblem = value;
                             else
                                 delete message.storeProblem;
+                            continue;
+                        }
+                    case 23: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.concerns && message.concerns.length))
+                                message.concerns = [];
+                            message.concerns.push($root.argocdagentha.v1.Concern.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 24: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.peerConcerns && message.peerConcerns.length))
+                                message.peerConcerns = [];
+                            message.peerConcerns.push($root.argocdagentha.v1.Concern.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 25: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.peerConcernsAgoMs = value;
+                            else
+                                delete message.peerConcernsAgoMs;
                             continue;
                         }
                     }

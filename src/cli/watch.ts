@@ -3,7 +3,9 @@ import { bold, dim, green, red, yellow } from "@std/fmt/colors";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { openServerStream } from "../adapters/grpc/dial.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
+import { concernsFromWire } from "../adapters/grpc/wire.ts";
 import { parseDuration } from "../config/settings.ts";
+import { type Concerns, present } from "../domain/ha/concerns.ts";
 import { adminError } from "./admin_client.ts";
 import { durationOption, parse } from "./arguments.ts";
 import { age, EXIT, print } from "./output.ts";
@@ -11,6 +13,8 @@ import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
 type Report = argocdagentha.v1.Report;
 
+/** A longer silence of the peer is shown beside its concerns; the ACTIVE asks every 5 s. */
+const STALE_MS = 30_000;
 const CLEAR = "\x1b[H\x1b[2J";
 
 export async function watch(args: string[], usage: string): Promise<number> {
@@ -83,9 +87,24 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
 export function troubles(report: Report): [label: string, text: string][] {
   const lines: [string, string][] = [];
   if (report.storeProblem) lines.push(["store", `not current: ${report.storeProblem}`]);
-  if (report.heldTotal) lines.push(["held", `${report.heldTotal} changes cannot be written:`]);
-  for (const { key, reason } of (report.held ?? []).slice(0, 5)) lines.push(["", `${key}: ${reason}`]);
+  lines.push(...concerned(concernsFromWire(report.concerns), ""));
+  const agoMs = report.peerConcernsAgoMs ?? -1;
+  const heard = agoMs > STALE_MS ? `, as it said ${age(agoMs)} ago` : "";
+  lines.push(...concerned(concernsFromWire(report.peerConcerns), ` at the peer${heard}`));
   return lines;
+}
+
+function concerned(concerns: Concerns, where: string): [label: string, text: string][] {
+  return present(concerns).flatMap(({ label, sentence, count, examples, next }) => {
+    const more = count - examples.length;
+    return [
+      [label, `${sentence(count)}${where}; next${where ? " there" : ""}: ${next}`],
+      ...examples.map((line): [string, string] => ["", line]),
+      ...(more > 0 && examples.length > 0
+        ? [["", `and ${more.toLocaleString("en-US")} more`] as [string, string]]
+        : []),
+    ];
+  });
 }
 
 function peerLine(report: Report, state: (text: string) => string, since: (ms?: number) => string): string {

@@ -16,6 +16,7 @@ import type { RecentEvent } from "./core/observe.ts";
 import type { Context } from "./core/context.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
+import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
 import { newFollowing } from "./core/following.ts";
 import type { Admission } from "./ports/agents.ts";
 import type { Health } from "./ports/health.ts";
@@ -118,6 +119,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
       memory,
     );
     writeBack = core.writeBack;
+    await monitor.patiently(() => core.ctx.losses.list());
     const stop = async () => {
       await core.rest();
       await clusterInfo.close();
@@ -162,6 +164,9 @@ function compose(
     replicas: new Replicas(),
     following: newFollowing(),
     counters: new Counters(),
+    comparison: new Comparison(),
+    peerSays: new PeerSays(),
+    concerns: () => concernsOf(ctx),
     losses,
     get readiness() {
       return readiness;

@@ -2,6 +2,7 @@
 import type { Entry } from "../../src/domain/changes/index.ts";
 import type { Situation } from "../../src/domain/ha/explain.ts";
 import { type Key, parseKey } from "../../src/domain/resources/keys.ts";
+import { ROSTER_NAME } from "../../src/domain/resources/roster.ts";
 import type { Core } from "../../src/principal/principal.ts";
 import type { Write } from "../../src/principal/ports/store.ts";
 import type { Clock } from "./clock.ts";
@@ -296,7 +297,7 @@ export class Checks {
   #saved(one: Watched, key: Key): void {
     const { disk } = one.site;
     const before = disk.states.get(key)?.at(-2);
-    if (!before || before.digest === "" || this.strays.has(key)) return;
+    if (!before || before.digest === "" || this.strays.has(key) || key.endsWith(`/${ROSTER_NAME}`)) return;
     const known = this.#other(one).site.disk.states.get(key) ?? [];
     if (known.some(({ digest }) => digest === before.digest)) return;
     this.note("manifest");

@@ -325,7 +325,10 @@ class Story {
     });
     const resume = { session: "", revision: 0 };
     stream.send({ type: "hello", standing, resume, buckets: new Uint8Array() });
-    peer.ask({ standing: { ...standing, state: "active", epoch: 1_000_000 }, examine: false }, 2_000).then(
+    peer.ask({
+      standing: { ...standing, state: "active", epoch: 1_000_000 },
+      examine: false,
+    }, 2_000).then(
       () => world.checks.found(new Violation("I11", `${to} answers a stranger`)),
       () => world.checks.note("I11"),
     );

@@ -6,7 +6,13 @@ import { type AuthenticatedCall, certificateOf } from "./auth.ts";
 import { followerMessageFromWire, leaderMessageToWire } from "./follow_wire.ts";
 import { receiptToWire } from "./receipt.ts";
 import { failStream, refuseStream, serveStream, unary } from "./server.ts";
-import { digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
+import {
+  conditionFromWire,
+  conditionToWire,
+  digestFromWire,
+  digestToWire,
+  standingFromWire,
+} from "./wire.ts";
 
 type V1 = typeof argocdagentha.v1;
 type Message<Name extends keyof V1> = V1[Name] extends { decode(bytes: Uint8Array): infer M } ? M : never;
@@ -22,11 +28,16 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
   const authorised = <Q, S>(answer: (request: Q, identity: string) => Promise<S> | S) =>
     unary<Q, S>((request, call) => answer(request, service.authorize(certificateOf(call))));
   return {
-    Ask: authorised<Message<"AskRequest">, Message<"AskResponse">>(async ({ standing, examine = false }) => {
-      const asked = await service.ask({ standing: standingFromWire(standing), examine });
+    Ask: authorised<Message<"AskRequest">, Message<"AskResponse">>(async (request) => {
+      const { standing, condition, examine = false } = request;
+      const asked = await service.ask({
+        standing: standingFromWire(standing),
+        condition: condition ? conditionFromWire(condition) : undefined,
+        examine,
+      });
       return {
         standing: asked.standing,
-        condition: asked.condition && { ...asked.condition, nowMs: asked.nowMs ?? 0 },
+        condition: asked.condition && conditionToWire(asked.condition, asked.nowMs ?? 0),
       };
     }),
     Inventory: authorised<Message<"InventoryRequest">, Message<"InventoryResponse">>(({ groups = [] }) => {

@@ -4,6 +4,7 @@ import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { Operations } from "../../principal/ports/operations.ts";
 import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
+import { concernsToWire } from "./wire.ts";
 
 type WireReport = argocdagentha.v1.Report;
 
@@ -16,7 +17,10 @@ const MAX_WAIT_MS = 600_000;
 export function operatorHandlers(
   operations: Pick<Operations, "report" | "replicated">,
 ): grpc.UntypedServiceImplementation {
-  const report = () => operations.report();
+  const report = (): WireReport => {
+    const { concerns, peerConcerns, ...rest } = operations.report();
+    return { ...rest, concerns: concernsToWire(concerns), peerConcerns: concernsToWire(peerConcerns) };
+  };
   return {
     Watch: (call: grpc.ServerWritableStream<argocdagentha.v1.WatchRequest, WireReport>) => {
       const interval = call.request.intervalMs || DEFAULT_INTERVAL_MS;

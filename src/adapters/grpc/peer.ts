@@ -19,7 +19,13 @@ import { followerMessageToWire, leaderMessageFromWire } from "./follow_wire.ts";
 import { progressFromWire, receiptFromWire } from "./receipt.ts";
 import { linkService, replicationService } from "./services.ts";
 import { Code, codeOf, explainCall } from "./status.ts";
-import { conditionFromWire, digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
+import {
+  conditionFromWire,
+  conditionToWire,
+  digestFromWire,
+  digestToWire,
+  standingFromWire,
+} from "./wire.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -73,8 +79,12 @@ class GrpcConnection implements PeerConnection {
     this.client.close();
   }
 
-  async ask({ standing, examine }: Parameters<PeerConnection["ask"]>[0], timeoutMs: number): Promise<Asked> {
-    const request = { standing, examine };
+  async ask(
+    { standing, condition, examine }: Parameters<PeerConnection["ask"]>[0],
+    timeoutMs: number,
+  ): Promise<Asked> {
+    const said = condition && conditionToWire(condition, Date.now());
+    const request = { standing, condition: said, examine };
     const answer = await this.#call(linkService.Ask, request, timeoutMs);
     const asked = { standing: standingFromWire(answer.standing) };
     if (!answer.condition) return asked;

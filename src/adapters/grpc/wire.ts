@@ -1,5 +1,6 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
+import { type Concerns, isConcern, noted } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import { isState, type Standing } from "../../domain/ha/state.ts";
 import type { Outgoing } from "../../domain/replication/leader.ts";
@@ -22,12 +23,45 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
   };
 }
 
+/** `heldTotal` once more by itself, for an older release. */
+export function conditionToWire(
+  { concerns, ...condition }: Condition,
+  nowMs: number,
+): argocdagentha.v1.Condition {
+  return {
+    ...condition,
+    nowMs,
+    heldTotal: concerns.held?.count ?? 0,
+    concerns: concernsToWire(concerns),
+  };
+}
+
+export function concernsToWire(concerns: Concerns): argocdagentha.v1.Concern[] {
+  return Object.entries(concerns).map(([name, { count, examples }]) => ({
+    name,
+    count,
+    examples: [...examples],
+  }));
+}
+
+/** Of a newer release's concerns those that this one knows. */
+export function concernsFromWire(wire: readonly argocdagentha.v1.Concern[] = []): Concerns {
+  return Object.fromEntries(
+    wire.filter(({ name = "" }) => isConcern(name)).map(({ name, count = 0, examples = [] }) => [
+      name,
+      noted(examples, count),
+    ]),
+  );
+}
+
 export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
   const { missing, examinationError } = wire;
   return {
     storeProblem: (wire.storeProblem ?? "").slice(0, 1_000),
     certificateNotAfterMs: wire.certificateNotAfterMs ?? 0,
-    heldTotal: wire.heldTotal ?? 0,
+    concerns: wire.concerns?.length
+      ? concernsFromWire(wire.concerns)
+      : { held: noted([], wire.heldTotal ?? 0) },
     behind: wire.behind ?? 0,
     recordMs: wire.recordMs ?? 0,
     noSigningKey: wire.noSigningKey ?? false,

@@ -2,6 +2,7 @@
  * Why a principal is as it is, what a promotion would do, and what to type next. The verdict about a promotion is not written anew
  * here: the state machine is asked, with what the peer says now.
  */
+import { type Concerns, countOf, present } from "./concerns.ts";
 import { step } from "./machine.ts";
 import type { Model, Standing } from "./state.ts";
 
@@ -18,7 +19,9 @@ export interface Situation {
   behind: number;
   /** Nothing older than this is missing here, in ms; undefined: nothing bounds it. */
   inSyncAgoMs: number | undefined;
-  heldTotal: number;
+  /** Matters for a person, here and at the peer as it last said. */
+  concerns: Concerns;
+  peerConcerns: Concerns;
   storeProblem: string;
   nowMs: number;
 }
@@ -83,8 +86,9 @@ export function predict({ model, peer, peerError, nowMs }: Situation, force: boo
 }
 
 /** An upper bound on the loss of a promotion now, without asking the peer. */
-export function possibleLoss({ model, behind, inSyncAgoMs, heldTotal }: Situation): string {
+export function possibleLoss({ model, behind, inSyncAgoMs, concerns }: Situation): string {
   if (model.state === "active") return "nothing: this side is ACTIVE";
+  const heldTotal = countOf(concerns, "held");
   const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";
   const known = behind > 0 || held
     ? `${count(behind)} changes are known to be missing${held}`
@@ -103,10 +107,15 @@ export function possibleLoss({ model, behind, inSyncAgoMs, heldTotal }: Situatio
 }
 
 function nextOf(situation: Situation): string[] {
-  const { model, peer, replicas, storeProblem, heldTotal } = situation;
+  const { model, peer, replicas, storeProblem, concerns, peerConcerns } = situation;
   const next = commandsFor(situation);
   if (storeProblem !== "") next.push(`mend this side's store: ${storeProblem}`);
-  if (heldTotal > 0) next.push("ha status here says which changes cannot be written, and why");
+  for (const { sentence, count, next: command } of present(concerns)) {
+    next.push(`${sentence(count)} here: ${command}`);
+  }
+  for (const { sentence, count, next: command } of present(peerConcerns)) {
+    next.push(`at the peer, ${sentence(count)}; there: ${command}`);
+  }
   if (model.state === "active" && replicas === 0 && model.peerAddress !== "") {
     next.push(`nobody replicates: look at ha status on "${model.peerAddress}"${peer ? "" : ", or start it"}`);
   }

@@ -35,7 +35,8 @@ function* situations(): Generator<Situation> {
               agents: 0,
               behind: 3,
               inSyncAgoMs: complete ? 5_000 : undefined,
-              heldTotal: 0,
+              concerns: {},
+              peerConcerns: {},
               storeProblem: "",
               nowMs: 0,
             };

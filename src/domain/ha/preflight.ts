@@ -1,5 +1,6 @@
 /** Is this pair ready for a failover or a planned move? One check a line: what was found, and what to do where it is not good. */
 import type { Missing } from "../resources/missing.ts";
+import { type Concerns, present } from "./concerns.ts";
 import type { Standing } from "./state.ts";
 
 /** One side's report of itself, beside its standing. */
@@ -7,7 +8,8 @@ export interface Condition {
   storeProblem: string;
   /** When its certificate expires, in unix ms; 0: not known. */
   certificateNotAfterMs: number;
-  heldTotal: number;
+  /** Matters for a person there. */
+  concerns: Concerns;
   /** Changes that it is known to lack. */
   behind: number;
   /** How long its last durable record of role and epoch took, in ms; 0: not known. */
@@ -119,7 +121,7 @@ function roles({ own, peer, followed }: PreflightFacts): Check {
 }
 
 function side(name: string, condition: Condition, nowMs: number): Check[] {
-  const { storeProblem, certificateNotAfterMs, heldTotal, behind, noSigningKey } = condition;
+  const { storeProblem, certificateNotAfterMs, behind, noSigningKey } = condition;
   const days = Math.floor((certificateNotAfterMs - nowMs) / DAY_MS);
   return [
     check(
@@ -140,14 +142,18 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
       noSigningKey ? "none is configured: no agent could authenticate" : "configured",
       "set --jwt-key FILE there",
     ),
-    check(
-      `copy ${name}`,
-      heldTotal === 0,
-      heldTotal === 0 ? `${count(behind)} changes behind` : `${count(heldTotal)} changes cannot be written`,
-      "ha status there says which and why",
-    ),
+    check(`copy ${name}`, true, `${count(behind)} changes behind`, ""),
+    ...concerned(name, condition),
     ...surroundings(name, condition),
   ];
+}
+
+/** A row for each concern of which there is some; one that is no obstacle to a failover says in the same place what to do. */
+function concerned(name: string, { concerns }: Condition): Check[] {
+  return present(concerns).map(({ label, sentence, count, examples, next, unready }) => {
+    const found = `${sentence(count)}: ${listed(examples, ", ", count)}`;
+    return check(`${label} ${name}`, !unready, unready ? found : `${found}; ${next}`, next);
+  });
 }
 
 /** How long `ha promote` on the side that is not ACTIVE would take, and what else stands between it and its agents. */
@@ -194,9 +200,9 @@ function surroundings(name: string, { missing, examinationError = "" }: Conditio
   });
 }
 
-/** Of a long list the first. */
-function listed(words: readonly string[], separator: string): string {
-  const more = words.length - SHOWN;
+/** Of a long list of `total` the first. */
+function listed(words: readonly string[], separator: string, total = words.length): string {
+  const more = total - Math.min(SHOWN, words.length);
   return words.slice(0, SHOWN).join(separator) + (more > 0 ? ` and ${count(more)} more` : "");
 }
 

@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { noted } from "./concerns.ts";
 import { preflight, type PreflightFacts, timeOf } from "./preflight.ts";
 
 const DAY = 86_400_000;
@@ -14,7 +15,7 @@ const standing = (state: "active" | "replicating" | "syncing") => ({
 const well = {
   storeProblem: "",
   certificateNotAfterMs: 100 * DAY,
-  heldTotal: 0,
+  concerns: {},
   behind: 0,
   recordMs: 0,
   noSigningKey: false,
@@ -52,7 +53,9 @@ Deno.test("preflight() finds what would make a failover fail, and says what to d
     [{ skewMs: -6_000 }, ["clocks"]],
     [{ condition: { ...well, storeProblem: "away" } }, ["store here"]],
     [{ peerCondition: { ...well, certificateNotAfterMs: 3 * DAY } }, ["certificate peer"]],
-    [{ peerCondition: { ...well, heldTotal: 2 } }, ["copy peer"]],
+    [{ peerCondition: { ...well, concerns: { held: noted(["a: refused"], 2) } } }, ["held peer"]],
+    [{ condition: { ...well, concerns: { losses: noted(["a"]) } } }, []],
+    [{ condition: { ...well, concerns: { differing: noted(["a"]) } } }, ["differing here"]],
     [{ condition: { ...well, noSigningKey: true } }, ["signing key here"]],
     [{ condition: { ...well, missing: whole } }, []],
     [{ peerCondition: { ...well, missing: { ...whole, rights: ["patch secrets"] } } }, ["rights peer"]],

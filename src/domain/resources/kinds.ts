@@ -35,6 +35,8 @@ export interface Kind {
   selectable: boolean;
   /** Whether its objects own others: deleting one on a replica must leave those in place. */
   ownsOthers: boolean;
+  /** Whether a principal keeps it for itself and writes it anew by itself: a state of it that is overwritten is no loss. */
+  bookkeeping: boolean;
   /** Whether an object of this API kind and Secret type is this kind of resource. */
   matches(object: ApiObject, scope: Scope): boolean;
 }
@@ -62,7 +64,10 @@ export const KINDS: readonly Kind[] = [
     stampsSourceUid: true,
     matches: (object) => object.metadata.name === "argocd-gpg-keys-cm",
   }),
-  core("Agents", "ConfigMap", 2, { matches: (object) => object.metadata.name === ROSTER_NAME }),
+  core("Agents", "ConfigMap", 2, {
+    bookkeeping: true,
+    matches: (object) => object.metadata.name === ROSTER_NAME,
+  }),
   core("Blocklist", "ConfigMap", 2, { matches: (object) => object.metadata.name === BLOCKLIST_NAME }),
   { ...argo("Application", 3, "any"), matches: (object, scope) => agentOf(object, scope) !== "" },
 ];
@@ -78,6 +83,7 @@ function argo(kind: string, rank: number, scope: Kind["scope"]): Kind {
     target: kind.toLowerCase(),
     selectable: true,
     ownsOthers: false,
+    bookkeeping: false,
     matches: always,
   };
 }
@@ -92,6 +98,7 @@ function core(name: string, kind: string, rank: number, rest: Pick<Kind, "matche
     stampsSourceUid: false,
     selectable: false,
     ownsOthers: false,
+    bookkeeping: false,
     ...rest,
   };
 }

@@ -1,5 +1,6 @@
 /** What the parts of a running principal share. Only `serve.ts` makes one. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Command, Input, Model, Procedure, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
@@ -13,6 +14,7 @@ import type { Blocklist } from "./blocklist.ts";
 import type { Fleet } from "../active/fleet.ts";
 import type { Counters } from "./counters.ts";
 import type { RecentEvent } from "./observe.ts";
+import type { Comparison, PeerSays } from "./concerns.ts";
 import type { Following } from "./following.ts";
 import type { Replicas } from "./replica_sessions.ts";
 import type { Processing } from "../ports/telemetry.ts";
@@ -48,6 +50,12 @@ export interface Context {
   fleet(): Fleet;
   /** What this side held and the next active did not. */
   readonly losses: LossManifest;
+  /** The last comparison of both sides. */
+  readonly comparison: Comparison;
+  /** Matters for a person here. */
+  concerns(): Concerns;
+  /** The peer's last word on its condition. */
+  readonly peerSays: PeerSays;
   /** The peer is ACTIVE: whoever waits before dialling it again need not. */
   redial(): void;
   readonly processing: Processing;

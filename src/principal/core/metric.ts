@@ -1,5 +1,6 @@
 /** The forms of a metric in the table `METRICS`. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Store } from "../ports/store.ts";
@@ -8,6 +9,9 @@ import type { Following } from "./following.ts";
 
 /** The sources of metrics. */
 export interface Measured {
+  concerns(): Concerns;
+  /** As the peer last said. */
+  readonly peerSays: { readonly concerns: Concerns };
   model(): Model;
   readonly index: ChangeIndex;
   readonly following: Following;

@@ -3,6 +3,7 @@
  * metric is one entry; a counted one is counted by its name here (`counters.increment("failovers")`).
  */
 import { monotonicMs } from "../../base/clock.ts";
+import { type ConcernName, CONCERNS, countOf } from "../../domain/ha/concerns.ts";
 import { STATES } from "../../domain/ha/state.ts";
 import type { Rows, Series } from "../ports/telemetry.ts";
 import { inSyncAgoMs, lagMs } from "./following.ts";
@@ -79,11 +80,6 @@ const HA = {
     "1 once this store has held a complete copy",
     (from) => +from.model().memory.complete,
   ),
-  heldKeys: gauge(
-    "argocd_agent_ha_held_keys",
-    "Received changes that the store refuses now",
-    (from) => from.following.heldTotal,
-  ),
   storeCurrent: gauge(
     "argocd_agent_ha_store_current",
     "1 while the store can be read and watched; 0: see ha status",
@@ -132,6 +128,21 @@ const HA = {
     "operation",
   ),
   applyErrors: counted("argocd_agent_ha_replication_errors_total", "Changes that failed"),
+};
+
+const CONCERNED = {
+  ...Object.fromEntries(
+    (Object.keys(CONCERNS) as ConcernName[]).map((name) => {
+      const { metric, help } = CONCERNS[name];
+      return [name, gauge(metric, help, (from) => countOf(from.concerns(), name))];
+    }),
+  ) as Record<ConcernName, Metric>,
+  peerConcerns: gauge(
+    "argocd_agent_ha_peer_concerns",
+    "The same of the peer, as it last said, by concern",
+    (from) => Object.entries(from.peerSays.concerns).map(([concern, { count }]) => [{ concern }, count]),
+    "concern",
+  ),
 };
 
 const REPLICATION = {
@@ -221,7 +232,7 @@ const REPLICATION = {
 };
 
 /** All metrics of a principal, as docs/reference.md lists them. */
-export const METRICS = { ...AGENTS, ...HA, ...REPLICATION };
+export const METRICS = { ...AGENTS, ...HA, ...CONCERNED, ...REPLICATION };
 
 /** The metrics as `/metrics` prints them; without HA those of agents only. */
 export function seriesOf(from: Measured, haEnabled: boolean): Series[] {

@@ -1,17 +1,21 @@
 /** Asking the peer what it is: before going ACTIVE, and now and then while ACTIVE. */
 import { reasonOf } from "../../base/reason.ts";
+import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import { type Peer, PeerError } from "../ports/peer.ts";
 import type { Counters } from "./counters.ts";
+import type { PeerSays } from "./concerns.ts";
 import type { Following } from "./following.ts";
 
 /** A peer that looks around itself may take this much longer to answer. */
 export const EXAMINE_MS = 7_000;
 
 /** Of the principal, what asking its peer takes. */
-export interface Asking {
+export interface Asking extends Conditional {
   readonly peer: Peer;
+  /** Hears what the peer says of its condition. */
+  readonly peerSays: Pick<PeerSays, "heard">;
   readonly settings: { peerAddress: string; plainContract: boolean; peerCheckTimeoutMs: number };
   model(): Model;
   standing(): Standing;
@@ -25,6 +29,8 @@ export interface Conditional {
   /** Whether a key is configured that signs agents' tokens. */
   readonly hasSigningKey: boolean;
   model(): Model;
+  /** Matters for a person here. */
+  concerns(): Concerns;
   storeProblem(): string;
 }
 
@@ -43,7 +49,7 @@ export function conditionOf(parts: Conditional): Condition {
   return {
     storeProblem: parts.storeProblem(),
     certificateNotAfterMs: peer.certificateNotAfterMs(),
-    heldTotal: following.heldTotal,
+    concerns: parts.concerns(),
     behind: parts.model().state === "active" ? 0 : following.behind,
     recordMs: counters.recordMs,
     noSigningKey: !parts.hasSigningKey,
@@ -61,9 +67,10 @@ export async function askPeer(asking: Asking, { examineMs = 0 } = {}): Promise<P
   const connection = asking.peer.connect();
   try {
     const askedAtMs = Date.now();
-    const request = { standing: asking.standing(), examine: examineMs > 0 };
+    const request = { standing: asking.standing(), condition: conditionOf(asking), examine: examineMs > 0 };
     const { standing, condition, nowMs = 0 } = await connection.ask(request, peerCheckTimeoutMs + examineMs);
     const answer = { peer: standing, error: "" };
+    asking.peerSays.heard(condition);
     if (!condition) return answer;
     return { ...answer, condition, skewMs: nowMs - (askedAtMs + Date.now()) / 2 };
   } catch (error) {

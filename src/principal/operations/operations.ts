@@ -3,6 +3,7 @@ import { until } from "../../base/until.ts";
 import { explain } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Model } from "../../domain/ha/state.ts";
+import type { Comparison } from "../core/concerns.ts";
 import { askPeer } from "../core/peer.ts";
 import type { Explained, Operations, Version } from "../ports/operations.ts";
 import { diff } from "./diff.ts";
@@ -14,6 +15,7 @@ import type { Switchover } from "./switchover.ts";
 
 /** The parts behind the calls of operators. */
 export interface OperationsParts extends Omit<RepairParts, "settings" | "peer">, ReadinessParts {
+  readonly comparison: Pick<Comparison, "found">;
   command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
   /** The durable history, oldest first. */
   chain(): readonly ChainedEntry[];

@@ -12,6 +12,7 @@ import { admit, type ReplicationPolicy } from "../../domain/replication/admissio
 import type { FollowerMessage, SentByLeader } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Leadership } from "../active/leadership.ts";
+import type { PeerSays } from "../core/concerns.ts";
 import { ReplicaConnection } from "../active/replica_connection.ts";
 import type {
   Adoption,
@@ -29,6 +30,8 @@ import { fetched, holdings } from "./holdings.ts";
 /** The parts that carry out the calls. */
 export interface PeerServerParts extends Leadership {
   readonly policy: ReplicationPolicy;
+  /** Hears what the peer says of its condition. */
+  readonly peerSays: Pick<PeerSays, "heard">;
   /** The peer just became ACTIVE: skips the current redial backoff. */
   redial(): void;
   /** This side's report of itself; with `examine` it examines its cluster first. */
@@ -51,9 +54,10 @@ export class PeerServer implements PeerService {
   }
 
   async ask(
-    { standing: peer, examine }: { standing: Standing | undefined; examine: boolean },
+    { standing: peer, condition: theirs, examine }: Parameters<PeerService["ask"]>[0],
   ): Promise<Asked> {
-    const { input, redial, condition, standing } = this.parts;
+    const { input, redial, condition, standing, peerSays } = this.parts;
+    peerSays.heard(theirs);
     if (peer) input({ type: "heard", peer });
     if (peer?.state === "active") redial();
     const said = await condition(examine);

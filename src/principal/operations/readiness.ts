@@ -16,6 +16,8 @@ import { type ReportParts, situationOf } from "./report.ts";
 export interface ReadinessParts extends ReportParts, Asking {
   readonly settings: Asking["settings"] & { readonly namespace: string; readonly scope: Scope };
   readonly peer: ReportParts["peer"] & Asking["peer"];
+  readonly peerSays: ReportParts["peerSays"] & Asking["peerSays"];
+  readonly counters: ReportParts["counters"];
   readonly store: Pick<Store, "examine">;
 }
 

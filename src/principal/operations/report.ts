@@ -1,9 +1,11 @@
 /** This side's report to `ha watch` and `ha explain`. */
 import { monotonicMs } from "../../base/clock.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Situation } from "../../domain/ha/explain.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Counters } from "../core/counters.ts";
+import type { PeerSays } from "../core/concerns.ts";
 import { type Following, inSyncAgoMs, lagMs } from "../core/following.ts";
 import type { PeerAnswer } from "../core/peer.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
@@ -20,12 +22,14 @@ export interface ReportParts {
   readonly following: Following;
   readonly counters: Pick<Counters, "recordMs" | "total">;
   readonly peer: Pick<Peer, "certificateNotAfterMs">;
+  readonly peerSays: Pick<PeerSays, "concerns" | "agoMs">;
   /** Whether a key is configured that signs agents' tokens. */
   readonly hasSigningKey: boolean;
   /** The last events, oldest first. */
   readonly history: readonly { atMs: number; text: string }[];
   model(): Model;
   standing(): Standing;
+  concerns(): Concerns;
   storeProblem(): string;
   peerReachable(): boolean;
   connectedAgents(): number;
@@ -53,6 +57,9 @@ export function report(ctx: ReportParts): Report {
     replicas: [...ctx.replicas],
     held: following.held,
     heldTotal: following.heldTotal,
+    concerns: ctx.concerns(),
+    peerConcerns: ctx.peerSays.concerns,
+    peerConcernsAgoMs: ctx.peerSays.agoMs ?? -1,
     history: ctx.history.slice(-HISTORY_SHOWN),
     lastEventMs: following.lastEventMs,
     lastSequence: following.lastSequence,
@@ -72,7 +79,8 @@ export function situationOf(ctx: ReportParts, { peer, error }: PeerAnswer): Situ
     agents: ctx.connectedAgents(),
     behind: following.behind,
     inSyncAgoMs: inSyncAgoMs(following, monotonicMs()),
-    heldTotal: following.heldTotal,
+    concerns: ctx.concerns(),
+    peerConcerns: ctx.peerSays.concerns,
     storeProblem: ctx.storeProblem(),
     nowMs: Date.now(),
   };

@@ -1,5 +1,6 @@
 /** The calls of operators in domain values: an adapter decodes and authorises a call, then makes it here. */
 import type { Group } from "../../domain/changes/inventory.ts";
+import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Explanation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
@@ -81,6 +82,10 @@ export interface Report {
   replicas: ReplicaReport[];
   held: { key: Key; reason: string }[];
   heldTotal: number;
+  concerns: Concerns;
+  /** As the peer last said, and how long ago that was; -1: it has not. */
+  peerConcerns: Concerns;
+  peerConcernsAgoMs: number;
   /** The last events, oldest first. */
   history: { atMs: number; text: string }[];
   lastEventMs: number;

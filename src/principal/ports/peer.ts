@@ -55,7 +55,10 @@ export interface Peer {
 export interface PeerConnection {
   close(): void;
   /** `Link/Ask`: what are you? With `examine` it also looks around itself first. */
-  ask(request: { standing: Standing; examine: boolean }, timeoutMs: number): Promise<Asked>;
+  ask(
+    request: { standing: Standing; condition?: Condition; examine: boolean },
+    timeoutMs: number,
+  ): Promise<Asked>;
   /** `Link/Inventory`: what it holds by kind and agent; of `groups` (`Kind/agent`) the keys. */
   inventory(groups: readonly string[], timeoutMs: number): Promise<Inventory>;
   /** `Link/Fetch`: digests of keys that exist there; with a salt their shown forms too. */
@@ -161,7 +164,10 @@ export interface ReplicationAccess {
  * method throws or rejects with a `Refusal` if the principal refuses.
  */
 export interface PeerService extends ReplicationAccess {
-  ask(request: { standing: Standing | undefined; examine: boolean }): Promise<Asked>;
+  /** `condition` is absent where an older release asks. */
+  ask(
+    request: { standing: Standing | undefined; condition?: Condition | undefined; examine: boolean },
+  ): Promise<Asked>;
   /** A replica's stream; what it sends goes to what is returned. */
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;
   inventory(groups: readonly string[]): Inventory;

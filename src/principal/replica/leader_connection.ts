@@ -141,6 +141,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   /** Compares a copy that drifted (another writer changed this store), at most once in `DRIFT_EVERY_MS`. */
   #heartbeat(beat: LeaderBeat): void {
     const drifted = this.#protocol.heartbeat(beat);
+    if (this.#protocol.same) this.followership.comparison.equal();
     tellCaughtUp(this.followership, this.#protocol, this.#welcomedAtMs);
     if (!drifted) return;
     const { following } = this.followership;

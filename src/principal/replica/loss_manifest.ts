@@ -85,6 +85,11 @@ export class LossManifest {
     if (this.parts.model().memory.formerActive) this.#handled.add(key);
   }
 
+  /** Everything that is kept and durable, oldest first; nothing before `list` was called for the first time. */
+  get waiting(): readonly Loss[] {
+    return this.#pages?.flat() ?? [];
+  }
+
   /** Everything that is kept, oldest first. @throws StoreError */
   list(): Promise<Loss[]> {
     return this.#oneAtATime(async () => (await this.#load()).flat());
@@ -110,7 +115,7 @@ export class LossManifest {
     if (!object) return "absent";
     const expected = object.metadata.resourceVersion;
     const kind = kindOf(object, this.parts.settings.scope);
-    if (!kind) return expected;
+    if (!kind || kind.bookkeeping) return expected;
     const form = replicatedForm(object, kind);
     if (next && sameJson(form, next)) return expected;
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;

@@ -1,0 +1,96 @@
+/**
+ * The one table of what needs a person: status, watch, explain, preflight and metrics print from it, on both sides. A new concern is an
+ * entry here and a supplier of its count in `src/principal/core/concerns.ts`; principals tell each other theirs whenever one asks.
+ */
+
+/** How much of one concern there is, and some of it by name. */
+export interface Noted {
+  count: number;
+  /** A key, with the reason where there is one. */
+  examples: readonly string[];
+}
+
+/** The words of one concern. */
+export interface Concern {
+  /** Its word in status and preflight. */
+  label: string;
+  /** `3 changes cannot be written`. */
+  sentence(count: number): string;
+  /** The next command, typed at the side that has the concern. */
+  next: string;
+  /** `argocd_agent_ha_…`. */
+  metric: string;
+  help: string;
+  /** Whether a side with it is not ready for a failover: the preflight then fails. */
+  unready: boolean;
+}
+
+/** So many are named. */
+export const EXAMPLES = 5;
+
+const MAX_EXAMPLE = 300;
+const count = (n: number, one: string, many = `${one}s`) =>
+  `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
+
+export const CONCERNS = {
+  held: {
+    label: "held",
+    sentence: (n) => `${count(n, "change")} cannot be written`,
+    next: "ha status says which and why",
+    metric: "argocd_agent_ha_held_keys",
+    help: "Received changes that the store refuses now",
+    unready: true,
+  },
+  losses: {
+    label: "losses",
+    sentence: (n) =>
+      `${count(n, "state")} that the other side overwrote or deleted ${
+        n === 1 ? "waits" : "wait"
+      } for a decision`,
+    next: "ha reconcile",
+    metric: "argocd_agent_ha_losses",
+    help: "Overwritten or deleted states that wait for ha reconcile",
+    unready: false,
+  },
+  differing: {
+    label: "differing",
+    sentence: (n) => `${count(n, "key differs", "keys differ")} from the other side's`,
+    next: "ha diff, then ha diff --repair",
+    metric: "argocd_agent_ha_differing_keys",
+    help: "Keys that differed when both sides were last compared, and were not proved equal since",
+    unready: true,
+  },
+} as const satisfies Record<string, Concern>;
+
+export type ConcernName = keyof typeof CONCERNS;
+
+/** One side's concerns; an absent one is none. */
+export type Concerns = Readonly<Partial<Record<ConcernName, Noted>>>;
+
+/** Some lines as examples of `total`. */
+export function noted(lines: readonly string[], total = lines.length): Noted {
+  return { count: total, examples: lines.slice(0, EXAMPLES).map((line) => line.slice(0, MAX_EXAMPLE)) };
+}
+
+/** How many of one there are. */
+export function countOf(concerns: Concerns, name: ConcernName): number {
+  return concerns[name]?.count ?? 0;
+}
+
+/** A concern of which there is some. */
+export interface Present extends Noted, Concern {
+  name: ConcernName;
+}
+
+/** Those of which there are some, in the table's order. */
+export function present(concerns: Concerns): Present[] {
+  return (Object.entries(CONCERNS) as [ConcernName, Concern][]).flatMap(([name, concern]) => {
+    const found = concerns[name];
+    return found && found.count > 0 ? [{ name, ...concern, ...found }] : [];
+  });
+}
+
+/** Whether a text names a concern. */
+export function isConcern(name: string): name is ConcernName {
+  return Object.hasOwn(CONCERNS, name);
+}

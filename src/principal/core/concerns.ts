@@ -1,0 +1,68 @@
+/** Matters for a person: each counted where it is kept, and the peer's as it last said. */
+import { monotonicMs } from "../../base/clock.ts";
+import { type ConcernName, type Concerns, type Noted, noted } from "../../domain/ha/concerns.ts";
+import type { Condition } from "../../domain/ha/preflight.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import type { Following } from "./following.ts";
+
+/** Where the counts are kept. */
+export interface ConcernSources {
+  readonly following: Pick<Following, "held" | "heldTotal">;
+  readonly losses: { readonly waiting: readonly { readonly key: Key }[] };
+  readonly comparison: { readonly differing: Noted };
+}
+
+/** One supplier a concern. */
+const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
+  held: ({ following: { held, heldTotal } }) =>
+    noted(held.map(({ key, reason }) => `${key}: ${reason}`), heldTotal),
+  losses: ({ losses: { waiting } }) => noted(waiting.map(({ key }) => key)),
+  differing: ({ comparison }) => comparison.differing,
+};
+
+/** This side's concerns. */
+export function concernsOf(sources: ConcernSources): Concerns {
+  return Object.fromEntries(Object.entries(SUPPLIERS).map(([name, supply]) => [name, supply(sources)]));
+}
+
+/** The peer's last word on its condition, in this process. */
+export class PeerSays {
+  #condition: Condition | undefined;
+  #heardAtMs = 0;
+
+  /** Undefined: an older release says nothing. */
+  heard(condition: Condition | undefined): void {
+    if (!condition) return;
+    this.#condition = condition;
+    this.#heardAtMs = monotonicMs();
+  }
+
+  /** Its concerns when it last spoke. */
+  get concerns(): Concerns {
+    return this.#condition?.concerns ?? {};
+  }
+
+  /** How long ago that was; undefined: it has not spoken. */
+  get agoMs(): number | undefined {
+    return this.#condition && monotonicMs() - this.#heardAtMs;
+  }
+}
+
+/** The last comparison of both sides, until they are proved equal. */
+export class Comparison {
+  #differing: Noted = noted([]);
+
+  get differing(): Noted {
+    return this.#differing;
+  }
+
+  /** Both sides were compared. */
+  found(keys: readonly Key[]): void {
+    this.#differing = noted(keys);
+  }
+
+  /** Everything is applied and both digests are equal. */
+  equal(): void {
+    if (this.#differing.count > 0) this.#differing = noted([]);
+  }
+}
