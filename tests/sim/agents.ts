@@ -64,7 +64,7 @@ function agentHandler(admission: Admission): Handler {
   };
 }
 
-/** The principal's end of an agent's stream. What comes before the agent is let in, and while reading is paused, waits. */
+/** The principal's end of an agent's stream. Events that come before the agent is let in, or while reading is paused, wait. */
 class AgentEnd {
   #attached: AttachedStream | undefined;
   #known = false;

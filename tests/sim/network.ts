@@ -249,7 +249,7 @@ export class Connection {
     });
   }
 
-  /** The writer towards an end is told that there is room again. */
+  /** The writer towards an end is told that there is room. */
   #drained(to: "client" | "server"): void {
     const writer = to === "client" ? this.#server?.process : this.caller.process;
     if (!writer) return;
@@ -319,7 +319,7 @@ export class Connection {
     }, `packet to ${to}`);
   }
 
-  /** The server's pings are not answered: it drops the connection, and the caller hears of it when packets pass again. */
+  /** The server's pings are not answered: it drops the connection, and the caller hears of it as soon as packets pass. */
   #silent(): void {
     if (this.#serverOver || !this.#server) return;
     this.#loseServer();

@@ -8,7 +8,7 @@ import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 
-/** Of the principal, what its replicas' connections use. */
+/** The part of the principal that its replicas' connections use. */
 export interface Leadership {
   readonly index: ChangeIndex;
   readonly log: Log;

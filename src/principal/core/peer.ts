@@ -1,4 +1,4 @@
-/** Asking the peer what it is: before going ACTIVE, and now and then while ACTIVE. */
+/** Asks the peer for its standing: before going ACTIVE, and now and then while ACTIVE. */
 import { reasonOf } from "../../base/reason.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
@@ -11,7 +11,7 @@ import type { Following } from "./following.ts";
 /** A peer that looks around itself may take this much longer to answer. */
 export const EXAMINE_MS = 7_000;
 
-/** Of the principal, what asking its peer takes. */
+/** The part of the principal that asks its peer. */
 export interface Asking extends Conditional {
   readonly peer: Peer;
   /** Hears what the peer says of its condition. */
@@ -21,7 +21,7 @@ export interface Asking extends Conditional {
   standing(): Standing;
 }
 
-/** Of the principal, what it says of itself beside its standing. */
+/** The part of the principal that tells its condition. */
 export interface Conditional {
   readonly peer: Pick<Peer, "certificateNotAfterMs">;
   readonly following: Following;

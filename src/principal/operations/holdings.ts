@@ -31,7 +31,7 @@ export function fetched(index: ChangeIndex, keys: readonly Key[], salt?: Uint8Ar
   });
 }
 
-/** An object without what Secrets hold: digests of the salt and the value stand in its place. */
+/** An object in which digests of the salt and the value stand in the place of a Secret's values. */
 export function shown({ payload }: Entry, salt: Uint8Array): ApiObject {
   return shownForm(
     parseJson(payload) as ApiObject,

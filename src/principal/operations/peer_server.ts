@@ -104,7 +104,7 @@ export class PeerServer implements PeerService {
   }
 }
 
-/** Carries out; what fails otherwise than by a refusal is one of this kind, with the reason. */
+/** Acts; any failure that is not a refusal becomes one of this kind, with the reason. */
 async function refusing<T>(kind: Refusal["kind"], act: () => Promise<T>): Promise<T> {
   try {
     return await act();

@@ -54,22 +54,22 @@ export interface Peer {
 /** One connection to the peer; it is dialled with the first call. */
 export interface PeerConnection {
   close(): void;
-  /** `Link/Ask`: what are you? With `examine` it also looks around itself first. */
+  /** `Link/Ask`: the peer's standing. With `examine` it also looks around itself first. */
   ask(
     request: { standing: Standing; condition?: Condition; examine: boolean },
     timeoutMs: number,
   ): Promise<Asked>;
-  /** `Link/Inventory`: what it holds by kind and agent; of `groups` (`Kind/agent`) the keys. */
+  /** `Link/Inventory`: the peer's resources by kind and agent; of `groups` (`Kind/agent`) the keys. */
   inventory(groups: readonly string[], timeoutMs: number): Promise<Inventory>;
   /** `Link/Fetch`: digests of keys that exist there; with a salt their shown forms too. */
   fetch(keys: readonly Key[], salt: Uint8Array | undefined, timeoutMs: number): Promise<Fetched[]>;
-  /** `Link/Repair`: the replica takes these keys again. */
+  /** `Link/Repair`: the replica has these keys resent. */
   repair(request: RepairRequest, timeoutMs: number): Promise<Repaired>;
   /** `Link/Prove`: the replica's digest, when it is `expected` or after a while. */
   prove(expected: string, timeoutMs: number): Promise<string>;
   /** `Link/Prepare`: the epoch that the replica has recorded as promised. */
   prepare(request: { standing: Standing; who: string }, timeoutMs: number): Promise<number>;
-  /** `Link/TakeOver`: the replica becomes ACTIVE; what it is then. */
+  /** `Link/TakeOver`: the replica becomes ACTIVE; its standing then. */
   takeOver(request: { standing: Standing; epoch: number }, timeoutMs: number): Promise<Standing | undefined>;
   /** `Link/Switchover`: the ACTIVE peer hands over to this side. */
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
@@ -102,7 +102,7 @@ export interface PlainPeer {
   ): Promise<{ results?: ConfirmMissingResourceResult[] }>;
 }
 
-/** The peer's answer to what it is. */
+/** The answer to `ask`. */
 export interface Asked {
   standing: Standing | undefined;
   /** Absent: an older release. */
@@ -168,7 +168,7 @@ export interface PeerService extends ReplicationAccess {
   ask(
     request: { standing: Standing | undefined; condition?: Condition | undefined; examine: boolean },
   ): Promise<Asked>;
-  /** A replica's stream; what it sends goes to what is returned. */
+  /** Serves a replica's stream, whose messages go to the returned events. */
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;
   inventory(groups: readonly string[]): Inventory;
   fetch(keys: readonly Key[], salt: Uint8Array | undefined): Fetched[];
@@ -180,7 +180,7 @@ export interface PeerService extends ReplicationAccess {
   adopt(request: Omit<Adoption, "standing">): Promise<void>;
 }
 
-/** The serving side of `PlainPeer`: what this principal answers a Go replica. Refusals as above. */
+/** The serving side of `PlainPeer`: the answers to a Go replica. Refusals as above. */
 export interface PlainPeerService extends ReplicationAccess {
   subscribe(
     identity: string,

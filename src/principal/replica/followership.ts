@@ -13,7 +13,7 @@ import type { Following } from "../core/following.ts";
 /** Held keys that are named in status and acknowledgements. */
 export const MAX_HELD_SHOWN = 100;
 
-/** Of the principal, what a connection to its leader uses. */
+/** The part of the principal that a connection to its leader uses. */
 export interface Followership {
   readonly index: ChangeIndex;
   readonly log: Log;
@@ -38,7 +38,7 @@ export interface FollowEnd {
 /** No position: the next stream begins by comparing. */
 export const NOWHERE: Position = { session: "", revision: 0 };
 
-/** Of a protocol, what is told of its progress. */
+/** The part of a protocol that tells its progress. */
 interface Progressing {
   readonly live: boolean;
   readonly progress: { done: number; total: number };

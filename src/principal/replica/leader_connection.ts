@@ -149,7 +149,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     following.driftAtMs = monotonicMs();
     this.#drifted = true;
     throw new Error(
-      "this copy differs from the active's although every change was applied; comparing digests anew",
+      "this copy differs from the active's although every change was applied; comparing digests",
     );
   }
 
@@ -158,7 +158,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     const { input, losses } = this.followership;
     tellProgress(this.followership, this.#protocol);
     if (this.#protocol.settle()) {
-      // What is still as it was compared is the leader's, unless it waits to be overwritten.
+      // A resource that has not changed since the comparison is the leader's, unless a held change waits to overwrite it.
       if (this.#protocol.applier.heldCount === 0) losses.proved(this.#comparedAt);
       input({ type: "snapshotApplied" });
     }
