@@ -41,10 +41,6 @@ const NOT_FROM_OUTSIDE = [
   "adopt: not active",
   "adopt: busy",
   "adopt",
-  // Late inputs are ignored when they happen to come.
-  "snapshot applied: the stream is lost",
-  "caught up: not replicating",
-  "caught up: the stream is lost",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;

@@ -16,7 +16,7 @@ export function diagram(): string {
 export function table(): string {
   const rows = TABLE.map((row) => {
     const from = row.from.length === 5 ? "any" : row.from.map((state) => state.toUpperCase()).join(", ");
-    const to = row.ignore ? "ignored" : row.refuse ? "refused" : row.to?.toUpperCase() ?? "stays";
+    const to = row.refuse ? "refused" : row.to?.toUpperCase() ?? "stays";
     const when = (row.when ?? []).map((guard) => guard.name).join("; ");
     return `| ${row.name} | ${from} | ${row.on} | ${when} | ${to} |`;
   });

@@ -21,7 +21,7 @@ export function rowFor(model: Model, input: Input): Row | undefined {
 /** The next model and the effects of one input, at `nowMs`. */
 export function step(model: Model, input: Input, nowMs: number): Step {
   const row = rowFor(model, input);
-  if (!row || row.ignore) return { model, effects: [], row };
+  if (!row) return { model, effects: [], row };
   const sentence = row.says(model, input);
   if (row.refuse) {
     const id = "id" in input ? input.id : 0;

@@ -1,7 +1,7 @@
 /**
  * The state machine, whole: every row says from which states, on which input, under which guard, to which state,
  * with which sentence for the operator, and which effects follow, in order. The first row that matches applies.
- * A row with `refuse` changes nothing and answers the operator; one with `ignore` changes nothing and is expected.
+ * A row with `refuse` changes nothing and answers the operator.
  *
  * Reading order: start, promotion, demotion, takeover, procedures, the stream, supersession. Rows lead to ACTIVE only after
  * the durable record of an operator's promotion or of a start, or after the handover of an operator's switchover.
@@ -22,8 +22,6 @@ export interface Row {
   says(model: Model, input: Input): string;
   /** Nothing changes; the sentence is the answer to the operator's command. */
   refuse?: true;
-  /** Nothing changes: the input comes late, and means nothing any more. */
-  ignore?: true;
   change?(model: Model, input: Input): Partial<Model>;
   /** `next` is the model after `change`. */
   effects?(model: Model, input: Input, next: Model): Effect[];
@@ -341,15 +339,6 @@ const refuse = (
   when,
   says,
   refuse: true,
-});
-
-const ignore = (name: string, from: readonly State[], on: InputType, when: Guard[]): Row => ({
-  name,
-  from,
-  on,
-  when,
-  says: (m) => m.explanation,
-  ignore: true,
 });
 
 const PROMOTE: Row[] = [
@@ -724,9 +713,6 @@ const STREAM: Row[] = [
     change: ({ memory }) => ({ memory: { ...memory, formerActive: false } }),
     effects: rememberIfNew,
   },
-  ignore("snapshot applied: the stream is lost", PASSIVE, "snapshotApplied", [not(G.streamLive)]),
-  ignore("caught up: not replicating", ["syncing", "disconnected"], "caughtUp", []),
-  ignore("caught up: the stream is lost", ["replicating"], "caughtUp", [not(G.streamLive)]),
   {
     name: "stream lost",
     from: ["replicating", "disconnected"],

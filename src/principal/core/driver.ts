@@ -67,7 +67,7 @@ export class Driver {
       const { model, effects, row } = step(before, input, Date.now());
       this.#model = model;
       if (!row) this.observer.unhandled(model, input);
-      else if (!row.ignore) this.observer.stepped(before, model, row.name, row.refuse === true);
+      else this.observer.stepped(before, model, row.name, row.refuse === true);
       if (model !== before) this.#changes.notify();
       for (const effect of effects) {
         if (effect.type === "reply") this.#reply(effect.id, effect.error);
