@@ -1,4 +1,4 @@
-/** Waiting for what can tell when it changes, instead of looking at it again and again. */
+/** Waits for a condition, woken by changes of its inputs instead of polling them. */
 
 /** Calls `notify` after every change until the returned function is called. */
 export type Subscribe = (notify: () => void) => () => void;

@@ -61,7 +61,7 @@ function text(found: ReturnType<typeof plain>): string {
     "",
     line("Promoted", `after ${found.promotedMs} ms; the agent's stream after ${found.connectedMs} ms more`),
     line("Took", `${took}, in ${found.convergedMs} ms`),
-    line("Came back", `${events} events, ${deleted} deleted, ${madeAnew} made anew`),
+    line("Came back", `${events} events, ${deleted} deleted, ${madeAnew} recreated`),
     line(
       "Missed",
       found.missingTotal === 0 ? "nothing that the ACTIVE has for it" : `${found.missingTotal} resources`,

@@ -141,9 +141,9 @@ const WARNINGS = {
     "WARNING: This will demote the principal to REPLICA.",
     "All connected agents will be disconnected.",
   ],
-  diff: ["WARNING: What the replica has of these is written over with what the ACTIVE principal has."],
+  diff: ["WARNING: This overwrites these resources on the replica with the state of the ACTIVE principal."],
   reconcile: [
-    "WARNING: What is adopted is written over what the ACTIVE principal has now; what is discarded is gone.",
+    "WARNING: An adopted state overwrites the present one on the ACTIVE principal; a discarded one is gone.",
   ],
   switchover: [
     "WARNING: This will make the replica ACTIVE and this pair's ACTIVE its replica.",

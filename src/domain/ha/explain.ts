@@ -1,5 +1,5 @@
 /**
- * Why a principal is as it is, what a promotion would do, and what to type next. The verdict about a promotion is not written anew
+ * Why a principal is as it is, what a promotion would do, and what to type next. The verdict about a promotion is not written twice
  * here: the state machine is asked, with what the peer says now.
  */
 import { type Concerns, countOf, present } from "./concerns.ts";
@@ -117,7 +117,9 @@ function nextOf(situation: Situation): string[] {
     next.push(`at the peer, ${sentence(count)}; there: ${command}`);
   }
   if (model.state === "active" && replicas === 0 && model.peerAddress !== "") {
-    next.push(`nobody replicates: look at ha status on "${model.peerAddress}"${peer ? "" : ", or start it"}`);
+    next.push(
+      `no replica follows: look at ha status on "${model.peerAddress}"${peer ? "" : ", or start it"}`,
+    );
   }
   return next;
 }

@@ -305,7 +305,7 @@ const START: Row[] = [
     from: ["recovering"],
     on: "recorded",
     when: [G.starting, G.failed],
-    says: (_, i) => `cannot go ACTIVE: the role could not be recorded: ${errorOf(i)}; asking again`,
+    says: (_, i) => `cannot go ACTIVE: the role could not be recorded: ${errorOf(i)}; retrying`,
     change: (m) => atStep(m, "asking"),
     effects: () => [{ type: "askPeer", afterMs: 1_000 }],
   },

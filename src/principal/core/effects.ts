@@ -7,16 +7,16 @@ import type { Effect, Input, Memory } from "../../domain/ha/state.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import { until } from "../../base/until.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Store } from "../ports/store.ts";
 import type { EffectRunner } from "./driver.ts";
 import { writeMemory } from "./memory.ts";
 import { type Asking, askPeer } from "./peer.ts";
-import type { ReplicaSession } from "./replica_sessions.ts";
+import type { Replicas } from "./replica_sessions.ts";
 
 /** How long a demotion waits for replicas to apply what they do not have yet. */
 const DRAIN_MS = 5_000;
-const DRAIN_LOOK_MS = 10;
 /** How often an ACTIVE asks its peer: this is how it learns of a higher epoch. */
 const ASK_EVERY_MS = 5_000;
 const REMEMBER_AGAIN_MS = 1_000;
@@ -27,7 +27,7 @@ export interface EffectParts extends Asking {
   readonly store: Store;
   readonly log: Log;
   readonly index: ChangeIndex;
-  readonly replicas: ReadonlySet<ReplicaSession>;
+  readonly replicas: Replicas;
   readonly counters: { recordMs: number };
   readonly losses: { proved(revision: number): void };
   /** Writes of the ACTIVE; `settled`: none is under way. */
@@ -86,6 +86,13 @@ export class Effects {
     }
   };
 
+  /** Waits until every replica that is still connected has applied everything, within a bounded time. */
+  async #drained(): Promise<void> {
+    const { replicas, index } = this.ctx;
+    const drained = () => [...replicas].every(({ appliedRevision }) => appliedRevision >= index.head);
+    await until(drained, { changed: [replicas.onChange], withinMs: DRAIN_MS });
+  }
+
   /**
    * Ends agents' streams at once, and replicas' streams at once or, with `drain`, when the replicas hold every change that was
    * acknowledged to agents, within a bounded time. Afterwards no write of an agent is in flight: as a replica, this side must
@@ -95,10 +102,7 @@ export class Effects {
     const written = this.parts.fleet.close(why);
     if (!drain) this.#endScope(why);
     await deadline(written, DRAIN_MS).catch(() => {});
-    const until = monotonicMs() + DRAIN_MS;
-    const behind = () =>
-      [...this.ctx.replicas].some((replica) => replica.appliedRevision < this.ctx.index.head);
-    while (drain && behind() && monotonicMs() < until) await delay(DRAIN_LOOK_MS);
+    if (drain) await this.#drained();
     this.#endScope(why);
     await deadline(this.ctx.activeStore.settled(), DRAIN_MS).catch(() => {});
   }

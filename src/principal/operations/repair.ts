@@ -1,5 +1,5 @@
 /**
- * `ha diff --repair`: the replica asks its leader for the present state of some keys again. They come through the stream like any
+ * `ha diff --repair`: the replica asks its leader to resend the present state of some keys. They come through the stream like any
  * other change, in its order, so that nothing older is written over something newer and what cannot be written is held and told.
  */
 import { monotonicMs } from "../../base/clock.ts";
@@ -17,7 +17,7 @@ import { TIMEOUT_MS, withPeer } from "./diff.ts";
 import type { Machine } from "./machine.ts";
 
 const MAX_REPAIR_MS = 60_000;
-/** The ACTIVE's digests, which may change meanwhile, are asked for again after this time at the latest. */
+/** The ACTIVE's digests, which may change meanwhile, are asked for this often at least. */
 const ASK_EVERY_MS = 500;
 const ASK_MS = 5_000;
 const MAX_KEY = 300;

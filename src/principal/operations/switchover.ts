@@ -17,7 +17,7 @@ import type { LossManifest } from "../replica/loss_manifest.ts";
 import type { Machine } from "./machine.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-/** How long the word is given again where nothing comes back, and how long each time waits for an answer. */
+/** How long the hand-over is retried where no answer comes, and how long each attempt waits. */
 const STEP_MS = 20_000;
 const WORD_MS = 5_000;
 /** Afterwards, with nothing left to undo: how long the old active may take to follow, and agents to come back. */
@@ -249,7 +249,7 @@ class Move {
   }
 
   /**
-   * Gives the word, again where it may not have arrived; what the peer says of itself decides. Only when the first word was refused is it
+   * Hands over, and retries where the word may not have arrived; the peer's own standing decides. Only when the first word was refused is it
    * certain that none has been taken.
    */
   async #handOver(epoch: number): Promise<Standing> {

@@ -31,7 +31,7 @@ export interface Operations {
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
   /** Compares both sides; of `keys` also in which fields they differ. */
   diff(keys: readonly Key[]): Promise<Diff>;
-  /** From either side: the replica takes these keys again. */
+  /** From either side: the replica takes a resend of these keys. */
   repair(request: RepairOptions): Promise<Repaired>;
   /** The loss manifest, oldest first. */
   losses(): Promise<ListedLoss[]>;
