@@ -55,8 +55,7 @@ class Bench extends LinkedSides {
   /** Starts the primary alone. */
   override async start(): Promise<void> {
     await initPki(`${this.dir}/pki`, { sans: [], agents: 0, days: 1 });
-    this.primary.start();
-    await this.primary.untilState("active");
+    await this.startAlone();
   }
 }
 

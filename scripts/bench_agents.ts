@@ -177,8 +177,7 @@ async function roundTrip(
   const bench = await AgentBench.open();
   let calm = () => Promise.resolve();
   try {
-    bench.primary.start();
-    await bench.primary.untilState("active");
+    await bench.startAlone();
     const store = bench.store(bench.primary);
     const crowd = await bench.connect(agents, false);
     const latencies: number[] = [];
@@ -231,8 +230,7 @@ async function roundTrip(
 async function reports(rate: number, seconds: number): Promise<Record<string, number>> {
   const bench = await AgentBench.open();
   try {
-    bench.primary.start();
-    await bench.primary.untilState("active");
+    await bench.startAlone();
     const store = bench.store(bench.primary);
     const names = Array.from({ length: 100 }, (_, n) => `app-${n}`);
     await Promise.all(names.map((name) => store.write({ op: "put", object: application("edge-1", name) })));

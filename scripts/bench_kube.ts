@@ -138,7 +138,9 @@ export async function figures(total: number, say: (text: string) => void): Promi
       note(`rawBurst${burst}`, median(times));
     }
     primary.start();
+    replica.start();
     await primary.untilState("active", WAIT_MS);
+    await replica.kill("SIGKILL");
     replica.start();
     note("coldMs", await timed(() => replica.untilState("replicating", WAIT_MS)));
     note("coldWrites", await replica.metric(WRITES));

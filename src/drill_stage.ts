@@ -162,6 +162,7 @@ async function openCopy(played: Played, tell: (problem: string) => void, undo: U
     leader: "",
     formerActive: false,
     promised: 0,
+    unproven: false,
   } as const;
   await writeMemory(store, settings.namespace, memory);
   const log = logTo(tell);

@@ -118,9 +118,9 @@ export class DemoRun {
     await initPki(`${this.dir}/pki`, { sans: [], agents: 1, days: 1 });
     this.#say("certificates made; starting two principals, each with its own SQLite store");
     this.#primary.start();
+    this.#replica.start();
     await this.#primary.untilState("active");
     this.#say("primary is ACTIVE, /healthz 200");
-    this.#replica.start();
     await this.#replica.untilState("replicating");
     this.#say("replica is REPLICATING, /healthz 503");
   }

@@ -42,8 +42,8 @@ story(
     const restart = () => replica.restart("kube-apiserver");
     await applyAll(primary, applications(COUNT, "first"));
     pair.primary.start();
-    await pair.primary.untilState("active");
     pair.replica.start();
+    await pair.primary.untilState("active");
     await until(
       async () => (await pair.content("replica")).size > 5,
       20_000,
@@ -248,7 +248,6 @@ Deno.test({
       const { primary } = pair.clusters;
       await applyAll(primary, applications(COUNT, "first"));
       pair.primary.start();
-      await pair.primary.untilState("active");
       let n = 0;
       proxy.fate = (method) => {
         if (method === "GET") return "pass";

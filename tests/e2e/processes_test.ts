@@ -91,8 +91,7 @@ Deno.test({
     withPair(async (pair) => {
       const random = seeded(2026);
       const { primary, replica } = pair;
-      primary.start();
-      await primary.untilState("active");
+      await pair.startAlone();
       await pair.write(primary, 2_000, "start");
       for (let round = 0; round < 8; round++) {
         const victim = random.chance(0.5) ? primary : replica;
@@ -218,8 +217,7 @@ Deno.test({
   fn: () =>
     withPair(async (pair) => {
       const { primary, replica, dir } = pair;
-      primary.start();
-      await primary.untilState("active");
+      await pair.startAlone();
       const examples = new URL("../../examples", import.meta.url).pathname;
       const apply = (wait: string) =>
         runCli([

@@ -93,8 +93,7 @@ Deno.test({
   fn: () =>
     withPair(async (pair) => {
       const random = seeded(SEED);
-      pair.primary.start();
-      await pair.primary.untilState("active");
+      await pair.startAlone();
       const pki = `${pair.dir}/pki`;
       const read = (name: string) => readPem("pki", `${pki}/${name}`);
       const tls = checkTls({ cert: read("replica.crt"), key: read("replica.key"), ca: read("ca.crt") }, 0);
@@ -142,8 +141,7 @@ Deno.test({
   fn: () =>
     withPair(async (pair) => {
       const random = seeded(SEED + 1);
-      pair.primary.start();
-      await pair.primary.untilState("active");
+      await pair.startAlone();
       const before = await memory(pair);
       const { healthz, metrics, grpc: main, admin } = pair.primary.side.ports;
       const strange = () =>

@@ -10,6 +10,7 @@ export const memory = (part: Partial<Memory> = {}): Memory => ({
   leader: "p",
   formerActive: false,
   promised: 0,
+  unproven: false,
   ...part,
 });
 /** The peer in that epoch. */

@@ -4,6 +4,9 @@ import { until } from "../../src/cli/processes.ts";
 import { initPki } from "../../src/cli/pki.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import type { Log } from "../../src/base/log.ts";
+import { openSqlite } from "../../src/adapters/store/sqlite.ts";
+import { principalUid, writeMemory } from "../../src/principal/core/memory.ts";
+import { memory } from "./models.ts";
 import { UNHANDLED } from "../../src/principal/core/observe.ts";
 import { type Running, startPrincipal } from "../../src/serve.ts";
 import { parseSettings, type Settings } from "../../src/config/settings.ts";
@@ -53,6 +56,16 @@ export class Workshop {
     const running = await startPrincipal(settings, this.#log());
     this.#cleanups.push(() => running.stop());
     return running;
+  }
+
+  /** Starts a principal that was ACTIVE before, and so goes ACTIVE though its peer does not answer. */
+  async served(settings: Settings): Promise<Running> {
+    if (settings.store.type !== "sqlite") throw new Error("only the embedded store is prepared here");
+    const store = openSqlite(settings.store.path);
+    const leader = await principalUid(store, settings.namespace);
+    await writeMemory(store, settings.namespace, memory({ role: "active", epoch: 1, leader }));
+    await store.close();
+    return await this.start(settings);
   }
 
   async close(): Promise<void> {

@@ -24,9 +24,17 @@ export class Sides {
   /** Starts both: the primary is ACTIVE, the replica REPLICATING. */
   async start(): Promise<void> {
     this.primary.start();
-    await this.primary.untilState("active");
     this.replica.start();
+    await this.primary.untilState("active");
     await this.replica.untilState("replicating");
+  }
+
+  /** Starts the primary alone: once its peer has answered that nobody serves, that is killed. */
+  async startAlone(): Promise<void> {
+    this.primary.start();
+    this.replica.start();
+    await this.primary.untilState("active");
+    await this.replica.kill("SIGKILL");
   }
 
   async close(): Promise<void> {

@@ -19,7 +19,7 @@ const put = (running: Running, object: ApiObject) => running.ctx.store.write({ o
 
 /** A pair, and where agents are sent. */
 async function pair(workshop: Workshop, flags: string[] = []) {
-  const primary = await workshop.start(workshop.settings("primary", 1, [...KEYS, ...flags]));
+  const primary = await workshop.served(workshop.settings("primary", 1, [...KEYS, ...flags]));
   await untilState(primary, "active");
   const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc, [...KEYS, ...flags]));
   await untilState(replica, "replicating");

@@ -11,9 +11,9 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   fn: () =>
-    withPair(async ({ primary }) => {
-      primary.start();
-      await primary.untilState("active");
+    withPair(async (pair) => {
+      const { primary } = pair;
+      await pair.startAlone();
       const versions = [{ key: "AppProject/argocd/none", resourceVersion: "1" }];
       for (let n = 0; n < CONNECTIONS; n++) {
         const client = dialAdmin(primary.admin);

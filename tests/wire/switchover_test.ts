@@ -25,7 +25,7 @@ async function pair(workshop: Workshop) {
     toPrimary.close();
     toReplica.close();
   });
-  const primary = await workshop.start(workshop.settings("primary", toReplica.port, KEYS));
+  const primary = await workshop.served(workshop.settings("primary", toReplica.port, KEYS));
   toPrimary.targetPort = primary.ports.grpc;
   await untilState(primary, "active");
   const replica = await workshop.start(workshop.settings("replica", toPrimary.port, KEYS));

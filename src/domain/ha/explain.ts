@@ -132,7 +132,11 @@ function commandsFor(situation: Situation): string[] {
   if (model.operation) return [`wait: a ${model.operation.kind} is under way; then: ha status`];
   switch (model.state) {
     case "recovering":
-      return ["wait: this principal is starting; then: ha status"];
+      return model.memory.epoch === 0 && peer === undefined && situation.peerError !== ""
+        ? [
+          `start the peer "${model.peerAddress}"; or, if it is lost: ha promote --force here, which serves what this store holds`,
+        ]
+        : ["wait: this principal is starting; then: ha status"];
     case "active":
       if (peer?.state === "active") {
         return [

@@ -28,7 +28,7 @@ function beside(
 /** The states and steps in which each operation can be. */
 const OPERATIONS: Record<Operation["kind"], [readonly State[], Operation["step"][]]> = {
   start: [["recovering"], ["asking", "recording"]],
-  promote: [PASSIVE, ["asking", "stopping", "recording"]],
+  promote: [["recovering", ...PASSIVE], ["asking", "stopping", "recording"]],
   demote: [["active"], ["recording"]],
   supersede: [["active"], ["recording"]],
   takeover: [PASSIVE, ["recording", "stopping"]],
@@ -39,19 +39,22 @@ const AWAITED: Partial<Record<Input["type"], Operation["step"]>> = {
   recorded: "recording",
 };
 
+function isAwaited(state: State, { kind, step }: Operation, { type }: Input): boolean {
+  const [states, steps] = OPERATIONS[kind];
+  return states.includes(state) && steps.includes(step) && step === AWAITED[type];
+}
+
 /** Whether an input can come at all: an answer to whoever asked, a stream's to whoever follows, the end of what has begun. */
 function canCome({ state, operation, procedures, streamLive }: Model, input: Input): boolean {
   switch (input.type) {
     case "start":
       return state === "recovering" && !operation;
     case "peerAnswer":
+      if (!operation) return state === "recovering";
+      return isAwaited(state, operation, input);
     case "stopped":
-    case "recorded": {
-      if (!operation) return false;
-      const [states, steps] = OPERATIONS[operation.kind];
-      const { step } = operation;
-      return states.includes(state) && steps.includes(step) && step === AWAITED[input.type];
-    }
+    case "recorded":
+      return operation !== undefined && isAwaited(state, operation, input);
     case "welcomed":
     case "progress":
     case "streamLost":
@@ -107,6 +110,9 @@ function* models(): Generator<Model> {
                   preferredRole,
                   memory: memory({ complete, role, promised }),
                 });
+                if (state !== "recovering" || complete) continue;
+                const empty = memory({ complete, epoch: 0, leader: "" });
+                yield model({ state, operation, peer: known, peerAddress, preferredRole, memory: empty });
               }
             }
           }

@@ -8,8 +8,9 @@ export const refusals = {
   busy: (command: string) => (m: Model): string =>
     `cannot ${command}: a ${m.operation?.kind ?? "command"} is under way (${m.operation?.step ?? ""}); ` +
     "wait a few seconds and run: ha status",
-  starting: (): string =>
-    "cannot promote: this principal is still starting; wait a few seconds and run: ha status",
+  nothingRemembered: (m: Model): string =>
+    `cannot promote: this store remembers nothing and peer "${m.peerAddress}" does not answer; start the peer, ` +
+    "or serve what this store holds with: ha promote --force",
   alreadyActive: (): string => "already active",
   replicating: (): string => "still replicating from peer — demote peer first, or use --force",
   syncing: (m: Model): string =>
@@ -78,6 +79,12 @@ export function byPeer(model: Model, why: string): string {
     return `${lead}no peer is configured, so nothing is replicated: run ha promote here`;
   }
   return `${lead}waiting for peer "${model.peerAddress}" to be ACTIVE and answer`;
+}
+
+/** The explanation of a principal that may be an empty one beside a peer that holds everything. */
+export function byOperator({ peerAddress }: Model): string {
+  return `this store remembers nothing and peer "${peerAddress}" does not answer; start the peer, or, if it is lost, ` +
+    "serve what this store holds with: ha promote --force";
 }
 
 function progress({ progress: { done, total } }: Model): string {

@@ -38,6 +38,11 @@ export interface Memory {
   formerActive: boolean;
   /** The epoch in which this replica may become ACTIVE once its leader has stepped down; 0: none was promised. */
   promised: number;
+  /**
+   * Told to serve by an operator although nothing was remembered and the peer did not answer: what is absent here may exist elsewhere.
+   * Over when this store has held a complete copy of another ACTIVE, or when an operator vouches for it.
+   */
+  unproven: boolean;
 }
 
 /** An operator's procedure that runs beside the state; the table says where it may begin. */
@@ -158,7 +163,15 @@ export function initialModel(
     ...options,
     state: "recovering",
     sinceMs: nowMs,
-    memory: { role: "replica", epoch: 0, complete: false, leader: "", formerActive: false, promised: 0 },
+    memory: {
+      role: "replica",
+      epoch: 0,
+      complete: false,
+      leader: "",
+      formerActive: false,
+      promised: 0,
+      unproven: false,
+    },
     streamLive: false,
     progress: { done: 0, total: 0 },
     operation: undefined,

@@ -24,9 +24,49 @@ const fresh = (preferredRole: Model["preferredRole"], peerAddress = "b.example:8
 const noAnswer: Input = { type: "peerAnswer", peer: undefined, error: "refused" };
 const recorded: Input = { type: "recorded", error: "" };
 
-Deno.test("a preferred primary goes ACTIVE in epoch 1 when its peer does not answer", () => {
-  const { states, model } = play(fresh("primary"), { type: "start", memory: undefined }, noAnswer, recorded);
-  assertEquals([states, model.memory.epoch], [["recovering", "active"], 1]);
+const nobodyServes: Input = { type: "peerAnswer", peer: peer({ epoch: 0 }), error: "" };
+
+Deno.test("a preferred primary goes ACTIVE in epoch 1 when its peer answers that nobody serves, or it has none, or that is a Go principal", () => {
+  const start: Input = { type: "start", memory: undefined };
+  const unknown: Input = { type: "peerAnswer", peer: undefined, error: "" };
+  for (const answer of [nobodyServes, unknown]) {
+    const { states, model } = play(fresh("primary"), start, answer, recorded);
+    assertEquals([states, model.memory.epoch, model.memory.unproven], [["recovering", "active"], 1, false]);
+  }
+  assertEquals(play(fresh("primary", ""), start, recorded).model.state, "active");
+});
+
+Deno.test("a preferred primary that served before goes ACTIVE again though its peer does not answer", () => {
+  const start: Input = { type: "start", memory: memory({ role: "active", epoch: 3, leader: "m" }) };
+  const { states, model } = play(fresh("primary"), start, noAnswer, recorded);
+  assertEquals([states, model.memory.epoch], [["recovering", "active"], 3]);
+});
+
+Deno.test("a principal that remembers nothing does not serve while its peer is silent; an operator can force it, and it is known to be unproven", () => {
+  const start: Input = { type: "start", memory: undefined };
+  const waiting = play(fresh("primary"), start, noAnswer, noAnswer);
+  assertEquals(waiting.states, ["recovering"]);
+  assertStringIncludes(waiting.model.explanation, "start the peer, or, if it is lost");
+  assertEquals(waiting.effects.map(({ type }) => type), ["askPeer", "askPeer", "askPeer"]);
+
+  const promote = (force: boolean): Input => ({ type: "promote", id: 1, force });
+  const refused = play(waiting.model, promote(false));
+  assertStringIncludes((refused.effects[0] as { error: string }).error, "ha promote --force");
+  const forced = play(waiting.model, promote(true), noAnswer, { type: "stopped" }, recorded);
+  assertEquals(forced.states, ["recovering", "active"]);
+  assertEquals([forced.model.memory.epoch, forced.model.memory.unproven], [1, true]);
+  const again = play(
+    { ...fresh("primary"), memory: forced.model.memory },
+    { type: "start", memory: forced.model.memory },
+    noAnswer,
+    recorded,
+  );
+  assertEquals(again.model.memory.unproven, true);
+
+  const answered = play(waiting.model, nobodyServes, nobodyServes, recorded);
+  assertEquals(answered.states, ["recovering", "active"]);
+  const serves: Input = { type: "peerAnswer", peer: peer({ state: "active" }), error: "" };
+  assertEquals(play(waiting.model, serves, serves).model.state, "syncing");
 });
 
 Deno.test("an old primary that restarts while its peer is ACTIVE comes up as its replica", () => {
@@ -166,7 +206,7 @@ Deno.test("a promotion or a start that the peer overtakes while it is recorded d
   const started = play(
     fresh("primary"),
     { type: "start", memory: undefined },
-    noAnswer,
+    nobodyServes,
     overtaking,
     recorded,
   );

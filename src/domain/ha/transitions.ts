@@ -7,7 +7,7 @@
  * the durable record of an operator's promotion or of a start, or after the handover of an operator's switchover.
  */
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
-import { byPeer, epochText, refusals } from "./sentences.ts";
+import { byOperator, byPeer, epochText, refusals } from "./sentences.ts";
 
 /** One row of the table. */
 export interface Row {
@@ -35,6 +35,8 @@ export interface Guard {
 
 const ANY: readonly State[] = ["recovering", "syncing", "replicating", "disconnected", "active"];
 const PASSIVE: readonly State[] = ["syncing", "replicating", "disconnected"];
+/** Where an operator may promote: `recovering` only while nothing is remembered and the peer does not answer. */
+const PROMOTABLE: readonly State[] = ["recovering", ...PASSIVE];
 
 const guard = (name: string, holds: Guard["holds"]): Guard => ({ name, holds });
 const not = ({ name, holds }: Guard): Guard => guard(`not ${name}`, (m, i) => !holds(m, i));
@@ -46,6 +48,8 @@ const G = {
   hasPeer: guard("a peer is configured", (m) => m.peerAddress !== ""),
   streamLive: guard("the stream is live", (m) => m.streamLive),
   complete: guard("has held a complete copy", (m) => m.memory.complete),
+  remembers: guard("something is remembered", (m) => m.memory.epoch > 0 || m.memory.complete),
+  silent: guard("the peer did not answer", (_, i) => isSilent(i)),
   resumed: guard("the stream is resumed", (_, i) => i.type === "welcomed" && i.resumed),
   failed: guard("the record failed", (_, i) => i.type === "recorded" && i.error !== ""),
   goesActive: guard("was active, or prefers primary and remembers nothing", (m, i) => startsActive(m, i)),
@@ -113,6 +117,10 @@ function peerEpoch(input: Input): number {
   return input.type === "peerAnswer" ? input.peer?.epoch ?? 0 : 0;
 }
 
+function isSilent(input: Input): boolean {
+  return input.type === "peerAnswer" && input.peer === undefined && input.error !== "";
+}
+
 function isFollowed({ memory }: Model, input: Input): boolean {
   if (input.type !== "prepare" && input.type !== "takeOver") return false;
   const { uid, epoch } = input.peer;
@@ -175,6 +183,7 @@ const activeIn = (epoch: number, { uid }: Model): Memory => ({
   leader: uid,
   formerActive: false,
   promised: 0,
+  unproven: false,
 });
 
 /** The memory of an ACTIVE after this promotion or start. It may have served in an epoch that was promised, and died before it knew. */
@@ -182,8 +191,14 @@ function asActive(model: Model): Memory {
   const { memory, peer, operation } = model;
   const keep = operation?.kind === "start" && memory.role === "active";
   const heard = Math.max(memory.epoch, memory.promised, peer?.epoch ?? 0);
-  return activeIn(keep ? Math.max(1, memory.epoch) : ownAbove(heard, model), model);
+  const active = activeIn(keep ? Math.max(1, memory.epoch) : ownAbove(heard, model), model);
+  const blind = model.state === "recovering" && operation?.kind === "promote";
+  return { ...active, unproven: memory.unproven || blind };
 }
+
+/** A promotion that came to nothing: a principal that follows goes on following, one that waits goes on asking. */
+const resume = ({ state }: Model): Effect =>
+  state === "recovering" ? { type: "askPeer", afterMs: ASK_AGAIN_MS } : { type: "follow" };
 
 const asReplica = ({ memory }: Model): Memory => ({
   ...memory,
@@ -208,6 +223,9 @@ function rememberIfNew(model: Model, _: Input, next: Model): Effect[] {
   const fields = Object.keys(next.memory) as (keyof Memory)[];
   return fields.some((field) => next.memory[field] !== model.memory[field]) ? [remember(next)] : [];
 }
+
+/** How often a peer is asked on whose answer a start depends. */
+const ASK_AGAIN_MS = 1_000;
 
 const START: Row[] = [
   {
@@ -269,6 +287,32 @@ const START: Row[] = [
     effects: (_, __, next) => [remember(next), { type: "follow" }],
   },
   {
+    name: "start: nothing is remembered and the peer is silent",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [G.starting, G.silent, not(G.remembers)],
+    says: byOperator,
+    change: () => done,
+    effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
+  },
+  {
+    name: "start: the peer is still silent",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [not(G.busy), G.silent],
+    says: byOperator,
+    effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
+  },
+  {
+    name: "start: the peer answers",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [not(G.busy), not(G.silent)],
+    says: (m) => `peer "${m.peerAddress}" answers now; asking whether it is ACTIVE before serving`,
+    change: () => asOperation("start", "asking"),
+    effects: () => [{ type: "askPeer" }],
+  },
+  {
     name: "start: the peer is not active",
     from: ["recovering"],
     on: "peerAnswer",
@@ -307,7 +351,7 @@ const START: Row[] = [
     when: [G.starting, G.failed],
     says: (_, i) => `cannot go ACTIVE: the role could not be recorded: ${errorOf(i)}; retrying`,
     change: (m) => atStep(m, "asking"),
-    effects: () => [{ type: "askPeer", afterMs: 1_000 }],
+    effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
   },
 ];
 
@@ -350,7 +394,13 @@ const PROMOTE: Row[] = [
     refusals.switchingOver("promote"),
   ),
   refuse("promote: busy", ANY, "promote", [G.busy], refusals.busy("promote")),
-  refuse("promote: starting", ["recovering"], "promote", [not(G.busy)], refusals.starting),
+  refuse(
+    "promote: nothing is remembered",
+    ["recovering"],
+    "promote",
+    [not(G.busy), not(G.forced)],
+    refusals.nothingRemembered,
+  ),
   refuse("promote: active", ["active"], "promote", [not(G.busy)], refusals.alreadyActive),
   refuse(
     "promote: replicating",
@@ -375,7 +425,7 @@ const PROMOTE: Row[] = [
   ),
   {
     name: "promote: ask",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "promote",
     when: [not(G.busy), G.hasPeer],
     says: (m) => `promotion asked for; asking peer "${m.peerAddress}" whether it is ACTIVE`,
@@ -384,7 +434,7 @@ const PROMOTE: Row[] = [
   },
   {
     name: "promote: alone",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "promote",
     when: [not(G.busy), not(G.hasPeer)],
     says: () => "promotion asked for; no peer is configured",
@@ -393,16 +443,19 @@ const PROMOTE: Row[] = [
   },
   {
     name: "promote: the peer is active",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "peerAnswer",
     when: [G.promoting, G.peerActive, not(G.operationForced)],
     says: (m, i) => `promotion refused: ${refusals.peerActive(m, i)}`,
     change: (m, i) => ({ ...done, peer: peerOf(m, i) }),
-    effects: (m, i) => answer(m, refusals.peerActive(m, i)),
+    effects: (m, i) => [
+      ...(m.state === "recovering" ? [resume(m)] : []),
+      ...answer(m, refusals.peerActive(m, i)),
+    ],
   },
   {
     name: "promote: stop following",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "peerAnswer",
     when: [G.promoting],
     says: (m, i) =>
@@ -414,7 +467,7 @@ const PROMOTE: Row[] = [
   },
   {
     name: "promote: record",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "stopped",
     when: [G.promoting],
     says: () => "promotion goes on; recording the new epoch",
@@ -423,7 +476,7 @@ const PROMOTE: Row[] = [
   },
   {
     name: "promote: overtaken",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "recorded",
     when: [G.promoting, not(G.failed), G.overtaken],
     says: (m) => `promotion given up: the peer has claimed epoch ${m.peer?.epoch} meanwhile`,
@@ -431,11 +484,11 @@ const PROMOTE: Row[] = [
       ...done,
       memory: { ...asReplica({ ...m, ...recordedMemory(m) }), formerActive: m.memory.formerActive },
     }),
-    effects: (m, _, next) => [remember(next), { type: "follow" }, ...answer(m, refusals.overtaken(m))],
+    effects: (m, _, next) => [remember(next), resume(m), ...answer(m, refusals.overtaken(m))],
   },
   {
     name: "promoted",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "recorded",
     when: [G.promoting, not(G.failed), not(G.overtaken)],
     to: "active",
@@ -445,14 +498,14 @@ const PROMOTE: Row[] = [
   },
   {
     name: "promote: the record failed",
-    from: PASSIVE,
+    from: PROMOTABLE,
     on: "recorded",
     when: [G.promoting, G.failed],
     says: (_, i) => `promotion undone: the new epoch could not be recorded: ${errorOf(i)}`,
     change: () => done,
     effects: (m, i, next) => [
       remember(next),
-      { type: "follow" },
+      resume(m),
       ...answer(m, refusals.notRecorded("promote", errorOf(i))),
     ],
   },
@@ -701,7 +754,7 @@ const STREAM: Row[] = [
     when: [G.streamLive],
     to: "replicating",
     says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
-    change: ({ memory }) => ({ memory: { ...memory, complete: true } }),
+    change: ({ memory }) => ({ memory: { ...memory, complete: true, unproven: false } }),
     effects: rememberIfNew,
   },
   {

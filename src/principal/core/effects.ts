@@ -48,6 +48,7 @@ export class Effects {
   /** Counts memories to make durable: a retry gives way to the next memory. */
   #turn = 0;
   readonly #oneAtATime = pLimit(1);
+  #asked = 0;
   #resting = false;
 
   constructor(
@@ -117,10 +118,13 @@ export class Effects {
     this.#scope = undefined;
   }
 
+  /** A later question replaces an earlier one: only its answer counts. */
   async #ask(afterMs: number): Promise<void> {
+    const asked = ++this.#asked;
     if (afterMs > 0) await delay(afterMs);
+    if (this.#resting || asked !== this.#asked) return;
     const { peer, error } = await askPeer(this.ctx);
-    this.ctx.input({ type: "peerAnswer", peer, error });
+    if (asked === this.#asked) this.ctx.input({ type: "peerAnswer", peer, error });
   }
 
   async #record({ memory }: Extract<Effect, { type: "record" }>): Promise<void> {
