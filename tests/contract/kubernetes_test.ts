@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { API_KINDS } from "../../src/domain/resources/kinds.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
 import type { StoreEvent } from "../../src/principal/ports/store.ts";
 import { until } from "../../src/cli/processes.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
@@ -118,6 +119,45 @@ Deno.test({
       const huge = application("c", { info: "x".repeat(4_000_000) }, namespace);
       const refused = await expectStoreError(store.write({ op: "put", object: huge }), "invalid");
       assert(refused.message.includes("the API server answers 413"), refused.message);
+    } finally {
+      await store.close();
+    }
+  },
+});
+
+Deno.test({
+  ...ON_CLUSTER,
+  name:
+    "kubernetes: what cannot change in place stays as it is where the API server refuses the new object, or nobody asks",
+  fn: async () => {
+    const cluster = await clusterOf(ours, definitions);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const store = await cluster.store(namespace);
+    const secret = (type: string, data: Record<string, string>, name = "s"): ApiObject => ({
+      apiVersion: "v1",
+      kind: "Secret",
+      type,
+      metadata: { name, namespace },
+      data,
+    });
+    try {
+      const { object: first } = await store.write({ op: "put", object: secret("a", { a: "eA==" }) });
+      await expectStoreError(store.write({ op: "put", object: secret("b", { a: "eQ==" }) }), "invalid");
+      // This type takes other fields than these.
+      const refused = secret("kubernetes.io/tls", { a: "eQ==" });
+      await expectStoreError(store.write({ op: "put", object: refused, replace: true }), "invalid");
+      assertEquals((await store.get(`Secret/${namespace}/s`))?.metadata.uid, first?.metadata.uid);
+      const expect = "1";
+      const other = secret("b", { a: "eQ==" });
+      await expectStoreError(store.write({ op: "put", object: other, replace: true, expect }), "conflict");
+      const write = { op: "put", object: other, replace: true } as const;
+      const { object: replaced } = await store.write({ ...write, expect: first!.metadata.resourceVersion });
+      assert(replaced?.metadata.uid !== first?.metadata.uid);
+      assertEquals((await store.write(write)).changed, false);
+      assertEquals(
+        (await store.list("Secret")).filter(({ metadata }) => metadata.name.includes("trial")),
+        [],
+      );
     } finally {
       await store.close();
     }

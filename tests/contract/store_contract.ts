@@ -3,6 +3,7 @@ import { assert, assertEquals, assertExists } from "@std/assert";
 import { deadline } from "@std/async/deadline";
 import { keptJson, parseJson } from "../../src/base/json.ts";
 import type { ApiObject, StoredObject } from "../../src/domain/resources/object.ts";
+import { normalForm } from "../../src/domain/resources/normal.ts";
 import { type Key, keyOf, keyOfObject } from "../../src/domain/resources/keys.ts";
 import {
   type Store,
@@ -163,6 +164,82 @@ export function storeContract(
     const other = await put(store, valued('{"id":1098765432109876544}'));
     assertEquals(valuesOf(await store.get(keyOfObject(other))), '{"id":1098765432109876544}');
     assert(next.metadata.resourceVersion !== other.metadata.resourceVersion);
+  });
+
+  test("an object comes back in the normal form in which it was sent, whatever of it was empty or null", async ({ store, app, namespace }) => {
+    const core = (kind: string, fields: Record<string, unknown>): ApiObject => ({
+      apiVersion: "v1",
+      kind,
+      metadata: { name: kind.toLowerCase(), namespace },
+      ...fields,
+    });
+    const helm = { valuesObject: { none: null, empty: {} }, valueFiles: null };
+    const source = { repoURL: "https://git.example.com/a.git", helm };
+    const objects: ApiObject[] = [
+      {
+        ...app("empty", { project: "p", source, info: null, syncPolicy: {} }),
+        metadata: {
+          name: "empty",
+          namespace,
+          labels: {},
+          annotations: {},
+          finalizers: [],
+          ownerReferences: [],
+        },
+        status: {},
+        operation: null,
+      },
+      { ...app("asked"), operation: {} },
+      {
+        ...app("set"),
+        kind: "ApplicationSet",
+        spec: {
+          generators: [{ list: { elements: [{ none: null }], template: null } }],
+          template: {
+            metadata: { name: "x", labels: null, creationTimestamp: null },
+            spec: app("x")["spec"],
+          },
+        },
+        status: {},
+      },
+      core("Secret", { data: { plain: "eA==" }, stringData: { text: "ü" } }),
+      core("ConfigMap", { data: {} }),
+    ];
+    for (const object of objects) {
+      const stored = await put(store, object);
+      assertEquals(normalForm(stored), normalForm(object));
+      assertEquals(normalForm(await store.get(keyOfObject(object)) as ApiObject), normalForm(object));
+      assertEquals((await store.write({ op: "put", object })).changed, false, keyOfObject(object));
+    }
+  });
+
+  test("replace: a Secret of another type, and content that was immutable, take the place of what was there", async ({ store, namespace }) => {
+    const core = (kind: string, fields: Record<string, unknown>): ApiObject => ({
+      apiVersion: "v1",
+      kind,
+      metadata: { name: "replaced", namespace, finalizers: ["example.com/keep"] },
+      ...fields,
+    });
+    const data = (value: string, kind = "Secret") => ({
+      data: { a: kind === "Secret" ? btoa(value) : value },
+    });
+    const steps: ApiObject[] = [
+      core("Secret", { ...data("1"), type: "example.com/a" }),
+      core("Secret", { ...data("2"), type: "example.com/b" }),
+      core("Secret", { ...data("3"), type: "example.com/b", immutable: true }),
+      core("Secret", { ...data("4"), type: "example.com/b", immutable: true }),
+      core("Secret", { ...data("5"), type: "example.com/b" }),
+      core("ConfigMap", { ...data("1", "ConfigMap"), immutable: true }),
+      core("ConfigMap", { ...data("2", "ConfigMap"), immutable: true }),
+    ];
+    for (const object of steps) {
+      const { object: stored } = await store.write({ op: "put", object, replace: true });
+      assertEquals(normalForm(stored as ApiObject), normalForm(object));
+      assertEquals(normalForm(await store.get(keyOfObject(object)) as ApiObject), normalForm(object));
+    }
+    for (const kind of ["Secret", "ConfigMap"]) {
+      await store.write({ op: "delete", key: keyOf(kind, namespace, "replaced") });
+    }
   });
 
   test("expect: only one of two writers who read the same version wins", async ({ store, other, app }) => {

@@ -10,6 +10,8 @@ import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { type Key, keyOfObject, type KeyParts } from "../../domain/resources/keys.ts";
 import { apiKindOf } from "../../domain/resources/kinds.ts";
+import { mustReplace } from "../../domain/resources/immutable.ts";
+import { normalForm } from "../../domain/resources/normal.ts";
 import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
 import { StoreError, type Write, type Written } from "../../principal/ports/store.ts";
 import { ApiFailure } from "../kube/api_failure.ts";
@@ -18,7 +20,7 @@ import type { DynamicClient } from "../kube/dynamic_client.ts";
 import type { KubernetesCache } from "./kubernetes_cache.ts";
 import { storeError } from "./kubernetes_errors.ts";
 import { knownKind, NAMESPACES } from "./kubernetes_kinds.ts";
-import { differences, onlyAt, withoutServerOwned } from "./kubernetes_patch.ts";
+import { differences, onlyAt } from "./kubernetes_patch.ts";
 import { checkExpected, partsOf } from "./preconditions.ts";
 
 const RETRY: BackoffPolicy = { firstMs: 200, maxMs: 5_000, factor: 2 };
@@ -30,6 +32,8 @@ const MAX_CONFLICTS = 10;
 /** A deletion waits this long for finalizers and the garbage collector. */
 const GONE_MS = 20_000;
 const GONE_LOOK_MS = 100;
+/** The name of an object that is never written. */
+const TRIAL_NAME = "argocd-agent-ha-trial";
 
 /** Namespaces that may be created when an object needs one. */
 export interface NamespaceCreation {
@@ -50,6 +54,8 @@ export interface WriterOptions {
   /** Whether the copy holds every object of this kind in this namespace. */
   covers(kind: string, namespace: string): boolean;
 }
+
+type Put = Extract<Write, { op: "put" }>;
 
 /** The object of a write. */
 interface Target {
@@ -108,11 +114,11 @@ export class KubernetesWriter {
     const apiVersion = write.op === "put" ? write.object.apiVersion : knownKind(kind).apiVersion;
     const resource = await this.#retried(() => this.client.discovery.resource(apiVersion, kind), false);
     const target = { key, resource, namespace, name };
-    if (write.op === "put") return { written: await this.#put(target, write.object, write.expect) };
+    if (write.op === "put") return { written: await this.#put(target, write) };
     return await this.#delete(target, write.expect);
   }
 
-  async #put(target: Target, object: ApiObject, expect: string | undefined): Promise<Written> {
+  async #put(target: Target, { object, expect, replace = false }: Put): Promise<Written> {
     const { key, resource } = target;
     let current = this.cache.get(key);
     let live = false;
@@ -131,6 +137,7 @@ export class KubernetesWriter {
             `${key} is still being deleted in this cluster; it is written when it is gone`,
           );
         }
+        if (replace && mustReplace(current, object)) return await this.#replace(target, current, object);
         return await this.#update(resource, current, object);
       } catch (error) {
         if (!(error instanceof ApiFailure)) throw error;
@@ -147,7 +154,7 @@ export class KubernetesWriter {
   }
 
   async #create(resource: Resource, object: ApiObject): Promise<Written> {
-    const body = withoutServerOwned(object);
+    const body = normalForm(object);
     let created: StoredObject;
     try {
       created = await this.#retried(() => this.client.create(resource, body));
@@ -156,8 +163,8 @@ export class KubernetesWriter {
       await this.#createNamespace(object.metadata.namespace ?? "", error);
       created = await this.#retried(() => this.client.create(resource, body));
     }
-    if (resource.statusSubresource && object["status"] !== undefined) {
-      created = await this.#writeStatus(resource, created, object["status"]);
+    if (resource.statusSubresource && body["status"] !== undefined) {
+      created = await this.#writeStatus(resource, created, body["status"]);
     }
     return this.#written(undefined, created);
   }
@@ -196,11 +203,36 @@ export class KubernetesWriter {
         this.client.patch(resource, namespace, name, [...onlyAt(current), ...patch])
       );
     }
-    const sameStatus = sameJson(current["status"] ?? null, object["status"] ?? null);
-    if (resource.statusSubresource && !sameStatus) {
-      written = await this.#writeStatus(resource, written, object["status"]);
+    if (resource.statusSubresource) {
+      const { status } = normalForm(object);
+      if (!sameJson(normalForm(current)["status"], status)) {
+        written = await this.#writeStatus(resource, written, status);
+      }
     }
     return this.#written(current, written);
+  }
+
+  /**
+   * Deletes an object and creates it as wanted. A dry run under another name goes first, so that the old one stays where the API
+   * server would refuse the new one. After a failure in between the object is missing until the write is retried, and the failure
+   * says so.
+   */
+  async #replace(target: Target, current: StoredObject, object: ApiObject): Promise<Written> {
+    const { key, resource } = target;
+    const trial = { ...normalForm(object), metadata: { ...normalForm(object).metadata, name: TRIAL_NAME } };
+    await this.#retried(() => this.client.create(resource, trial, { dryRun: true }), false);
+    await this.#end(target, current);
+    await this.#away(target, current.metadata.uid);
+    try {
+      return await this.#create(resource, object);
+    } catch (error) {
+      if (!(error instanceof ApiFailure) || error.status === 409) throw error;
+      const failure = storeError(error) as StoreError;
+      throw new StoreError(
+        failure.code,
+        `${key} was deleted because it cannot change in place, and could not be recreated yet: ${error.message}`,
+      );
+    }
   }
 
   #writeStatus(resource: Resource, { metadata }: StoredObject, status: unknown): Promise<StoredObject> {
@@ -248,11 +280,17 @@ export class KubernetesWriter {
   /** Resolves when an object that was deleted is gone from the copy and the cluster. Other keys are written meanwhile. */
   async #gone(target: Target, uid: string | undefined): Promise<void> {
     const { key } = target;
-    const limit = monotonicMs() + GONE_MS;
     if (this.cache.has(key)) {
       if (!(await this.cache.gone(key, GONE_MS))) throw stillThere(key);
       return;
     }
+    await this.#away(target, uid);
+  }
+
+  /** Resolves when the cluster has no object of this UID any more. */
+  async #away(target: Target, uid: string | undefined): Promise<void> {
+    const { key } = target;
+    const limit = monotonicMs() + GONE_MS;
     while (uid !== undefined && (await this.#get(target))?.metadata.uid === uid) {
       if (monotonicMs() > limit) throw stillThere(key);
       await delay(GONE_LOOK_MS);

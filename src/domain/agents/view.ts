@@ -10,9 +10,9 @@ import { sourceUid } from "../events/replicated.ts";
 import type { Mode } from "../resources/roster.ts";
 import { parseKey } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
-import { type ApiObject, isRecord, secretText } from "../resources/object.ts";
+import { type ApiObject, isRecord, type ObjectMeta, secretText } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
-import { REFRESH } from "../resources/transform.ts";
+import { LAST_APPLIED, REFRESH } from "../resources/transform.ts";
 import { type Sha256, specChecksum } from "./checksum.ts";
 import { asAtAgent, ownsProject, projectFor, projectMatches, type ProjectRule } from "./projects.ts";
 
@@ -70,7 +70,7 @@ export function viewOf(
   if (!shown) return undefined;
   const local = parseJson(entry.local || "{}") as { refresh?: string; deletionTimestamp?: string };
   const { operation, ...rest } = shown.object;
-  const metadata = { ...rest.metadata, uid: sourceUid(rest as ApiObject) };
+  const metadata = { ...withoutLastApplied(rest.metadata as ObjectMeta), uid: sourceUid(rest as ApiObject) };
   if (local.refresh) metadata.annotations = { ...metadata.annotations, [REFRESH]: local.refresh };
   if (local.deletionTimestamp) metadata.deletionTimestamp = local.deletionTimestamp;
   const body = { ...rest, metadata } as ApiObject;
@@ -89,6 +89,14 @@ export function viewOf(
     withOperation: operation === undefined ? body : { ...body, operation },
     checksum: specChecksum(body, world.sha256),
   };
+}
+
+/** What `kubectl apply` notes is about the principal's cluster. */
+function withoutLastApplied(metadata: ObjectMeta): ObjectMeta {
+  if (metadata.annotations?.[LAST_APPLIED] === undefined) return metadata;
+  const { [LAST_APPLIED]: _, ...annotations } = metadata.annotations;
+  const { annotations: __, ...rest } = metadata;
+  return Object.keys(annotations).length > 0 ? { ...rest, annotations } : rest;
 }
 
 interface Shown {

@@ -2,6 +2,7 @@
 import microdiff from "microdiff";
 import { cloneJson, exactNumber, isExactNumber, keptNumber } from "../../base/json.ts";
 import { type ApiObject, isRecord } from "./object.ts";
+import { LAST_APPLIED } from "./transform.ts";
 
 /** One field; values as JSON, empty where the field is missing. */
 export interface FieldDifference {
@@ -15,15 +16,21 @@ const MAX_FIELDS = 100;
 const MAX_VALUE = 200;
 const SECRET_FIELDS = ["data", "stringData"];
 
-/** An object that may be shown: `digest` replaces a Secret's values. */
+/** An object that may be shown: `digest` replaces a Secret's values, and what `kubectl apply` noted of them. */
 export function shownForm(object: ApiObject, digest: (value: string) => string): ApiObject {
   if (object.kind !== "Secret") return object;
   const shown: ApiObject = { ...object };
+  const digested = (value: unknown) => `digest ${digest(JSON.stringify(value))}`;
+  const { annotations } = object.metadata;
+  if (annotations?.[LAST_APPLIED] !== undefined) {
+    const hidden = { ...annotations, [LAST_APPLIED]: digested(annotations[LAST_APPLIED]) };
+    shown.metadata = { ...object.metadata, annotations: hidden };
+  }
   for (const field of SECRET_FIELDS) {
     const values = object[field];
     if (!isRecord(values)) continue;
     shown[field] = Object.fromEntries(
-      Object.entries(values).map(([name, value]) => [name, `digest ${digest(JSON.stringify(value))}`]),
+      Object.entries(values).map(([name, value]) => [name, digested(value)]),
     );
   }
   return shown;

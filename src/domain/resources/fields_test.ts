@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { fieldDifferences, shownForm } from "./fields.ts";
 import type { ApiObject } from "./object.ts";
+import { LAST_APPLIED } from "./transform.ts";
 
 const object = (rest: Record<string, unknown>, labels = {}): ApiObject => ({
   apiVersion: "v1",
@@ -37,5 +38,8 @@ Deno.test("shownForm() shows no value of a Secret, and changes nothing else", ()
   assertEquals(shown["data"], { a: "digest <6>" });
   assertEquals(shown["stringData"], { b: "digest <3>" });
   assertEquals(secret["data"], { a: "eA==" });
+  const annotations = { [LAST_APPLIED]: '{"data":{"a":"eA=="}}', other: "shown" };
+  const applied = shownForm({ ...secret, metadata: { ...secret.metadata, annotations } }, () => "x");
+  assertEquals(applied.metadata.annotations, { [LAST_APPLIED]: "digest x", other: "shown" });
   assertEquals(shownForm(object({ data: { a: "x" } }), () => ""), object({ data: { a: "x" } }));
 });

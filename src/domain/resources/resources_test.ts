@@ -3,7 +3,14 @@ import { canonicalJson } from "../../base/json.ts";
 import { isDnsLabel, isDnsSubdomain, keyOfObject, parseKey } from "./keys.ts";
 import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
-import { localize, owners, replicatedForm } from "./transform.ts";
+import {
+  annotationBytes,
+  LAST_APPLIED,
+  localize,
+  MAX_ANNOTATION_BYTES,
+  owners,
+  replicatedForm,
+} from "./transform.ts";
 import { acceptDelete, acceptObject } from "./validate.ts";
 import { readRoster, rosterKey, writeRoster } from "./roster.ts";
 import { agentOf, wholeScope } from "./scope.ts";
@@ -93,9 +100,24 @@ Deno.test("replicatedForm() is the same on both sides of a replication, whatever
     metadata: { ...object.metadata, uid: "copy", resourceVersion: "900", generation: 1 },
   };
   assertEquals(canonicalJson(replicatedForm(copy, kind(copy))), canonicalJson(form));
-  assertEquals(form.metadata.annotations, { a: "b", [SOURCE_UID]: "source" });
+  assertEquals(form.metadata.annotations, { a: "b", [LAST_APPLIED]: "{}", [SOURCE_UID]: "source" });
   assertEquals(owners(form).map((owner) => [owner.name, owner.uid]), [["set", undefined]]);
   assertEquals(source.metadata.uid, "source", "the input is not changed");
+});
+
+Deno.test("replicatedForm() has no last-applied configuration where the source's UID leaves it no room, on both sides alike", () => {
+  const noted = (bytes: number) =>
+    application({ uid: "u".repeat(36), annotations: { [LAST_APPLIED]: "x".repeat(bytes) } });
+  const ours = annotationBytes({ [SOURCE_UID]: "u".repeat(36), [LAST_APPLIED]: "" });
+  const fits = noted(MAX_ANNOTATION_BYTES - ours);
+  assertEquals(
+    annotationBytes(replicatedForm(fits, kind(fits)).metadata.annotations ?? {}),
+    MAX_ANNOTATION_BYTES,
+  );
+  const tooLarge = noted(MAX_ANNOTATION_BYTES - ours + 1);
+  const form = replicatedForm(tooLarge, kind(tooLarge));
+  assertEquals(form.metadata.annotations, { [SOURCE_UID]: "u".repeat(36) });
+  assertEquals(replicatedForm(form, kind(form)), form);
 });
 
 Deno.test("localize() leaves out owners that are not here yet and names them", () => {

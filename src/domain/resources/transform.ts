@@ -1,39 +1,48 @@
 /**
- * The *replicated form* of an object is the form both sides must agree on: all fields except those that the API server
- * owns (UID, versions, times, managedFields), that only this cluster understands (owner UIDs) or that are a one-time
- * request (the refresh annotation). Digests cover its canonical JSON, so sides in sync have equal digests though UIDs
- * differ. The first source's UID travels as an annotation: agents see one identity, whichever side is ACTIVE.
+ * The *replicated form* of an object is the form both sides must agree on: its normal form (normal.ts) without what only this
+ * cluster understands (owner UIDs, owners that are not replicated) and without a one-time request (the refresh annotation). Digests
+ * cover its canonical JSON, so sides in sync have equal digests though UIDs differ. The first source's UID travels as an annotation:
+ * agents see one identity, whichever side is ACTIVE.
  */
-import { type ApiObject, type OwnerReference, SERVER_OWNED, SOURCE_UID } from "./object.ts";
+import { type ApiObject, type OwnerReference, SOURCE_UID } from "./object.ts";
 import type { Kind } from "./kinds.ts";
+import { type Key, keyOf } from "./keys.ts";
+import { normalForm } from "./normal.ts";
 
 /** Asks Argo CD to refresh an Application, and is removed afterwards. */
 export const REFRESH = "argocd.argoproj.io/refresh";
 
-const NOT_REPLICATED = [...SERVER_OWNED, "generateName"];
+/** The last input of `kubectl apply`, by which the next one knows the fields to remove. */
+export const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 
-const NOT_REPLICATED_ANNOTATIONS = [
-  "kubectl.kubernetes.io/last-applied-configuration",
-  REFRESH,
-];
+/** The bytes that an API server allows for all annotations of an object, names and values. */
+export const MAX_ANNOTATION_BYTES = 262_144;
 
-/** The replicated form of an object of this kind. Pure: the input is not changed. */
+/**
+ * The replicated form of an object of this kind. Pure: the input is not changed. Where the source's UID leaves the annotations no
+ * room, the form has no last-applied configuration.
+ */
 export function replicatedForm(object: ApiObject, kind: Kind): ApiObject {
-  const metadata = { ...object.metadata };
-  for (const field of NOT_REPLICATED) delete metadata[field];
+  const form = normalForm(object);
+  const metadata = { ...form.metadata };
   const annotations = { ...metadata.annotations };
-  for (const name of NOT_REPLICATED_ANNOTATIONS) delete annotations[name];
+  delete annotations[REFRESH];
   if (kind.stampsSourceUid && !annotations[SOURCE_UID] && object.metadata.uid) {
     annotations[SOURCE_UID] = object.metadata.uid;
   }
-  const owners = (metadata.ownerReferences ?? []).filter(isApplicationSetOwner).map(({ uid: _, ...rest }) =>
-    rest
-  );
+  if (annotations[LAST_APPLIED] && annotationBytes(annotations) > MAX_ANNOTATION_BYTES) {
+    delete annotations[LAST_APPLIED];
+  }
+  const references = owners(form).map(({ uid: _, ...rest }) => rest);
   setOrDelete(metadata, "annotations", Object.keys(annotations).length > 0 ? annotations : undefined);
-  setOrDelete(metadata, "labels", nonEmpty(metadata.labels) ? metadata.labels : undefined);
-  setOrDelete(metadata, "finalizers", metadata.finalizers?.length ? metadata.finalizers : undefined);
-  setOrDelete(metadata, "ownerReferences", owners.length > 0 ? owners : undefined);
-  return { ...object, metadata };
+  setOrDelete(metadata, "ownerReferences", references.length > 0 ? references : undefined);
+  return { ...form, metadata };
+}
+
+/** The size of annotations as an API server counts it. */
+export function annotationBytes(annotations: Readonly<Record<string, string>>): number {
+  const encoder = new TextEncoder();
+  return Object.entries(annotations).reduce((sum, pair) => sum + encoder.encode(pair.join("")).length, 0);
 }
 
 /**
@@ -64,12 +73,13 @@ export function localize(
   return { object: { ...form, metadata }, missing };
 }
 
-function isApplicationSetOwner(owner: OwnerReference): boolean {
-  return owner.kind === "ApplicationSet" && owner.apiVersion.startsWith("argoproj.io/");
+/** The key of an owner of this form. */
+export function ownerKey(form: ApiObject, owner: OwnerReference): Key {
+  return keyOf(owner.kind, form.metadata.namespace ?? "", owner.name);
 }
 
-function nonEmpty(map: Record<string, string> | undefined): boolean {
-  return map !== undefined && Object.keys(map).length > 0;
+function isApplicationSetOwner(owner: OwnerReference): boolean {
+  return owner.kind === "ApplicationSet" && owner.apiVersion.startsWith("argoproj.io/");
 }
 
 function setOrDelete<T extends object>(target: T, field: keyof T, value: T[keyof T] | undefined): void {

@@ -1,10 +1,13 @@
 /** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
-import { digestOf, localOf, payloadOf } from "../../domain/changes/content.ts";
+import { canonicalJson } from "../../base/json.ts";
+import { digestOf, localOf } from "../../domain/changes/content.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { Owners } from "../../domain/changes/owners.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
+import { replicatedForm } from "../../domain/resources/transform.ts";
 import type { Store, StoreEvent } from "../ports/store.ts";
 
 /** Single reads of the store at once, where there are many. */
@@ -24,13 +27,16 @@ export class Feed {
   #unlisted: Set<string> | undefined;
   /** Versions that were read before the watch told of them. */
   readonly #ahead = new Map<Key, number>();
+  readonly #owners: Owners;
 
   constructor(
     private readonly store: Store,
     private readonly index: ChangeIndex,
     private readonly scope: Scope,
     private readonly observer: Observer | undefined = undefined,
-  ) {}
+  ) {
+    this.#owners = new Owners(index);
+  }
 
   /** Resolves when the index has everything that the store had at the start. */
   get synced(): Promise<void> {
@@ -69,14 +75,14 @@ export class Feed {
         this.#ahead.clear();
         break;
       case "synced":
-        for (const key of this.#unlisted ?? []) this.index.remove(key, "", now);
+        for (const key of this.#unlisted ?? []) this.#remove(key, "", now);
         this.#unlisted = undefined;
         this.#synced.resolve();
         break;
       case "delete":
         if (this.#isPast(event.key, event.resourceVersion)) break;
         this.observer?.removed(event.key);
-        this.index.remove(event.key, event.resourceVersion, now);
+        this.#remove(event.key, event.resourceVersion, now);
         break;
       case "put": {
         const key = keyOfObject(event.object);
@@ -101,10 +107,28 @@ export class Feed {
     this.#unlisted?.delete(key);
     this.observer?.put(object);
     if (!kind) {
-      this.index.remove(key, version, now);
+      this.#remove(key, version, now);
       return;
     }
-    const payload = payloadOf(object, kind);
+    const payload = canonicalJson(this.#owners.counted(key, replicatedForm(object, kind)));
+    const before = this.index.present(key);
     this.index.put(key, { payload, digest: digestOf(key, payload), version, now, local: localOf(object) });
+    if (!before) this.#restate(key, now);
+  }
+
+  #remove(key: Key, version: string, now: number): void {
+    this.#owners.forget(key);
+    if (this.index.remove(key, version, now)) this.#restate(key, now);
+  }
+
+  /** An owner has come or gone: its references count, or do not count any more. */
+  #restate(owner: Key, now: number): void {
+    for (const key of this.#owners.ownedBy(owner)) {
+      const entry = this.index.present(key);
+      if (!entry) continue;
+      const payload = this.#owners.restated(entry);
+      const { version, local } = entry;
+      this.index.put(key, { payload, digest: digestOf(key, payload), version, now, local });
+    }
   }
 }

@@ -14,8 +14,10 @@ export type Write =
    * Creates the object or replaces all of it that the store does not own itself (uid, resourceVersion,
    * generation, creationTimestamp). `expect`: only if the object has this resourceVersion, or is "absent". An object that
    * is being deleted is changed where its version is expected; otherwise it is ended first, and written when it is gone.
+   * `replace`: where the object cannot become this one in place (another type of Secret, immutable content), it is deleted and
+   * recreated; without, that is refused.
    */
-  | { op: "put"; object: ApiObject; expect?: string | "absent" }
+  | { op: "put"; object: ApiObject; expect?: string | "absent"; replace?: boolean }
   /** Removes the object for good, finalizers and all. Removing what does not exist succeeds. */
   | { op: "delete"; key: Key; expect?: string };
 

@@ -1,15 +1,23 @@
 /**
- * Applying one change on a replica: check it, give owner references this cluster's UIDs, write it. An
- * Application that arrives before its ApplicationSet is written without the reference, and gets it when the
+ * Applying one change on a replica: check it, give owner references this cluster's UIDs, write it, and compare the answer with what
+ * was wanted. An Application that arrives before its ApplicationSet is written without the reference, and gets it when the
  * ApplicationSet comes.
  */
 import type { IncomingChange } from "../../domain/replication/applier.ts";
-import type { ApiObject, OwnerReference } from "../../domain/resources/object.ts";
-import { type Key, keyOf } from "../../domain/resources/keys.ts";
-import { localize, replicatedForm } from "../../domain/resources/transform.ts";
+import { alteration } from "../../domain/resources/answer.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import {
+  annotationBytes,
+  localize,
+  MAX_ANNOTATION_BYTES,
+  ownerKey,
+  owners,
+  replicatedForm,
+} from "../../domain/resources/transform.ts";
 import { acceptDelete, acceptObject } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
-import type { Store, Write } from "../ports/store.ts";
+import { type Store, StoreError, type Write, type Written } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
 import { mayBeDone, type UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
@@ -35,10 +43,11 @@ export class ChangeWriter {
     await this.unconfirmed.confirmed(signal);
   }
 
-  async #write(key: Key, write: Write): Promise<void> {
+  async #write(key: Key, write: Write): Promise<Written> {
     try {
-      const { object } = await this.store.write(write);
-      this.unconfirmed.wrote(key, object?.metadata.resourceVersion ?? "");
+      const written = await this.store.write(write);
+      this.unconfirmed.wrote(key, written.object?.metadata.resourceVersion ?? "");
+      return written;
     } catch (error) {
       if (mayBeDone(error)) this.unconfirmed.uncertain(key);
       throw error;
@@ -65,22 +74,29 @@ export class ChangeWriter {
       return;
     }
     const form = replicatedForm(object, kind);
+    checkAnnotations(form);
     const expect = await this.losses.beforeWrite(change.key, form);
-    await this.#put(change.key, form, expect);
+    const { wanted, answer } = await this.#put(change.key, form, expect);
     this.losses.written(change.key);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
+    const altered = answer && alteration(replicatedForm(wanted, kind), answer, kind);
+    if (altered) throw new StoreError("invalid", altered);
   }
 
-  async #put(key: Key, form: ApiObject, expect?: Expected): Promise<void> {
-    const references = form.metadata.ownerReferences ?? [];
+  async #put(
+    key: Key,
+    form: ApiObject,
+    expect?: Expected,
+  ): Promise<{ wanted: ApiObject; answer: ApiObject | undefined }> {
     const uids = new Map<string, string>();
-    for (const owner of references) {
+    for (const owner of owners(form)) {
       const found = await this.store.get(ownerKey(form, owner));
       if (found) uids.set(owner.name, found.metadata.uid);
     }
     const { object, missing } = localize(form, (owner) => uids.get(owner.name));
     for (const owner of missing) this.#rememberOrphan(ownerKey(form, owner), key, form);
-    await this.#write(key, { op: "put", object, ...(expect ? { expect } : {}) });
+    const write: Write = { op: "put", object, replace: true, ...(expect ? { expect } : {}) };
+    return { wanted: object, answer: (await this.#write(key, write)).object };
   }
 
   async #repair(owner: Key): Promise<void> {
@@ -108,6 +124,13 @@ export class ChangeWriter {
   }
 }
 
-function ownerKey(form: ApiObject, owner: OwnerReference): Key {
-  return keyOf("ApplicationSet", form.metadata.namespace ?? "", owner.name);
+/** @throws StoreError where an API server would refuse the annotations: those of the source and the one that names it */
+function checkAnnotations({ metadata: { annotations = {} } }: ApiObject): void {
+  const bytes = annotationBytes(annotations);
+  if (bytes <= MAX_ANNOTATION_BYTES) return;
+  throw new StoreError(
+    "invalid",
+    `its annotations and the one that keeps its identity have ${bytes} bytes, ${MAX_ANNOTATION_BYTES} are allowed; ` +
+      "shorten an annotation on the ACTIVE",
+  );
 }

@@ -1,0 +1,109 @@
+/**
+ * The *normal form* of an object is what an API server keeps of it: two objects with one normal form are the same object, whatever
+ * their text. Digests, the writer's comparison and the check of a write's answer all use it, so that nothing can be equal for one
+ * and different for another. Beneath free-form fields (Helm values, elements of a generator) every null and empty value has its
+ * own meaning and stays.
+ */
+import { isExactNumber, MAX_DEPTH, TooDeep } from "../../base/json.ts";
+import { type ApiObject, isRecord, type ObjectMeta, type OwnerReference } from "./object.ts";
+
+/** Fields of Argo CD's kinds that take any JSON: their schema says x-kubernetes-preserve-unknown-fields. */
+export const FREE_FORM: ReadonlySet<string> = new Set(["valuesObject", "elements", "parameters"]);
+
+/** The maps of a Secret or ConfigMap. */
+const MAPS = ["data", "binaryData"];
+const OWNER_FIELDS = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"] as const;
+
+/** The normal form, without the metadata that the API server owns. Pure: the input is not changed. @throws TooDeep */
+export function normalForm(object: ApiObject): ApiObject {
+  const normal: ApiObject = object.apiVersion === "v1"
+    ? coreForm(object)
+    : withoutNulls(object, 0) as ApiObject;
+  const { status, metadata: _, ...rest } = normal;
+  const metadata = normalMetadata(object.metadata);
+  return isEmptyStatus(status)
+    ? { ...rest, metadata } as ApiObject
+    : { ...rest, metadata, status } as ApiObject;
+}
+
+function normalMetadata(
+  { name, namespace, labels, annotations, finalizers, ownerReferences }: ObjectMeta,
+): ObjectMeta {
+  const metadata: ObjectMeta = { name };
+  if (namespace) metadata.namespace = namespace;
+  if (labels && Object.keys(labels).length > 0) metadata.labels = labels;
+  if (annotations && Object.keys(annotations).length > 0) metadata.annotations = annotations;
+  if (finalizers?.length) metadata.finalizers = finalizers;
+  if (ownerReferences?.length) metadata.ownerReferences = ownerReferences.map(owner);
+  return metadata;
+}
+
+function owner(reference: OwnerReference): OwnerReference {
+  const known = OWNER_FIELDS.flatMap((field) => {
+    const value = reference[field];
+    return value === undefined || value === null ? [] : [[field, value]];
+  });
+  return Object.fromEntries(known);
+}
+
+function isEmptyStatus(status: unknown): boolean {
+  return status === undefined || status === null || (isRecord(status) && Object.keys(status).length === 0);
+}
+
+/** A Secret has its `stringData` in `data`, and a type; empty maps are none. */
+function coreForm(object: ApiObject): ApiObject {
+  const { stringData, ...form } = object;
+  for (const [field, value] of Object.entries(form)) if (value === null) delete form[field];
+  const isSecret = object.kind === "Secret";
+  if (isRecord(stringData) && isSecret) {
+    const encoded = Object.entries(stringData).map(([name, text]) => [name, base64Of(String(text ?? ""))]);
+    form["data"] = { ...(isRecord(form["data"]) ? form["data"] : {}), ...Object.fromEntries(encoded) };
+  }
+  for (const field of MAPS) {
+    const map = form[field];
+    if (!isRecord(map)) continue;
+    if (Object.keys(map).length === 0) delete form[field];
+    else if (isSecret || field === "binaryData") form[field] = mapped(map, canonicalBase64);
+    else form[field] = mapped(map, (text) => text);
+  }
+  if (isSecret) form["type"] ||= "Opaque";
+  return form as ApiObject;
+}
+
+function mapped(map: Record<string, unknown>, text: (value: string) => string): Record<string, unknown> {
+  const entries = Object.entries(map).map(([name, value]) =>
+    [name, typeof value === "string" ? text(value) : value ?? ""] as const
+  );
+  return entries.every(([name, value]) => map[name] === value) ? map : Object.fromEntries(entries);
+}
+
+function base64Of(text: string): string {
+  return new TextEncoder().encode(text).toBase64();
+}
+
+/** Base64 as an API server prints it: it takes line breaks. */
+function canonicalBase64(text: string): string {
+  return text.replaceAll(/[\r\n]/g, "");
+}
+
+/** The value without fields that are null; the same value where there are none. */
+function withoutNulls(value: unknown, depth: number): unknown {
+  if (typeof value !== "object" || value === null || isExactNumber(value)) return value;
+  if (depth >= MAX_DEPTH) throw new TooDeep();
+  if (Array.isArray(value)) {
+    const items = value.map((item) => withoutNulls(item, depth + 1));
+    return items.every((item, i) => item === value[i]) ? value : items;
+  }
+  const fields = value as Record<string, unknown>;
+  let changed: Map<string, unknown> | undefined;
+  for (const name in fields) {
+    const field = fields[name];
+    const kept = field === null ? undefined : FREE_FORM.has(name) ? field : withoutNulls(field, depth + 1);
+    if (kept !== field) (changed ??= new Map()).set(name, kept);
+  }
+  if (!changed) return value;
+  const entries = Object.entries(fields).map((
+    [name, field],
+  ) => [name, changed.has(name) ? changed.get(name) : field]);
+  return Object.fromEntries(entries.filter(([, field]) => field !== undefined));
+}
