@@ -232,6 +232,7 @@ spec: { generators: [] }`,
         undefined,
       );
       await put(primary, [set]);
+      await until(() => primary.ctx.index.size === 2, 5_000, () => "the set does not come");
       await untilEqual(primary, replica);
       const owner = (await replica.ctx.store.get(keyOfObject(application)))?.metadata.ownerReferences?.[0];
       assertEquals(owner?.uid, (await replica.ctx.store.get(keyOfObject(set)))?.metadata.uid);

@@ -91,7 +91,7 @@ export function viewOf(
   };
 }
 
-/** What `kubectl apply` notes is about the principal's cluster. */
+/** The notes of `kubectl apply` are about the principal's cluster, not the agent's. */
 function withoutLastApplied(metadata: ObjectMeta): ObjectMeta {
   if (metadata.annotations?.[LAST_APPLIED] === undefined) return metadata;
   const { [LAST_APPLIED]: _, ...annotations } = metadata.annotations;
