@@ -230,7 +230,7 @@ export const MUTANTS: readonly Mutant[] = [
     FOLLOWER,
     "if (this.applier.processed < this.#snapshotEndAt) return false;",
     "",
-    ["disk", "kill", "write"],
+    ["disk", "promote"],
   ),
   mutant(
     "what is sent again for a repair is sent as deleted",
