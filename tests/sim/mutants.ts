@@ -160,8 +160,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "a record that failed is not taken back",
     TRANSITIONS,
-    '      remember(next),\n      { type: "follow" },\n      ...answer(m, refusals.notRecorded("promote", errorOf(i))),',
-    '      ...(next ? [] : [remember(next)]),\n      { type: "follow" },\n      ...answer(m, refusals.notRecorded("promote", errorOf(i))),',
+    '      remember(next),\n      resume(m),\n      ...answer(m, refusals.notRecorded("promote", errorOf(i))),',
+    '      ...(next ? [] : [remember(next)]),\n      resume(m),\n      ...answer(m, refusals.notRecorded("promote", errorOf(i))),',
     ["disk", "promote"],
   ),
   mutant(
@@ -216,7 +216,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what vanished while a watch was lost is not noticed",
     "src/principal/core/feed.ts",
-    'for (const key of this.#unlisted ?? []) this.index.remove(key, "", now);',
+    'for (const key of this.#unlisted ?? []) this.#remove(key, "", now);',
     "",
   ),
   mutant(
