@@ -178,6 +178,7 @@ export interface Explanation {
   peerAddress?: string | undefined;
   peer?: argocdagentha.v1.Standing | undefined;
   peerError?: string | undefined;
+  exposure?: argocdagentha.v1.Exposure | undefined;
 }
 export const Explanation: Codec<Explanation>;
 export interface Verdict {
@@ -459,6 +460,7 @@ export interface Ack {
   heldTotal?: number | undefined;
   standing?: argocdagentha.v1.Standing | undefined;
   saidAtMs?: number | undefined;
+  equalAtMs?: number | undefined;
 }
 export const Ack: Codec<Ack>;
 export interface Held {
@@ -502,6 +504,7 @@ export interface Heartbeat {
   digest?: Uint8Array | undefined;
   revision?: number | undefined;
   saidAtMs?: number | undefined;
+  sentAtMs?: number | undefined;
 }
 export const Heartbeat: Codec<Heartbeat>;
 export interface WatchRequest {
@@ -534,8 +537,16 @@ export interface Report {
   concerns?: argocdagentha.v1.Concern[] | undefined;
   peerConcerns?: argocdagentha.v1.Concern[] | undefined;
   peerConcernsAgoMs?: number | undefined;
+  loss?: string | undefined;
+  exposure?: argocdagentha.v1.Exposure | undefined;
 }
 export const Report: Codec<Report>;
+export interface Exposure {
+  unacknowledged?: number | undefined;
+  heldAgoMs?: number | undefined;
+  equalAgoMs?: number | undefined;
+}
+export const Exposure: Codec<Exposure>;
 export interface ReplicaReport {
   identity?: string | undefined;
   contract?: string | undefined;

@@ -2670,6 +2670,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Explanation.prototype.peerAddress = "";
             Explanation.prototype.peer = null;
             Explanation.prototype.peerError = "";
+            Explanation.prototype.exposure = null;
 
             Explanation.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2701,6 +2702,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Standing.encode(message.peer, writer.uint32(82).fork(), _depth + 1).ldelim();
                 if (message.peerError != null && $Object.hasOwnProperty.call(message, "peerError") && message.peerError !== "")
                     writer.uint32(90).string(message.peerError);
+                if (message.exposure != null && $Object.hasOwnProperty.call(message, "exposure"))
+                    $root.argocdagentha.v1.Exposure.encode(message.exposure, writer.uint32(98).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2818,6 +2821,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.peerError = value;
                             else
                                 delete message.peerError;
+                            continue;
+                        }
+                    case 12: {
+                            if (wireType !== 2)
+                                break;
+                            message.exposure = $root.argocdagentha.v1.Exposure.decode(reader, reader.size(), $undefined, _depth + 1, message.exposure);
                             continue;
                         }
                     }
@@ -7615,6 +7624,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Ack.prototype.heldTotal = 0;
             Ack.prototype.standing = null;
             Ack.prototype.saidAtMs = 0;
+            Ack.prototype.equalAtMs = 0;
 
             Ack.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7636,6 +7646,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(42).fork(), _depth + 1).ldelim();
                 if (message.saidAtMs != null && $Object.hasOwnProperty.call(message, "saidAtMs") && !$Object.is(message.saidAtMs, 0))
                     writer.uint32(49).double(message.saidAtMs);
+                if (message.equalAtMs != null && $Object.hasOwnProperty.call(message, "equalAtMs") && !$Object.is(message.equalAtMs, 0))
+                    writer.uint32(57).double(message.equalAtMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -7717,6 +7729,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.saidAtMs = value;
                             else
                                 delete message.saidAtMs;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.equalAtMs = value;
+                            else
+                                delete message.equalAtMs;
                             continue;
                         }
                     }
@@ -8337,6 +8358,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Heartbeat.prototype.digest = $util.newBuffer([]);
             Heartbeat.prototype.revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Heartbeat.prototype.saidAtMs = 0;
+            Heartbeat.prototype.sentAtMs = 0;
 
             Heartbeat.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8357,6 +8379,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(40).uint64(message.revision);
                 if (message.saidAtMs != null && $Object.hasOwnProperty.call(message, "saidAtMs") && !$Object.is(message.saidAtMs, 0))
                     writer.uint32(49).double(message.saidAtMs);
+                if (message.sentAtMs != null && $Object.hasOwnProperty.call(message, "sentAtMs") && !$Object.is(message.sentAtMs, 0))
+                    writer.uint32(57).double(message.sentAtMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8439,6 +8463,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.saidAtMs = value;
                             else
                                 delete message.saidAtMs;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 1)
+                                break;
+                            if (!$Object.is(value = reader.double(), 0))
+                                message.sentAtMs = value;
+                            else
+                                delete message.sentAtMs;
                             continue;
                         }
                     }
@@ -8582,6 +8615,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Report.prototype.concerns = $util.emptyArray;
             Report.prototype.peerConcerns = $util.emptyArray;
             Report.prototype.peerConcernsAgoMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Report.prototype.loss = "";
+            Report.prototype.exposure = null;
 
             Report.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8645,6 +8680,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                         $root.argocdagentha.v1.Concern.encode(message.peerConcerns[i], writer.uint32(194).fork(), _depth + 1).ldelim();
                 if (message.peerConcernsAgoMs != null && $Object.hasOwnProperty.call(message, "peerConcernsAgoMs") && (typeof message.peerConcernsAgoMs === "object" ? message.peerConcernsAgoMs.low || message.peerConcernsAgoMs.high : message.peerConcernsAgoMs !== 0))
                     writer.uint32(200).int64(message.peerConcernsAgoMs);
+                if (message.loss != null && $Object.hasOwnProperty.call(message, "loss") && message.loss !== "")
+                    writer.uint32(210).string(message.loss);
+                if (message.exposure != null && $Object.hasOwnProperty.call(message, "exposure"))
+                    $root.argocdagentha.v1.Exposure.encode(message.exposure, writer.uint32(218).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8892,6 +8931,21 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 delete message.peerConcernsAgoMs;
                             continue;
                         }
+                    case 26: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.loss = value;
+                            else
+                                delete message.loss;
+                            continue;
+                        }
+                    case 27: {
+                            if (wireType !== 2)
+                                break;
+                            message.exposure = $root.argocdagentha.v1.Exposure.decode(reader, reader.size(), $undefined, _depth + 1, message.exposure);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -8910,6 +8964,112 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             return Report;
+        })();
+
+        v1.Exposure = (function() {
+
+            const Exposure = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Exposure.prototype.unacknowledged = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Exposure.prototype.heldAgoMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            Exposure.prototype.equalAgoMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+            Exposure.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.unacknowledged != null && $Object.hasOwnProperty.call(message, "unacknowledged") && (typeof message.unacknowledged === "object" ? message.unacknowledged.low || message.unacknowledged.high : message.unacknowledged !== 0))
+                    writer.uint32(8).int64(message.unacknowledged);
+                if (message.heldAgoMs != null && $Object.hasOwnProperty.call(message, "heldAgoMs") && (typeof message.heldAgoMs === "object" ? message.heldAgoMs.low || message.heldAgoMs.high : message.heldAgoMs !== 0))
+                    writer.uint32(16).int64(message.heldAgoMs);
+                if (message.equalAgoMs != null && $Object.hasOwnProperty.call(message, "equalAgoMs") && (typeof message.equalAgoMs === "object" ? message.equalAgoMs.low || message.equalAgoMs.high : message.equalAgoMs !== 0))
+                    writer.uint32(24).int64(message.equalAgoMs);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Exposure.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.argocdagentha.v1.Exposure();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.unacknowledged = value;
+                            else
+                                delete message.unacknowledged;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.heldAgoMs = value;
+                            else
+                                delete message.heldAgoMs;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.equalAgoMs = value;
+                            else
+                                delete message.equalAgoMs;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Exposure;
         })();
 
         v1.ReplicaReport = (function() {

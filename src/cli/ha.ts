@@ -1,5 +1,5 @@
 /** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|history|watch`: the Go CLI's commands and output, and a live screen. */
-import type { haadminapi } from "../../proto/gen.d.ts";
+import type { argocdagentha, haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../adapters/grpc/dial.ts";
 import { adminService, operatorService } from "../adapters/grpc/services.ts";
 import { parseDuration } from "../config/settings.ts";
@@ -67,22 +67,22 @@ async function status(args: string[]): Promise<number> {
     usage: USAGE,
   });
   const output = options.string("output");
-  const [response, troubles] = await withTarget(options, async (client, address) => {
+  const [response, report] = await withTarget(options, async (client, address) => {
     const call = callOptions(options, address, "failed to get HA status");
     const status = await adminCall(client, adminService.Status, {}, call);
-    return [status, output === "text" ? await troublesOf(client) : ""] as const;
+    return [status, output === "text" || output === "json" ? await reportOf(client) : undefined] as const;
   });
-  print(formatStatus(response, output, Date.now()) + troubles);
+  const { troubles, exposureLines, exposureFields } = await import("./watch.ts");
+  const more = report ? exposureFields(report) : {};
+  const lines = report && output === "text" ? [...exposureLines(report), ...troubles(report)] : [];
+  const text = lines.map(([label, text]) => `\n${label ? `${titled(label)}:`.padEnd(19) : "  "}${text}`);
+  print(formatStatus(response, output, Date.now(), more) + text.join(""));
   return EXIT.ok;
 }
 
-/** Lines that the Go CLI's status lacks: the store's problem, and the held changes. */
-async function troublesOf(client: Client): Promise<string> {
-  const report = await firstOf(openServerStream(client, operatorService.Watch, { intervalMs: 60_000 }));
-  if (!report) return "";
-  const { troubles } = await import("./watch.ts");
-  return troubles(report).map(([label, text]) => `\n${label ? `${titled(label)}:`.padEnd(19) : "  "}${text}`)
-    .join("");
+/** Our own report, for the facts that the Go CLI's status lacks; undefined: a Go principal has none. */
+async function reportOf(client: Client): Promise<argocdagentha.v1.Report | undefined> {
+  return await firstOf(openServerStream(client, operatorService.Watch, { intervalMs: 60_000 }));
 }
 
 function titled(label: string): string {
@@ -162,20 +162,26 @@ function confirmed(kind: keyof typeof WARNINGS): boolean {
 }
 
 /** A status as the Go CLI prints it. @throws CommandError on an unknown format, after the call as there */
-export function formatStatus(status: haadminapi.HAStatusResponse, format: string, nowMs: number): string {
+export function formatStatus(
+  status: haadminapi.HAStatusResponse,
+  format: string,
+  nowMs: number,
+  more: Record<string, unknown> = {},
+): string {
   const all = fields(status);
   switch (format) {
     case "text":
       return text(status, nowMs);
     case "json":
-      return json(
-        Object.fromEntries(
+      return json({
+        ...Object.fromEntries(
           Object.entries(all).filter(([name, v]) =>
             (name === "last_sequence_num" && all.last_event_timestamp > 0) ||
             (v !== "" && v !== false && v !== 0)
           ),
         ),
-      );
+        ...more,
+      });
     case "yaml":
       return yaml(Object.fromEntries(Object.entries(all).map(([name, v]) => [name.replaceAll("_", ""), v])));
     default:
@@ -201,7 +207,8 @@ function text(status: haadminapi.HAStatusResponse, nowMs: number): string {
   const all = fields(status);
   const lines: [string, string][] = [["State:", all.state], ["Preferred Role:", all.preferred_role]];
   if (all.peer_address) lines.push(["Peer Address:", all.peer_address]);
-  if (all.peer_state) lines.push(["Peer State:", all.peer_state]);
+  // Also before the peer has answered: a line must not come and go with that.
+  if (all.peer_address) lines.push(["Peer State:", all.peer_state || "not known"]);
   if (all.state === "active") lines.push(["Connected Replicas:", String(all.connected_replicas)]);
   else lines.push(["Replicating:", String(all.peer_reachable)]);
   lines.push(["Connected Agents:", String(all.connected_agents)]);

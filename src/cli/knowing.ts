@@ -8,6 +8,7 @@ import { adminCall } from "./admin_client.ts";
 import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
 import { EXIT, json, print, printError, table } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { changesText, equalText, known } from "./watch.ts";
 
 type Explanation = argocdagentha.v1.Explanation;
 
@@ -38,7 +39,7 @@ export async function explainCommand(args: string[], usage: string): Promise<num
   return EXIT.ok;
 }
 
-function plain({ standing, peer, promote, force, ...rest }: Explanation): Record<string, unknown> {
+function plain({ standing, peer, promote, force, exposure, ...rest }: Explanation): Record<string, unknown> {
   return {
     state: standing?.state ?? "",
     epoch: standing?.epoch ?? 0,
@@ -52,13 +53,16 @@ function plain({ standing, peer, promote, force, ...rest }: Explanation): Record
     },
     promote: { allowed: promote?.allowed ?? false, why: promote?.text ?? "" },
     promoteForced: { allowed: force?.allowed ?? false, why: force?.text ?? "" },
+    ...(exposure
+      ? { unacknowledged: known(exposure.unacknowledged), equalMsAgo: known(exposure.equalAgoMs) }
+      : {}),
     possibleLoss: rest.loss ?? "",
     next: rest.next ?? [],
   };
 }
 
 /** An explanation as text. */
-export function explanationText({ standing, peer, promote, force, ...rest }: Explanation): string {
+export function explanationText({ standing, peer, promote, force, exposure, ...rest }: Explanation): string {
   const line = (label: string, text: string) => `${`${label}:`.padEnd(18)}${text}`;
   const verdict = (one: typeof promote) => `${one?.allowed ? "yes" : "no"}: ${one?.text ?? ""}`;
   const peerText = peer
@@ -73,6 +77,9 @@ export function explanationText({ standing, peer, promote, force, ...rest }: Exp
     line("Peer", `${rest.peerAddress ? `${rest.peerAddress}: ` : ""}${peerText}`),
     line("ha promote", verdict(promote)),
     line("… --force", verdict(force)),
+    ...(exposure
+      ? [line("Unacknowledged", changesText(exposure)), line("Proved equal", equalText(exposure))]
+      : []),
     line("Possible loss", rest.loss ?? ""),
     "",
     "What to do:",

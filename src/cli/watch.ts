@@ -12,6 +12,7 @@ import { age, EXIT, print } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
 type Report = argocdagentha.v1.Report;
+type Exposure = argocdagentha.v1.Exposure;
 
 /** A longer silence of the peer is shown beside its concerns; the ACTIVE asks every 5 s. */
 const STALE_MS = 30_000;
@@ -49,7 +50,7 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
   const state = (text: string) =>
     paint(text === "active" ? green : text === "replicating" ? bold : yellow, text.toUpperCase());
   const { standing, peer } = report;
-  const line = (label: string, value: string) => `${label.padEnd(12)}${value}`;
+  const line = (label: string, value: string) => `${label.padEnd(16)}${value}`;
   const since = (ms = 0) => ms > 0 ? `, for ${age(nowMs - ms)}` : "";
   const lines = [
     line(
@@ -75,6 +76,7 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
         `${replica.pending ?? 0} pending, ${replica.heldTotal ?? 0} held`,
     ));
   }
+  for (const [label, text] of exposureLines(report)) lines.push(line(label, text));
   for (const [label, text] of troubles(report)) lines.push(line(label, label ? paint(red, text) : text));
   lines.push("", paint(bold, "last events"));
   for (const { atMs, text } of (report.history ?? []).slice(-8)) {
@@ -83,14 +85,63 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
   return lines.join("\n");
 }
 
+/** On an ACTIVE the loss of it now, and its causes. */
+export function exposureLines(
+  { exposure, loss = "" }: Pick<Report, "exposure" | "loss">,
+): [label: string, text: string][] {
+  if (!exposure) return [];
+  return [
+    ["unacknowledged", changesText(exposure)],
+    ["proved equal", equalText(exposure)],
+    ["possible loss", loss],
+  ];
+}
+
+/** The same for programs, with the concerns of both sides. */
+export function exposureFields(report: Report): Record<string, unknown> {
+  const { exposure, loss = "" } = report;
+  const listed = (concerns: Concerns) =>
+    present(concerns).map(({ name, count, sentence, examples, next }) => ({
+      name,
+      count,
+      text: sentence(count),
+      examples,
+      next,
+    }));
+  return {
+    ...(exposure
+      ? {
+        unacknowledged_changes: known(exposure.unacknowledged),
+        replica_equal_ms_ago: known(exposure.equalAgoMs),
+        possible_loss: loss,
+      }
+      : {}),
+    concerns: listed(concernsFromWire(report.concerns)),
+    peer_concerns: listed(concernsFromWire(report.peerConcerns)),
+  };
+}
+
+/** Null: not known. */
+export function known(value = -1): number | null {
+  return value < 0 ? null : value;
+}
+
+export function changesText({ unacknowledged = -1 }: Exposure): string {
+  return unacknowledged < 0 ? "not known" : `${unacknowledged.toLocaleString("en-US")} changes`;
+}
+
+export function equalText({ equalAgoMs = -1 }: Exposure): string {
+  return equalAgoMs < 0 ? "never since this side became ACTIVE" : `${age(equalAgoMs)} ago`;
+}
+
 /** Further facts for the operator: labelled lines, each followed by its details without a label. */
 export function troubles(report: Report): [label: string, text: string][] {
   const lines: [string, string][] = [];
   if (report.storeProblem) lines.push(["store", `not current: ${report.storeProblem}`]);
   lines.push(...concerned(concernsFromWire(report.concerns), ""));
   const agoMs = report.peerConcernsAgoMs ?? -1;
-  const heard = agoMs > STALE_MS ? `, as it said ${age(agoMs)} ago` : "";
-  lines.push(...concerned(concernsFromWire(report.peerConcerns), ` at the peer${heard}`));
+  const heard = agoMs > STALE_MS ? ` ${age(agoMs)} ago` : "";
+  lines.push(...concerned(concernsFromWire(report.peerConcerns), `at the peer${heard}: `));
   return lines;
 }
 
@@ -98,7 +149,7 @@ function concerned(concerns: Concerns, where: string): [label: string, text: str
   return present(concerns).flatMap(({ label, sentence, count, examples, next }) => {
     const more = count - examples.length;
     return [
-      [label, `${sentence(count)}${where}; next${where ? " there" : ""}: ${next}`],
+      [label, `${where}${sentence(count)}; next${where ? " there" : ""}: ${next}`],
       ...examples.map((line): [string, string] => ["", line]),
       ...(more > 0 && examples.length > 0
         ? [["", `and ${more.toLocaleString("en-US")} more`] as [string, string]]

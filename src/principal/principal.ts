@@ -17,6 +17,7 @@ import type { Context } from "./core/context.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
+import { ExposureKeeper } from "./core/exposure.ts";
 import { newFollowing } from "./core/following.ts";
 import type { Admission } from "./ports/agents.ts";
 import type { Health } from "./ports/health.ts";
@@ -120,6 +121,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     );
     writeBack = core.writeBack;
     await monitor.patiently(() => core.ctx.losses.list());
+    await monitor.patiently(() => core.ctx.exposure.load());
     const stop = async () => {
       await core.rest();
       await clusterInfo.close();
@@ -161,15 +163,14 @@ function compose(
     ...shared,
     activeStore,
     version: VERSION,
-    replicas: new Replicas(),
-    following: newFollowing(),
-    counters: new Counters(),
-    comparison: new Comparison(),
-    peerSays: new PeerSays(),
+    ...nothingKnown(),
     concerns: () => concernsOf(ctx),
     losses,
     get readiness() {
       return readiness;
+    },
+    get exposure() {
+      return exposure;
     },
     storeProblem: () => monitor.problem,
     model: () => driver.model,
@@ -193,6 +194,7 @@ function compose(
     redial: () => follower.redial(),
   };
   const readiness = new Readiness(ctx);
+  const exposure: ExposureKeeper = new ExposureKeeper(ctx);
   const fleet = new Fleet(ctx);
   const unconfirmed = new UnconfirmedWrites(store, index);
   const writerOver = (to: Pick<Store, "get" | "write">) =>
@@ -201,7 +203,7 @@ function compose(
   const writeBack = new WriteBack(activeStore, log);
   const reconciler = new Reconciler(ctx, writerOver(activeStore));
   const procedures = { switchover: new Switchover(ctx), reconciler };
-  const effects = new Effects(ctx, { follower, fleet, writeBack });
+  const effects = new Effects(ctx, { follower, fleet, writeBack, exposure });
   return {
     ctx,
     writeBack,
@@ -209,6 +211,17 @@ function compose(
     ...services(ctx, procedures, tokens),
     start: () => driver.input({ type: "start", memory }),
     rest: () => rest(effects, fleet, follower),
+  };
+}
+
+/** Of a principal that has just started. */
+function nothingKnown() {
+  return {
+    replicas: new Replicas(),
+    following: newFollowing(),
+    counters: new Counters(),
+    comparison: new Comparison(),
+    peerSays: new PeerSays(),
   };
 }
 

@@ -68,7 +68,15 @@ class Stage {
         }
         return;
       case "wait":
-        return await side.untilState(rest[0] ?? "");
+        await side.untilState(rest[0] ?? "");
+        if (rest[0] === "replicating") await this.#untilEqual(name === "primary" ? "replica" : "primary");
+        return;
+      case "wait-status":
+        return await until(
+          async () => (await this.type(`ha status -a ${name}:8405`)).join("\n").includes(rest.join(" ")),
+          20_000,
+          () => `ha status of ${name} does not say "${rest.join(" ")}"`,
+        );
       case "wait-log":
         return await until(
           () => side.logEnd(10_000).includes(rest.join(" ")),
@@ -91,6 +99,17 @@ class Stage {
       default:
         throw new Error(`unknown action "${action}"`);
     }
+  }
+
+  /** Until the ACTIVE's replica has proved that it is equal. */
+  async #untilEqual(active: Name): Promise<void> {
+    const { metrics } = this.#sides[active].side.ports;
+    const proved = /^argocd_agent_ha_replica_equal_age_seconds [0-9.]+(e-\d+)?$/m;
+    await until(
+      async () => proved.test(await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text()),
+      20_000,
+      () => `the replica of ${active} is not proved equal`,
+    );
   }
 
   /** `write SIDE N TAG`: N Applications with this tag; `write SIDE examples`: the examples. */
@@ -182,7 +201,7 @@ class Stage {
     }
     return masked.replaceAll(this.dir, "DIR")
       .replace(/\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d(\.\d+)?Z/g, "TIME")
-      .replace(/\b\d+(s|m) ago/g, "N$1 ago").replace(/, for \d+s/g, ", for Ns").replace(/\b\d+s$/gm, "Ns")
+      .replace(/\b\d+( ?s|m) ago/g, "N$1 ago").replace(/, for \d+s/g, ", for Ns").replace(/\b\d+s$/gm, "Ns")
       .replace(/(digests?(?: are)? +)[0-9a-f]{16,32}/g, "$1DIGEST").replace(/\b[\d,]+ ms\b/g, "N ms")
       .replace(/^ +\d+\.\d{3}s/gm, "       Ns").replace(/\b\w+@[\w.-]+ \(admin listener\)/g, "SOMEBODY")
       .replace(/\b(TIME +\d+ +\w+ +)\w+@[\w.-]+/g, "$1SOMEBODY").replace(

@@ -64,6 +64,7 @@ export function followerMessageFromWire(
       heldTotal: ack.heldTotal ?? 0,
       standing: standingFromWire(ack.standing),
       saidAtMs: ack.saidAtMs ?? 0,
+      equalAtMs: ack.equalAtMs ?? 0,
     },
   };
 }
@@ -112,6 +113,7 @@ export function leaderMessageFromWire(
       digest: digestFromWire(heartbeat.digest),
       revision: heartbeat.revision ?? 0,
       saidAtMs: heartbeat.saidAtMs ?? 0,
+      sentAtMs: heartbeat.sentAtMs ?? 0,
     },
   };
 }

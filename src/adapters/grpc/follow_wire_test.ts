@@ -45,6 +45,7 @@ Deno.test("each of a replica's messages passes the wire unchanged", () => {
         heldTotal: 1,
         standing: STANDING,
         saidAtMs: 12.5,
+        equalAtMs: 11.5,
       },
     },
   ];
@@ -73,7 +74,7 @@ Deno.test("each of a leader's messages reaches its replica as the replica reads 
     {
       type: "heartbeat",
       standing: STANDING,
-      beat: { sequence: 13, pending: 1, digest: DIGEST, revision: 3, saidAtMs: 12.5 },
+      beat: { sequence: 13, pending: 1, digest: DIGEST, revision: 3, saidAtMs: 12.5, sentAtMs: 14.5 },
     },
   ];
   for (const message of messages) {

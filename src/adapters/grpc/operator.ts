@@ -4,7 +4,7 @@ import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { Operations } from "../../principal/ports/operations.ts";
 import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
-import { concernsToWire } from "./wire.ts";
+import { concernsToWire, exposureToWire } from "./wire.ts";
 
 type WireReport = argocdagentha.v1.Report;
 
@@ -18,8 +18,13 @@ export function operatorHandlers(
   operations: Pick<Operations, "report" | "replicated">,
 ): grpc.UntypedServiceImplementation {
   const report = (): WireReport => {
-    const { concerns, peerConcerns, ...rest } = operations.report();
-    return { ...rest, concerns: concernsToWire(concerns), peerConcerns: concernsToWire(peerConcerns) };
+    const { concerns, peerConcerns, exposure, ...rest } = operations.report();
+    return {
+      ...rest,
+      exposure: exposureToWire(exposure),
+      concerns: concernsToWire(concerns),
+      peerConcerns: concernsToWire(peerConcerns),
+    };
   };
   return {
     Watch: (call: grpc.ServerWritableStream<argocdagentha.v1.WatchRequest, WireReport>) => {

@@ -71,6 +71,7 @@ export function explainCall(error: unknown, address: string): string {
   const text = (error as { details?: string })?.details || (error as Error)?.message || String(error);
   if (text.startsWith("not ACTIVE")) return `${address} is ${text}`;
   if (codeOf(error) !== grpc.status.UNAVAILABLE) return text;
+  if (/Connection dropped/.test(text)) return `the connection to ${address} broke`;
   if (/ECONNREFUSED|refused/i.test(text)) return `connection refused at ${address}`;
   if (/ENOTFOUND|getaddrinfo|Name resolution|lookup/i.test(text)) return `cannot resolve ${address}`;
   if (

@@ -1,6 +1,7 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { type Concerns, isConcern, noted } from "../../domain/ha/concerns.ts";
+import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import { isState, type Standing } from "../../domain/ha/state.ts";
 import type { Outgoing } from "../../domain/replication/leader.ts";
@@ -42,6 +43,14 @@ export function concernsToWire(concerns: Concerns): argocdagentha.v1.Concern[] {
     count,
     examples: [...examples],
   }));
+}
+
+export function exposureToWire(exposure: Exposure | undefined): argocdagentha.v1.Exposure | undefined {
+  return exposure && {
+    unacknowledged: exposure.unacknowledged ?? -1,
+    heldAgoMs: Math.round(exposure.heldAgoMs ?? -1),
+    equalAgoMs: Math.round(exposure.equalAgoMs ?? -1),
+  };
 }
 
 /** Of a newer release's concerns those that this one knows. */

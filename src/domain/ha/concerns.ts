@@ -44,9 +44,8 @@ export const CONCERNS = {
   losses: {
     label: "losses",
     sentence: (n) =>
-      `${count(n, "state")} that the other side overwrote or deleted ${
-        n === 1 ? "waits" : "wait"
-      } for a decision`,
+      count(n, "overwritten or deleted state waits", "overwritten or deleted states wait") +
+      " for a decision",
     next: "ha reconcile",
     metric: "argocd_agent_ha_losses",
     help: "Overwritten or deleted states that wait for ha reconcile",

@@ -3,6 +3,7 @@
  * here: the state machine is asked, with what the peer says now.
  */
 import { type Concerns, countOf, present } from "./concerns.ts";
+import { exposedLoss, type Exposure } from "./exposure.ts";
 import { step } from "./machine.ts";
 import type { Model, Standing } from "./state.ts";
 
@@ -22,6 +23,8 @@ export interface Situation {
   /** Matters for a person, here and at the peer as it last said. */
   concerns: Concerns;
   peerConcerns: Concerns;
+  /** Of an ACTIVE. */
+  exposure: Exposure;
   storeProblem: string;
   nowMs: number;
 }
@@ -40,9 +43,14 @@ export interface Explanation {
   force: Verdict;
   /** An upper bound on the loss of a promotion now. */
   loss: string;
+  /** Undefined: this side is not ACTIVE. */
+  exposure: Exposure | undefined;
   /** The next commands; the first brings or keeps exactly one ACTIVE. */
   next: string[];
 }
+
+/** The part of a situation that bounds a loss. */
+export type LossFacts = Omit<Situation, "peer" | "peerError" | "replicas" | "agents">;
 
 const count = (n: number) => n.toLocaleString("en-US");
 
@@ -61,6 +69,7 @@ export function explain(situation: Situation): Explanation {
     promote: predict(situation, false),
     force: predict(situation, true),
     loss: possibleLoss(situation),
+    exposure: active ? situation.exposure : undefined,
     next: nextOf(situation),
   };
 }
@@ -85,9 +94,13 @@ export function predict({ model, peer, peerError, nowMs }: Situation, force: boo
   return { allowed: true, text: `would go through: ${about}${warning}` };
 }
 
-/** An upper bound on the loss of a promotion now, without asking the peer. */
-export function possibleLoss({ model, behind, inSyncAgoMs, concerns }: Situation): string {
-  if (model.state === "active") return "nothing: this side is ACTIVE";
+/** An upper bound on what a loss of this side takes along where it is ACTIVE, and what a promotion of it loses where it is not. */
+export function possibleLoss(situation: LossFacts): string {
+  const { model, behind, inSyncAgoMs, concerns, exposure, storeProblem } = situation;
+  if (model.state === "active") {
+    const blind = storeProblem === "" ? "" : "; and what this side's store has and does not tell";
+    return exposedLoss(exposure, { ...situation, peerAddress: model.peerAddress }) + blind;
+  }
   const heldTotal = countOf(concerns, "held");
   const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";
   const known = behind > 0 || held

@@ -37,6 +37,12 @@ function* situations(): Generator<Situation> {
               inSyncAgoMs: complete ? 5_000 : undefined,
               concerns: {},
               peerConcerns: {},
+              exposure: {
+                replicas: 0,
+                unacknowledged: undefined,
+                heldAgoMs: undefined,
+                equalAgoMs: undefined,
+              },
               storeProblem: "",
               nowMs: 0,
             };

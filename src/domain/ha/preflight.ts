@@ -1,6 +1,7 @@
 /** Is this pair ready for a failover or a planned move? One check a line: what was found, and what to do where it is not good. */
 import type { Missing } from "../resources/missing.ts";
 import { type Concerns, present } from "./concerns.ts";
+import type { Exposure } from "./exposure.ts";
 import type { Standing } from "./state.ts";
 
 /** One side's report of itself, beside its standing. */
@@ -31,6 +32,8 @@ export interface PreflightFacts {
   peerCondition: Condition | undefined;
   /** The peer's clock less ours, in ms. */
   skewMs: number;
+  /** Of this side where it is ACTIVE. */
+  exposure: Exposure | undefined;
   /** Whether a replica with the peer's identity follows us; only asked of an ACTIVE. */
   followed: boolean;
   /** How long a promotion waits for a peer that does not answer. */
@@ -61,6 +64,7 @@ export function preflight(facts: PreflightFacts): Check[] {
   const checks: Check[] = [
     check("peer", peer !== undefined, peerFound(facts), peerFix(facts)),
     roles(facts),
+    ...exposed(facts),
   ];
   if (!peer || !peerCondition) {
     checks.push(...side("here", condition, facts.nowMs));
@@ -118,6 +122,26 @@ function roles({ own, peer, followed }: PreflightFacts): Check {
       ? "the other side must be REPLICATING: ha explain there"
       : "exactly one must be ACTIVE: ha explain on both",
   );
+}
+
+/** Of an ACTIVE: the changes that a loss of it would take along. */
+function exposed({ exposure }: PreflightFacts): Check[] {
+  if (!exposure) return [];
+  const { replicas, unacknowledged, equalAgoMs } = exposure;
+  const changes = unacknowledged === undefined
+    ? "not known how many changes are not acknowledged"
+    : `${count(unacknowledged)} changes not acknowledged`;
+  const equal = equalAgoMs === undefined
+    ? "not proved equal yet"
+    : `proved equal ${count(Math.ceil(equalAgoMs / 1_000))} s ago`;
+  return [
+    check(
+      "exposure",
+      replicas > 0 && unacknowledged !== undefined,
+      `${changes}, ${equal}`,
+      replicas > 0 ? "wait until the copy is compared" : "nobody replicates: ha explain on the peer",
+    ),
+  ];
 }
 
 function side(name: string, condition: Condition, nowMs: number): Check[] {

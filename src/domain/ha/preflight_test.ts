@@ -21,6 +21,7 @@ const well = {
   noSigningKey: false,
 };
 const whole = { rights: [], definitions: [], namespaces: [] };
+const NOTHING = { replicas: 0, unacknowledged: undefined, heldAgoMs: undefined, equalAgoMs: undefined };
 const GOOD: PreflightFacts = {
   own: standing("active"),
   condition: well,
@@ -29,6 +30,7 @@ const GOOD: PreflightFacts = {
   peerError: "",
   peerCondition: well,
   skewMs: 3,
+  exposure: { replicas: 1, unacknowledged: 3, heldAgoMs: 5, equalAgoMs: 5 },
   followed: true,
   peerCheckTimeoutMs: 3_000,
   nowMs: 0,
@@ -44,6 +46,8 @@ Deno.test("preflight() finds what would make a failover fail, and says what to d
     [{}, []],
     [{ own: standing("replicating"), peer: standing("active") }, []],
     [{ followed: false }, ["roles"]],
+    [{ exposure: { ...NOTHING, unacknowledged: 0 } }, ["exposure"]],
+    [{ exposure: { ...NOTHING, replicas: 1 } }, ["exposure"]],
     [{ peer: standing("active") }, ["roles"]],
     [{ peer: standing("syncing") }, ["roles"]],
     [{ peer: undefined, peerCondition: undefined, peerError: "refused" }, ["peer", "roles"]],

@@ -767,6 +767,15 @@ const STREAM: Row[] = [
     effects: rememberIfNew,
   },
   {
+    // How the stream was lost stays: the outcome of each retry would be a sentence that changes with the moment of the question.
+    name: "still no stream",
+    from: ["disconnected"],
+    on: "streamLost",
+    when: [not(G.refused)],
+    says: (m) => m.explanation,
+    change: () => ({ streamLive: false, peer: undefined }),
+  },
+  {
     name: "stream lost",
     from: ["replicating", "disconnected"],
     on: "streamLost",

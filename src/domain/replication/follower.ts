@@ -32,6 +32,8 @@ export interface LeaderBeat {
   revision: number;
   /** The send time, on our own clock, of the last message that the leader had from us; 0 before the first. */
   saidAtMs: number;
+  /** When it was sent, on the leader's clock; 0: an older release. */
+  sentAtMs: number;
 }
 
 /** Heartbeats kept until their revision is applied; at the bound every other one is dropped. */
@@ -54,6 +56,7 @@ export class FollowerProtocol {
   #leaderPending = 0;
   #differed = 0;
   #same = false;
+  #equalAtMs = 0;
   #beats: { revision: number; saidAtMs: number }[] = [];
   #inSyncAsOfMs: number | undefined;
   #phase: "welcome" | "snapshot" | "live" = "welcome";
@@ -106,13 +109,14 @@ export class FollowerProtocol {
    * Reads a heartbeat. Returns true when this copy has drifted: everything was applied and the digests differ in
    * several heartbeats in a row (a single one may be older than a write in flight).
    */
-  heartbeat({ sequence, pending, digest, revision, saidAtMs }: LeaderBeat): boolean {
+  heartbeat({ sequence, pending, digest, revision, saidAtMs, sentAtMs }: LeaderBeat): boolean {
     if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });
     if (this.#beats.length > MAX_BEATS) this.#beats = this.#beats.filter((_, i) => i % 2 === 0);
     this.#leaderSequence = Math.max(this.#leaderSequence, sequence);
     this.#leaderPending = pending;
     const comparable = this.live && this.behind === 0 && digest !== "";
     this.#same = comparable && digest === this.index.digests.root();
+    if (this.#same) this.#equalAtMs = sentAtMs;
     this.#differed = comparable && !this.#same ? this.#differed + 1 : 0;
     return this.#differed >= DRIFT_HEARTBEATS;
   }
@@ -143,6 +147,11 @@ export class FollowerProtocol {
   /** Whether the last heartbeat found everything applied and both digests equal. */
   get same(): boolean {
     return this.#same;
+  }
+
+  /** When the leader sent the last heartbeat that found so, on its clock; 0: none has. */
+  get equalAtMs(): number {
+    return this.#equalAtMs;
   }
 
   /**

@@ -70,6 +70,7 @@ export class LeaderProtocol {
   #processed = 0;
   #applied = 0;
   readonly #marks = new Marks();
+  readonly #settledMarks = new Marks();
 
   constructor(private readonly index: ChangeIndex, private readonly limits: LeaderLimits = LEADER_LIMITS) {
     this.#cursor = new Cursor(index, index.head);
@@ -81,7 +82,7 @@ export class LeaderProtocol {
     if (canResume(this.index, resume)) {
       this.#phase = "live";
       this.#cursor = new Cursor(this.index, resume.revision);
-      this.#marks.push(0, resume.revision);
+      this.#mark(0, resume.revision);
       return { resumed: true, differing: [] };
     }
     // Starts here and not at the answer: a key that changes meanwhile may be in a bucket that was equal.
@@ -185,6 +186,16 @@ export class LeaderProtocol {
     return this.#phase === "live" ? this.#marks.reached(this.#applied) : 0;
   }
 
+  /** Everything up to this revision of the index is durable or held at the replica; undefined during a snapshot. */
+  get settledRevision(): number | undefined {
+    return this.#phase === "live" ? this.#settledMarks.reached(this.#processed) : undefined;
+  }
+
+  #mark(sequence: number, revision: number): void {
+    this.#marks.push(sequence, revision);
+    this.#settledMarks.push(sequence, revision);
+  }
+
   #room(): number {
     const room = this.limits.windowChanges - (this.#sequence - this.#processed);
     return Math.max(0, Math.min(room, this.limits.maxMessageChanges));
@@ -243,7 +254,7 @@ export class LeaderProtocol {
     const firstSequence = this.#sequence + 1;
     this.#sequence += changes.length;
     const revision = rest.revision ?? 0;
-    if (revision > 0) this.#marks.push(this.#sequence, revision);
+    if (revision > 0) this.#mark(this.#sequence, revision);
     const defaults = { revision, snapshot: false, snapshotEnd: false, snapshotRemaining: 0 };
     return { ...defaults, ...rest, firstSequence, changes };
   }

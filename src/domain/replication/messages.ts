@@ -43,6 +43,8 @@ export interface Acknowledgement {
   standing: Standing | undefined;
   /** The send time on the replica's monotonic clock, in ms. */
   saidAtMs: number;
+  /** The `sentAtMs` of the last heartbeat with which everything was applied here and both digests were equal; 0: none. */
+  equalAtMs: number;
 }
 
 /** From a leader to its replica, which reads an `Outgoing` as `IncomingChanges`. */

@@ -89,6 +89,7 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
   readonly sinceMs = Date.now();
   readonly standing: Standing | undefined = undefined;
   readonly heldTotal = 0;
+  readonly equalAtMs = 0;
   readonly #protocol: GoLeaderProtocol;
   readonly #outlet: Outlet<Event>;
   readonly #cleanups: (() => void)[] = [];
@@ -132,6 +133,10 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
     return this.#protocol.pending;
   }
   get appliedRevision(): number {
+    return this.#protocol.appliedRevision;
+  }
+
+  get settledRevision(): number {
     return this.#protocol.appliedRevision;
   }
 

@@ -35,6 +35,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
   readonly sinceMs = Date.now();
   standing: Standing | undefined;
   heldTotal = 0;
+  equalAtMs = 0;
   readonly #protocol: LeaderProtocol;
   readonly #outlet: Outlet<SentByLeader>;
   readonly #cleanups: (() => void)[] = [];
@@ -68,6 +69,10 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
   }
   get appliedRevision(): number {
     return this.#protocol.appliedRevision;
+  }
+
+  get settledRevision(): number | undefined {
+    return this.#protocol.settledRevision;
   }
 
   received(message: FollowerMessage): void {
@@ -134,10 +139,11 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
 
   #acknowledged(ack: Acknowledgement): void {
     this.#protocol.ack(ack.processed, ack.applied);
-    this.leadership.replicas.acknowledged();
     this.heldTotal = ack.heldTotal;
+    this.equalAtMs = ack.equalAtMs;
     this.#saidAtMs = ack.saidAtMs;
     this.standing = ack.standing ?? this.standing;
+    this.leadership.replicas.acknowledged();
     if (this.standing) this.leadership.input({ type: "heard", peer: this.standing });
   }
 
@@ -179,6 +185,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
         digest: index.digests.root(),
         revision: index.head,
         saidAtMs: this.#saidAtMs,
+        sentAtMs: monotonicMs(),
       },
     });
   }

@@ -51,18 +51,20 @@ export class PeerSays {
 /** The last comparison of both sides, until they are proved equal. */
 export class Comparison {
   #differing: Noted = noted([]);
+  #atMs = 0;
 
   get differing(): Noted {
     return this.#differing;
   }
 
-  /** Both sides were compared. */
+  /** Both sides were compared just now. */
   found(keys: readonly Key[]): void {
+    this.#atMs = monotonicMs();
     this.#differing = noted(keys);
   }
 
-  /** Everything is applied and both digests are equal. */
-  equal(): void {
-    if (this.#differing.count > 0) this.#differing = noted([]);
+  /** Everything was applied and both digests were equal at this time, on the monotonic clock. */
+  equal(atMs: number): void {
+    if (atMs >= this.#atMs && this.#differing.count > 0) this.#differing = noted([]);
   }
 }

@@ -15,6 +15,7 @@ import type { Fleet } from "../active/fleet.ts";
 import type { Counters } from "./counters.ts";
 import type { RecentEvent } from "./observe.ts";
 import type { Comparison, PeerSays } from "./concerns.ts";
+import type { ExposureKeeper } from "./exposure.ts";
 import type { Following } from "./following.ts";
 import type { Replicas } from "./replica_sessions.ts";
 import type { Processing } from "../ports/telemetry.ts";
@@ -52,6 +53,8 @@ export interface Context {
   readonly losses: LossManifest;
   /** The last comparison of both sides. */
   readonly comparison: Comparison;
+  /** Of this side where it is ACTIVE. */
+  readonly exposure: ExposureKeeper;
   /** Matters for a person here. */
   concerns(): Concerns;
   /** The peer's last word on its condition. */

@@ -40,6 +40,7 @@ export interface Acting {
   readonly follower: { start(): void; stop(): Promise<void> };
   readonly fleet: { open(durable: Promise<void>): void; close(why: string): Promise<void> };
   readonly writeBack: { serving(): void };
+  readonly exposure: { serving(signal: AbortSignal): void };
 }
 
 /** Opens and ends what only the active does, and everything else that the state machine asks for. */
@@ -78,6 +79,7 @@ export class Effects {
       case "serve":
         this.#scope = new AbortController();
         this.ctx.losses.proved(0);
+        this.parts.exposure.serving(this.#scope.signal);
         this.parts.fleet.open(effect.memory ? this.#remember(effect.memory).durable : Promise.resolve());
         this.parts.writeBack.serving();
         this.#watchPeer(this.#scope.signal);

@@ -1,6 +1,7 @@
 /** The forms of a metric in the table `METRICS`. */
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
+import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Store } from "../ports/store.ts";
@@ -10,6 +11,7 @@ import type { Following } from "./following.ts";
 /** The sources of metrics. */
 export interface Measured {
   concerns(): Concerns;
+  readonly exposure: { now(): Exposure };
   /** As the peer last said. */
   readonly peerSays: { readonly concerns: Concerns };
   model(): Model;

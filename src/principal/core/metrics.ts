@@ -113,12 +113,22 @@ const HA = {
   ),
   possibleLoss: gauge(
     "argocd_agent_ha_possible_loss_seconds",
-    "Upper bound on data loss if this side were promoted now, in seconds; NaN if unknown, 0 when ACTIVE",
+    "Upper bound on what is lost if this side is promoted now, or where it is ACTIVE if it is lost now: the last so many seconds; NaN: not known",
     (from) => {
-      if (from.model().state === "active") return 0;
+      if (isActive(from)) return seconds(from.exposure.now().heldAgoMs);
       const agoMs = inSyncAgoMs(from.following, monotonicMs());
-      return agoMs === undefined ? Number.NaN : agoMs / 1_000;
+      return seconds(agoMs);
     },
+  ),
+  unacknowledged: gauge(
+    "argocd_agent_ha_unacknowledged_changes",
+    "Changes of this ACTIVE that no replica is known to have; NaN: not known, 0 when not ACTIVE",
+    (from) => isActive(from) ? from.exposure.now().unacknowledged ?? Number.NaN : 0,
+  ),
+  replicaEqual: gauge(
+    "argocd_agent_ha_replica_equal_age_seconds",
+    "Seconds since a replica of this ACTIVE had everything and the same digest; NaN: never since it became ACTIVE, 0 when not ACTIVE",
+    (from) => isActive(from) ? seconds(from.exposure.now().equalAgoMs) : 0,
   ),
   eventsApplied: counted("argocd_agent_ha_replication_events_total", "Changes applied"),
   operationErrors: counted(
@@ -250,10 +260,16 @@ function valueOf(key: string, metric: Metric, from: Measured): ReturnType<Series
   return metric.read?.(from, rows) ?? rows;
 }
 
+function isActive(from: Measured): boolean {
+  return from.model().state === "active";
+}
+
+function seconds(ms: number | undefined): number {
+  return ms === undefined ? Number.NaN : ms / 1_000;
+}
+
 function lagSeconds(from: Measured): number {
-  if (from.model().state === "active") return 0;
-  const lag = lagMs(from.following, monotonicMs());
-  return lag === undefined ? Number.NaN : lag / 1_000;
+  return isActive(from) ? 0 : seconds(lagMs(from.following, monotonicMs()));
 }
 
 function countNamespaces({ index }: Measured): number {

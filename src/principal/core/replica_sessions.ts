@@ -14,6 +14,10 @@ export interface ReplicaSession {
   readonly heldTotal: number;
   /** Everything up to this revision of our index is durable there. */
   readonly appliedRevision: number;
+  /** Everything up to this revision is durable or held there; undefined: its copy is being compared or filled. */
+  readonly settledRevision: number | undefined;
+  /** When it last had everything and the same digest, on our monotonic clock; 0: it has never said so. */
+  readonly equalAtMs: number;
 }
 
 /** All of them; tells when one comes, goes or acknowledges. */

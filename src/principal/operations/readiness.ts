@@ -53,6 +53,7 @@ export class Readiness {
       peerError,
       peerCondition,
       skewMs,
+      exposure: ctx.model().state === "active" ? ctx.exposure.now() : undefined,
       followed: [...ctx.replicas].some(({ standing }) => standing?.uid === peer?.uid),
       peerCheckTimeoutMs,
       nowMs: Date.now(),

@@ -2,7 +2,8 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
-import type { Situation } from "../../domain/ha/explain.ts";
+import { type LossFacts, possibleLoss, type Situation } from "../../domain/ha/explain.ts";
+import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Counters } from "../core/counters.ts";
 import type { PeerSays } from "../core/concerns.ts";
@@ -30,6 +31,7 @@ export interface ReportParts {
   model(): Model;
   standing(): Standing;
   concerns(): Concerns;
+  readonly exposure: { now(): Exposure };
   storeProblem(): string;
   peerReachable(): boolean;
   connectedAgents(): number;
@@ -60,6 +62,8 @@ export function report(ctx: ReportParts): Report {
     concerns: ctx.concerns(),
     peerConcerns: ctx.peerSays.concerns,
     peerConcernsAgoMs: ctx.peerSays.agoMs ?? -1,
+    loss: possibleLoss(lossFactsOf(ctx)),
+    exposure: model.state === "active" ? ctx.exposure.now() : undefined,
     history: ctx.history.slice(-HISTORY_SHOWN),
     lastEventMs: following.lastEventMs,
     lastSequence: following.lastSequence,
@@ -70,13 +74,20 @@ export function report(ctx: ReportParts): Report {
 
 /** The inputs of `ha explain`. */
 export function situationOf(ctx: ReportParts, { peer, error }: PeerAnswer): Situation {
-  const { following } = ctx;
   return {
-    model: ctx.model(),
+    ...lossFactsOf(ctx),
     peer,
     peerError: error,
     replicas: ctx.replicas.size,
     agents: ctx.connectedAgents(),
+  };
+}
+
+function lossFactsOf(ctx: ReportParts): LossFacts {
+  const { following } = ctx;
+  return {
+    model: ctx.model(),
+    exposure: ctx.exposure.now(),
     behind: following.behind,
     inSyncAgoMs: inSyncAgoMs(following, monotonicMs()),
     concerns: ctx.concerns(),

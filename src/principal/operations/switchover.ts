@@ -11,6 +11,7 @@ import type { Command, Model, Standing } from "../../domain/ha/state.ts";
 import { type Phase, type Progress, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
 import type { Fleet } from "../active/fleet.ts";
 import { type Asking, askPeer, EXAMINE_MS } from "../core/peer.ts";
+import type { ExposureKeeper } from "../core/exposure.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 import { type PeerConnection, PeerError, type SwitchoverRequest } from "../ports/peer.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
@@ -35,6 +36,7 @@ export interface SwitchoverParts extends Machine, Asking {
   readonly index: ChangeIndex;
   readonly replicas: Replicas;
   readonly losses: Pick<LossManifest, "proved">;
+  readonly exposure: Pick<ExposureKeeper, "handedOver">;
   fleet(): Pick<Fleet, "freeze" | "thaw">;
   storeProblem(): string;
   redial(): void;
@@ -90,7 +92,9 @@ export class Switchover {
 
   /** The replica's part: becomes ACTIVE. @throws Refusal */
   async takeOver(active: Standing, epoch: number): Promise<void> {
+    const revision = this.ctx.index.head;
     await this.ctx.handover({ type: "takeOver", peer: active, epoch });
+    this.ctx.exposure.handedOver(active.uid, revision);
   }
 }
 

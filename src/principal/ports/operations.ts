@@ -1,6 +1,7 @@
 /** The calls of operators in domain values: an adapter decodes and authorises a call, then makes it here. */
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
+import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Explanation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
@@ -86,6 +87,10 @@ export interface Report {
   /** As the peer last said, and how long ago that was; -1: it has not. */
   peerConcerns: Concerns;
   peerConcernsAgoMs: number;
+  /** An upper bound on the loss of this side where it is ACTIVE, of a promotion of it where it is not. */
+  loss: string;
+  /** Undefined: this side is not ACTIVE. */
+  exposure: Exposure | undefined;
   /** The last events, oldest first. */
   history: { atMs: number; text: string }[];
   lastEventMs: number;

@@ -20,7 +20,7 @@ export interface Followership {
   readonly counters: Counting;
   readonly following: Following;
   readonly settings: { scope: Scope };
-  readonly comparison: { equal(): void };
+  readonly comparison: { equal(atMs: number): void };
   readonly losses: { proved(revision: number): void };
   readonly writer: { apply(change: IncomingChange): Promise<void> };
   model(): Model;

@@ -141,7 +141,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   /** Compares a copy that drifted (another writer changed this store), at most once in `DRIFT_EVERY_MS`. */
   #heartbeat(beat: LeaderBeat): void {
     const drifted = this.#protocol.heartbeat(beat);
-    if (this.#protocol.same) this.followership.comparison.equal();
+    if (this.#protocol.same) this.followership.comparison.equal(monotonicMs());
     tellCaughtUp(this.followership, this.#protocol, this.#welcomedAtMs);
     if (!drifted) return;
     const { following } = this.followership;
@@ -177,6 +177,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
         heldTotal: applier.heldCount,
         standing: this.followership.standing(),
         saidAtMs: monotonicMs(),
+        equalAtMs: this.#protocol.equalAtMs,
       },
     });
   }
