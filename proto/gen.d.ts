@@ -125,6 +125,7 @@ export interface Standing {
   epoch?: number | undefined;
   sinceMs?: number | undefined;
   connectedAgents?: number | undefined;
+  lineage?: string | undefined;
 }
 export const Standing: Codec<Standing>;
 export interface AskRequest {

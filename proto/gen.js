@@ -1853,6 +1853,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Standing.prototype.epoch = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Standing.prototype.sinceMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Standing.prototype.connectedAgents = 0;
+            Standing.prototype.lineage = "";
 
             Standing.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1875,6 +1876,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(48).int64(message.sinceMs);
                 if (message.connectedAgents != null && $Object.hasOwnProperty.call(message, "connectedAgents") && message.connectedAgents !== 0)
                     writer.uint32(56).uint32(message.connectedAgents);
+                if (message.lineage != null && $Object.hasOwnProperty.call(message, "lineage") && message.lineage !== "")
+                    writer.uint32(66).string(message.lineage);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1969,6 +1972,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.connectedAgents = value;
                             else
                                 delete message.connectedAgents;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.lineage = value;
+                            else
+                                delete message.lineage;
                             continue;
                         }
                     }

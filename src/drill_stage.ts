@@ -163,6 +163,7 @@ async function openCopy(played: Played, tell: (problem: string) => void, undo: U
     formerActive: false,
     promised: 0,
     unproven: false,
+    lineage: "",
   } as const;
   await writeMemory(store, settings.namespace, memory);
   const log = logTo(tell);

@@ -35,6 +35,7 @@ import type { Store } from "./principal/ports/store.ts";
 import type { Peer } from "./principal/ports/peer.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
+import type { Operations } from "./principal/ports/operations.ts";
 import type { Context } from "./principal/core/context.ts";
 import { type Core, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
@@ -51,6 +52,8 @@ const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A running principal. */
 export interface Running {
   readonly ctx: Context;
+  /** The calls of an operator. */
+  readonly operations: Operations;
   /** Where it listens; ports are the real ones where 0 was asked for. */
   readonly ports: { grpc: number; admin: number; adminTls: number; healthz: number; metrics: number };
   /** Rejects when the principal cannot go on, e.g. because its store failed. */
@@ -116,7 +119,7 @@ async function start(
   core.start();
   if (settings.haEnabled) undo.push(ctx.readiness.watch());
   log.info("principal started", { version: VERSION, uid: ctx.uid, ...ports });
-  return { ctx, ports, failed: core.failed, stop };
+  return { ctx, operations: core.operations, ports, failed: core.failed, stop };
 }
 
 /** Opens the store that the settings name; the Kubernetes client is loaded only where it is used. @throws StoreError */

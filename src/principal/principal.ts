@@ -25,6 +25,7 @@ import type { Processing, Series } from "./ports/telemetry.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
+import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
 import { Roster } from "./active/roster.ts";
@@ -103,7 +104,10 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const feeding = new AbortController();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
-  const feed = new Feed(store, index, settings.scope, clusters);
+  const foreign = new ForeignObjects(store, settings.namespace, log);
+  await monitor.patiently(() => foreign.load());
+  const feed = new Feed(store, index, settings.scope, clusters, foreign);
+  foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
   const stopFeed = async () => {
     feeding.abort();
@@ -116,7 +120,17 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
     const core = compose(
-      { ...parts, store, index, uid, clusters, chain, clusterInfo, lookUp: (key) => feed.lookUp(key) },
+      {
+        ...parts,
+        store,
+        index,
+        uid,
+        clusters,
+        chain,
+        clusterInfo,
+        foreign,
+        lookUp: (key) => feed.lookUp(key),
+      },
       memory,
     );
     writeBack = core.writeBack;
@@ -140,6 +154,7 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
   clusters: ClusterSecrets;
   chain: History;
   clusterInfo: ClusterInfo;
+  foreign: ForeignObjects;
   lookUp: Context["lookUp"];
 }
 
@@ -198,7 +213,7 @@ function compose(
   const fleet = new Fleet(ctx);
   const unconfirmed = new UnconfirmedWrites(store, index);
   const writerOver = (to: Pick<Store, "get" | "write">) =>
-    new ChangeWriter(to, settings.scope, ctx.counters, losses, unconfirmed);
+    new ChangeWriter(to, settings.scope, ctx.counters, losses, unconfirmed, shared.foreign);
   const follower = new ReplicationClient({ ...ctx, writer: writerOver(store) });
   const writeBack = new WriteBack(activeStore, log);
   const reconciler = new Reconciler(ctx, writerOver(activeStore));
@@ -287,5 +302,6 @@ function standing(ctx: Context): Standing {
     epoch: memory.epoch,
     sinceMs,
     connectedAgents: ctx.connectedAgents(),
+    lineage: memory.lineage,
   };
 }

@@ -317,6 +317,7 @@ class Story {
       epoch: 0,
       sinceMs: 0,
       connectedAgents: 0,
+      lineage: "",
     };
     const stream = peer.follow({
       received: () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)),

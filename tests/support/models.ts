@@ -11,6 +11,7 @@ export const memory = (part: Partial<Memory> = {}): Memory => ({
   formerActive: false,
   promised: 0,
   unproven: false,
+  lineage: "l",
   ...part,
 });
 /** The peer in that epoch. */
@@ -22,6 +23,7 @@ export const peer = (part: Partial<Standing> = {}): Standing => ({
   epoch: 3,
   sinceMs: 0,
   connectedAgents: 12,
+  lineage: "l",
   ...part,
 });
 /** A principal with that memory. */

@@ -24,6 +24,7 @@ const STANDING: Standing = {
   epoch: 7,
   sinceMs: 1_700_000_000_000,
   connectedAgents: 3,
+  lineage: "",
 };
 
 Deno.test("each of a replica's messages passes the wire unchanged", () => {
@@ -96,6 +97,7 @@ Deno.test("standingFromWire() takes what a peer says of itself, epoch and all, a
     epoch: 0,
     sinceMs: 0,
     connectedAgents: 0,
+    lineage: "",
   });
   assertEquals(standingFromWire(undefined), undefined);
 });

@@ -14,6 +14,7 @@ const NOBODY = {
   epoch: 0,
   sinceMs: 0,
   connectedAgents: 0,
+  lineage: "",
 } as const;
 
 /** Undefined where it names no phase: that is the message with the receipt. */

@@ -21,6 +21,7 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
     epoch: Math.max(0, Math.floor(wire.epoch ?? 0)),
     sinceMs: wire.sinceMs ?? 0,
     connectedAgents: wire.connectedAgents ?? 0,
+    lineage: (wire.lineage ?? "").slice(0, 64),
   };
 }
 

@@ -51,6 +51,17 @@ export const CONCERNS = {
     help: "Overwritten or deleted states that wait for ha reconcile",
     unready: false,
   },
+  foreign: {
+    label: "foreign",
+    sentence: (n) =>
+      `${count(n, "object")} of this store never belonged to the leader's data and ${
+        n === 1 ? "is" : "are"
+      } neither served nor replicated`,
+    next: "ha reconcile",
+    metric: "argocd_agent_ha_foreign_objects",
+    help: "Objects that were in this store before it followed, and wait for ha reconcile",
+    unready: false,
+  },
   differing: {
     label: "differing",
     sentence: (n) => `${count(n, "key differs", "keys differ")} from the other side's`,

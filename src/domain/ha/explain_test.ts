@@ -11,6 +11,7 @@ const PEER: Standing = {
   epoch: 3,
   sinceMs: 1,
   connectedAgents: 5,
+  lineage: "",
 };
 
 function* situations(): Generator<Situation> {

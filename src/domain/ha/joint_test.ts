@@ -25,6 +25,7 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
     epoch: m.memory.epoch,
     sinceMs: 0,
     connectedAgents: 0,
+    lineage: m.memory.lineage,
   });
   /** Runs the effects of one side with the other side reachable or not. */
   const settle = (me: Model, other: Model, input: Input, linked: boolean): Model => {

@@ -11,6 +11,7 @@ const standing = (state: "active" | "replicating" | "syncing") => ({
   epoch: 1,
   sinceMs: 0,
   connectedAgents: 0,
+  lineage: "",
 });
 const well = {
   storeProblem: "",

@@ -23,6 +23,8 @@ export interface Standing {
   /** Since when it is in this state, in unix ms. */
   sinceMs: number;
   connectedAgents: number;
+  /** The name of its data set, see lineage.ts; empty: it has none yet, or is a Go principal or an older release. */
+  lineage: string;
 }
 
 /** The state that survives a restart, kept in the store. */
@@ -43,6 +45,8 @@ export interface Memory {
    * Over when this store has held a complete copy of another ACTIVE, or when an operator vouches for it.
    */
   unproven: boolean;
+  /** The name of the data set that this store holds, see lineage.ts; empty: none yet. */
+  lineage: string;
 }
 
 /** An operator's procedure that runs beside the state; the table says where it may begin. */
@@ -171,6 +175,7 @@ export function initialModel(
       formerActive: false,
       promised: 0,
       unproven: false,
+      lineage: "",
     },
     streamLive: false,
     progress: { done: 0, total: 0 },

@@ -176,7 +176,7 @@ function ownAbove(heard: number, { preferredRole }: Model): number {
   return (heard + 1) % 2 === own ? heard + 1 : heard + 2;
 }
 
-const activeIn = (epoch: number, { uid }: Model): Memory => ({
+const activeIn = (epoch: number, { uid, memory }: Model): Memory => ({
   role: "active",
   epoch,
   complete: true,
@@ -184,6 +184,7 @@ const activeIn = (epoch: number, { uid }: Model): Memory => ({
   formerActive: false,
   promised: 0,
   unproven: false,
+  lineage: memory.lineage || uid,
 });
 
 /** The memory of an ACTIVE after this promotion or start. It may have served in an epoch that was promised, and died before it knew. */
@@ -754,7 +755,9 @@ const STREAM: Row[] = [
     when: [G.streamLive],
     to: "replicating",
     says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
-    change: ({ memory }) => ({ memory: { ...memory, complete: true, unproven: false } }),
+    change: ({ memory, peer }) => ({
+      memory: { ...memory, complete: true, unproven: false, lineage: peer?.lineage || memory.lineage },
+    }),
     effects: rememberIfNew,
   },
   {

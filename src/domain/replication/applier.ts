@@ -12,6 +12,8 @@ export interface IncomingChange {
   key: string;
   object?: string;
   changedAt: number;
+  /** Concluded by comparing with a store that never held this leader's data: a deletion must not be carried out. */
+  foreign?: true;
 }
 
 /** A key that cannot be written now. */

@@ -9,6 +9,7 @@ import type { Following } from "./following.ts";
 export interface ConcernSources {
   readonly following: Pick<Following, "held" | "heldTotal">;
   readonly losses: { readonly waiting: readonly { readonly key: Key }[] };
+  readonly foreign: { readonly keys: readonly Key[] };
   readonly comparison: { readonly differing: Noted };
 }
 
@@ -17,6 +18,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   held: ({ following: { held, heldTotal } }) =>
     noted(held.map(({ key, reason }) => `${key}: ${reason}`), heldTotal),
   losses: ({ losses: { waiting } }) => noted(waiting.map(({ key }) => key)),
+  foreign: ({ foreign: { keys } }) => noted(keys),
   differing: ({ comparison }) => comparison.differing,
 };
 

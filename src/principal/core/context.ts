@@ -20,6 +20,7 @@ import type { Following } from "./following.ts";
 import type { Replicas } from "./replica_sessions.ts";
 import type { Processing } from "../ports/telemetry.ts";
 import type { Log } from "../../base/log.ts";
+import type { ForeignObjects } from "./foreign_objects.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import type { Readiness } from "../operations/readiness.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -51,6 +52,8 @@ export interface Context {
   fleet(): Fleet;
   /** What this side held and the next active did not. */
   readonly losses: LossManifest;
+  /** Objects of this store that never were the leader's. */
+  readonly foreign: ForeignObjects;
   /** The last comparison of both sides. */
   readonly comparison: Comparison;
   /** Of this side where it is ACTIVE. */

@@ -34,6 +34,7 @@ export class Feed {
     private readonly index: ChangeIndex,
     private readonly scope: Scope,
     private readonly observer: Observer | undefined = undefined,
+    private readonly excluded: { has(key: Key): boolean } = new Set<Key>(),
   ) {
     this.#owners = new Owners(index);
   }
@@ -64,6 +65,16 @@ export class Feed {
     if (!object || this.index.get(key)) return;
     this.#put(key, object);
     if (this.index.get(key)) this.#ahead.set(key, Number(object.metadata.resourceVersion));
+  }
+
+  /** Reads a key anew: whether it is excluded has changed. @throws StoreError */
+  async refresh(key: Key): Promise<void> {
+    if (this.excluded.has(key)) return this.#remove(key, "", Date.now());
+    const object = await this.store.get(key);
+    const version = Number(object?.metadata.resourceVersion);
+    if (!object || Number(this.index.present(key)?.version) >= version) return;
+    this.#put(key, object);
+    this.#ahead.set(key, version);
   }
 
   #take(event: StoreEvent): void {
@@ -103,7 +114,7 @@ export class Feed {
   #put(key: Key, object: StoredObject): void {
     const now = Date.now();
     const version = object.metadata.resourceVersion;
-    const kind = kindOf(object, this.scope);
+    const kind = this.excluded.has(key) ? undefined : kindOf(object, this.scope);
     this.#unlisted?.delete(key);
     this.observer?.put(object);
     if (!kind) {

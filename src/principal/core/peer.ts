@@ -85,7 +85,7 @@ export async function askPeer(asking: Asking, { examineMs = 0 } = {}): Promise<P
 async function askHealth({ peer, settings, model }: Asking): Promise<PeerAnswer> {
   try {
     if (!await peer.healthy(settings.peerCheckTimeoutMs)) return { peer: undefined, error: "" };
-    const unnamed = { uid: "", version: "", namespace: "", sinceMs: 0, connectedAgents: 0 };
+    const unnamed = { uid: "", version: "", namespace: "", sinceMs: 0, connectedAgents: 0, lineage: "" };
     return { peer: { ...unnamed, state: "active", epoch: model().memory.epoch }, error: "" };
   } catch (error) {
     return { peer: undefined, error: reasonOf(error) };

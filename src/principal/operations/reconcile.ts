@@ -4,11 +4,14 @@
  */
 import { reasonOf } from "../../base/reason.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
-import type { Standing } from "../../domain/ha/state.ts";
+import type { Model, Standing } from "../../domain/ha/state.ts";
+import { digestOf, payloadOf } from "../../domain/changes/content.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
+import type { Store } from "../ports/store.ts";
+import type { ForeignObjects } from "../core/foreign_objects.ts";
 import type { ListedLoss, ReconcileOptions } from "../ports/operations.ts";
 import type { Peer, Repaired } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
@@ -23,6 +26,9 @@ export interface ReconcileParts extends Machine {
   readonly settings: { readonly peerAddress: string; readonly scope: Scope };
   readonly index: ChangeIndex;
   readonly losses: Pick<LossManifest, "list" | "forget">;
+  readonly store: Pick<Store, "get" | "write">;
+  readonly foreign: Pick<ForeignObjects, "keys" | "has" | "delete">;
+  model(): Model;
   readonly peer: Pick<Peer, "connect">;
   activeScope(): AbortSignal | undefined;
   standing(): Standing;
@@ -32,10 +38,11 @@ export class Reconciler {
   /** @param writer writes only while this principal is ACTIVE */
   constructor(private readonly ctx: ReconcileParts, private readonly writer: Pick<ChangeWriter, "apply">) {}
 
-  /** The manifest, oldest first. @throws StoreError */
+  /** The manifest, oldest first, then the objects that never were the leader's. @throws StoreError */
   async list(): Promise<ListedLoss[]> {
     const losses = await this.ctx.losses.list();
-    return losses.map((loss) => {
+    const foreign = (await this.#foreign()).map((loss) => ({ ...loss, now: "not replicated" as const }));
+    const kept = losses.map((loss): ListedLoss => {
       const entry = this.ctx.index.get(loss.key);
       const now = !entry || entry.deleted
         ? "nothing"
@@ -44,12 +51,29 @@ export class Reconciler {
         : "another state";
       return { ...loss, now };
     });
+    return [...kept, ...foreign];
+  }
+
+  async #foreign(): Promise<Loss[]> {
+    const { foreign, store, model, settings: { scope } } = this.ctx;
+    const losses: Loss[] = [];
+    for (const key of foreign.keys) {
+      const object = await store.get(key);
+      const kind = object && kindOf(object, scope);
+      if (!object || !kind) continue;
+      const digest = digestOf(key, payloadOf(object, kind));
+      const { epoch } = model().memory;
+      losses.push({ key, digest, epoch, newActiveHas: "nothing", atMs: 0, object });
+    }
+    return losses;
   }
 
   /** Adopts or discards; what fails stays in the manifest. @throws Refusal when nothing can be done */
   async reconcile(options: ReconcileOptions): Promise<Repaired> {
     const newest = new Map<Key, Loss>();
-    for (const loss of await this.ctx.losses.list()) newest.set(loss.key, loss);
+    for (const loss of [...await this.ctx.losses.list(), ...await this.#foreign()]) {
+      newest.set(loss.key, loss);
+    }
     const unknown = options.keys?.find((key) => !newest.has(key));
     const problem = unknown === undefined
       ? ""
@@ -68,6 +92,8 @@ export class Reconciler {
       const loss = newest.get(key) as Loss;
       try {
         if (action === "adopt") await this.#adopt(loss, who);
+        else if (this.ctx.foreign.has(key)) await this.ctx.store.write({ op: "delete", key });
+        await this.ctx.foreign.delete(key);
         result.done.push(key);
       } catch (error) {
         result.failed.push({ key, reason: reasonOf(error) });

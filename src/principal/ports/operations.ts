@@ -140,7 +140,8 @@ export interface ListedLoss {
   newActiveHas: "another state" | "nothing";
   atMs: number;
   object: ApiObject;
-  now: "the same" | "another state" | "nothing";
+  /** `not replicated`: it lies in this store under its key, and belonged to it before this side followed. */
+  now: "the same" | "another state" | "nothing" | "not replicated";
 }
 
 export interface ReconcileOptions {

@@ -19,6 +19,7 @@ import { acceptDelete, acceptObject } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import { type Store, StoreError, type Write, type Written } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
+import type { ForeignObjects } from "../core/foreign_objects.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
 import { mayBeDone, type UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
 
@@ -36,6 +37,7 @@ export class ChangeWriter {
     private readonly counters: Counting,
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
     private readonly unconfirmed: UnconfirmedWrites,
+    private readonly foreign: Pick<ForeignObjects, "has" | "add" | "delete">,
   ) {}
 
   /** Waits until the index shows everything that was written here, 5 s at most. */
@@ -66,6 +68,7 @@ export class ChangeWriter {
     this.#forgetOrphan(change.key);
     const { object, kind } = verdict;
     if (!object || !kind) {
+      if (change.foreign || this.foreign.has(change.key)) return await this.#keepForeign(change.key);
       const expect = await this.losses.beforeWrite(change.key, undefined);
       if (expect !== "absent") {
         await this.#write(change.key, { op: "delete", key: change.key, ...(expect ? { expect } : {}) });
@@ -75,12 +78,20 @@ export class ChangeWriter {
     }
     const form = replicatedForm(object, kind);
     checkAnnotations(form);
-    const expect = await this.losses.beforeWrite(change.key, form);
+    const unknown = change.foreign === true || this.foreign.has(change.key);
+    const expect = await this.losses.beforeWrite(change.key, form, unknown);
+    await this.foreign.delete(change.key);
     const { wanted, answer } = await this.#put(change.key, form, expect);
     this.losses.written(change.key);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
     const altered = answer && alteration(replicatedForm(wanted, kind), answer, kind);
     if (altered) throw new StoreError("invalid", altered);
+  }
+
+  /** The leader lacks a resource that this store held before it followed: absence there is no deletion. */
+  async #keepForeign(key: Key): Promise<void> {
+    if (this.foreign.has(key) || !await this.store.get(key)) return;
+    await this.foreign.add(key);
   }
 
   async #put(

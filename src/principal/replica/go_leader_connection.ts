@@ -7,6 +7,7 @@ import type { ReplicationAck } from "../../domain/replication/go_messages.ts";
 import { delay } from "@std/async/delay";
 import { monotonicMs } from "../../base/clock.ts";
 import { GoFollowerProtocol } from "../../domain/replication/go_follower.ts";
+import { holdsForeignData } from "../../domain/ha/lineage.ts";
 import type { FollowStream, PlainPeer } from "../ports/peer.ts";
 import { ApplyPump } from "./apply_pump.ts";
 import {
@@ -48,12 +49,15 @@ class GoLeaderConnection {
   #acknowledged = -1;
   #snapshotAskedAtMs = 0;
   #answeredAtMs = 0;
+  /** This store never held a complete copy: deletions that a comparison concludes are not carried out. */
+  readonly #foreign: boolean;
 
   constructor(private readonly peer: PlainPeer, private readonly followership: Followership) {
-    const { index, settings, writer } = followership;
+    const { index, settings, writer, model } = followership;
+    this.#foreign = holdsForeignData(model().memory, undefined);
     this.#protocol = new GoFollowerProtocol(index, settings.scope);
     this.#pump = new ApplyPump(this.#protocol.applier, {
-      apply: (change) => writer.apply(change),
+      apply: (change) => writer.apply(this.#foreign ? { ...change, foreign: true } : change),
       settled: () => this.#settled(),
       live: () => this.#protocol.live,
     }, followership);

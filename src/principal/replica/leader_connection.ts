@@ -4,6 +4,7 @@
  */
 import { monotonicMs } from "../../base/clock.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
+import { holdsForeignData } from "../../domain/ha/lineage.ts";
 import { leaderProblem } from "../../domain/ha/sentences.ts";
 import type { LeaderBeat } from "../../domain/replication/follower.ts";
 import { FollowerProtocol } from "../../domain/replication/follower.ts";
@@ -57,6 +58,8 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   /** The newest revision of our own index in the digests that are compared. */
   readonly #comparedAt: number;
   #welcomedAtMs = 0;
+  /** This store never held the leader's data. */
+  #foreign = false;
   readonly #abort = () => this.closed(new Error("stopped"));
 
   constructor(
@@ -120,6 +123,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     const problem = peer && leaderProblem(peer, model().memory);
     if (problem) throw new ProtocolError(problem);
     this.#answered = true;
+    this.#foreign = holdsForeignData(model().memory, peer);
     this.#welcomedAtMs = monotonicMs();
     const batches = this.#protocol.welcome(session, resumed, differing);
     const resend = (keys: readonly string[]) => this.#stream.send({ type: "resend", keys });
@@ -133,7 +137,8 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     const { counters, following } = this.followership;
     counters.add("eventsReceived", changes.length);
     following.lastEventMs = Date.now();
-    this.#protocol.changes(header, changes);
+    const compared = this.#foreign && header.snapshot;
+    this.#protocol.changes(header, compared ? changes.map((one) => ({ ...one, foreign: true })) : changes);
     this.#pump.kick();
     this.#settled();
   }

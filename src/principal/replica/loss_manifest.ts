@@ -70,10 +70,12 @@ export class LossManifest {
 
   /**
    * Call before `key` is overwritten with `next` (undefined: deleted). What the write must find in its place, that nothing later is
-   * overwritten unseen; undefined: anything. @throws StoreError: then it must not be written
+   * overwritten unseen; undefined: anything. @param foreign what is in its place never was the leader's
+   * @throws StoreError: then it must not be written
    */
-  async beforeWrite(key: Key, next: ApiObject | undefined): Promise<Expected> {
+  async beforeWrite(key: Key, next: ApiObject | undefined, foreign = false): Promise<Expected> {
     const { memory } = this.parts.model();
+    if (foreign) return await this.#keep(key, memory.epoch, next);
     if (!memory.formerActive || this.#handled.has(key)) return undefined;
     const entry = this.parts.index.get(key);
     if (entry && entry.revision <= this.#proved) return entry.deleted ? "absent" : entry.version;
