@@ -27,7 +27,8 @@ export function carryOut(cluster: SimCluster, event: ObjectEvent): ApiObject | u
     return undefined;
   }
   if (type === "set-operation" || type === "terminate-operation") return operate(cluster, event, existing);
-  if (object.metadata.deletionTimestamp) {
+  // Of an Application that it does not have, a Go agent makes one, even from a state that is being deleted.
+  if (existing && object.metadata.deletionTimestamp) {
     cluster.delete(kind, object.metadata.name);
     return undefined;
   }

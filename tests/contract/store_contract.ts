@@ -11,6 +11,7 @@ import {
   type StoreErrorCode,
   type StoreEvent,
 } from "../../src/principal/ports/store.ts";
+import { deletionContract } from "./deletions.ts";
 import { KEPT_JSON, NUMBERS_JSON } from "../support/numbers.ts";
 
 /** A store under test, and another handle on the same data where the adapter has one. */
@@ -23,7 +24,7 @@ export interface Subject {
 }
 
 /** The fixture of a test. */
-interface Fixture extends Subject {
+export interface Fixture extends Subject {
   app(name: string, spec?: Record<string, unknown>): ApiObject;
   keyOf(name: string): Key;
 }
@@ -289,6 +290,8 @@ export function storeContract(
     assertEquals((await store.write({ op: "delete", key })).changed, false);
     assert((await put(store, object)).metadata.uid !== first.metadata.uid);
   });
+
+  deletionContract(test);
 
   test("objects that cannot be stored are refused, and others of the same batch are not", async ({ store, app }) => {
     const bad = { ...app("Not A Name") };

@@ -115,7 +115,7 @@ export class KubernetesWriter {
     const resource = await this.#retried(() => this.client.discovery.resource(apiVersion, kind), false);
     const target = { key, resource, namespace, name };
     if (write.op === "put") return { written: await this.#put(target, write) };
-    return await this.#delete(target, write.expect);
+    return await this.#delete(target, write);
   }
 
   async #put(target: Target, { object, expect, replace = false }: Put): Promise<Written> {
@@ -130,14 +130,9 @@ export class KubernetesWriter {
       checkExpected(key, current, expect);
       try {
         if (!current) return await this.#create(resource, object);
-        if (current.metadata.deletionTimestamp && expect === undefined) {
-          await this.#end(target, current);
-          throw new StoreError(
-            "unavailable",
-            `${key} is still being deleted in this cluster; it is written when it is gone`,
-          );
+        if (replace && (current.metadata.deletionTimestamp || mustReplace(current, object))) {
+          return await this.#replace(target, current, object);
         }
-        if (replace && mustReplace(current, object)) return await this.#replace(target, current, object);
         return await this.#update(resource, current, object);
       } catch (error) {
         if (!(error instanceof ApiFailure)) throw error;
@@ -247,14 +242,28 @@ export class KubernetesWriter {
     return { object: after, changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion };
   }
 
-  async #delete(target: Target, expect: string | undefined): Promise<Outcome> {
+  async #delete(target: Target, { expect, graceful }: Extract<Write, { op: "delete" }>): Promise<Outcome> {
     const current = await this.#get(target);
     checkExpected(target.key, current, expect);
+    if (current?.metadata.finalizers?.length && graceful) {
+      return { written: await this.#ask(target, current) };
+    }
     if (current) await this.#end(target, current);
     return {
       written: { changed: current !== undefined },
       gone: () => this.#gone(target, current?.metadata.uid),
     };
+  }
+
+  /** Asks for the deletion as a user does: the object stays until its finalizers are taken off. */
+  async #ask(target: Target, current: StoredObject): Promise<Written> {
+    const { resource, namespace, name } = target;
+    const { resourceVersion, deletionTimestamp } = current.metadata;
+    if (!deletionTimestamp) {
+      await this.#retried(() => this.client.delete(resource, namespace, name, "Background", resourceVersion));
+    }
+    const object = await this.#get(target);
+    return object ? this.#written(current, object) : { changed: true };
   }
 
   /**

@@ -199,33 +199,55 @@ export class SqliteStore implements Store {
   }
 
   #apply(write: Write): Written {
-    if (write.op === "put") return this.#put(write.object, write.expect);
+    if (write.op === "put") return this.#put(write);
     const row = this.#row(write.key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
     checkExpected(write.key, current, write.expect);
     if (!current || !row) return { changed: false };
+    if (write.graceful && current.metadata.finalizers?.length) return this.#mark(current);
+    return this.#end(row);
+  }
+
+  #end(row: Row): Written {
     this.#insert({ ...row, revision: this.#nextRevision(), deleted: 1 });
     return { changed: true };
   }
 
-  #put(object: ApiObject, expect?: string): Written {
+  /** The object waits for its finalizers. */
+  #mark(current: StoredObject): Written {
+    const deletionTimestamp = current.metadata.deletionTimestamp ?? new Date().toISOString();
+    return this.#store(current, { ...current, metadata: { ...current.metadata, deletionTimestamp } });
+  }
+
+  #put({ object, expect, replace }: Extract<Write, { op: "put" }>): Written {
     const problem = objectProblem(object) ?? nameProblem(object);
     if (problem) throw new StoreError("invalid", `cannot store this object: ${problem}`);
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
     const row = this.#row(key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
     checkExpected(key, current, expect);
-    return this.#replace(current, object);
+    if (!current || !row || !current.metadata.deletionTimestamp) return this.#replace(current, object);
+    if (replace) {
+      this.#end(row);
+      return this.#replace(undefined, object);
+    }
+    return object.metadata.finalizers?.length ? this.#replace(current, object) : this.#end(row);
   }
 
   #replace(current: StoredObject | undefined, object: ApiObject): Written {
-    const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
+    const { resourceVersion: _, managedFields: __, deletionTimestamp: ___, ...metadata } = object.metadata;
     const specChanged = canonicalJson(current?.["spec"] ?? null) !== canonicalJson(object["spec"] ?? null);
     metadata.uid = current?.metadata.uid ?? crypto.randomUUID();
     metadata.creationTimestamp = current?.metadata.creationTimestamp ?? new Date().toISOString();
     metadata.generation = (current?.metadata.generation ?? 0) + (specChanged || !current ? 1 : 0);
+    const { deletionTimestamp } = current?.metadata ?? {};
+    if (deletionTimestamp) metadata.deletionTimestamp = deletionTimestamp;
+    return this.#store(current, { ...object, metadata });
+  }
+
+  #store(current: StoredObject | undefined, object: ApiObject): Written {
+    const { kind, metadata: { resourceVersion: _, ...metadata } } = object;
     const body = canonicalJson({ ...object, metadata });
-    const { kind } = object;
     const { name, namespace = "" } = metadata;
     if (current) {
       const { resourceVersion: _, ...before } = current.metadata;

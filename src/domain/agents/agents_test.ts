@@ -9,6 +9,7 @@ import { interpret } from "./inbound.ts";
 import { adoptProject, ownsProject, prefixed, projectFor, projectMatches, projectRule } from "./projects.ts";
 import { Router } from "./router.ts";
 import { type AgentId, viewOf, type World } from "./view.ts";
+import { DELETION_REQUESTED } from "../resources/transform.ts";
 import { adopted, withFailure, withStatus } from "./writes.ts";
 
 const MANAGED: AgentId = { name: "edge-1", mode: "managed" };
@@ -45,6 +46,8 @@ function entry(object: ApiObject, revision = 1, local = ""): Entry {
     digest: "d",
     local,
     deleted: false,
+    deletionRequested: "",
+    terminating: false,
     version: "1",
     changedAt: 0,
   };
@@ -178,6 +181,15 @@ Deno.test("viewOf(): routing by mapping, stable UIDs, operation apart, refresh a
   const local = JSON.stringify({ refresh: "hard", deletionTimestamp: "2026-01-01T00:00:00Z" });
   const leaving = viewOf(entry(application("edge-1", "a"), 1, local), MANAGED, world());
   assertEquals(leaving?.body.metadata.deletionTimestamp, "2026-01-01T00:00:00Z");
+  assertEquals(leaving?.deletion, "carried out");
+  const asked = application("edge-1", "a");
+  asked.metadata.annotations = {
+    ...asked.metadata.annotations,
+    [DELETION_REQUESTED]: "2026-01-01T00:00:00Z",
+  };
+  const inherited = viewOf(entry(asked), MANAGED, world());
+  assertEquals(inherited?.deletion, "requested");
+  assertEquals(inherited?.body.metadata.annotations, application("edge-1", "a").metadata.annotations);
   assert(leaving?.state !== view?.state);
   assertEquals(viewOf(entry(application("edge-2", "a")), MANAGED, world()), undefined);
   assertEquals(viewOf(entry(application("team", "a")), MANAGED, world(DESTINATIONS))?.namespace, "team");

@@ -213,10 +213,12 @@ export class AgentSession {
 
   /** The agent no longer has a resource, as it should be: no event is sent about it. */
   gone(key: Key, report: DeletionReport = {}): void {
-    const { object, type } = this.#flights.get(key)?.step ?? {};
-    const onItsWay = object !== undefined && type !== "delete";
-    if (onItsWay || this.#isOutdated(key, report)) this.touch(key);
-    else this.#keep(key, undefined);
+    const flight = this.#flights.get(key);
+    const { object, deletes } = flight?.step ?? {};
+    const onItsWay = object !== undefined && !deletes;
+    if (onItsWay || this.#isOutdated(key, report)) return this.touch(key);
+    if (flight && deletes) this.#drop(key, flight);
+    this.#keep(key, undefined);
   }
 
   /** Whether the agent got another resource of this name, or the same one once more, since its report. */

@@ -32,6 +32,7 @@ class World {
       name,
       uid: `uid-${name}`,
       state: "1",
+      deletion: "",
       operation: "",
       terminating: false,
       source: undefined,
@@ -298,4 +299,49 @@ Deno.test("AgentSession by seed: whatever is lost, late or doubled, the agent co
     const wanted = [...world.views].map(([name, { state }]) => [name, Number(state)]).sort();
     assertEquals([...agent].sort(), wanted as [string, number][], `seed ${seed}`);
   }
+});
+
+Deno.test("AgentSession: an Application that is being deleted is created nowhere, and its end is told once", () => {
+  const world = new World();
+  world.set("a");
+  const [created] = world.drain();
+  world.ack(created);
+  world.set("a", { state: "2", deletion: "carried out" });
+  const [told] = world.drain();
+  assertEquals([told?.type, world.drain().length], ["spec-update", 0]);
+  // The agent is quick: it reports the end before it acknowledges the event.
+  world.session.gone("a");
+  world.ack(told);
+  world.session.touch("a");
+  assertEquals(types(world.drain()), []);
+  world.remove("a");
+  assertEquals(types(world.drain()), []);
+});
+
+Deno.test("AgentSession: what an agent may have been sent just before its deletion is deleted there, never made", () => {
+  const world = new World();
+  world.set("a");
+  const [created] = world.drain();
+  world.set("a", { state: "2", deletion: "carried out" });
+  assertEquals(types(world.drain()), [], "one event of a key at a time");
+  world.session.connected();
+  const [deleted] = world.drain();
+  assertEquals([created?.type, deleted?.type], ["create", "delete"]);
+  world.ack(deleted);
+  world.session.connected();
+  assertEquals(types(world.drain()), []);
+});
+
+Deno.test("AgentSession: a deletion requested at an earlier ACTIVE is told to no agent until it is released", () => {
+  const world = new World();
+  world.set("a", { deletion: "requested" });
+  assertEquals(types(world.drain()), []);
+  world.session.recheck("a", world.views.get("a") as AgentView);
+  assertEquals(types(world.drain()), [], "not to one that has it either");
+  world.set("a", { deletion: "carried out" });
+  const [told] = world.drain();
+  assertEquals(told?.type, "spec-update");
+  world.ack(told);
+  world.set("a", { deletion: "" });
+  assertEquals(types(world.drain()), ["spec-update"], "restored");
 });

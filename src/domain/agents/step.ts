@@ -1,6 +1,9 @@
 /** Computes the next event that moves an agent from its last known state of a resource to the desired state, and what its acknowledgement means. */
 import type { AgentId, AgentView } from "./view.ts";
 
+/** The state of an agent that was told to delete a resource. */
+const DELETING = "deleting";
+
 /** Which resource of an agent's. */
 export type Identity = Pick<AgentView, "namespace" | "name" | "kind" | "target" | "uid">;
 
@@ -58,6 +61,8 @@ export interface Step {
   object?: Pick<LastKnown, "namespace" | "name" | "uid">;
   /** Whether the event carries the principal's identity. */
   signed?: boolean;
+  /** Whether it makes the agent delete the resource. */
+  deletes?: boolean;
   /** Whether something else follows when it is acknowledged. */
   more: boolean;
   /** The agent's state once the event is in flight. */
@@ -76,6 +81,7 @@ export function stepFor(
     if (!before?.present && !before?.sent) return { last: undefined };
     return { step: agent.mode === "managed" ? deletion(before) : question(before, ""), last: before };
   }
+  if (agent.mode === "managed" && view.deletion !== "") return deletionStep(before, view);
   let last = before ?? unknown();
   if (view.operation === "" && last.operation !== "") last = { ...last, operation: "" };
   if (!view.terminating && last.terminating) last = { ...last, terminating: false };
@@ -83,6 +89,21 @@ export function stepFor(
   const steps = stepsFor(agent, last, view);
   const [first, ...rest] = steps;
   return first ? { step: { ...first, more: rest.length > 0 }, last } : { last };
+}
+
+/**
+ * Nothing is created at an agent whose Application is being deleted. An agent that has it is told, as the Go principal does, by its
+ * deletionTimestamp, of which an agent without it would make another; one that may have it, by a deletion. A request from an earlier
+ * ACTIVE is not told at all.
+ */
+function deletionStep(
+  last: LastKnown | undefined,
+  view: AgentView,
+): { step?: Step; last: LastKnown | undefined } {
+  if (view.deletion === "requested" || !last || last.state === DELETING) return { last };
+  if (!last.present) return last.sent ? { step: deletion(last), last } : { last };
+  const step = event("spec-update", view, DELETING, { state: DELETING, present: true });
+  return { step: { ...step, deletes: true }, last };
 }
 
 function stepsFor(agent: AgentId, last: LastKnown, view: AgentView): Step[] {
@@ -135,6 +156,7 @@ function deletion(last: LastKnown): Step {
     payload: { metadata: { name, namespace, uid } },
     object: last,
     signed: target !== "gpgkey",
+    deletes: true,
     more: false,
     begun: (now) => now,
     settle: () => undefined,

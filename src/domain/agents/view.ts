@@ -12,7 +12,7 @@ import { parseKey } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
 import { type ApiObject, isRecord, type ObjectMeta, secretText } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
-import { LAST_APPLIED, REFRESH } from "../resources/transform.ts";
+import { DELETION_REQUESTED, LAST_APPLIED, REFRESH } from "../resources/transform.ts";
 import { type Sha256, specChecksum } from "./checksum.ts";
 import { asAtAgent, ownsProject, projectFor, projectMatches, type ProjectRule } from "./projects.ts";
 
@@ -40,6 +40,8 @@ export interface AgentView {
   uid: string;
   /** Changes when the agent must be told; empty: there is nothing to tell. */
   state: string;
+  /** Its deletion is carried out here, or was requested at an earlier ACTIVE and waits for an operator; empty: neither. */
+  deletion: "" | "carried out" | "requested";
   /** The operation asked for; empty: none. */
   operation: string;
   /** Whether the running operation is to be stopped. */
@@ -70,7 +72,7 @@ export function viewOf(
   if (!shown) return undefined;
   const local = parseJson(entry.local || "{}") as { refresh?: string; deletionTimestamp?: string };
   const { operation, ...rest } = shown.object;
-  const metadata = { ...withoutLastApplied(rest.metadata as ObjectMeta), uid: sourceUid(rest as ApiObject) };
+  const metadata = { ...shownMetadata(rest.metadata as ObjectMeta), uid: sourceUid(rest as ApiObject) };
   if (local.refresh) metadata.annotations = { ...metadata.annotations, [REFRESH]: local.refresh };
   if (local.deletionTimestamp) metadata.deletionTimestamp = local.deletionTimestamp;
   const body = { ...rest, metadata } as ApiObject;
@@ -81,6 +83,13 @@ export function viewOf(
     namespace: parts.namespace,
     name: parts.name,
     uid: metadata.uid,
+    deletion: kind.name !== "Application"
+      ? ""
+      : local.deletionTimestamp
+      ? "carried out"
+      : object.metadata.annotations?.[DELETION_REQUESTED]
+      ? "requested"
+      : "",
     state: agent.mode === "managed" ? world.sha256(relevant(body)) : local.refresh ?? "",
     operation: asked,
     terminating: phaseOf(body) === "Terminating",
@@ -91,11 +100,12 @@ export function viewOf(
   };
 }
 
-/** The notes of `kubectl apply` are about the principal's cluster, not the agent's. */
-function withoutLastApplied(metadata: ObjectMeta): ObjectMeta {
-  if (metadata.annotations?.[LAST_APPLIED] === undefined) return metadata;
-  const { [LAST_APPLIED]: _, ...annotations } = metadata.annotations;
-  const { annotations: __, ...rest } = metadata;
+/** The notes of `kubectl apply` are about the principal's cluster, and requests to delete are of principals. */
+function shownMetadata(metadata: ObjectMeta): ObjectMeta {
+  const { [LAST_APPLIED]: applied, [DELETION_REQUESTED]: requested, ...annotations } = metadata.annotations ??
+    {};
+  if (applied === undefined && requested === undefined) return metadata;
+  const { annotations: _, ...rest } = metadata;
   return Object.keys(annotations).length > 0 ? { ...rest, annotations } : rest;
 }
 

@@ -16,6 +16,10 @@ export interface Entry {
   /** Facts of this state for this principal's agents and no replica, as JSON; empty: none. */
   readonly local: string;
   readonly deleted: boolean;
+  /** Since when its deletion is requested (RFC 3339); empty: it is not. */
+  readonly deletionRequested: string;
+  /** Whether this side's store is deleting it and waits for finalizers. */
+  readonly terminating: boolean;
   /** The store's resourceVersion of this state. */
   version: string;
   /** When this index saw the change, in unix ms. */
@@ -29,6 +33,8 @@ export interface Written {
   version: string;
   now: number;
   local?: string;
+  deletionRequested?: string;
+  terminating?: boolean;
 }
 
 /** The bounds of an index. */
@@ -49,6 +55,10 @@ export class ChangeIndex {
   readonly #tombstones = new Set<string>();
   readonly #maxTombstones: number;
   readonly #listeners = new Set<() => void>();
+  /** Keys whose deletion is requested, and those that this side's store is deleting. */
+  readonly #requested = new Set<string>();
+  readonly #terminating = new Set<string>();
+  #standby = false;
   /** The digests of all live entries. */
   readonly digests = new DigestTable();
 
@@ -93,13 +103,41 @@ export class ChangeIndex {
     for (const entry of this.#entries.values()) if (!entry.deleted) yield entry;
   }
 
+  /**
+   * Whether this side holds a copy of another's state. A copy that is being deleted is not what the leader has, whatever its content: it
+   * then counts with another digest.
+   */
+  set standby(standby: boolean) {
+    if (standby === this.#standby) return;
+    this.#standby = standby;
+    for (const key of this.#terminating) {
+      const entry = this.#entries.get(key) as Entry;
+      const digest = inverted(entry.digest);
+      this.digests.toggle(key, entry.digest);
+      this.digests.toggle(key, digest);
+      this.#entries.set(key, { ...entry, digest });
+    }
+  }
+
+  /** Entries whose deletion is requested and not carried out. */
+  requested(): Entry[] {
+    return [...this.#requested].map((key) => this.#entries.get(key) as Entry);
+  }
+
+  /** Entries that this side's store is deleting. */
+  terminating(): Entry[] {
+    return [...this.#terminating].map((key) => this.#entries.get(key) as Entry);
+  }
+
   /** Records a key's state. Returns false, without a new revision, if the content is unchanged. */
   put(key: string, state: Written): boolean {
     const before = this.#entries.get(key);
+    const { payload, version, now, local = "", deletionRequested = "", terminating = false } = state;
+    const digest = terminating && this.#standby ? inverted(state.digest) : state.digest;
     if (before && !before.deleted) {
-      const same = before.digest === state.digest && before.payload === state.payload;
-      if (same && before.local === (state.local ?? "")) {
-        before.version = state.version;
+      const same = before.digest === digest && before.payload === state.payload;
+      if (same && before.local === local) {
+        before.version = version;
         return false;
       }
       this.digests.toggle(key, before.digest);
@@ -107,10 +145,20 @@ export class ChangeIndex {
       this.#live++;
       this.#tombstones.delete(key);
     }
-    this.digests.toggle(key, state.digest);
-    const { payload, digest, version, now, local = "" } = state;
+    this.digests.toggle(key, digest);
     const revision = this.#head + 1;
-    this.#append({ key, revision, payload, digest, local, version, deleted: false, changedAt: now });
+    this.#append({
+      key,
+      revision,
+      payload,
+      digest,
+      local,
+      version,
+      deleted: false,
+      deletionRequested,
+      terminating,
+      changedAt: now,
+    });
     return true;
   }
 
@@ -130,6 +178,8 @@ export class ChangeIndex {
       local: "",
       version,
       deleted: true,
+      deletionRequested: "",
+      terminating: false,
       changedAt: now,
     });
     this.#forgetTombstones();
@@ -170,6 +220,8 @@ export class ChangeIndex {
   #append(entry: Entry): void {
     this.#head = entry.revision;
     this.#entries.set(entry.key, entry);
+    note(this.#requested, entry.key, entry.deletionRequested !== "");
+    note(this.#terminating, entry.key, entry.terminating);
     this.#log.push({ revision: entry.revision, key: entry.key });
     if (this.#log.length > 2 * this.#entries.size + COMPACT_SLACK) {
       this.#log = this.#log.filter((_, i) => this.#liveAt(i) !== undefined);
@@ -202,4 +254,14 @@ export class ChangeIndex {
     }
     return low;
   }
+}
+
+function note(keys: Set<string>, key: string, belongs: boolean): void {
+  if (belongs) keys.add(key);
+  else keys.delete(key);
+}
+
+/** Another digest, which no content has but by chance; twice it is the first. */
+function inverted(digest: Digest): Digest {
+  return digest.replace(/./g, (digit) => (15 - Number.parseInt(digit, 16)).toString(16));
 }

@@ -139,3 +139,24 @@ Deno.test("the log stays within twice the keys plus a constant when few keys cha
   assert(index.logLength <= 2 * 3 + 1024 + 1);
   assertEquals(index.countSince(0), 3);
 });
+
+Deno.test("ChangeIndex: a copy that is being deleted differs from the leader's, an active's own object does not", () => {
+  const [active, replica] = [new ChangeIndex("a"), new ChangeIndex("b")];
+  const state = { payload: "p", digest: "0123456789abcdef0123456789abcdef", version: "1", now: 0 };
+  const requested = { ...state, deletionRequested: "2026-01-01T00:00:00Z" };
+  active.put("k", { ...requested, local: "x", terminating: true });
+  replica.standby = true;
+  replica.put("k", requested);
+  assertEquals(active.digests.root(), replica.digests.root());
+  assertEquals(replica.requested().map(({ key }) => key), ["k"]);
+  replica.put("k", { ...requested, local: "x", terminating: true });
+  assert(active.digests.root() !== replica.digests.root());
+  assertEquals(replica.terminating().map(({ key }) => key), ["k"]);
+  active.standby = true;
+  assertEquals(active.digests.root(), replica.digests.root(), "of a former active too");
+  active.standby = false;
+  replica.put("k", requested);
+  assertEquals(active.digests.root(), replica.digests.root());
+  replica.put("k", { ...state, payload: "q" });
+  assertEquals([replica.requested(), replica.terminating()], [[], []]);
+});

@@ -9,6 +9,12 @@ import type { Kind } from "./kinds.ts";
 import { type Key, keyOf } from "./keys.ts";
 import { normalForm } from "./normal.ts";
 
+/**
+ * Since when the deletion of an object is requested (RFC 3339). Of an object that is being deleted the form says so in this annotation; a
+ * copy carries it as an intention, which deletes nothing.
+ */
+export const DELETION_REQUESTED = "argocd-agent.argoproj-labs.io/ha-deletion-requested";
+
 /** Asks Argo CD to refresh an Application, and is removed afterwards. */
 export const REFRESH = "argocd.argoproj.io/refresh";
 
@@ -30,6 +36,8 @@ export function replicatedForm(object: ApiObject, kind: Kind): ApiObject {
   if (kind.stampsSourceUid && !annotations[SOURCE_UID] && object.metadata.uid) {
     annotations[SOURCE_UID] = object.metadata.uid;
   }
+  const { deletionTimestamp } = object.metadata;
+  if (deletionTimestamp) annotations[DELETION_REQUESTED] = deletionTimestamp;
   if (annotations[LAST_APPLIED] && annotationBytes(annotations) > MAX_ANNOTATION_BYTES) {
     delete annotations[LAST_APPLIED];
   }
@@ -43,6 +51,18 @@ export function replicatedForm(object: ApiObject, kind: Kind): ApiObject {
 export function annotationBytes(annotations: Readonly<Record<string, string>>): number {
   const encoder = new TextEncoder();
   return Object.entries(annotations).reduce((sum, pair) => sum + encoder.encode(pair.join("")).length, 0);
+}
+
+/** Since when the deletion of an object is requested; empty: it is not. */
+export function deletionRequested({ metadata }: ApiObject): string {
+  return metadata.deletionTimestamp ?? metadata.annotations?.[DELETION_REQUESTED] ?? "";
+}
+
+/** The object without the intention to delete it. */
+export function withoutDeletion(object: ApiObject): ApiObject {
+  const { [DELETION_REQUESTED]: _, ...annotations } = object.metadata.annotations ?? {};
+  const { deletionTimestamp: __, ...metadata } = object.metadata;
+  return { ...object, metadata: { ...metadata, annotations } };
 }
 
 /**

@@ -12,6 +12,7 @@ import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
+import { deletionRequested } from "../../domain/resources/transform.ts";
 import { localOf, payloadOf } from "../../domain/changes/content.ts";
 
 /** Changes routed before other work gets its turn. */
@@ -71,6 +72,8 @@ export class Routing {
       digest: "",
       version: "",
       deleted: false,
+      deletionRequested: deletionRequested(object),
+      terminating: object.metadata.deletionTimestamp !== undefined,
       changedAt: 0,
     };
     return viewOf(entry, id, this.#world);

@@ -71,12 +71,14 @@ export class Effects {
       case "remember":
         return this.#remember(effect.memory).tried;
       case "follow":
+        this.ctx.index.standby = true;
         this.parts.follower.start();
         return;
       case "stopFollowing":
         this.parts.follower.stop().then(() => this.ctx.input({ type: "stopped" }));
         return;
       case "serve":
+        this.ctx.index.standby = false;
         this.#scope = new AbortController();
         this.ctx.losses.proved(0);
         this.parts.exposure.serving(this.#scope.signal);

@@ -1,13 +1,13 @@
 /** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
 import { canonicalJson } from "../../base/json.ts";
 import { digestOf, localOf } from "../../domain/changes/content.ts";
-import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
 import { Owners } from "../../domain/changes/owners.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
-import { replicatedForm } from "../../domain/resources/transform.ts";
+import { deletionRequested, replicatedForm } from "../../domain/resources/transform.ts";
 import type { Store, StoreEvent } from "../ports/store.ts";
 
 /** Single reads of the store at once, where there are many. */
@@ -20,6 +20,9 @@ export interface Observer {
   put(object: StoredObject): void;
   removed(key: Key): void;
 }
+
+/** Hears of each change of a key that the store tells: the entry before it, and the writer's field manager; empty: not known. */
+export type Changed = (key: Key, before: Entry | undefined, manager: string) => void;
 
 /** Feeds `index` from `store` until the signal aborts. */
 export class Feed {
@@ -35,6 +38,7 @@ export class Feed {
     private readonly scope: Scope,
     private readonly observer: Observer | undefined = undefined,
     private readonly excluded: { has(key: Key): boolean } = new Set<Key>(),
+    private readonly changed: Changed = () => {},
   ) {
     this.#owners = new Owners(index);
   }
@@ -67,18 +71,52 @@ export class Feed {
     if (this.index.get(key)) this.#ahead.set(key, Number(object.metadata.resourceVersion));
   }
 
-  /** Reads a key anew: whether it is excluded has changed. @throws StoreError */
+  /** Makes the index show what the store has of a key now; whether it is excluded may have changed. @throws StoreError */
   async refresh(key: Key): Promise<void> {
-    if (this.excluded.has(key)) return this.#remove(key, "", Date.now());
+    if (this.excluded.has(key)) return this.#remove(key, "");
     const object = await this.store.get(key);
-    const version = Number(object?.metadata.resourceVersion);
-    if (!object || Number(this.index.present(key)?.version) >= version) return;
-    this.#put(key, object);
-    this.#ahead.set(key, version);
+    const known = Number(this.index.get(key)?.version ?? 0);
+    if (!object) this.#removeAhead(key, known);
+    else if (!this.index.present(key) || Number(object.metadata.resourceVersion) > known) {
+      this.#putAhead(key, object);
+    }
+  }
+
+  /** Makes the index show everything that the store has now, before the watch tells. @throws StoreError */
+  async catchUp(): Promise<void> {
+    const before = [...this.index.live()].map(({ key, version }) => ({ key, version }));
+    const listed = new Set<Key>();
+    let newest = 0;
+    for (const object of await this.store.list()) {
+      const key = keyOfObject(object);
+      const version = Number(object.metadata.resourceVersion);
+      listed.add(key);
+      newest = Math.max(newest, version);
+      const known = this.index.get(key);
+      if ((known || kindOf(object, this.scope)) && version > Number(known?.version ?? 0)) {
+        this.#putAhead(key, object, "");
+      }
+    }
+    for (const { key, version } of before) {
+      if (!listed.has(key) && this.index.present(key)?.version === version) {
+        this.#removeAhead(key, newest, "");
+      }
+    }
+  }
+
+  #putAhead(key: Key, object: StoredObject, manager?: string): void {
+    this.#ahead.set(key, Number(object.metadata.resourceVersion));
+    this.#put(key, object, manager);
+  }
+
+  /** @param upTo states of the key up to this version are past */
+  #removeAhead(key: Key, upTo: number, manager?: string): void {
+    this.#ahead.set(key, upTo + 1);
+    this.observer?.removed(key);
+    this.#remove(key, String(upTo), manager);
   }
 
   #take(event: StoreEvent): void {
-    const now = Date.now();
     switch (event.type) {
       case "reset":
         this.observer?.reset();
@@ -86,18 +124,20 @@ export class Feed {
         this.#ahead.clear();
         break;
       case "synced":
-        for (const key of this.#unlisted ?? []) this.#remove(key, "", now);
+        for (const key of this.#unlisted ?? []) this.#remove(key, "", "");
         this.#unlisted = undefined;
         this.#synced.resolve();
         break;
       case "delete":
         if (this.#isPast(event.key, event.resourceVersion)) break;
         this.observer?.removed(event.key);
-        this.#remove(event.key, event.resourceVersion, now);
+        this.#remove(event.key, event.resourceVersion, "");
         break;
       case "put": {
         const key = keyOfObject(event.object);
-        if (!this.#isPast(key, event.object.metadata.resourceVersion)) this.#put(key, event.object);
+        if (!this.#isPast(key, event.object.metadata.resourceVersion)) {
+          this.#put(key, event.object, event.manager ?? "");
+        }
       }
     }
   }
@@ -111,35 +151,43 @@ export class Feed {
     return false;
   }
 
-  #put(key: Key, object: StoredObject): void {
-    const now = Date.now();
+  /** @param manager who did it; empty: not known; undefined: the store has not told it */
+  #remove(key: Key, version: string, manager?: string): void {
+    this.#owners.forget(key);
+    const before = this.index.get(key);
+    if (!this.index.remove(key, version, Date.now())) return;
+    this.#restate(key);
+    if (manager !== undefined) this.changed(key, before, manager);
+  }
+
+  #put(key: Key, object: StoredObject, manager?: string): void {
     const version = object.metadata.resourceVersion;
     const kind = this.excluded.has(key) ? undefined : kindOf(object, this.scope);
     this.#unlisted?.delete(key);
     this.observer?.put(object);
-    if (!kind) {
-      this.#remove(key, version, now);
-      return;
-    }
+    if (!kind) return this.#remove(key, version, manager);
     const payload = canonicalJson(this.#owners.counted(key, replicatedForm(object, kind)));
-    const before = this.index.present(key);
-    this.index.put(key, { payload, digest: digestOf(key, payload), version, now, local: localOf(object) });
-    if (!before) this.#restate(key, now);
-  }
-
-  #remove(key: Key, version: string, now: number): void {
-    this.#owners.forget(key);
-    if (this.index.remove(key, version, now)) this.#restate(key, now);
+    const before = this.index.get(key);
+    const changed = this.index.put(key, {
+      payload,
+      digest: digestOf(key, payload),
+      version,
+      now: Date.now(),
+      local: localOf(object),
+      deletionRequested: deletionRequested(object),
+      terminating: object.metadata.deletionTimestamp !== undefined,
+    });
+    if (!before || before.deleted) this.#restate(key);
+    if (changed && manager !== undefined) this.changed(key, before, manager);
   }
 
   /** An owner has come or gone: its references count, or do not count any more. */
-  #restate(owner: Key, now: number): void {
+  #restate(owner: Key): void {
     for (const key of this.#owners.ownedBy(owner)) {
       const entry = this.index.present(key);
       if (!entry) continue;
       const payload = this.#owners.restated(entry);
-      const { version, local } = entry;
-      this.index.put(key, { payload, digest: digestOf(key, payload), version, now, local });
+      this.index.put(key, { ...entry, payload, digest: digestOf(key, payload), now: Date.now() });
     }
   }
 }

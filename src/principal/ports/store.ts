@@ -12,14 +12,16 @@ import type { Missing } from "../../domain/resources/missing.ts";
 export type Write =
   /**
    * Creates the object or replaces all of it that the store does not own itself (uid, resourceVersion,
-   * generation, creationTimestamp). `expect`: only if the object has this resourceVersion, or is "absent". An object that
-   * is being deleted is changed where its version is expected; otherwise it is ended first, and written when it is gone.
-   * `replace`: where the object cannot become this one in place (another type of Secret, immutable content), it is deleted and
-   * recreated; without, that is refused.
+   * generation, creationTimestamp, deletionTimestamp). `expect`: only if the object has this resourceVersion, or is "absent".
+   * `replace`: where the object cannot become this one in place (it is being deleted, another type of Secret, immutable content), it
+   * is deleted, without its finalizers, and recreated; without, that is refused, and what is being deleted stays so.
    */
   | { op: "put"; object: ApiObject; expect?: string | "absent"; replace?: boolean }
-  /** Removes the object for good, finalizers and all. Removing what does not exist succeeds. */
-  | { op: "delete"; key: Key; expect?: string };
+  /**
+   * Removes the object for good, finalizers and all. Removing what does not exist succeeds. With `graceful`, as a user's deletion: an
+   * object with finalizers stays, being deleted, until they are taken off.
+   */
+  | { op: "delete"; key: Key; expect?: string; graceful?: boolean };
 
 /** The result of a write. */
 export interface Written {
@@ -33,7 +35,8 @@ export interface Written {
 export type StoreEvent =
   /** A full listing follows, up to the next `synced`; keys that it does not name do not exist. */
   | { type: "reset" }
-  | { type: "put"; object: StoredObject }
+  /** `manager`: the field manager of the last change, where the store knows. */
+  | { type: "put"; object: StoredObject; manager?: string }
   | { type: "delete"; key: Key; resourceVersion: string }
   | { type: "synced" };
 
