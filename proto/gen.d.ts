@@ -150,6 +150,7 @@ export interface Condition {
   recordMs?: number | undefined;
   noSigningKey?: boolean | undefined;
   concerns?: argocdagentha.v1.Concern[] | undefined;
+  fieldsInUse?: string[] | undefined;
 }
 export const Condition: Codec<Condition>;
 export interface Concern {
@@ -162,6 +163,8 @@ export interface Missing {
   rights?: string[] | undefined;
   definitions?: string[] | undefined;
   namespaces?: string[] | undefined;
+  fields?: string[] | undefined;
+  fieldsCompared?: boolean | undefined;
 }
 export const Missing: Codec<Missing>;
 export interface ExplainRequest {

@@ -2195,6 +2195,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             const Condition = function (properties) {
                 this.concerns = [];
+                this.fieldsInUse = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2211,6 +2212,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Condition.prototype.recordMs = 0;
             Condition.prototype.noSigningKey = false;
             Condition.prototype.concerns = $util.emptyArray;
+            Condition.prototype.fieldsInUse = $util.emptyArray;
 
             Condition.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2240,6 +2242,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.concerns != null && message.concerns.length)
                     for (let i = 0; i < message.concerns.length; ++i)
                         $root.argocdagentha.v1.Concern.encode(message.concerns[i], writer.uint32(82).fork(), _depth + 1).ldelim();
+                if (message.fieldsInUse != null && message.fieldsInUse.length)
+                    for (let i = 0; i < message.fieldsInUse.length; ++i)
+                        writer.uint32(90).string(message.fieldsInUse[i]);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2357,6 +2362,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (!(message.concerns && message.concerns.length))
                                 message.concerns = [];
                             message.concerns.push($root.argocdagentha.v1.Concern.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.fieldsInUse && message.fieldsInUse.length))
+                                message.fieldsInUse = [];
+                            message.fieldsInUse.push(reader.stringVerify());
                             continue;
                         }
                     }
@@ -2492,6 +2505,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 this.rights = [];
                 this.definitions = [];
                 this.namespaces = [];
+                this.fields = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -2501,6 +2515,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Missing.prototype.rights = $util.emptyArray;
             Missing.prototype.definitions = $util.emptyArray;
             Missing.prototype.namespaces = $util.emptyArray;
+            Missing.prototype.fields = $util.emptyArray;
+            Missing.prototype.fieldsCompared = false;
 
             Missing.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2518,6 +2534,11 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.namespaces != null && message.namespaces.length)
                     for (let i = 0; i < message.namespaces.length; ++i)
                         writer.uint32(26).string(message.namespaces[i]);
+                if (message.fields != null && message.fields.length)
+                    for (let i = 0; i < message.fields.length; ++i)
+                        writer.uint32(34).string(message.fields[i]);
+                if (message.fieldsCompared != null && $Object.hasOwnProperty.call(message, "fieldsCompared") && message.fieldsCompared !== false)
+                    writer.uint32(40).bool(message.fieldsCompared);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2531,7 +2552,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $Reader.recursionLimit)
                     throw $Error("max depth exceeded");
-                let end, message;
+                let end, message, value;
                 if (length === $undefined)
                     end = reader.len;
                 else {
@@ -2573,6 +2594,23 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (!(message.namespaces && message.namespaces.length))
                                 message.namespaces = [];
                             message.namespaces.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.fields && message.fields.length))
+                                message.fields = [];
+                            message.fields.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.fieldsCompared = value;
+                            else
+                                delete message.fieldsCompared;
                             continue;
                         }
                     }

@@ -7,6 +7,9 @@ import { isState, type Standing } from "../../domain/ha/state.ts";
 import type { Outgoing } from "../../domain/replication/leader.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 
+/** The most fields in use that a peer is believed to have. */
+const MAX_FIELDS = 5_000;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -27,11 +30,13 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
 
 /** `heldTotal` once more by itself, for an older release. */
 export function conditionToWire(
-  { concerns, ...condition }: Condition,
+  { concerns, missing, fieldsInUse = [], ...condition }: Condition,
   nowMs: number,
 ): argocdagentha.v1.Condition {
   return {
     ...condition,
+    ...(missing ? { missing: { ...missing, fieldsCompared: missing.fields !== undefined } } : {}),
+    fieldsInUse: [...fieldsInUse],
     nowMs,
     heldTotal: concerns.held?.count ?? 0,
     concerns: concernsToWire(concerns),
@@ -81,16 +86,18 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
           rights: bounded(missing.rights),
           definitions: bounded(missing.definitions),
           namespaces: bounded(missing.namespaces),
+          ...(missing.fieldsCompared ? { fields: bounded(missing.fields) } : {}),
         },
       }
       : {}),
+    ...(wire.fieldsInUse?.length ? { fieldsInUse: bounded(wire.fieldsInUse, MAX_FIELDS) } : {}),
     ...(examinationError ? { examinationError: examinationError.slice(0, 1_000) } : {}),
   };
 }
 
-/** A peer's list of the rights, kinds and namespaces that it lacks. */
-function bounded(texts: string[] = []): string[] {
-  return texts.slice(0, 1_000).map((text) => text.slice(0, 300));
+/** A peer's list of rights, kinds, namespaces or fields. */
+function bounded(texts: string[] = [], most = 1_000): string[] {
+  return texts.slice(0, most).map((text) => text.slice(0, 300));
 }
 
 /** A digest's 16 bytes. */

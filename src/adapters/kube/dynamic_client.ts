@@ -6,6 +6,7 @@ import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { ApiFailure, failureOf } from "./api_failure.ts";
 import { Discovery, type Resource, rootOf } from "./discovery.ts";
 import { RestClient } from "./rest_client.ts";
+import { Schemas } from "./schemas.ts";
 import type { Transport } from "./transport.ts";
 
 /** One operation of a JSON patch; `add` replaces what is there. */
@@ -51,11 +52,13 @@ const JSON_PATCH = "application/json-patch+json";
 /** Every method throws ApiFailure. */
 export class DynamicClient {
   readonly discovery: Discovery;
+  readonly schemas: Schemas;
   readonly #rest: RestClient;
 
   constructor(transport: Transport) {
     this.#rest = new RestClient(transport);
     this.discovery = new Discovery(this.#rest);
+    this.schemas = new Schemas(this.#rest);
   }
 
   /** One page of a list, from `next` on. */

@@ -71,10 +71,10 @@ export class KubernetesStore implements Store {
     );
   }
 
-  examine(namespaces: readonly string[]): Promise<Missing> {
+  examine(namespaces: readonly string[], fields: readonly string[]): Promise<Missing> {
     const { createNamespaces: creation, writeConcurrency: concurrency } = this.options;
     const watches = watchesOf(this.options);
-    return this.#asking(() => examine(this.#client, { watches, namespaces, creation, concurrency }));
+    return this.#asking(() => examine(this.#client, { watches, namespaces, fields, creation, concurrency }));
   }
 
   status(): StoreStatus {

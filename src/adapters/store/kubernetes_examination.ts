@@ -16,6 +16,7 @@ import { mayCreate, type NamespaceCreation } from "./kubernetes_writer.ts";
 export interface Examined {
   watches: readonly Watched[];
   namespaces: readonly string[];
+  fields: readonly string[];
   creation: NamespaceCreation | undefined;
   concurrency: number;
 }
@@ -25,7 +26,7 @@ const DRY_RUN_NAME = "argocd-agent-ha-preflight";
 
 /** Looks at everything. @throws ApiFailure when the API server does not answer */
 export async function examine(client: DynamicClient, examined: Examined): Promise<Missing> {
-  const { watches, namespaces, creation, concurrency } = examined;
+  const { watches, namespaces, fields, creation, concurrency } = examined;
   const limit = pLimit(concurrency);
   const missing: Missing = { rights: [], definitions: [], namespaces: [] };
   const lookUp = async ({ apiVersion, kind, namespace }: Watched) => {
@@ -56,7 +57,15 @@ export async function examine(client: DynamicClient, examined: Examined): Promis
     );
     missing.namespaces.push(...wanted.filter((_, i) => !there[i]));
   }
-  return missing;
+  const versions = new Set(served.map(({ resource }) => resource.apiVersion));
+  const unknown = await Promise.all([...versions].map((apiVersion) => {
+    const kinds = served.filter(({ resource }) => resource.apiVersion === apiVersion).map(({ resource }) =>
+      resource.kind
+    );
+    const theirs = fields.filter((field) => kinds.some((kind) => field.startsWith(`${kind} `)));
+    return client.schemas.unknown(apiVersion, theirs);
+  }));
+  return { ...missing, fields: unknown.flat() };
 }
 
 function textOf({ resource, subresource, namespace, verbs }: Rights): string {

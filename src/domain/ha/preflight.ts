@@ -19,6 +19,8 @@ export interface Condition {
   noSigningKey: boolean;
   /** The rights, kinds and namespaces that it would lack as ACTIVE; undefined: not examined. */
   missing?: Missing | undefined;
+  /** The fields that its resources use, as `Kind path`; absent: not asked, or an older release. */
+  fieldsInUse?: readonly string[];
   /** The reason of a failed examination. */
   examinationError?: string;
 }
@@ -206,6 +208,11 @@ const NEEDS: readonly [keyof Missing, string, (missing: string[]) => string][] =
     "not there:",
     (missing) => missing.map((name) => `kubectl create namespace ${name}`).join("; "),
   ],
+  [
+    "fields",
+    "in use on the other side and not known to the CustomResourceDefinitions:",
+    () => "install the other side's release of Argo CD's CustomResourceDefinitions there",
+  ],
 ];
 
 function surroundings(name: string, { missing, examinationError = "" }: Condition): Check[] {
@@ -213,8 +220,9 @@ function surroundings(name: string, { missing, examinationError = "" }: Conditio
     return [check(`rights ${name}`, false, `could not be looked at: ${examinationError}`, "see the reason")];
   }
   if (!missing) return [];
-  return NEEDS.map(([what, label, fix]) => {
+  return NEEDS.flatMap(([what, label, fix]) => {
     const lacking = missing[what];
+    if (!lacking) return [];
     return check(
       `${what} ${name}`,
       lacking.length === 0,

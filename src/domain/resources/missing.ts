@@ -6,4 +6,6 @@ export interface Missing {
   definitions: string[];
   /** Those of the requested namespaces that do not exist. */
   namespaces: string[];
+  /** Fields that the other side's resources use and a schema here does not know, as `Kind path`; absent: they were not compared. */
+  fields?: string[];
 }

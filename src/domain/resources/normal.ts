@@ -7,8 +7,11 @@
 import { isExactNumber, MAX_DEPTH, TooDeep } from "../../base/json.ts";
 import { type ApiObject, isRecord, type ObjectMeta, type OwnerReference } from "./object.ts";
 
-/** Fields of Argo CD's kinds that take any JSON: their schema says x-kubernetes-preserve-unknown-fields. */
-export const FREE_FORM: ReadonlySet<string> = new Set(["valuesObject", "elements", "parameters"]);
+/** Whether a field of Argo CD's kinds takes any JSON: its schema says x-kubernetes-preserve-unknown-fields. */
+export function isFreeForm(field: string, value: unknown): boolean {
+  // The parameters of Helm and of a plugin's source are lists of known fields, those of a plugin's generator are not.
+  return field === "valuesObject" || field === "elements" || (field === "parameters" && isRecord(value));
+}
 
 /** The maps of a Secret or ConfigMap. */
 const MAPS = ["data", "binaryData"];
@@ -98,7 +101,11 @@ function withoutNulls(value: unknown, depth: number): unknown {
   let changed: Map<string, unknown> | undefined;
   for (const name in fields) {
     const field = fields[name];
-    const kept = field === null ? undefined : FREE_FORM.has(name) ? field : withoutNulls(field, depth + 1);
+    const kept = field === null
+      ? undefined
+      : isFreeForm(name, field)
+      ? field
+      : withoutNulls(field, depth + 1);
     if (kept !== field) (changed ??= new Map()).set(name, kept);
   }
   if (!changed) return value;

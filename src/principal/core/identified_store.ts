@@ -41,8 +41,8 @@ export class IdentifiedStore implements Store {
     for await (const events of this.store.watch(signal)) yield events.map((event) => this.#told(event));
   }
 
-  examine(namespaces: readonly string[]): Promise<Missing | undefined> {
-    return this.store.examine(namespaces);
+  examine(...looked: Parameters<Store["examine"]>): Promise<Missing | undefined> {
+    return this.store.examine(...looked);
   }
 
   status(): StoreStatus {

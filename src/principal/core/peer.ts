@@ -60,19 +60,24 @@ export function conditionOf(parts: Conditional): Condition {
  * Asks once, within `--ha-peer-check-timeout`. A Go principal has no answer but its `/healthz`, which is no error. With `examineMs` the
  * peer also looks around itself first, and may take so much longer.
  */
-export async function askPeer(asking: Asking, { examineMs = 0 } = {}): Promise<PeerAnswer> {
+export async function askPeer(
+  asking: Asking,
+  { examineMs = 0, fieldsInUse }: { examineMs?: number; fieldsInUse?: readonly string[] } = {},
+): Promise<PeerAnswer> {
   const { peerAddress, plainContract, peerCheckTimeoutMs } = asking.settings;
   if (peerAddress === "") return { peer: undefined, error: "" };
   if (plainContract) return await askHealth(asking);
   const connection = asking.peer.connect();
   try {
     const askedAtMs = Date.now();
-    const request = { standing: asking.standing(), condition: conditionOf(asking), examine: examineMs > 0 };
-    const { standing, condition, nowMs = 0 } = await connection.ask(request, peerCheckTimeoutMs + examineMs);
+    const condition = { ...conditionOf(asking), ...(fieldsInUse ? { fieldsInUse } : {}) };
+    const request = { standing: asking.standing(), condition, examine: examineMs > 0 };
+    const asked = await connection.ask(request, peerCheckTimeoutMs + examineMs);
+    const { standing, condition: theirs, nowMs = 0 } = asked;
     const answer = { peer: standing, error: "" };
-    asking.peerSays.heard(condition);
-    if (!condition) return answer;
-    return { ...answer, condition, skewMs: nowMs - (askedAtMs + Date.now()) / 2 };
+    asking.peerSays.heard(theirs);
+    if (!theirs) return answer;
+    return { ...answer, condition: theirs, skewMs: nowMs - (askedAtMs + Date.now()) / 2 };
   } catch (error) {
     if (error instanceof PeerError && error.kind === "unimplemented") return await askHealth(asking);
     return { peer: undefined, error: reasonOf(error) };

@@ -34,8 +34,8 @@ export interface PeerServerParts extends Leadership {
   readonly peerSays: Pick<PeerSays, "heard">;
   /** The peer just became ACTIVE: skips the current redial backoff. */
   redial(): void;
-  /** This side's report of itself; with `examine` it examines its cluster first. */
-  condition(examine: boolean): Promise<Condition>;
+  /** This side's report of itself; with `examine` it examines its cluster first, also for the fields that the peer uses. */
+  condition(examine: boolean, fields: readonly string[]): Promise<Condition>;
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
   readonly switchover: {
     prove(expected: string): Promise<string>;
@@ -60,7 +60,7 @@ export class PeerServer implements PeerService {
     peerSays.heard(theirs);
     if (peer) input({ type: "heard", peer });
     if (peer?.state === "active") redial();
-    const said = await condition(examine);
+    const said = await condition(examine, theirs?.fieldsInUse ?? []);
     return { standing: standing(), condition: said, nowMs: Date.now() };
   }
 

@@ -10,6 +10,7 @@ import type { Scope } from "../../domain/resources/scope.ts";
 import { type Asking, askPeer, conditionOf, EXAMINE_MS } from "../core/peer.ts";
 import type { Look } from "../ports/operations.ts";
 import type { Store } from "../ports/store.ts";
+import { FieldsInUse } from "./fields_in_use.ts";
 import { type ReportParts, situationOf } from "./report.ts";
 
 /** The parts that a preflight needs. */
@@ -28,8 +29,11 @@ const MAX_NAMESPACES = 200;
 
 export class Readiness {
   #last: Look | undefined;
+  readonly #fields: FieldsInUse;
 
-  constructor(private readonly ctx: ReadinessParts) {}
+  constructor(private readonly ctx: ReadinessParts) {
+    this.#fields = new FieldsInUse(ctx.index);
+  }
 
   /** The last look; undefined: none yet. */
   get last(): Look | undefined {
@@ -39,11 +43,10 @@ export class Readiness {
   /** Looks now. */
   async look(): Promise<Look> {
     const { ctx } = this;
-    const [answer, condition] = await Promise.all([
-      askPeer(ctx, { examineMs: EXAMINE_MS }),
-      this.condition(true),
-    ]);
+    const answer = await askPeer(ctx, { examineMs: EXAMINE_MS, fieldsInUse: await this.#fields.now() });
     const { peer, error: peerError, condition: peerCondition, skewMs = 0 } = answer;
+    const condition = await this.condition(true, peerCondition?.fieldsInUse);
+    if (peerCondition?.missing?.fields?.length) this.#fields.forget();
     const { peerAddress, peerCheckTimeoutMs } = ctx.settings;
     const facts = {
       own: ctx.standing(),
@@ -63,13 +66,17 @@ export class Readiness {
     return this.#last;
   }
 
-  /** This side's report of itself; with `examine` it examines its cluster first. */
-  async condition(examine: boolean): Promise<Condition> {
+  /**
+   * This side's report of itself; with `examine` it examines its cluster first.
+   *
+   * @param fields those that the peer's resources use
+   */
+  async condition(examine: boolean, fields: readonly string[] = []): Promise<Condition> {
     const { ctx } = this;
-    const condition = conditionOf(ctx);
-    if (!examine) return condition;
+    if (!examine) return conditionOf(ctx);
+    const condition = { ...conditionOf(ctx), fieldsInUse: await this.#fields.now() };
     try {
-      return { ...condition, missing: await ctx.store.examine(namespacesToLookFor(ctx)) };
+      return { ...condition, missing: await ctx.store.examine(namespacesToLookFor(ctx), fields) };
     } catch (error) {
       return { ...condition, examinationError: reasonOf(error) };
     }

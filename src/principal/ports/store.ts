@@ -63,10 +63,10 @@ export interface Store {
    */
   watch(signal: AbortSignal): AsyncIterable<StoreEvent[]>;
   /**
-   * Looks whether everything is there that an ACTIVE principal needs, and these namespaces; undefined: there is nothing around this
-   * store that could be missing. Writes nothing. @throws StoreError
+   * Looks whether everything is there that an ACTIVE principal needs: these namespaces, and these fields of resources (`Kind path`),
+   * beside rights and kinds. Undefined: there is nothing around this store that could be missing. Writes nothing. @throws StoreError
    */
-  examine(namespaces: readonly string[]): Promise<Missing | undefined>;
+  examine(namespaces: readonly string[], fields: readonly string[]): Promise<Missing | undefined>;
   /** How the store is, now. */
   status(): StoreStatus;
   /** Ends watches and releases files and connections. */
