@@ -257,7 +257,7 @@ function services(
     ...ctx,
     ...procedures,
     policy: replicationPolicy(ctx),
-    condition: (examine) => ctx.readiness.condition(examine),
+    condition: (examine, fields) => ctx.readiness.condition(examine, fields),
     repair: (request) => repairHere(ctx, request),
   });
   const plainPeerService = new GoReplicas(ctx, (certificate) => peerService.authorize(certificate));

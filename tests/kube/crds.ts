@@ -15,6 +15,7 @@ const DEFINITIONS: Definition[] = [
 ];
 
 const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+const anything = { "x-kubernetes-preserve-unknown-fields": true };
 
 /** Argo CD's own definitions, where the folder of shared data lies beside the project. */
 const REAL = new URL("../../../shared/data/crds/", import.meta.url).pathname;
@@ -36,8 +37,14 @@ export function definitionSets(): [name: string, definitions: Record<string, unk
   return sets;
 }
 
+/** Our definitions with a schema of an Application's spec as in Argo CD: a field that it does not name is dropped. */
+export function strictDefinitions(...fields: string[]): Record<string, unknown>[] {
+  const spec = { type: "object", properties: Object.fromEntries(fields.map((field) => [field, anything])) };
+  return customResourceDefinitions({ Application: spec });
+}
+
 /** The CustomResourceDefinitions as the API takes them. */
-function customResourceDefinitions(): Record<string, unknown>[] {
+function customResourceDefinitions(specs: Record<string, unknown> = {}): Record<string, unknown>[] {
   return DEFINITIONS.map(({ kind, plural, statusSubresource }) => ({
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
@@ -54,7 +61,10 @@ function customResourceDefinitions(): Record<string, unknown>[] {
         served: true,
         storage: true,
         schema: {
-          openAPIV3Schema: { type: "object", properties: { spec: open, status: open, operation: open } },
+          openAPIV3Schema: {
+            type: "object",
+            properties: { spec: specs[kind] ?? open, status: open, operation: open },
+          },
         },
         ...(statusSubresource ? { subresources: { status: {} } } : {}),
       }],

@@ -20,6 +20,8 @@ export interface KubePairOptions {
   namespaces?: string[];
   /** The port to reach a side's API server through; default: its own. */
   apiPort?: (side: SideName, cluster: Cluster) => Promise<number | undefined>;
+  /** The CRDs of the replica's cluster where they are not the primary's. */
+  replicaDefinitions?: Record<string, unknown>[];
   /** Prepares a side's cluster, and says what its principal has of its own. */
   prepare?: (side: SideName, cluster: Cluster, dir: string) => Promise<Partial<Side>>;
   /** The objects of each cluster beside CRDs. */
@@ -42,8 +44,9 @@ export class KubePair extends LinkedSides {
   ): Promise<KubePair> {
     const dir = Deno.makeTempDirSync({ prefix: "aaha-kube-pair-" });
     await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
-    const start = () => Cluster.start(definitions, options.cluster);
-    const [primary, replica] = await Promise.all([start(), start()]);
+    const start = (served: Record<string, unknown>[]) => Cluster.start(served, options.cluster);
+    const theirs = options.replicaDefinitions ?? definitions;
+    const [primary, replica] = await Promise.all([start(definitions), start(theirs)]);
     const clusters = { primary, replica };
     const own: Record<SideName, Partial<Side>> = { primary: {}, replica: {} };
     for (const side of SIDES) {

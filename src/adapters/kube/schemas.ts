@@ -28,13 +28,13 @@ export class Schemas {
 
   /**
    * Of some fields (`Kind spec.x.y`) of kinds of one group and version those that the API server does not know, each once and from its
-   * outermost unknown part; none where it publishes no document. @throws ApiFailure
+   * outermost unknown part; undefined where it publishes no schema of them. @throws ApiFailure
    */
-  async unknown(apiVersion: string, fields: readonly string[]): Promise<string[]> {
+  async unknown(apiVersion: string, fields: readonly string[]): Promise<string[] | undefined> {
     if (fields.length === 0) return [];
     const root = await this.#read<Root>("/openapi/v3");
     const url = root?.paths?.[`apis/${apiVersion}`]?.serverRelativeURL;
-    if (!url) return [];
+    if (!url) return undefined;
     if (url !== this.#url) this.#answers.clear();
     this.#url = url;
     const open = fields.filter((field) => !this.#answers.has(field));

@@ -57,15 +57,24 @@ export async function examine(client: DynamicClient, examined: Examined): Promis
     );
     missing.namespaces.push(...wanted.filter((_, i) => !there[i]));
   }
-  const versions = new Set(served.map(({ resource }) => resource.apiVersion));
-  const unknown = await Promise.all([...versions].map((apiVersion) => {
-    const kinds = served.filter(({ resource }) => resource.apiVersion === apiVersion).map(({ resource }) =>
-      resource.kind
-    );
-    const theirs = fields.filter((field) => kinds.some((kind) => field.startsWith(`${kind} `)));
-    return client.schemas.unknown(apiVersion, theirs);
-  }));
-  return { ...missing, fields: unknown.flat() };
+  const unknown = await unknownFields(client, served.map(({ resource }) => resource), fields);
+  return unknown ? { ...missing, fields: unknown } : missing;
+}
+
+/** Of the fields those that no schema here knows; undefined where that cannot be told of some. */
+async function unknownFields(
+  client: DynamicClient,
+  served: readonly Resource[],
+  fields: readonly string[],
+): Promise<string[] | undefined> {
+  const found: string[] = [];
+  for (const [apiVersion, resources] of Map.groupBy(served, (resource) => resource.apiVersion)) {
+    const theirs = fields.filter((field) => resources.some(({ kind }) => field.startsWith(`${kind} `)));
+    const unknown = await client.schemas.unknown(apiVersion, theirs);
+    if (!unknown) return undefined;
+    found.push(...unknown);
+  }
+  return found;
 }
 
 function textOf({ resource, subresource, namespace, verbs }: Rights): string {
