@@ -50,7 +50,9 @@ export function drillStage(played: Played): Stage {
         for (let step = undo.pop(); step; step = undo.pop()) await step();
       };
       try {
-        return new Staged(await openCopy(played, tell, undo), undo, close);
+        const log = logTo(tell);
+        const { maxMessageBytes } = played.settings;
+        return new Staged(await openCopy(played, log, undo), { log, maxMessageBytes }, undo, close);
       } catch (error) {
         await close();
         throw error;
@@ -59,29 +61,36 @@ export function drillStage(played: Played): Stage {
   };
 }
 
+/** How the second principal serves its agent. */
+interface Serving {
+  log: Log;
+  maxMessageBytes: number;
+}
+
 class Staged implements StagedPrincipal {
   constructor(
     private readonly core: Core,
+    private readonly serving: Serving,
     private readonly undo: Undo,
     readonly close: () => Promise<void>,
   ) {}
 
   promote(): Promise<unknown> {
-    return this.core.ctx.command("promote", false, "drill");
+    return this.core.operations.command("promote", false, "drill");
   }
 
   ownResources({ agent, mode }: Part): OwnResource[] {
     if (mode === "managed") return [];
-    const { ctx } = this.core;
-    return [...ctx.index.live()].flatMap(({ key, payload }) => {
-      const view = ctx.fleet().view({ name: agent, mode }, key);
+    const { index, fleet } = this.core;
+    return [...index.live()].flatMap(({ key, payload }) => {
+      const view = fleet.view({ name: agent, mode }, key);
       return view ? [{ key, kind: view.kind, payload, checksum: view.source ?? "" }] : [];
     });
   }
 
   async play({ agent, mode }: Part, own: readonly OwnResource[]): Promise<PlayedAgent> {
     const authority = await Authority.create(1);
-    const port = await serve(this.core, await issued(authority, "drill", true), this.undo);
+    const port = await serve(this.core, this.serving, await issued(authority, "drill", true), this.undo);
     const { SimAgent } = await import("./simagents/agent.ts");
     const sim = new SimAgent({
       name: agent,
@@ -98,7 +107,7 @@ class Staged implements StagedPrincipal {
   }
 
   writes(): number {
-    return this.core.ctx.store.status().writes;
+    return this.core.store.status().writes;
   }
 }
 
@@ -110,7 +119,7 @@ function playedBy(sim: SimAgent, core: Core): PlayedAgent {
       return sim.connected;
     },
     get quiet() {
-      const session = core.ctx.fleet().agent(sim.name)?.session;
+      const session = core.fleet.agent(sim.name)?.session;
       return session !== undefined && session.pending === 0 && sim.outbox.pending === 0;
     },
     get events() {
@@ -135,7 +144,7 @@ function playedBy(sim: SimAgent, core: Core): PlayedAgent {
 }
 
 /** A principal over a copy of this side's copy, not promoted yet. */
-async function openCopy(played: Played, tell: (problem: string) => void, undo: Undo): Promise<Core> {
+async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
   const settings = {
     ...played.settings,
     peerAddress: "",
@@ -166,7 +175,6 @@ async function openCopy(played: Played, tell: (problem: string) => void, undo: U
     lineage: "",
   } as const;
   await writeMemory(store, settings.namespace, memory);
-  const log = logTo(tell);
   const monitor = new StoreMonitor(store, log, () => {});
   undo.push(() => monitor.stop());
   const core = await openCore({
@@ -210,12 +218,17 @@ async function issued(authority: Authority, commonName: string, server: boolean)
 }
 
 /** Serves agents on a loopback port; resolves with the port. */
-async function serve({ ctx, admission }: Core, material: TlsMaterial, undo: Undo): Promise<number> {
+async function serve(
+  { admission }: Core,
+  { log, maxMessageBytes }: Serving,
+  material: TlsMaterial,
+  undo: Undo,
+): Promise<number> {
   const auth = authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, () => false);
-  const server = createServer(ctx.settings.maxMessageBytes);
+  const server = createServer(maxMessageBytes);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
-  server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, ctx.log));
+  server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, log));
   undo.push(() => server.forceShutdown());
   return await listen(server, "127.0.0.1:0", new RotatingCredentials(material, "TLSv1.3", true));
 }

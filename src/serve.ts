@@ -9,7 +9,6 @@ import { SignedTokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { drillStage } from "./drill_stage.ts";
-import { Drill } from "./principal/operations/drill.ts";
 import { diffHandlers } from "./adapters/grpc/diff.ts";
 import { drillHandlers } from "./adapters/grpc/drill.ts";
 import { knowingHandlers } from "./adapters/grpc/knowing.ts";
@@ -36,7 +35,6 @@ import type { Peer } from "./principal/ports/peer.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { Operations } from "./principal/ports/operations.ts";
-import type { Context } from "./principal/core/context.ts";
 import { type Core, openCore } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
@@ -51,7 +49,8 @@ const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 /** A running principal. */
 export interface Running {
-  readonly ctx: Context;
+  readonly settings: Settings;
+  readonly core: Core;
   /** The calls of an operator. */
   readonly operations: Operations;
   /** Where it listens; ports are the real ones where 0 was asked for. */
@@ -110,16 +109,15 @@ async function start(
     clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
   });
   undo.push(() => core.stop());
-  const { ctx } = core;
-  const agentsAuth = authenticator(settings.auth, (fingerprint) => ctx.blocklist.has(fingerprint));
-  const doors = { tls, authenticator: agentsAuth, processing };
+  const agentsAuth = authenticator(settings.auth, (fingerprint) => core.blocklist.has(fingerprint));
+  const doors = { settings, log, tls, authenticator: agentsAuth, processing };
   const ports = { healthz, ...await openListeners(core, doors, undo) };
   health = healthApp(core.health);
   undo.push(() => core.rest());
   core.start();
-  if (settings.haEnabled) undo.push(ctx.readiness.watch());
-  log.info("principal started", { version: VERSION, uid: ctx.uid, ...ports });
-  return { ctx, operations: core.operations, ports, failed: core.failed, stop };
+  if (settings.haEnabled) undo.push(core.readiness.watch());
+  log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
+  return { settings, core, operations: core.operations, ports, failed: core.failed, stop };
 }
 
 /** Opens the store that the settings name; the Kubernetes client is loaded only where it is used. @throws StoreError */
@@ -176,6 +174,8 @@ function listenHost(settings: Settings): string {
 
 /** The parts needed to admit clients. */
 interface Doors {
+  settings: Settings;
+  log: Log;
   /** Undefined: without TLS. */
   tls: TlsWatch | undefined;
   authenticator: Authenticator;
@@ -191,11 +191,10 @@ async function openClusterInfo(settings: Settings, clusters: AgentClusters, log:
 
 async function openListeners(
   core: Core,
-  { tls, authenticator, processing }: Doors,
+  doors: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Running["ports"], "healthz">> {
-  const { ctx } = core;
-  const { settings } = ctx;
+  const { settings, log, tls, authenticator, processing } = doors;
   const host = listenHost(settings);
   const metrics = settings.metricsPort === 0 ? 0 : serveHttp(
     metricsApp(core.series, processing.registry).fetch,
@@ -206,7 +205,7 @@ async function openListeners(
   const server = createServer(settings.maxMessageBytes);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
-  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, authenticator, ctx.log));
+  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, authenticator, log));
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));
@@ -214,7 +213,7 @@ async function openListeners(
   const grpcPort = tls
     ? await listen(server, address, rotating(tls, settings))
     : await listenPlaintext(server, address);
-  const admin = settings.haEnabled ? await openAdmin(core, tls, undo) : { admin: 0, adminTls: 0 };
+  const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   return { grpc: grpcPort, ...admin, metrics };
 }
 
@@ -226,18 +225,18 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
 
 /** The loopback listener, and where configured another over mTLS for whom it names. */
 async function openAdmin(
-  { ctx, operations }: Core,
-  tls: TlsWatch | undefined,
+  core: Core,
+  { settings, log, tls }: Doors,
   undo: (() => Promise<void> | void)[],
 ): Promise<{ admin: number; adminTls: number }> {
-  const { settings, log } = ctx;
+  const { operations, index, model } = core;
   const haAdmin = adminHandlers(operations);
   const operator = {
     ...operatorHandlers(operations),
     Switchover: switchoverHandler(operations),
     ...knowingHandlers(operations),
     ...diffHandlers(operations),
-    ...drillHandlers(new Drill(ctx, drillStage(ctx))),
+    ...drillHandlers(core.drills(drillStage({ settings, index, model }))),
     ...reconcileHandlers(operations),
   };
   const loopback = createServer(ADMIN_MESSAGE_BYTES);
@@ -251,7 +250,7 @@ async function openAdmin(
     rule: auth.rule,
     readers: new Set(adminListen.readers),
     operators: new Set(adminListen.operators),
-    blocked: (fingerprint: string) => ctx.blocklist.has(fingerprint),
+    blocked: (fingerprint: string) => core.blocklist.has(fingerprint),
   };
   const guard = (service: object, handlers: typeof operator) =>
     guarded(service as services.Methods, handlers, policy, log);

@@ -3,34 +3,44 @@
  * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
  */
 import { ChangeIndex } from "../domain/changes/index.ts";
-import { type Command, initialModel, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
+import type { AuthMethod } from "../domain/agents/identity.ts";
+import type { Situation } from "../domain/ha/explain.ts";
+import type { ChainedEntry } from "../domain/ha/history.ts";
+import {
+  type Command,
+  initialModel,
+  type Input,
+  type Memory,
+  type Model,
+  type Standing,
+} from "../domain/ha/state.ts";
+import type { Key } from "../domain/resources/keys.ts";
 import { IdentifiedStore } from "./core/identified_store.ts";
 import type { Store } from "./ports/store.ts";
 import { VERSION } from "../base/version.ts";
 import { ActiveStore } from "./active/active_store.ts";
-import { AgentAdmission } from "./active/admission.ts";
+import { type AdmissionParts, AgentAdmission } from "./active/admission.ts";
 import { ChangeWriter } from "./replica/change_writer.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import type { RecentEvent } from "./core/observe.ts";
-import type { Context } from "./core/context.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
 import { ExposureKeeper } from "./core/exposure.ts";
-import { newFollowing } from "./core/following.ts";
+import { type Following, newFollowing } from "./core/following.ts";
 import type { Admission } from "./ports/agents.ts";
 import type { Health } from "./ports/health.ts";
 import type { Processing, Series } from "./ports/telemetry.ts";
 import type { Tokens } from "./ports/tokens.ts";
-import { Driver } from "./core/driver.ts";
+import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
 import { Roster } from "./active/roster.ts";
-import { ReplicationClient } from "./replica/replication_client.ts";
-import { healthOf } from "./core/health.ts";
+import { type ClientParts, ReplicationClient } from "./replica/replication_client.ts";
+import { healthOf, type HealthParts } from "./core/health.ts";
 import { History } from "./core/history.ts";
 import { seriesOf } from "./core/metrics.ts";
 import type { Log } from "../base/log.ts";
@@ -41,21 +51,38 @@ import type { ReplicationPolicy } from "../domain/replication/admission.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
 import { noteCommand, observe, observeUnhandled } from "./core/observe.ts";
 import { Replicas } from "./core/replica_sessions.ts";
-import { operationsOf } from "./operations/operations.ts";
+import { operationsOf, situation } from "./operations/operations.ts";
+import { Drill } from "./operations/drill.ts";
+import type { Machine } from "./operations/machine.ts";
+import type { Leadership } from "./active/leadership.ts";
 import { PeerServer } from "./operations/peer_server.ts";
-import { Readiness } from "./operations/readiness.ts";
+import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
 import { repairHere } from "./operations/repair.ts";
 import { Reconciler } from "./operations/reconcile.ts";
-import type { Settings } from "../config/settings.ts";
 import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
-import type { Operations } from "./ports/operations.ts";
+import type { Drills, Operations } from "./ports/operations.ts";
+import type { Stage } from "./ports/stage.ts";
 import { WriteBack } from "./active/write_back.ts";
 
-/** The parts of a core. */
+/** The settings that the parts of a principal take. */
+export type CoreSettings =
+  & AdmissionParts["settings"]
+  & ClientParts["settings"]
+  & HealthParts["settings"]
+  & Leadership["settings"]
+  & ReadinessParts["settings"]
+  & {
+    readonly preferredRole: "primary" | "replica";
+    readonly auth: AuthMethod;
+    readonly allowedReplicationClients: readonly string[];
+    readonly allowAnyReplicationClient: boolean;
+  };
+
+/** The parts that a principal is put together from. */
 export interface CoreParts {
-  settings: Settings;
+  settings: CoreSettings;
   log: Log;
   store: Store;
   monitor: StoreMonitor;
@@ -69,9 +96,8 @@ export interface CoreParts {
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
 }
 
-/** A principal that has read its store and has not started. */
+/** A principal that has read its store and has not started: its doors for adapters, and what it shows of itself. */
 export interface Core {
-  readonly ctx: Context;
   /** Lets agents in. */
   readonly admission: Admission;
   readonly health: Health;
@@ -79,9 +105,34 @@ export interface Core {
   readonly series: readonly Series[];
   /** The calls that adapters make for operators. */
   readonly operations: Operations;
+  drills(stage: Stage): Drills;
   /** The answers to the peer, in our own contract and in the Go principal's. */
   readonly peerService: PeerService;
   readonly plainPeerService: PlainPeerService;
+  /** Whether the pair is ready for a failover. */
+  readonly readiness: Readiness;
+  readonly switchover: Switchover;
+  readonly uid: string;
+  readonly store: Store;
+  readonly index: ChangeIndex;
+  readonly blocklist: Blocklist;
+  readonly clusters: ClusterSecrets;
+  readonly roster: Roster;
+  readonly fleet: Fleet;
+  readonly replicas: Replicas;
+  readonly following: Following;
+  readonly counters: Counters;
+  readonly losses: LossManifest;
+  readonly foreign: ForeignObjects;
+  /** The state machine's present model. */
+  model(): Model;
+  standing(): Standing;
+  /** This side's situation, with the peer's answer. */
+  situation(): Promise<Situation>;
+  /** The durable history, oldest first. */
+  chain(): readonly ChainedEntry[];
+  /** Open while this principal is ACTIVE and serves; aborted when it stops. */
+  activeScope(): AbortSignal | undefined;
   /** Rejects when the principal cannot go on, because its store failed. */
   readonly failed: Promise<never>;
   /** Begins, with what the store remembers. */
@@ -119,23 +170,12 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     const chain = new History(store, settings.namespace, log);
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
-    const core = compose(
-      {
-        ...parts,
-        store,
-        index,
-        uid,
-        clusters,
-        chain,
-        clusterInfo,
-        foreign,
-        lookUp: (key) => feed.lookUp(key),
-      },
-      memory,
-    );
-    writeBack = core.writeBack;
-    await monitor.patiently(() => core.ctx.losses.list());
-    await monitor.patiently(() => core.ctx.exposure.load());
+    const lookUp = (key: Key) => feed.lookUp(key);
+    const roles = rolesOf({ ...parts, store, index, uid, clusters, chain, clusterInfo, foreign, lookUp });
+    const core = coreOf(roles, memory);
+    writeBack = roles.writeBack;
+    await monitor.patiently(() => core.losses.list());
+    await monitor.patiently(() => roles.exposure.load());
     const stop = async () => {
       await core.rest();
       await clusterInfo.close();
@@ -148,6 +188,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   }
 }
 
+/** The parts that are read from the store before the others are made. */
 interface Read extends Omit<CoreParts, "clusterInfo"> {
   index: ChangeIndex;
   uid: string;
@@ -155,75 +196,108 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
   chain: History;
   clusterInfo: ClusterInfo;
   foreign: ForeignObjects;
-  lookUp: Context["lookUp"];
+  /** Makes the index show what the store has of a key, where the index has never heard of it. @throws StoreError */
+  lookUp(key: Key): Promise<void>;
 }
 
-function compose(
-  { monitor, chain, tokens, ...shared }: Read,
-  memory: Memory | undefined,
-): Omit<Core, "failed" | "stop"> & { writeBack: WriteBack } {
-  const { settings, log, store, uid, index } = shared;
-  const { preferredRole, peerAddress } = settings;
-  const driver: Driver = new Driver(
-    initialModel({ preferredRole, peerAddress, uid }, Date.now()),
-    (effect) => effects.run(effect),
-    {
-      stepped: (before, after, name, refused) => observe(ctx, chain, { before, after, name, refused }),
-      unhandled: (model, input) => observeUnhandled({ log }, model, input),
-    },
-  );
-  const losses: LossManifest = new LossManifest({ model: () => driver.model, store, settings, log, index });
-  const activeStore: ActiveStore = new ActiveStore(store, () => effects.scope);
-  const ctx: Context = {
-    ...shared,
-    activeStore,
-    version: VERSION,
-    ...nothingKnown(),
-    concerns: () => concernsOf(ctx),
-    losses,
-    get readiness() {
-      return readiness;
-    },
-    get exposure() {
-      return exposure;
-    },
-    storeProblem: () => monitor.problem,
-    model: () => driver.model,
-    input: (input) => driver.input(input),
-    chain: () => chain.chain,
-    note: (what, who) => noteCommand(driver.model, chain, what, who),
-    onModel: (notify) => driver.onChange(notify),
-    command: (kind, force, who = "", by) => {
-      ctx.note(`${kind}${force ? " --force" : ""}`, who);
-      return driver.command(commandOf(kind, force, by));
-    },
-    begin: (procedure, problem) => driver.begin(procedure, problem),
-    handover: (word) => driver.command(word),
-    activeScope: () => effects.scope,
-    standing: () => standing(ctx),
-    peerReachable: () => isPeerReachable(driver.model),
-    connectedAgents: () => fleet.connected,
-    roster: new Roster(activeStore, settings.namespace, log),
-    blocklist: new Blocklist(index, settings.namespace),
-    fleet: () => fleet,
-    redial: () => follower.redial(),
+/** Makes the parts that act in a role, each from exactly what it takes. */
+function rolesOf(read: Read) {
+  const { settings, log, store, index, uid, clusters, foreign, lookUp, peer, hasSigningKey, history } = read;
+  const { replicas, following, counters, comparison, peerSays } = nothingKnown();
+  const driver: Driver = driverOf(read, counters, (effect) => effects.run(effect));
+  const machine = machineOf(driver, read.chain);
+  const { model } = machine;
+  const input = (input: Input) => driver.input(input);
+  const activeScope = () => effects.scope;
+  const storeProblem = () => read.monitor.problem;
+  const activeStore: ActiveStore = new ActiveStore(store, activeScope);
+  const roster = new Roster(activeStore, settings.namespace, log);
+  const blocklist = new Blocklist(index, settings.namespace);
+  const losses = new LossManifest({ model, store, settings, log, index });
+  const kept = { settings, log, store, activeStore, model };
+  const exposure = new ExposureKeeper({ ...kept, index, replicas, comparison });
+  const writeBack = new WriteBack(activeStore, log);
+  const agents = { settings, log, counters, roster, clusters, activeStore };
+  const { clusterInfo, processing } = read;
+  const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid });
+  const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
+
+  const concerns = () => concernsOf({ following, losses, foreign, comparison });
+  const condition = {
+    peer,
+    peerSays,
+    following,
+    counters,
+    hasSigningKey,
+    model,
+    standing,
+    concerns,
+    storeProblem,
   };
-  const readiness = new Readiness(ctx);
-  const exposure: ExposureKeeper = new ExposureKeeper(ctx);
-  const fleet = new Fleet(ctx);
+  const asking = { ...condition, settings };
+  const peerReachable = () => isPeerReachable(model());
+  const connectedAgents = () => fleet.connected;
+  const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
+  const streaming = { index, log, counters, settings, model, standing, input };
   const unconfirmed = new UnconfirmedWrites(store, index);
   const writerOver = (to: Pick<Store, "get" | "write">) =>
-    new ChangeWriter(to, settings.scope, ctx.counters, losses, unconfirmed, shared.foreign);
-  const follower = new ReplicationClient({ ...ctx, writer: writerOver(store) });
-  const writeBack = new WriteBack(activeStore, log);
-  const reconciler = new Reconciler(ctx, writerOver(activeStore));
-  const procedures = { switchover: new Switchover(ctx), reconciler };
-  const effects = new Effects(ctx, { follower, fleet, writeBack, exposure });
+    new ChangeWriter(to, settings.scope, counters, losses, unconfirmed, foreign);
+  const writer = writerOver(store);
+  const follower = new ReplicationClient({ ...streaming, following, comparison, losses, writer, peer });
+  const acting = { follower, fleet, writeBack, exposure };
+  const effects = new Effects({ ...asking, store, log, index, replicas, losses, activeStore, input }, acting);
   return {
-    ctx,
-    writeBack,
-    operations: operationsOf(ctx, { readiness, ...procedures }),
-    ...services(ctx, procedures, tokens),
+    read,
+    ...{ driver, machine, activeScope, activeStore, roster, blocklist, losses, comparison },
+    ...acting,
+    effects,
+    asking,
+    reporting,
+    leadership: { ...streaming, replicas, activeScope, lookUp },
+    reconcileWriter: writerOver(activeStore),
+  };
+}
+
+/** Makes what operators, the peer, agents and probes call, each from exactly what it takes. */
+function coreOf(
+  roles: ReturnType<typeof rolesOf>,
+  memory: Memory | undefined,
+): Omit<Core, "failed" | "stop"> {
+  const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses, comparison } = roles;
+  const { follower, fleet, exposure, effects, asking, reporting, leadership } = roles;
+  const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
+  const { replicas, following, counters, peerSays, model, standing } = reporting;
+  const { command, handover } = commandsOf(driver, machine);
+  const chain = () => read.chain.chain;
+  const redial = () => follower.redial();
+  const theFleet = () => fleet;
+
+  const readiness = new Readiness({ ...asking, ...reporting, store });
+  const moving = { log, index, replicas, losses, exposure, fleet: theFleet, activeScope, redial };
+  const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
+  const reconciling = { settings, index, losses, store, foreign, peer, activeScope, standing };
+  const reconciler = new Reconciler({ ...machine, ...reconciling }, roles.reconcileWriter);
+  const repairing = { ...machine, settings, index, following, peer, standing };
+  const peerService = new PeerServer({
+    ...{ ...leadership, peerSays, redial, switchover, reconciler },
+    policy: replicationPolicy(settings, blocklist),
+    condition: (examine, fields) => readiness.condition(examine, fields),
+    repair: (request) => repairHere(repairing, request),
+  });
+  const operating = { ...machine, ...asking, ...reporting, store, comparison, command, chain };
+  const admitting = { settings, activeStore, clusters, log, counters, roster, model, activeScope };
+  const measured = { ...reporting, store, readiness, fleet: theFleet };
+  return {
+    admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
+    health: healthOf({ settings, following, model, activeScope }),
+    series: seriesOf(measured, settings.haEnabled),
+    operations: operationsOf(operating, { readiness, switchover, reconciler }),
+    drills: (stage) => new Drill({ ...machine, ...reporting, settings }, stage),
+    peerService,
+    plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
+    ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
+    ...{ following, counters, losses, foreign, model, standing, chain, activeScope },
+    situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: () => rest(effects, fleet, follower),
   };
@@ -240,6 +314,39 @@ function nothingKnown() {
   };
 }
 
+function driverOf(
+  { settings: { preferredRole, peerAddress }, uid, log, history, chain }: Read,
+  counters: Counters,
+  run: EffectRunner,
+): Driver {
+  const told = { counters, log, history };
+  return new Driver(initialModel({ preferredRole, peerAddress, uid }, Date.now()), run, {
+    stepped: (before, after, name, refused) => observe(told, chain, { before, after, name, refused }),
+    unhandled: (model, input) => observeUnhandled(told, model, input),
+  });
+}
+
+function machineOf(driver: Driver, chain: History): Machine {
+  return {
+    model: () => driver.model,
+    onModel: (notify) => driver.onChange(notify),
+    begin: (procedure, problem) => driver.begin(procedure, problem),
+    note: (what, who) => noteCommand(driver.model, chain, what, who),
+  };
+}
+
+/** The commands of operators, and of a switchover on their behalf. */
+function commandsOf(driver: Driver, { note }: Machine) {
+  return {
+    command: (kind: "promote" | "demote", force: boolean, who: string, by?: "switchover"): Promise<Model> => {
+      note(`${kind}${force ? " --force" : ""}`, who);
+      const own = by ? { by } : {};
+      return driver.command(kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own });
+    },
+    handover: (word: Extract<Command, { type: "prepare" | "takeOver" }>) => driver.command(word),
+  };
+}
+
 async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient): Promise<void> {
   effects.rest();
   await effects.stopServing(false, "this principal is shutting down");
@@ -247,31 +354,8 @@ async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient)
   await follower.stop();
 }
 
-/** The calls of the adapters: for agents, the peer, probes and metrics. */
-function services(
-  ctx: Context,
-  procedures: { switchover: Switchover; reconciler: Reconciler },
-  tokens: Tokens | undefined,
-): Pick<Core, "admission" | "health" | "series" | "peerService" | "plainPeerService"> {
-  const peerService = new PeerServer({
-    ...ctx,
-    ...procedures,
-    policy: replicationPolicy(ctx),
-    condition: (examine, fields) => ctx.readiness.condition(examine, fields),
-    repair: (request) => repairHere(ctx, request),
-  });
-  const plainPeerService = new GoReplicas(ctx, (certificate) => peerService.authorize(certificate));
-  return {
-    admission: new AgentAdmission(ctx, tokens),
-    health: healthOf(ctx),
-    series: seriesOf(ctx, ctx.settings.haEnabled),
-    peerService,
-    plainPeerService,
-  };
-}
-
 /** Whose calls of replication are answered. */
-function replicationPolicy({ blocklist, settings }: Context): ReplicationPolicy {
+function replicationPolicy(settings: CoreSettings, blocklist: Blocklist): ReplicationPolicy {
   const { haEnabled, auth, allowedReplicationClients, allowAnyReplicationClient } = settings;
   return {
     haEnabled,
@@ -282,26 +366,11 @@ function replicationPolicy({ blocklist, settings }: Context): ReplicationPolicy 
   };
 }
 
-/** An operator's command, on behalf of a switchover where one gives it. */
-function commandOf(kind: "promote" | "demote", force: boolean, by: "switchover" | undefined): Command {
-  const own = by ? { by } : {};
-  return kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own };
-}
-
 function isPeerReachable({ state, peer }: Model): boolean {
   return state === "active" ? peer !== undefined : state === "replicating";
 }
 
-function standing(ctx: Context): Standing {
-  const { state, sinceMs, memory } = ctx.model();
-  return {
-    uid: ctx.uid,
-    version: ctx.version,
-    namespace: ctx.settings.namespace,
-    state,
-    epoch: memory.epoch,
-    sinceMs,
-    connectedAgents: ctx.connectedAgents(),
-    lineage: memory.lineage,
-  };
+function standingOf(uid: string, namespace: string, model: Model, connectedAgents: number): Standing {
+  const { state, sinceMs, memory: { epoch, lineage } } = model;
+  return { uid, version: VERSION, namespace, state, epoch, sinceMs, connectedAgents, lineage };
 }

@@ -84,17 +84,17 @@ class Play {
   }
 
   put(object: ApiObject) {
-    return this.principal.ctx.store.write({ op: "put", object });
+    return this.principal.core.store.write({ op: "put", object });
   }
 
   async change(key: string, change: (object: ApiObject) => ApiObject) {
-    const found = await this.principal.ctx.store.get(key);
+    const found = await this.principal.core.store.get(key);
     if (!found) throw new Error(`${key} is not there`);
     return await this.put(change(found));
   }
 
   drop(key: string) {
-    return this.principal.ctx.store.write({ op: "delete", key });
+    return this.principal.core.store.write({ op: "delete", key });
   }
 
   /** Waits until nothing has been on the way for a moment: the index has what was written, and both sides are done. */
@@ -102,7 +102,7 @@ class Play {
     let still = 0;
     await until(
       () => {
-        const host = this.principal.ctx.fleet().agent("edge-1");
+        const host = this.principal.core.fleet.agent("edge-1");
         const done = this.agent.connected && this.agent.outbox.pending === 0 && host?.session.pending === 0 &&
           host.inbox.waiting === 0;
         still = done ? still + 1 : 0;
@@ -162,7 +162,7 @@ const STORIES: Record<string, (play: Play) => Promise<void>> = {
     for (const name of ["a", "b"]) await play.put(application("edge-1", name));
     await play.connect("managed");
     await play.step("the principal restarts; b was deleted and c made meanwhile", async () => {
-      const { settings } = play.principal.ctx;
+      const { settings } = play.principal;
       await play.agent.stop();
       await play.drop("Application/edge-1/b");
       await play.put(application("edge-1", "c"));
@@ -180,7 +180,7 @@ const STORIES: Record<string, (play: Play) => Promise<void>> = {
     await untilState(replica, "replicating");
     await play.connect("managed");
     await until(
-      async () => !!(await replica.ctx.store.get(A))?.["status"],
+      async () => !!(await replica.core.store.get(A))?.["status"],
       5_000,
       () => "not replicated",
       5,
@@ -190,7 +190,7 @@ const STORIES: Record<string, (play: Play) => Promise<void>> = {
       play.principal = replica;
       await old.stop();
       await untilState(replica, "disconnected");
-      await replica.ctx.command("promote", false);
+      await replica.operations.command("promote", false, "");
     });
   },
 };

@@ -180,7 +180,7 @@ async function attack(
     }
   }
   await connection?.drained();
-  const waiting = () => running.ctx.fleet().agent(name)?.inbox.waiting ?? 0;
+  const waiting = () => running.core.fleet.agent(name)?.inbox.waiting ?? 0;
   await until(() => waiting() === 0, 30_000, () => `${waiting()} events of ${name} wait`, 20);
   connection?.close();
 }
@@ -191,7 +191,7 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
-      const { store } = running.ctx;
+      const { store } = running.core;
       const objects = [
         project("shop", "victim"),
         project("default", "*"),
@@ -207,7 +207,7 @@ Deno.test(
         key.startsWith("Application/hostile") || key.startsWith("AppProject/argocd/hostile-auto-") ||
         key.startsWith("ConfigMap/");
       const rest = () =>
-        [...running.ctx.index.live()].filter(({ key }) =>
+        [...running.core.index.live()].filter(({ key }) =>
           !theirs(key) && !key.startsWith("Application/victim")
         )
           .map(({ key, digest }) => `${key} ${digest}`).sort();
@@ -242,12 +242,12 @@ Deno.test(
       }
       await attacked;
       assertEquals(rest(), before);
-      const hostile = running.ctx.counters.total("agentEventsReceived") - victim.sent;
+      const hostile = running.core.counters.total("agentEventsReceived") - victim.sent;
       assert(hostile >= EVENTS, `${hostile} events of hostile agents`);
-      for (const { name, pending } of running.ctx.fleet().agents) {
+      for (const { name, pending } of running.core.fleet.agents) {
         assert(pending <= 10_100, `${pending} keys wait for ${name}`);
       }
-      assertEquals(running.ctx.model().state, "active");
+      assertEquals(running.core.model().state, "active");
       assertEquals(victim.cluster.recreated, 0);
       assert(victim.seen.ends.length === 0, victim.seen.ends.join());
       assert(n >= 5);

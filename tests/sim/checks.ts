@@ -86,16 +86,16 @@ export class Checks {
   }
 
   /** A principal has read its store. */
-  opened(site: Site, { ctx }: Core): void {
+  opened(site: Site, core: Core): void {
     const one = this.#watched[site.name];
-    Object.assign(one, fresh(), { uid: ctx.uid });
+    Object.assign(one, fresh(), { uid: core.uid });
     const take = () => {
-      const { entries, position } = ctx.index.since(one.seen, Infinity);
+      const { entries, position } = core.index.since(one.seen, Infinity);
       one.seen = position;
       for (const entry of entries) this.#take(one, entry);
     };
     take();
-    ctx.index.onChange(take);
+    core.index.onChange(take);
   }
 
   #take({ taken }: Watched, { key, revision, digest }: Entry): void {
@@ -126,7 +126,7 @@ export class Checks {
     }
     this.#steps++;
     for (const one of this.#all) {
-      if (!one.site.process.alive || !one.site.ctx) continue;
+      if (!one.site.process.alive || !one.site.core) continue;
       this.#role(one);
       this.#acknowledgements(one);
       this.#welcomed(one);
@@ -141,14 +141,14 @@ export class Checks {
     const { a, b } = this.#watched;
     if (!a.site.serving || !b.site.serving) return;
     this.note("I1");
-    const [one, two] = [a, b].map(({ site }) => site.ctx?.model().memory.epoch);
+    const [one, two] = [a, b].map(({ site }) => site.core?.model().memory.epoch);
     if (one === two) throw new Violation("I1", `both sides serve agents in epoch ${one}`);
   }
 
   /** One side serves no superseded epoch (I1), and became ACTIVE only by an operator (I13). */
   #role(one: Watched): void {
     const { site } = one;
-    const model = site.ctx?.model();
+    const model = site.core?.model();
     if (!model) return;
     const heard = model.peer?.epoch ?? 0;
     if (site.serving && !model.operation && heard > model.memory.epoch) {
@@ -168,7 +168,7 @@ export class Checks {
         throw new Violation("I13", `${site.name} became ACTIVE and nobody asked for it`);
       }
       const { epoch } = model.memory;
-      const theirs = this.#other(one).site.ctx?.model().memory.epoch ?? 0;
+      const theirs = this.#other(one).site.core?.model().memory.epoch ?? 0;
       if (one.promised === epoch && this.#other(one).site.serving && theirs < epoch) {
         throw new Violation("I1", `${site.name} took over while the other side serves in ${theirs}`);
       }
@@ -189,7 +189,7 @@ export class Checks {
 
   /** An epoch is durable before a side is ACTIVE in it, and the role before an agent connects (I1). */
   #durable({ site }: Watched): void {
-    const { model, fleet } = site.ctx ?? {};
+    const { model, fleet } = site.core ?? {};
     if (!model || model().state !== "active" || model().operation) return;
     const { epoch } = model().memory;
     const { remembered } = site.disk;
@@ -199,20 +199,20 @@ export class Checks {
     if (remembered?.promised !== epoch) {
       throw new Violation("I1", `${site.name} is ACTIVE in epoch ${epoch}, which is not durable`);
     }
-    if (fleet && fleet().connected > 0) {
+    if (fleet && fleet.connected > 0) {
       throw new Violation("I1", `${site.name} has let an agent in although its role is not durable`);
     }
   }
 
   /** A change that a leader counts as applied is durable at its replica (I3). */
   #acknowledgements(one: Watched): void {
-    const { ctx } = one.site;
+    const { core } = one.site;
     const other = this.#other(one);
-    if (!ctx) return;
-    for (const replica of ctx.replicas) {
+    if (!core) return;
+    for (const replica of core.replicas) {
       const upTo = replica.appliedRevision;
       if (upTo <= one.acknowledged) continue;
-      if ((other.site.ctx?.model().memory.epoch ?? 0) > ctx.model().memory.epoch) continue;
+      if ((other.site.core?.model().memory.epoch ?? 0) > core.model().memory.epoch) continue;
       if (other.site.serving) continue;
       this.note("I3");
       for (const [key, records] of one.taken) {
@@ -235,7 +235,7 @@ export class Checks {
 
   /** A replica follows only a side that serves, because that side may delete (I5). */
   #welcomed(one: Watched): void {
-    const live = one.site.ctx?.model().streamLive === true;
+    const live = one.site.core?.model().streamLive === true;
     const rising = live && !one.wasLive;
     one.wasLive = live;
     const other = this.#other(one);
@@ -248,10 +248,10 @@ export class Checks {
   #honest(one: Watched): void {
     const { site } = one;
     const other = this.#other(one).site;
-    const says = site.ctx?.model().state === "replicating" && !site.process.paused;
+    const says = site.core?.model().state === "replicating" && !site.process.paused;
     const true_ = !says ||
       (other.process.alive && this.clock.nowMs - this.#other(one).lastServedMs < STALE_MS &&
-        [...other.ctx?.replicas ?? []].some(({ standing }) => standing?.uid === one.uid));
+        [...other.core?.replicas ?? []].some(({ standing }) => standing?.uid === one.uid));
     if (true_) {
       one.brokenSinceMs = undefined;
       return;
@@ -276,21 +276,21 @@ export class Checks {
 
   /** The index stays bounded (I10). */
   #bounded({ site, taken }: Watched): void {
-    const { ctx } = site;
-    if (!ctx) return;
+    const { core } = site;
+    if (!core) return;
     this.note("I10");
-    if (ctx.index.logLength > 2 * (taken.size + 10_000) + 1_024) {
-      throw new Violation("I10", `${site.name}'s log of changes has ${ctx.index.logLength} entries`);
+    if (core.index.logLength > 2 * (taken.size + 10_000) + 1_024) {
+      throw new Violation("I10", `${site.name}'s log of changes has ${core.index.logLength} entries`);
     }
   }
 
   /** No older state over a newer one (I4), and no deletion without a word (I5), at each durable write. */
   #written(one: Watched, key: Key, state: State, write: Write): void {
-    if (state.by === "user" || !one.site.ctx?.following.connected) this.#own.add(state);
+    if (state.by === "user" || !one.site.core?.following.connected) this.#own.add(state);
     if (state.by === "user") return;
-    if (!one.site.serving && one.site.ctx?.following.connected) this.#saved(one, key);
+    if (!one.site.serving && one.site.core?.following.connected) this.#saved(one, key);
     if (state.digest === "") this.#deleted(one, key, write);
-    else if (!one.site.serving && one.site.ctx?.following.connected) this.#overwritten(one, key, state);
+    else if (!one.site.serving && one.site.core?.following.connected) this.#overwritten(one, key, state);
   }
 
   /** State that only this side had is in its loss manifest before being overwritten. */
@@ -368,7 +368,7 @@ export class Checks {
     if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) return;
     this.note("I12");
     const since = atMs - Math.ceil(inSyncAgoMs / 1_000) * 1_000;
-    const held = new Set(site.ctx?.following.held.map(({ key }) => key) ?? []);
+    const held = new Set(site.core?.following.held.map(({ key }) => key) ?? []);
     for (const [key, records] of other.taken) {
       const at = records.findLastIndex(({ atMs }) => atMs <= since);
       const record = records[at];

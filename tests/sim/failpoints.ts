@@ -115,6 +115,6 @@ export async function everyPoint(
 }
 
 function same([a, b]: Site[]): boolean {
-  const root = a?.ctx?.index.digests.root();
-  return root !== undefined && root === b?.ctx?.index.digests.root();
+  const root = a?.core?.index.digests.root();
+  return root !== undefined && root === b?.core?.index.digests.root();
 }

@@ -216,7 +216,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what vanished while a watch was lost is not noticed",
     "src/principal/core/feed.ts",
-    'for (const key of this.#unlisted ?? []) this.#remove(key, "", now);',
+    'for (const key of this.#unlisted ?? []) this.#remove(key, "", "");',
     "",
   ),
   mutant(
@@ -380,8 +380,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "the epoch is not told to the peer",
     "src/principal/principal.ts",
-    "epoch: memory.epoch,",
-    "epoch: 0 * memory.epoch,",
+    "const { state, sinceMs, memory: { epoch, lineage } } = model;",
+    "const { state, sinceMs, memory: { lineage } } = model, epoch = 0;",
   ),
   mutant(
     "ACTIVE is claimed before it is durable",

@@ -22,8 +22,8 @@ export class Operator {
   /** `ha diff --repair` of everything that this side has. */
   repair(site: Site): Promise<void> {
     return this.command(site, "diff --repair", (site) => {
-      if (!site.ctx) return undefined;
-      const keys = [...site.ctx.index.live()].map(({ key }) => key).slice(0, MAX_REPAIRED);
+      if (!site.core) return undefined;
+      const keys = [...site.core.index.live()].map(({ key }) => key).slice(0, MAX_REPAIRED);
       return site.core?.peerService.repair({ keys, timeoutMs: REPAIR_MS, who: "operator" });
     });
   }
@@ -64,7 +64,7 @@ export class Operator {
     return this.command(site, `promote${force ? " --force" : ""}`, async (site) => {
       const { situation } = await site.explain();
       const atMs = world.clock.nowMs;
-      if (site.ctx?.model().state !== "active") world.checks.promotionAsked(site);
+      if (site.core?.model().state !== "active") world.checks.promotionAsked(site);
       await site.core?.operations.command("promote", force, "operator");
       if (situation.model.state !== "active") world.checks.lossBounded(site, situation, atMs);
     });

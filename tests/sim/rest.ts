@@ -63,7 +63,7 @@ export class Rest {
   async #oneActive(): Promise<void> {
     const { world } = this;
     const settled = () =>
-      world.both.every((site) => site.core && !site.ctx?.model().operation) &&
+      world.both.every((site) => site.core && !site.core?.model().operation) &&
       ![...this.operator.pending].some(({ process }) => process.alive);
     const active = () => world.both.filter(({ state }) => state === "active").length;
     const untilMs = world.clock.nowMs + ONE_ACTIVE_MS;
@@ -99,7 +99,7 @@ export class Rest {
   async #equal(): Promise<void> {
     const { world } = this;
     const same = () => {
-      const [a, b] = world.both.map(({ ctx }) => ctx?.index.digests.root());
+      const [a, b] = world.both.map(({ core }) => core?.index.digests.root());
       return a !== undefined && a === b && world.both.some(({ state }) => state === "replicating") &&
         this.#sameOnDisk();
     };
@@ -115,7 +115,7 @@ export class Rest {
   /** A side that restarted now would come up in its present role (I1). */
   async #remembered(): Promise<void> {
     const { world } = this;
-    const knows = (site: Site) => isDeepStrictEqual(site.disk.remembered, site.ctx?.model().memory);
+    const knows = (site: Site) => isDeepStrictEqual(site.disk.remembered, site.core?.model().memory);
     if (await world.run(() => world.both.every(knows), REMEMBERED_MS)) return;
     const forgetful = world.both.find((site) => !knows(site));
     throw new Violation("I1", `${forgetful?.name} would start with another role than it has`);

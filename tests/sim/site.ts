@@ -4,8 +4,6 @@ import type { Tokens } from "../../src/principal/ports/tokens.ts";
 import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
-import { situationOf } from "../../src/principal/operations/report.ts";
-import { askPeer } from "../../src/principal/core/peer.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { type Core, openCore } from "../../src/principal/principal.ts";
 import { type Log, LOG_LEVELS } from "../../src/base/log.ts";
@@ -65,18 +63,14 @@ export class Site {
     this.other = name === "a" ? "b" : "a";
   }
 
-  get ctx(): Core["ctx"] | undefined {
-    return this.core?.ctx;
-  }
-
   /** Whether this side serves agents now. */
   get serving(): boolean {
-    return this.process.alive && this.ctx?.activeScope() !== undefined;
+    return this.process.alive && this.core?.activeScope() !== undefined;
   }
 
   get state(): string {
     if (!this.process.alive) return "dead";
-    return this.ctx?.model().state ?? "starting";
+    return this.core?.model().state ?? "starting";
   }
 
   start(): void {
@@ -97,9 +91,9 @@ export class Site {
 
   /** The answer of `ha explain` here. @throws Error if this principal does not run */
   async explain(): Promise<{ situation: Situation; explanation: Explanation }> {
-    const { ctx } = this;
-    if (!ctx) throw new Error("not running");
-    const situation = situationOf(ctx, await askPeer(ctx));
+    const { core } = this;
+    if (!core) throw new Error("not running");
+    const situation = await core.situation();
     return { situation, explanation: explain(situation) };
   }
 
@@ -142,7 +136,7 @@ export class Site {
     return {
       verifyAccess: (token: string) => {
         const [clientID = "", mode = "managed"] = token.split("|");
-        this.ctx?.roster.authenticated(clientID, mode as Mode, "argocd");
+        this.core?.roster.authenticated(clientID, mode as Mode, "argocd");
         return Promise.resolve({ clientID, mode: mode as Mode });
       },
     } as unknown as Tokens;

@@ -42,7 +42,7 @@ export async function startAgent(
 /** Waits until a principal serves an agent's stream: the agent itself knows only that it has asked for one. */
 export function untilServed(running: Running, agent: SimAgent): Promise<void> {
   return until(
-    () => agent.connected && running.ctx.fleet().agent(agent.name)?.stream !== undefined,
+    () => agent.connected && running.core.fleet.agent(agent.name)?.stream !== undefined,
     10_000,
     () => `agent ${agent.name} is not served: ${agent.seen.ends.slice(-3)}`,
     5,

@@ -111,9 +111,9 @@ export function material({ dir }: { dir: string }, name: string): TlsMaterial {
 /** Waits for a state. */
 export function untilState(running: Running, state: string, timeoutMs = 15_000): Promise<void> {
   return until(
-    () => running.ctx.model().state === state,
+    () => running.core.model().state === state,
     timeoutMs,
-    () => `the state is ${running.ctx.model().state}, not ${state}: ${running.ctx.model().explanation}`,
+    () => `the state is ${running.core.model().state}, not ${state}: ${running.core.model().explanation}`,
     5,
   );
 }
@@ -121,9 +121,9 @@ export function untilState(running: Running, state: string, timeoutMs = 15_000):
 /** Waits until both hold the same resources. */
 export function untilEqual(a: Running, b: Running, timeoutMs = 15_000): Promise<void> {
   return until(
-    () => a.ctx.index.digests.root() === b.ctx.index.digests.root(),
+    () => a.core.index.digests.root() === b.core.index.digests.root(),
     timeoutMs,
-    () => `the digests differ: ${a.ctx.index.size} and ${b.ctx.index.size} resources`,
+    () => `the digests differ: ${a.core.index.size} and ${b.core.index.size} resources`,
     5,
   );
 }

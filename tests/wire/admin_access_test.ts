@@ -75,7 +75,7 @@ Deno.test({
         agent.stderr,
         'identity "agent-1" may not call Status: it is in neither --ha-admin-readers',
       );
-      assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["active", "replicating"]);
+      assertEquals([primary.core.model().state, replica.core.model().state], ["active", "replicating"]);
       const promoted = await as("operator", replica, "promote", "--force");
       assertEquals(
         [promoted.code, promoted.stdout],
@@ -83,7 +83,7 @@ Deno.test({
         promoted.stderr,
       );
       assertMatch(
-        replica.ctx.chain().find(({ what }) => what === "promote --force")?.who ?? "",
+        replica.core.chain().find(({ what }) => what === "promote --force")?.who ?? "",
         /^operator by certificate, as \S+@\S+$/,
       );
       assert(workshop.logs.some((line) => line.includes("admin call refused") && line.includes("agent-1")));

@@ -66,7 +66,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     await store.close();
   });
   core.start();
-  await until(() => core.ctx.activeScope() !== undefined, 5_000, () => core.ctx.model().explanation, 5);
+  await until(() => core.activeScope() !== undefined, 5_000, () => core.model().explanation, 5);
   return { core, sqlite, reached: reached.promise, go: gate.resolve };
 }
 
@@ -79,8 +79,8 @@ Deno.test({
       const adoption = core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" });
       await reached;
       let down = false;
-      const stepsDown = core.ctx.command("demote", true).then(() => down = true);
-      await until(() => core.ctx.activeScope() === undefined, 5_000, () => "the scope is open", 5);
+      const stepsDown = core.operations.command("demote", true, "").then(() => down = true);
+      await until(() => core.activeScope() === undefined, 5_000, () => "the scope is open", 5);
       assertEquals(down, false);
       go();
       await adoption;
@@ -101,7 +101,7 @@ Deno.test({
       const { core, sqlite, reached, go } = await active(workshop, `get ${OWNER}`);
       const adoption = core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" }).catch(String);
       await reached;
-      await core.ctx.command("demote", true);
+      await core.operations.command("demote", true, "");
       go();
       assertStringIncludes(String(await adoption), "not ACTIVE");
       assertEquals(await sqlite.get(KEY), undefined);

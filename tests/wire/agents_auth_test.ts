@@ -7,6 +7,7 @@ import bcrypt from "bcryptjs";
 import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { readUsers } from "../../src/adapters/grpc/methods.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
+import { VERSION } from "../../src/base/version.ts";
 import { namesOf } from "../../src/adapters/grpc/auth.ts";
 import { secretText } from "../../src/domain/resources/object.ts";
 import { clusterOf } from "../../src/principal/active/cluster_secrets.ts";
@@ -65,7 +66,7 @@ Deno.test(
       assert(accessToken !== "");
       const pem = material.cert.toString().split("-----")[2] ?? "";
       const { fingerprint } = namesOf(Buffer.from(pem, "base64"));
-      await running.ctx.store.write({
+      await running.core.store.write({
         op: "put",
         object: {
           apiVersion: "v1",
@@ -126,7 +127,7 @@ Deno.test(
         `--root-ca-path=${workshop.dir}/pki/ca.crt`,
         ...certificates,
       ]);
-      await running.ctx.store.write({ op: "put", object: application("edge-1", "a") });
+      await running.core.store.write({ op: "put", object: application("edge-1", "a") });
       const by = (password: string) => ({
         name: "edge-1",
         method: "userpass",
@@ -163,7 +164,7 @@ Deno.test(
       const running = await serving(workshop, ["--agent-version-policy=exact"]);
       const agent = await startAgent(workshop, running, { name: "edge-1", version: "9.9.9" });
       await untilEnded(agent, "9 version mismatch");
-      const same = await startAgent(workshop, running, { name: "edge-2", version: running.ctx.version });
+      const same = await startAgent(workshop, running, { name: "edge-2", version: VERSION });
       await untilServed(running, same);
       assert(agent.seen.ends.length < 5, `${agent.seen.ends.length} attempts`);
     }),
@@ -181,10 +182,10 @@ Deno.test(
       await untilEnded(first, `${UNAVAILABLE} another stream of this agent has taken its place`);
       await first.stop();
       await untilServed(running, second);
-      await running.ctx.command("demote", false);
+      await running.operations.command("demote", false, "");
       await untilEnded(second, `${UNAVAILABLE} `);
       await untilEnded(second, "not accepting connections in state syncing");
-      assertEquals(running.ctx.connectedAgents(), 0);
+      assertEquals(running.core.fleet.connected, 0);
     }),
 );
 
@@ -194,7 +195,7 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
-      const { store } = running.ctx;
+      const { store } = running.core;
       await store.write({ op: "put", object: application("edge-1", "mine") });
       await store.write({ op: "put", object: project("b-c", "*") });
       const agent = await startAgent(workshop, running, { name: "edge-2", mode: "autonomous" });
@@ -234,7 +235,7 @@ Deno.test(
         "Application/edge-1/mine",
       ]);
       assert(
-        running.ctx.counters.rows("agentErrors").some(([{ resource_type }]) =>
+        running.core.counters.rows("agentErrors").some(([{ resource_type }]) =>
           resource_type === "application"
         ),
       );
@@ -251,7 +252,7 @@ Deno.test(
         "--self-registration-client-cert-secret=proxy-client",
       ];
       const running = await serving(workshop, flags);
-      const { store } = running.ctx;
+      const { store } = running.core;
       const early = await startAgent(workshop, running, { name: "edge-1" });
       await untilEnded(early, "authentication failed");
       assertStringIncludes(workshop.logs.join("\n"), "--self-registration-client-cert-secret");
@@ -328,6 +329,6 @@ Deno.test(
         assert(code === -1 || survivable.includes(code), `${bytes} ends the stream with code ${code}`);
         stream.cancel();
       }
-      assertEquals(running.ctx.model().state, "active");
+      assertEquals(running.core.model().state, "active");
     }),
 );

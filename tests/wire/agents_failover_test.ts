@@ -15,7 +15,7 @@ const GPG = {
   data: { KEY: "armored" },
 };
 
-const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
+const put = (running: Running, object: ApiObject) => running.core.store.write({ op: "put", object });
 
 /** A pair, and where agents are sent. */
 async function pair(workshop: Workshop, flags: string[] = []) {
@@ -49,7 +49,7 @@ Deno.test(
       auto.apply("Application", application("x", "own-app"));
       await untilHolds(agent, "Application", ["a", "b", "gone"]);
       await until(
-        async () => !!await primary.ctx.store.get("Application/auto-1/own-app"),
+        async () => !!await primary.core.store.get("Application/auto-1/own-app"),
         5_000,
         () => "the autonomous Application is not here",
         5,
@@ -59,26 +59,26 @@ Deno.test(
 
       // What it never heard of, and what it never heard the end of.
       await put(primary, application("edge-1", "never-heard-of"));
-      await primary.ctx.store.write({ op: "delete", key: "Application/edge-1/gone" });
+      await primary.core.store.write({ op: "delete", key: "Application/edge-1/gone" });
       const seen = () =>
-        replica.ctx.index.get("Application/edge-1/gone")?.deleted &&
-        replica.ctx.index.get("Application/edge-1/never-heard-of");
+        replica.core.index.get("Application/edge-1/gone")?.deleted &&
+        replica.core.index.get("Application/edge-1/never-heard-of");
       await until(() => !!seen(), 5_000, () => "not replicated", 5);
       auto.apply("Application", application("x", "made-while-dying"));
       await primary.stop();
       await untilState(replica, "disconnected");
       front.to = replica;
-      await replica.ctx.command("promote", false);
+      await replica.operations.command("promote", false, "");
       agent.start();
       await untilHolds(agent, "Application", ["a", "b", "never-heard-of"], 15_000);
       await until(
-        async () => !!await replica.ctx.store.get("Application/auto-1/made-while-dying"),
+        async () => !!await replica.core.store.get("Application/auto-1/made-while-dying"),
         15_000,
         () => `not adopted by the new active: ${JSON.stringify(auto.seen)}`,
         5,
       );
       const stamped = () => agent.cluster.get("Application", "a")?.metadata.annotations?.[PRINCIPAL_UID];
-      await until(() => stamped() === replica.ctx.uid, 5_000, () => `stamped by ${stamped()}`, 5);
+      await until(() => stamped() === replica.core.uid, 5_000, () => `stamped by ${stamped()}`, 5);
       await untilHolds(agent, "AppProject", ["shop"]);
       await untilHolds(agent, "Repository", ["repo"]);
       await untilHolds(agent, "GPGKey", ["argocd-gpg-keys-cm"]);
@@ -88,7 +88,7 @@ Deno.test(
         "only what was deleted is deleted",
       );
       assertEquals([auto.cluster.recreated, auto.cluster.deleted], [0, 0]);
-      assert(!!await replica.ctx.store.get("AppProject/argocd/auto-1-own"));
+      assert(!!await replica.core.store.get("AppProject/argocd/auto-1-own"));
     }),
 );
 
@@ -115,12 +115,12 @@ Deno.test(
       await untilState(replica, "disconnected");
       await put(replica, replaced("a", "as a replica"));
       await until(
-        () => replica.ctx.index.get("Application/edge-1/a")?.payload.includes("as a replica") ?? false,
+        () => replica.core.index.get("Application/edge-1/a")?.payload.includes("as a replica") ?? false,
         5_000,
         () => "not seen",
         5,
       );
-      await replica.ctx.command("promote", false);
+      await replica.operations.command("promote", false, "");
       front.to = replica;
       await put(replica, replaced("b", "as the ACTIVE"));
       const revision = (name: string) =>
@@ -164,22 +164,22 @@ Deno.test(
       await untilServed(primary, agent);
       let n = 0;
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 2);
-      await until(() => primary.ctx.index.size > 50, 5_000, () => "nothing is adopted", 5);
-      await primary.ctx.command("demote", false);
+      await until(() => primary.core.index.size > 50, 5_000, () => "nothing is adopted", 5);
+      await primary.operations.command("demote", false, "");
       const acknowledged = n - agent.outbox.pending;
       clearInterval(writing);
       front.to = replica;
       await until(
-        () => replica.ctx.model().state !== "replicating",
+        () => replica.core.model().state !== "replicating",
         10_000,
-        () => `the replica is ${replica.ctx.model().state}`,
+        () => `the replica is ${replica.core.model().state}`,
         5,
       ).catch(() => {});
-      const there = (await replica.ctx.store.list("Application")).length;
+      const there = (await replica.core.store.list("Application")).length;
       assert(there >= acknowledged, `${acknowledged} acknowledged, ${there} on the replica`);
-      await replica.ctx.command("promote", true);
+      await replica.operations.command("promote", true, "");
       await until(
-        async () => (await replica.ctx.store.list("Application")).length === n,
+        async () => (await replica.core.store.list("Application")).length === n,
         15_000,
         () => "the new active does not get the rest",
         20,

@@ -11,7 +11,7 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
-      const { store } = running.ctx;
+      const { store } = running.core;
       const names = Array.from({ length: 400 }, (_, n) => `app-${n}`);
       const agents = ["deaf", "silent", "restless", "good"];
       for (const agent of agents) {
@@ -37,7 +37,7 @@ Deno.test(
       for (let round = 0; round < 50; round++) {
         await store.write({ op: "put", object: application("silent", "app-0", { round }) });
       }
-      const session = (name: string) => running.ctx.fleet().agent(name)?.session;
+      const session = (name: string) => running.core.fleet.agent(name)?.session;
       for (const name of agents) {
         const pending = session(name)?.pending ?? 0;
         assert(pending <= 2 * names.length + 2, `${pending} keys and messages about keys wait for ${name}`);
@@ -63,7 +63,7 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const running = await serving(workshop);
-      await running.ctx.store.write({ op: "put", object: application("edge-1", "a") });
+      await running.core.store.write({ op: "put", object: application("edge-1", "a") });
       const material = await certificateFor(`${workshop.dir}/pki`, "edge-1");
       const agent = await startAgent(workshop, running, { name: "edge-1", material });
       await untilHolds(agent, "Application", ["a"]);
@@ -104,6 +104,6 @@ Deno.test(
       });
       const { result, received, processed } = summary as Record<string, unknown>;
       assertEquals({ result, received, processed }, { result: "ok", received: 2, processed: 1 });
-      assertEquals((await running.ctx.store.get("Application/edge-1/a"))?.["status"], { pushed: 1 });
+      assertEquals((await running.core.store.get("Application/edge-1/a"))?.["status"], { pushed: 1 });
     }),
 );

@@ -14,9 +14,9 @@ import {
 } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until } from "../support/principals.ts";
 
-const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
-const get = (running: Running, key: string) => running.ctx.store.get(key);
-const drop = (running: Running, key: string) => running.ctx.store.write({ op: "delete", key });
+const put = (running: Running, object: ApiObject) => running.core.store.write({ op: "put", object });
+const get = (running: Running, key: string) => running.core.store.get(key);
+const drop = (running: Running, key: string) => running.core.store.write({ op: "delete", key });
 
 /** The agent says something about an Application that it made up. */
 function tell(agent: SimAgent, type: string, body: unknown): void {
@@ -46,7 +46,7 @@ function untilStatus(running: Running, key: string, wanted: string): Promise<voi
 /** Waits until nothing is on the way in either direction. */
 function quiet(running: Running, agent: SimAgent): Promise<void> {
   return until(
-    () => agent.outbox.pending === 0 && running.ctx.fleet().agent(agent.name)?.session.pending === 0,
+    () => agent.outbox.pending === 0 && running.core.fleet.agent(agent.name)?.session.pending === 0,
     10_000,
     () => `something is still on the way: ${agent.outbox.pending} of the agent's`,
     5,
@@ -90,7 +90,7 @@ Deno.test(
         2,
         "one event for each change, and none for the agent's own status",
       );
-      assertEquals(running.ctx.connectedAgents(), 1);
+      assertEquals(running.core.fleet.connected, 1);
       assertEquals(agent.seen.errors, []);
 
       await put(running, project("shop", "nobody"));

@@ -16,7 +16,7 @@ import {
 } from "../support/principals.ts";
 
 const put = (running: Running, ...objects: ApiObject[]) =>
-  Promise.all(objects.map((object) => running.ctx.store.write({ op: "put", object })));
+  Promise.all(objects.map((object) => running.core.store.write({ op: "put", object })));
 
 const repository = (password: string): ApiObject => ({
   apiVersion: "v1",
@@ -29,7 +29,7 @@ const repository = (password: string): ApiObject => ({
   data: { password: btoa(password), url: btoa("https://git.example.com/a.git") },
 });
 
-const copyOf = async (running: Running, key: string) => (await running.ctx.store.get(key)) as ApiObject;
+const copyOf = async (running: Running, key: string) => (await running.core.store.get(key)) as ApiObject;
 
 /** A pair in sync whose replica somebody wrote to: a changed Application and Secret, one Application gone, and one too many. */
 async function drifted(workshop: Workshop) {
@@ -43,15 +43,15 @@ async function drifted(workshop: Workshop) {
   await untilState(replica, "replicating");
   await untilEqual(primary, replica);
   // As if digests had just been compared because of a drift: the next comparison of that kind is a minute away.
-  replica.ctx.following.driftAtMs = monotonicMs();
+  replica.core.following.driftAtMs = monotonicMs();
   const changed = await copyOf(replica, "Application/edge-2/app-1");
   Object.assign(changed["spec"] as object, { project: "another" });
   changed.metadata.labels = { ...changed.metadata.labels, "example.com/extra": "1" };
   const secret = await copyOf(replica, "Secret/argocd/git");
   await put(replica, changed, { ...secret, data: repository("wrong")["data"] }, generatedApplication(9));
-  await replica.ctx.store.write({ op: "delete", key: "Application/edge-3/app-2" });
+  await replica.core.store.write({ op: "delete", key: "Application/edge-3/app-2" });
   await until(
-    () => replica.ctx.index.get("Application/edge-3/app-2")?.deleted === true,
+    () => replica.core.index.get("Application/edge-3/app-2")?.deleted === true,
     5_000,
     () => "the replica does not see its own change",
   );
@@ -125,7 +125,7 @@ Deno.test({
       await untilEqual(primary, replica);
       assertEquals(await copyOf(replica, "Application/edge-10/app-9"), undefined);
       assertStringIncludes((await diff(replica)).stdout, "The two sides hold the same.");
-      const asked = replica.ctx.chain().filter(({ what }) => what.startsWith("diff --repair"));
+      const asked = replica.core.chain().filter(({ what }) => what.startsWith("diff --repair"));
       assertEquals(asked.map(({ what }) => what), ["diff --repair of 1 keys", "diff --repair of 3 keys"]);
       assert(asked[0]?.who.endsWith("at primary"), `the primary's operator is not told: ${asked[0]?.who}`);
     }),

@@ -8,7 +8,7 @@ import { runCli } from "../support/processes.ts";
 import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";
 
 const put = (running: Running, ...objects: ApiObject[]) =>
-  Promise.all(objects.map((object) => running.ctx.store.write({ op: "put", object })));
+  Promise.all(objects.map((object) => running.core.store.write({ op: "put", object })));
 const drill = (side: Running, ...args: string[]) =>
   runCli(["ha", "drill", "-a", `127.0.0.1:${side.ports.admin}`, ...args]);
 
@@ -42,7 +42,7 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pairOf(workshop, objects);
-      const before = await replica.ctx.store.list();
+      const before = await replica.core.store.list();
       const asked: number[] = [];
       const asking = (async () => {
         while (asked.at(-1) !== 0) {
@@ -62,8 +62,8 @@ Deno.test({
       assertEquals([report.again.deleted, report.again.madeAnew], [0, 0]);
       assert(report.writesNotMade >= 3, "the agent's statuses were not taken");
       assertEquals([...new Set(asked.filter((code) => code > 0))], [503]);
-      assertEquals(await replica.ctx.store.list(), before);
-      assertEquals([replica.ctx.model().state, primary.ctx.connectedAgents()], ["replicating", 0]);
+      assertEquals(await replica.core.store.list(), before);
+      assertEquals([replica.core.model().state, primary.core.fleet.connected], ["replicating", 0]);
       await put(primary, application("edge-1", "later"));
       await untilEqual(primary, replica);
       const again = await drill(replica, "--agent", "edge-2");
@@ -81,11 +81,11 @@ Deno.test({
     inWorkshop(async (workshop) => {
       const { replica } = await pairOf(workshop, objects);
       // As if digests had just been compared: what is written here now is not mended for a minute.
-      replica.ctx.following.driftAtMs = monotonicMs();
+      replica.core.following.driftAtMs = monotonicMs();
       const gone = ["Application/edge-1/a", "AppProject/argocd/shop"];
-      for (const key of gone) await replica.ctx.store.write({ op: "delete", key });
+      for (const key of gone) await replica.core.store.write({ op: "delete", key });
       await until(
-        () => gone.every((key) => replica.ctx.index.get(key)?.deleted),
+        () => gone.every((key) => replica.core.index.get(key)?.deleted),
         5_000,
         () => "the replica does not see its own deletions",
       );
@@ -112,7 +112,7 @@ Deno.test({
       Object.assign(mine["spec"] as object, { project: "team" });
       agent.apply("Application", mine);
       await until(
-        () => agent.outbox.pending === 0 && primary.ctx.index.get("Application/own/mine") !== undefined,
+        () => agent.outbox.pending === 0 && primary.core.index.get("Application/own/mine") !== undefined,
         10_000,
         () => `not taken: ${agent.outbox.pending} ${agent.seen.ends}`,
       );
@@ -140,7 +140,7 @@ Deno.test({
         drill(replica),
         (async () => {
           const agent = await startAgent(workshop, replica, { name: "edge-1" });
-          await replica.ctx.command("promote", true);
+          await replica.operations.command("promote", true, "");
           await untilHolds(agent, "Application", ["a", "b", "c"]);
         })(),
       ]);
@@ -150,6 +150,6 @@ Deno.test({
         drilled.stderr,
         /drill aborted: this side is being promoted or is already ACTIVE|cannot drill: (this side is ACTIVE|a promote)/,
       );
-      assertEquals(replica.ctx.model().state, "active");
+      assertEquals(replica.core.model().state, "active");
     }),
 });

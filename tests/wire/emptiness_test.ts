@@ -36,7 +36,7 @@ async function pair(workshop: Workshop): Promise<{ primary: Running; replica: Ru
   return { primary, replica };
 }
 
-const kept = async ({ ctx: { store } }: Running) =>
+const kept = async ({ core: { store } }: Running) =>
   (await Promise.all(KEYS.map((key) => store.get(key)))).filter((object) => object !== undefined).length;
 const listed = async ({ operations }: Running) =>
   (await operations.losses()).filter(({ now }) => now === "not replicated").map(({ key }) => key).sort();
@@ -52,7 +52,7 @@ Deno.test(
       await until(async () => (await listed(replica)).length === 10, 5_000, () => "they are not listed");
       assertEquals(await listed(replica), [...KEYS].sort());
       await untilEqual(primary, replica);
-      assertEquals(replica.ctx.index.size, primary.ctx.index.size);
+      assertEquals(replica.core.index.size, primary.core.index.size);
       assert(workshop.logs.some((line) => line.includes("held objects before it ever followed this leader")));
       const { concerns } = await replica.operations.report();
       assertEquals(concerns.foreign?.count, 10);
@@ -60,9 +60,9 @@ Deno.test(
       const [adopted = "", discarded = "", ...rest] = KEYS;
       const who = "an operator";
       await replica.operations.reconcile({ action: "adopt", keys: [adopted], who });
-      await until(() => primary.ctx.index.present(adopted) !== undefined, 5_000, () => "it is not adopted");
+      await until(() => primary.core.index.present(adopted) !== undefined, 5_000, () => "it is not adopted");
       await replica.operations.reconcile({ action: "discard", keys: [discarded], who });
-      assertEquals(await replica.ctx.store.get(discarded), undefined);
+      assertEquals(await replica.core.store.get(discarded), undefined);
       await until(
         async () => (await listed(replica)).length === 8,
         5_000,
@@ -71,9 +71,9 @@ Deno.test(
       assertEquals(await listed(replica), [...rest].sort());
       await untilEqual(primary, replica);
 
-      await primary.ctx.store.write({ op: "put", object: application("edge-1", "app-2") });
+      await primary.core.store.write({ op: "put", object: application("edge-1", "app-2") });
       await until(
-        () => replica.ctx.index.present("Application/edge-1/app-2") !== undefined,
+        () => replica.core.index.present("Application/edge-1/app-2") !== undefined,
         5_000,
         () => "no",
       );
@@ -94,11 +94,11 @@ Deno.test(
       const again = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(again, "replicating");
       assertEquals(
-        [await kept(again), (await listed(again)).length, again.ctx.index.present(KEYS[0] as Key)],
+        [await kept(again), (await listed(again)).length, again.core.index.present(KEYS[0] as Key)],
         [10, 10, undefined],
       );
       await again.operations.command("promote", true, "an operator");
-      assertEquals([await kept(again), again.ctx.index.present(KEYS[0] as Key)], [10, undefined]);
+      assertEquals([await kept(again), again.core.index.present(KEYS[0] as Key)], [10, undefined]);
     }),
 );
 
@@ -110,7 +110,7 @@ Deno.test(
       await fill(workshop, "primary");
       const { primary, replica } = await pair(workshop);
       await untilEqual(primary, replica);
-      assertEquals(replica.ctx.index.size >= 10, true);
+      assertEquals(replica.core.index.size >= 10, true);
       await primary.stop();
       await untilState(replica, "disconnected");
       await replica.stop();
@@ -124,15 +124,15 @@ Deno.test(
       const settings = workshop.settings("primary", 1);
       const emptied = await workshop.start(settings);
       await until(
-        () => emptied.ctx.model().explanation.includes("remembers nothing"),
+        () => emptied.core.model().explanation.includes("remembers nothing"),
         10_000,
-        () => emptied.ctx.model().explanation,
+        () => emptied.core.model().explanation,
       );
-      assertEquals(emptied.ctx.model().state, "recovering");
+      assertEquals(emptied.core.model().state, "recovering");
       await emptied.operations.command("promote", true, "an operator");
       await emptied.operations.command("demote", false, "an operator");
       await emptied.operations.command("promote", true, "an operator");
-      assert(emptied.ctx.model().memory.epoch > 1);
+      assert(emptied.core.model().memory.epoch > 1);
       const follower = await workshop.start(workshop.settings("replica", emptied.ports.grpc));
       await untilState(follower, "replicating");
       assertEquals(await kept(follower), 10);

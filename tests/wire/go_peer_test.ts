@@ -27,14 +27,14 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const primary = await serving(workshop);
-      const { store } = primary.ctx;
+      const { store } = primary.core;
       const big = Array.from({ length: 700 }, (_, n) => {
         const object = generatedApplication(n);
         object.metadata.annotations = { filler: "x".repeat(8_000) };
         return object;
       });
       await Promise.all(big.map((object) => store.write({ op: "put", object })));
-      await until(() => primary.ctx.index.size >= 700, 5_000, () => "not indexed", 5);
+      await until(() => primary.core.index.size >= 700, 5_000, () => "not indexed", 5);
       const replica = new GoReplica(`127.0.0.1:${primary.ports.grpc}`, await material(workshop, "replica"));
       workshop.onClose(() => replica.close());
       await replica.connect();
@@ -68,7 +68,7 @@ Deno.test(
       assertEquals([...replica.resources.keys()].filter((key) => key.includes("agent-side")), []);
       assertEquals([replica.needsReconcile, replica.problems], [false, []]);
 
-      await primary.ctx.command("demote", false);
+      await primary.operations.command("demote", false, "");
       await until(
         () => replica.problems.length > 0,
         5_000,
@@ -95,7 +95,7 @@ Deno.test(
         primary.has("edge-1", name, { spec: { project: "p", destination: { name: "edge-1" } } });
       }
       const replica = await workshop.start(workshop.settings("replica", port, ["--insecure-jwt-generate"]));
-      const { store } = replica.ctx;
+      const { store } = replica.core;
       await store.write({ op: "put", object: application("edge-1", "only-here") });
       await untilState(replica, "replicating");
       const names = async () =>
@@ -153,7 +153,7 @@ Deno.test(
       primary.close();
       await untilState(replica, "disconnected");
       const attempts = primary.calls.subscribe;
-      await replica.ctx.command("promote", false);
+      await replica.operations.command("promote", false, "");
       const agent = await startAgent(workshop, replica, { name: "edge-1" });
       await untilHolds(agent, "Application", ["a", "b", "missed"]);
       assert(primary.calls.subscribe - attempts <= 1, "a dead primary is not hammered");
@@ -179,15 +179,16 @@ Deno.test(
         workshop.settings("primary", port, ["--insecure-jwt-generate", `--ha-peer-healthz=${url}`]),
       );
       await untilState(ours, "replicating");
-      assertEquals(ours.ctx.model().memory.role, "replica");
+      assertEquals(ours.core.model().memory.role, "replica");
       go.close();
       await untilState(ours, "disconnected", 20_000);
       const again = new GoPrimary();
       await again.listen(await material(workshop, "replica"), port);
       workshop.onClose(() => again.close());
-      const refused = await ours.ctx.command("promote", false).then(() => "", (error) => error.message);
+      const refused = await ours.operations.command("promote", false, "").then(() => "", (error) =>
+        error.message);
       assert(/ACTIVE as its \/healthz says|still replicating/.test(refused), refused);
       code = 503;
-      assertEquals((await ours.ctx.command("promote", true)).state, "active");
+      assertEquals((await ours.operations.command("promote", true, "")).state, "active");
     }),
 );

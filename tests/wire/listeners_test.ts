@@ -43,7 +43,7 @@ Deno.test({
       assertStringIncludes((await get(lonely.ports.healthz, "/readyz")).body, "not ready: syncing: ");
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(replica, "replicating");
-      await until(() => replica.ctx.following.inSyncAsOfMs > 0, 5_000, () => "never caught up");
+      await until(() => replica.core.following.inSyncAsOfMs > 0, 5_000, () => "never caught up");
       const ready = await get(replica.ports.healthz, "/readyz?maxLagMs=5000");
       assertEquals([ready.code, /^ready: replicating, \d+ ms behind\n$/.test(ready.body)], [200, true]);
       assertEquals((await get(replica.ports.healthz, "/readyz?maxLagMs=soon")).code, 400);
@@ -128,7 +128,7 @@ Deno.test({
       assertEquals(await refused("Demote", {}), "can only demote from active state, current: replicating");
       await primary.stop();
       await untilState(replica, "disconnected");
-      assertStringIncludes(replica.ctx.model().explanation, "this principal is shutting down");
+      assertStringIncludes(replica.core.model().explanation, "this principal is shutting down");
       assertEquals((await call(admin, adminService.Promote, {}, 10_000)).state, "active");
       assertEquals(await refused("Promote", {}), "already active");
       assertEquals((await call(admin, adminService.Demote, {}, 10_000)).state, "syncing");
@@ -145,7 +145,7 @@ Deno.test({
       await untilState(primary, "active");
       const admin = dialAdmin(`127.0.0.1:${primary.ports.admin}`);
       const metadata = { name: "p", namespace: "argocd" };
-      const written = await primary.ctx.store.write({
+      const written = await primary.core.store.write({
         op: "put",
         object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata },
       });
@@ -159,7 +159,7 @@ Deno.test({
       const waiting = wait(15_000);
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       assertEquals((await waiting).replicated, [true]);
-      assertEquals(replica.ctx.index.size, 1);
+      assertEquals(replica.core.index.size, 1);
       const stream = openServerStream(admin, operatorService.Watch, { intervalMs: 50 });
       stream.on("error", () => {});
       const reports: {

@@ -33,8 +33,8 @@ function valuesOf(object: ApiObject | undefined): string {
 }
 
 const KEY = "Application/edge-1/a";
-const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
-const held = async (running: Running, key = KEY) => valuesOf(await running.ctx.store.get(key));
+const put = (running: Running, object: ApiObject) => running.core.store.write({ op: "put", object });
+const held = async (running: Running, key = KEY) => valuesOf(await running.core.store.get(key));
 
 function untilHeld(running: Running, wanted: string): Promise<void> {
   let last = "";
@@ -99,10 +99,10 @@ Deno.test({
           "--insecure-jwt-generate",
         ]);
         assertEquals(await held(replica), canonicalJson(parseJson(KEPT_JSON)));
-        const version = (await replica.ctx.store.get(KEY))?.metadata.resourceVersion;
+        const version = (await replica.core.store.get(KEY))?.metadata.resourceVersion;
         const copy = valued(NUMBERS_JSON);
-        copy.metadata = (await replica.ctx.store.get(KEY))?.metadata ?? copy.metadata;
-        const again = await replica.ctx.store.write({ op: "put", object: copy });
+        copy.metadata = (await replica.core.store.get(KEY))?.metadata ?? copy.metadata;
+        const again = await replica.core.store.write({ op: "put", object: copy });
         assertEquals([again.changed, again.object?.metadata.resourceVersion], [false, version]);
       } finally {
         await cluster.stop();
@@ -153,8 +153,8 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
-      replica.ctx.following.driftAtMs = performance.now();
-      const copy = await replica.ctx.store.get(KEY) as ApiObject;
+      replica.core.following.driftAtMs = performance.now();
+      const copy = await replica.core.store.get(KEY) as ApiObject;
       await put(replica, { ...copy, spec: valued(NUMBERS_JSON.replace("2109876543", "2109876544"))["spec"] });
       const admin = `127.0.0.1:${replica.ports.admin}`;
       const fields = await runCli(["ha", "diff", "-a", admin, KEY]);
@@ -182,7 +182,7 @@ Deno.test({
       toPrimary.cut();
       await untilState(replica, "disconnected");
       await put(primary, valued(NUMBERS_JSON));
-      await replica.ctx.command("promote", true);
+      await replica.operations.command("promote", true, "");
       await untilState(primary, "replicating", 20_000);
       await untilEqual(primary, replica);
       assertEquals(await held(primary), "{}");

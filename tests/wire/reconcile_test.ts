@@ -12,7 +12,7 @@ const app = (n: number, change: string): ApiObject => {
   return object;
 };
 const put = (running: Running, objects: ApiObject[]) =>
-  Promise.all(objects.map((object) => running.ctx.store.write({ op: "put", object })));
+  Promise.all(objects.map((object) => running.core.store.write({ op: "put", object })));
 const credential: ApiObject = {
   apiVersion: "v1",
   kind: "Secret",
@@ -41,7 +41,7 @@ async function superseded(workshop: Workshop) {
   toPrimary.cut();
   await untilState(replica, "disconnected");
   await put(primary, [app(1, "only here"), app(50, "only here"), credential]);
-  await replica.ctx.command("promote", true);
+  await replica.operations.command("promote", true, "");
   await untilState(primary, "replicating", 20_000);
   await untilEqual(primary, replica);
   const admin = (side: Running) => `127.0.0.1:${side.ports.admin}`;
@@ -50,7 +50,7 @@ async function superseded(workshop: Workshop) {
 }
 
 const labelOf = async (side: Running, key: string) =>
-  (await side.ctx.store.get(key))?.metadata.labels?.["change"];
+  (await side.core.store.get(key))?.metadata.labels?.["change"];
 
 Deno.test({
   name:
@@ -84,11 +84,11 @@ Deno.test({
           "Discarded: Secret/argocd/git",
         ].sort(),
       );
-      assertEquals(await old.ctx.losses.list(), []);
-      assertEquals(await old.ctx.store.get("Secret/argocd/argocd-agent-ha-loss-1"), undefined);
-      assertEquals(await active.ctx.store.get("Application/edge-1/app-50"), undefined);
+      assertEquals(await old.core.losses.list(), []);
+      assertEquals(await old.core.store.get("Secret/argocd/argocd-agent-ha-loss-1"), undefined);
+      assertEquals(await active.core.store.get("Application/edge-1/app-50"), undefined);
       for (const side of [old, active]) {
-        assert(side.ctx.chain().some(({ what, who }) => what.startsWith("reconcile --adopt") && who !== ""));
+        assert(side.core.chain().some(({ what, who }) => what.startsWith("reconcile --adopt") && who !== ""));
       }
     }),
 });
@@ -106,6 +106,6 @@ Deno.test({
       assertStringIncludes(failed.stderr, "stays in the manifest: the ACTIVE principal did not take it");
       await old.stop();
       const again = await workshop.start(workshop.settings("primary", 1));
-      assertEquals((await again.ctx.losses.list()).length, 3);
+      assertEquals((await again.core.losses.list()).length, 3);
     }),
 });

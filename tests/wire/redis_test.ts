@@ -74,7 +74,7 @@ Deno.test({
         "--redis-password=pw",
       ]));
       await untilState(running, "active");
-      const { store } = running.ctx;
+      const { store } = running.core;
       const labels = {
         "argocd.argoproj.io/secret-type": "cluster",
         "argocd-agent.argoproj-labs.io/agent-name": "edge-1",
@@ -82,7 +82,7 @@ Deno.test({
       const data = { name: btoa("edge-1"), server: btoa(SERVER) };
       const metadata = { name: "cluster-edge-1", namespace: "argocd", labels };
       await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
-      await until(() => running.ctx.clusters.of("edge-1") !== undefined, 5_000, () =>
+      await until(() => running.core.clusters.of("edge-1") !== undefined, 5_000, () =>
         "the cluster is not known", 5);
       const agent = await startAgent(workshop, running, { name: "edge-1" });
       const id = crypto.randomUUID();

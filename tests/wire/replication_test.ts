@@ -16,7 +16,7 @@ import {
 } from "../support/principals.ts";
 
 const put = (running: Running, objects: ApiObject[]) =>
-  Promise.all(objects.map((object) => running.ctx.store.write({ op: "put", object })));
+  Promise.all(objects.map((object) => running.core.store.write({ op: "put", object })));
 const apps = (from: number, to: number, change = "") =>
   Array.from({ length: to - from }, (_, n) => {
     const object = generatedApplication(from + n);
@@ -60,22 +60,22 @@ for (
         const objects = exampleObjects();
         await put(primary, objects);
         await untilState(replica, "replicating");
-        await until(() => replica.ctx.index.size === objects.length, 15_000, () =>
-          `${replica.ctx.index.size} arrived`);
+        await until(() => replica.core.index.size === objects.length, 15_000, () =>
+          `${replica.core.index.size} arrived`);
         await put(primary, apps(0, 300));
-        await primary.ctx.store.write({ op: "delete", key: "Application/edge-1/shop" });
-        await primary.ctx.store.write({ op: "delete", key: "AppProject/argocd/shop" });
+        await primary.core.store.write({ op: "delete", key: "Application/edge-1/shop" });
+        await primary.core.store.write({ op: "delete", key: "AppProject/argocd/shop" });
         await untilEqual(primary, replica);
-        assertEquals(replica.ctx.index.get("Application/edge-1/shop")?.deleted, true);
-        const copy = await replica.ctx.store.get("Application/edge-1/ingress");
-        const source = await primary.ctx.store.get("Application/edge-1/ingress");
+        assertEquals(replica.core.index.get("Application/edge-1/shop")?.deleted, true);
+        const copy = await replica.core.store.get("Application/edge-1/ingress");
+        const source = await primary.core.store.get("Application/edge-1/ingress");
         assertEquals(copy?.["spec"], source?.["spec"]);
         assertEquals(copy?.metadata.annotations?.["argocd.argoproj.io/source-uid"], source?.metadata.uid);
         assert(copy?.metadata.uid !== source?.metadata.uid);
         await until(
           () =>
-            [...primary.ctx.replicas].some((one) =>
-              one.appliedRevision >= primary.ctx.index.head
+            [...primary.core.replicas].some((one) =>
+              one.appliedRevision >= primary.core.index.head
             ),
           10_000,
           () => "never acknowledged",
@@ -92,8 +92,8 @@ Deno.test({
       const { primary, replica } = await pair(workshop, { primary: ["--ha-plain-contract"] });
       await put(primary, apps(0, 20));
       await untilState(replica, "replicating");
-      await until(() => replica.ctx.index.size === 20, 10_000, () => "not all arrived");
-      assertEquals(replica.ctx.following.contract, "plain");
+      await until(() => replica.core.index.size === 20, 10_000, () => "not all arrived");
+      assertEquals(replica.core.following.contract, "plain");
     }),
 });
 
@@ -107,11 +107,11 @@ Deno.test({
       proxy.cut();
       await untilState(replica, "disconnected");
       await put(primary, apps(0, 5, "meanwhile"));
-      const before = replica.ctx.counters.total("eventsReceived");
+      const before = replica.core.counters.total("eventsReceived");
       proxy.mode = "pass";
       await untilState(replica, "replicating");
       await untilEqual(primary, replica);
-      assertEquals(replica.ctx.counters.total("eventsReceived") - before, 5);
+      assertEquals(replica.core.counters.total("eventsReceived") - before, 5);
       assertStringIncludes(workshop.logs.join("\n"), "replica resumed its stream");
     }),
 });
@@ -124,11 +124,11 @@ Deno.test({
       const { replica, proxy } = await inSync(workshop, 500);
       await replica.stop();
       const again = await workshop.start(workshop.settings("replica", proxy.port));
-      const version = (await again.ctx.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion;
+      const version = (await again.core.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion;
       await untilState(again, "replicating");
-      assertEquals(again.ctx.counters.total("eventsReceived"), 0);
+      assertEquals(again.core.counters.total("eventsReceived"), 0);
       assertEquals(
-        (await again.ctx.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion,
+        (await again.core.store.get("Application/edge-1/app-0"))?.metadata.resourceVersion,
         version,
       );
     }),
@@ -150,7 +150,7 @@ for (
         const since = performance.now();
         proxy.mode = "swallow";
         await untilState(replica, "disconnected", 15_000);
-        await until(() => primary.ctx.replicas.size === 0, 15_000, () =>
+        await until(() => primary.core.replicas.size === 0, 15_000, () =>
           "the primary still counts its replica");
         assert(performance.now() - since < 15_000);
       }),
@@ -170,7 +170,7 @@ Deno.test({
       await until(() => proxy.accepted >= 3, 20_000, () => "it does not redial at all");
       const perSecond = proxy.accepted / ((Date.now() - started) / 1000);
       assert(perSecond < 3, `${perSecond} dials a second`);
-      assertEquals(replica.ctx.model().state, "syncing");
+      assertEquals(replica.core.model().state, "syncing");
     }),
 });
 
@@ -181,7 +181,7 @@ Deno.test({
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
       await untilState(replica, "replicating");
-      const { store } = replica.ctx;
+      const { store } = replica.core;
       const write = store.write.bind(store);
       let broken = true;
       store.write = (one) => {
@@ -189,14 +189,14 @@ Deno.test({
         return bad && broken ? Promise.reject(new Error('namespaces "edge-8" not found')) : write(one);
       };
       await put(primary, apps(0, 20));
-      await until(() => replica.ctx.index.size === 19, 10_000, () => "the others do not go on");
-      await until(() => replica.ctx.following.heldTotal === 1, 5_000, () => "not shown as held");
-      assertEquals(replica.ctx.following.held[0]?.reason, 'namespaces "edge-8" not found');
-      const [session] = primary.ctx.replicas;
-      assert((session?.appliedRevision ?? 0) < primary.ctx.index.head, "acknowledged what is not durable");
+      await until(() => replica.core.index.size === 19, 10_000, () => "the others do not go on");
+      await until(() => replica.core.following.heldTotal === 1, 5_000, () => "not shown as held");
+      assertEquals(replica.core.following.held[0]?.reason, 'namespaces "edge-8" not found');
+      const [session] = primary.core.replicas;
+      assert((session?.appliedRevision ?? 0) < primary.core.index.head, "acknowledged what is not durable");
       broken = false;
       await untilEqual(primary, replica);
-      await until(() => (session?.appliedRevision ?? 0) >= primary.ctx.index.head, 5_000, () =>
+      await until(() => (session?.appliedRevision ?? 0) >= primary.core.index.head, 5_000, () =>
         "never acknowledged");
     }),
 });
@@ -226,16 +226,16 @@ spec: { generators: [] }`,
         "argocd",
       ) as [ApiObject, ApiObject];
       await put(primary, [application]);
-      await until(() => replica.ctx.index.size === 1, 5_000, () => "the application does not come");
+      await until(() => replica.core.index.size === 1, 5_000, () => "the application does not come");
       assertEquals(
-        (await replica.ctx.store.get(keyOfObject(application)))?.metadata.ownerReferences,
+        (await replica.core.store.get(keyOfObject(application)))?.metadata.ownerReferences,
         undefined,
       );
       await put(primary, [set]);
-      await until(() => primary.ctx.index.size === 2, 5_000, () => "the set does not come");
+      await until(() => primary.core.index.size === 2, 5_000, () => "the set does not come");
       await untilEqual(primary, replica);
-      const owner = (await replica.ctx.store.get(keyOfObject(application)))?.metadata.ownerReferences?.[0];
-      assertEquals(owner?.uid, (await replica.ctx.store.get(keyOfObject(set)))?.metadata.uid);
+      const owner = (await replica.core.store.get(keyOfObject(application)))?.metadata.ownerReferences?.[0];
+      assertEquals(owner?.uid, (await replica.core.store.get(keyOfObject(set)))?.metadata.uid);
       assertEquals(owner?.controller, true);
     }),
 });
@@ -246,9 +246,9 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await inSync(workshop, 50);
-      await replica.ctx.store.write({ op: "delete", key: "Application/edge-1/app-0" });
+      await replica.core.store.write({ op: "delete", key: "Application/edge-1/app-0" });
       await put(replica, apps(900, 901));
-      await until(() => replica.ctx.following.driftAtMs > 0, 15_000, () => "the drift is not noticed");
+      await until(() => replica.core.following.driftAtMs > 0, 15_000, () => "the drift is not noticed");
       await untilEqual(primary, replica);
       await untilState(replica, "replicating");
     }),
@@ -264,27 +264,27 @@ Deno.test({
       await put(primary, [...exampleObjects(), ...apps(0, 200)]);
       await untilState(replica, "replicating");
       await put(primary, apps(0, 200, "just before"));
-      const demoted = await primary.ctx.command("demote", false);
+      const demoted = await primary.operations.command("demote", false, "");
       assertEquals(demoted.state, "syncing");
       await untilState(replica, "disconnected");
       assertEquals(
-        replica.ctx.index.digests.root(),
-        primary.ctx.index.digests.root(),
+        replica.core.index.digests.root(),
+        primary.core.index.digests.root(),
         "demotion let the replica catch up",
       );
-      const promoted = await replica.ctx.command("promote", false);
+      const promoted = await replica.operations.command("promote", false, "");
       assertEquals([promoted.state, promoted.memory.epoch], ["active", 2]);
       await untilState(primary, "replicating");
-      assertEquals(primary.ctx.index.size, 210);
+      assertEquals(primary.core.index.size, 210);
       await put(replica, apps(300, 310));
       await untilEqual(primary, replica);
-      for (const { ctx } of [primary, replica]) assertEquals(await ctx.losses.list(), []);
-      await replica.ctx.command("demote", false);
+      for (const { core } of [primary, replica]) assertEquals(await core.losses.list(), []);
+      await replica.operations.command("demote", false, "");
       await untilState(primary, "disconnected");
-      assertEquals((await primary.ctx.command("promote", false)).memory.epoch, 3);
+      assertEquals((await primary.operations.command("promote", false, "")).memory.epoch, 3);
       await untilState(replica, "replicating");
       const uid = (at: Running) =>
-        JSON.parse(at.ctx.index.get("Application/edge-1/shop")?.payload ?? "{}").metadata.annotations;
+        JSON.parse(at.core.index.get("Application/edge-1/shop")?.payload ?? "{}").metadata.annotations;
       assertEquals(uid(primary), uid(replica), "the source uid is stable over failovers");
     }),
 });
@@ -300,13 +300,13 @@ Deno.test({
       proxy.cut();
       await untilState(replica, "disconnected");
       await put(primary, apps(100, 103, "only here"));
-      await primary.ctx.store.write({ op: "put", object: apps(5, 6, "only here")[0] as ApiObject });
-      const promoted = await replica.ctx.command("promote", true);
+      await primary.core.store.write({ op: "put", object: apps(5, 6, "only here")[0] as ApiObject });
+      const promoted = await replica.operations.command("promote", true, "");
       assertEquals(promoted.memory.epoch, 2);
       await untilState(primary, "replicating", 20_000);
       await untilEqual(primary, replica);
-      assertEquals([...[primary, replica]].filter((one) => one.ctx.model().state === "active").length, 1);
-      const entries = await primary.ctx.losses.list();
+      assertEquals([...[primary, replica]].filter((one) => one.core.model().state === "active").length, 1);
+      const entries = await primary.core.losses.list();
       assertEquals(entries.map((entry) => [entry.key, entry.newActiveHas]).sort(), [
         ["Application/edge-1/app-100", "nothing"],
         ["Application/edge-2/app-101", "nothing"],
@@ -323,13 +323,16 @@ Deno.test({
     inWorkshop(async (workshop) => {
       const { primary, replica, proxy } = await pair(workshop);
       await untilState(replica, "replicating");
-      const refusal = await replica.ctx.command("promote", false).then(() => "", (error) => error.message);
+      const refusal = await replica.operations.command("promote", false, "").then(() => "", (error) =>
+        error.message);
       assertEquals(refusal, "still replicating from peer — demote peer first, or use --force");
       proxy.cut();
       await untilState(replica, "disconnected");
-      const asked = await replica.ctx.command("promote", false).then(() => "", (error) => error.message);
+      const asked = await replica.operations.command("promote", false, "").then(() =>
+        "", (error) =>
+        error.message);
       assertStringIncludes(asked, "is ACTIVE in epoch 1 since");
       assertStringIncludes(asked, "with 0 agents; demote it first (ha demote there), or use --force");
-      assertEquals(primary.ctx.model().state, "active");
+      assertEquals(primary.core.model().state, "active");
     }),
 });

@@ -131,11 +131,11 @@ Deno.test({
       const der = new Uint8Array(await crypto.subtle.digest("SHA-256", pemToDer(replica.cert.toString())));
       const data = { [der.toHex().toUpperCase()]: "stolen" };
       const metadata = { name: "argocd-agent-tls-blocklist", namespace: "argocd" };
-      await primary.ctx.store.write({
+      await primary.core.store.write({
         op: "put",
         object: { apiVersion: "v1", kind: "ConfigMap", metadata, data },
       });
-      await until(() => primary.ctx.index.size === 1, 5_000, () => "the blocklist is not read");
+      await until(() => primary.core.index.size === 1, 5_000, () => "the blocklist is not read");
       const blocked = await outcome(port, replica, status, {});
       assertEquals(blocked.code, grpc.status.UNAUTHENTICATED);
       assertStringIncludes(blocked.details, "is on the blocklist");
@@ -175,11 +175,11 @@ Deno.test({
           store: { type: "sqlite", path: `${workshop.dir}/r-${name}.db` },
         });
         await until(
-          () => replica.ctx.model().explanation.includes(words),
+          () => replica.core.model().explanation.includes(words),
           10_000,
-          () => `${name}: it says: ${replica.ctx.model().explanation}`,
+          () => `${name}: it says: ${replica.core.model().explanation}`,
         );
-        assertEquals(replica.ctx.model().state, "syncing");
+        assertEquals(replica.core.model().state, "syncing");
       }
     }),
 });
@@ -225,7 +225,7 @@ Deno.test({
       const primary = await workshop.start(workshop.settings("primary", 0));
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(replica, "replicating");
-      const [session] = primary.ctx.replicas;
+      const [session] = primary.core.replicas;
       const pki = `${workshop.dir}/pki`;
       const next = await (await authority(workshop)).issue({
         commonName: "primary",
@@ -243,13 +243,13 @@ Deno.test({
       assertEquals(await shown(), before);
       Deno.writeTextFileSync(`${pki}/primary.key`, next.key);
       await until(async () => await shown() !== before, 10_000, () => "the new certificate is not served");
-      assertEquals([...primary.ctx.replicas], [session], "the stream was dropped");
+      assertEquals([...primary.core.replicas], [session], "the stream was dropped");
       const metadata = { name: "p", namespace: "argocd" };
-      await primary.ctx.store.write({
+      await primary.core.store.write({
         op: "put",
         object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata },
       });
-      await until(() => replica.ctx.index.size === 1, 5_000, () =>
+      await until(() => replica.core.index.size === 1, 5_000, () =>
         "the stream does not carry changes any more");
     }),
 });
@@ -274,11 +274,11 @@ Deno.test({
         "argocd-agent-server-access",
       ], 300]);
       assertEquals(JSON.parse(claims.sub), { clientID: "agent-1", mode: "managed" });
-      const remembered = () => primary.ctx.store.get(rosterKey("argocd")).then(readRoster);
+      const remembered = () => primary.core.store.get(rosterKey("argocd")).then(readRoster);
       await until(async () => (await remembered()).size === 1, 5_000, () =>
         "the agent's mode is not remembered");
       assertEquals((await remembered()).get("agent-1"), { mode: "managed", connected: false });
-      const { agents = [] } = snapshotOf(primary.ctx.index, primary.ctx.settings.scope).snapshot;
+      const { agents = [] } = snapshotOf(primary.core.index, primary.settings.scope).snapshot;
       assertEquals(agents.map(({ name, mode }) => [name, mode]), [["agent-1", "managed"]]);
       const refreshed = await call(client, RefreshToken, { refreshToken: answer.refreshToken ?? "" }, 5_000);
       assertEquals([refreshed.refreshToken, (refreshed.accessToken ?? "") !== ""], ["", true]);
@@ -355,7 +355,7 @@ Deno.test({
       assertEquals(error.details, "waiting for initial ACK: timed out after 0.3s");
       client.close();
       await delay(0);
-      assertEquals(primary.ctx.replicas.size, 0);
+      assertEquals(primary.core.replicas.size, 0);
     }),
 });
 

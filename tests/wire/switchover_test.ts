@@ -2,7 +2,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { linkService } from "../../src/adapters/grpc/services.ts";
-import { Switchover } from "../../src/principal/operations/switchover.ts";
 import type { Running } from "../../src/serve.ts";
 import { application, startAgent, untilServed } from "../support/agents.ts";
 import {
@@ -46,7 +45,7 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
-      const where = () => primary.ctx.activeScope() ? primary : replica;
+      const where = () => primary.core.activeScope() ? primary : replica;
       const agent = await startAgent(workshop, () => `127.0.0.1:${where().ports.grpc}`, {
         name: "auto-1",
         mode: "autonomous",
@@ -54,34 +53,34 @@ Deno.test(
       await untilServed(primary, agent);
       let n = 0;
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 5);
-      await until(() => primary.ctx.index.size > 20, 5_000, () => "nothing is adopted", 5);
+      await until(() => primary.core.index.size > 20, 5_000, () => "nothing is adopted", 5);
       const phases: string[] = [];
-      const receipt = await new Switchover(primary.ctx).run(
+      const receipt = await primary.core.switchover.run(
         OPTIONS,
         ({ phase = "" }) => phases.push(phase),
       );
       clearInterval(writing);
-      assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["replicating", "active"]);
+      assertEquals([primary.core.model().state, replica.core.model().state], ["replicating", "active"]);
       assertEquals([receipt.epochBefore, receipt.epochAfter, receipt.lostAcknowledged], [1, 2, 0]);
       assertEquals(receipt.digestActive, receipt.digestReplica);
       assertEquals([receipt.agentsBefore, receipt.agentsBack], [1, 1]);
       assertEquals(phases, ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"]);
       await until(
-        async () => (await replica.ctx.store.list("Application")).length === n && agent.outbox.pending === 0,
+        async () => (await replica.core.store.list("Application")).length === n && agent.outbox.pending === 0,
         10_000,
         () => "not everything arrives at the new active",
         20,
       );
       assertEquals(agent.cluster.deleted, 0);
-      const asked = [primary, replica].map(({ ctx }) => ctx.chain().findLast(({ who }) => who !== ""));
+      const asked = [primary, replica].map(({ core }) => core.chain().findLast(({ who }) => who !== ""));
       assertEquals(asked.map((link) => [link?.what, link?.who]), [
         ["demote", "somebody, switchover"],
         ["switchover", "somebody, switchover"],
       ]);
 
-      const back = await new Switchover(replica.ctx).run(OPTIONS, quiet);
+      const back = await replica.core.switchover.run(OPTIONS, quiet);
       assertEquals([back.epochBefore, back.epochAfter], [2, 3]);
-      assertEquals([primary.ctx.model().state, replica.ctx.model().state], ["active", "replicating"]);
+      assertEquals([primary.core.model().state, replica.core.model().state], ["active", "replicating"]);
     }),
 );
 
@@ -91,8 +90,8 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica, toReplica } = await pair(workshop);
-      const refusal = ({ ctx }: Running) =>
-        new Switchover(ctx).run(OPTIONS, quiet).then(() => "", (error) => error.message);
+      const refusal = ({ core }: Running) =>
+        core.switchover.run(OPTIONS, quiet).then(() => "", (error) => error.message);
       assertStringIncludes(await refusal(replica), "not ACTIVE (state replicating)");
       toReplica.mode = "refuse";
       toReplica.cut();
@@ -100,10 +99,10 @@ Deno.test(
       toReplica.mode = "pass";
       await replica.stop();
       assertStringIncludes(await refusal(primary), "does not answer us");
-      const dry = await new Switchover(primary.ctx).run({ ...OPTIONS, dryRun: true }, quiet)
+      const dry = await primary.core.switchover.run({ ...OPTIONS, dryRun: true }, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(dry, "cannot switch over");
-      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
+      assertEquals([primary.core.model().state, primary.core.model().memory.epoch], ["active", 1]);
     }),
 );
 
@@ -116,15 +115,20 @@ Deno.test(
       const agent = await startAgent(workshop, primary, { name: "auto-1", mode: "autonomous" });
       await untilServed(primary, agent);
       toPrimary.freeze();
-      await primary.ctx.store.write({ op: "put", object: application("edge-1", "unseen") });
-      await until(() => primary.ctx.index.get("Application/edge-1/unseen") !== undefined, 5_000, () => "", 5);
-      const message = await new Switchover(primary.ctx).run({ ...OPTIONS, timeoutMs: 700 }, quiet)
+      await primary.core.store.write({ op: "put", object: application("edge-1", "unseen") });
+      await until(
+        () => primary.core.index.get("Application/edge-1/unseen") !== undefined,
+        5_000,
+        () => "",
+        5,
+      );
+      const message = await primary.core.switchover.run({ ...OPTIONS, timeoutMs: 700 }, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(message, "nothing was changed, this principal serves on");
-      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
+      assertEquals([primary.core.model().state, primary.core.model().memory.epoch], ["active", 1]);
       agent.apply("Application", application("x", "after"));
       await until(() => agent.outbox.pending === 0, 10_000, () => "events of agents stay frozen", 5);
-      assert(await primary.ctx.store.get("Application/auto-1/after"));
+      assert(await primary.core.store.get("Application/auto-1/after"));
     }),
 );
 
@@ -134,24 +138,22 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
-      const { handover } = replica.ctx;
-      const refusing = replica.ctx as { handover: typeof handover };
+      const { switchover } = replica.core;
+      const takeOver = switchover.takeOver.bind(switchover);
       const { Refusal } = await import("../../src/domain/ha/refusal.ts");
-      refusing.handover = (word) =>
-        word.type === "takeOver" ? Promise.reject(new Refusal("the moon is full")) : handover(word);
-      const message = await new Switchover(primary.ctx).run(OPTIONS, quiet)
+      switchover.takeOver = () => Promise.reject(new Refusal("the moon is full"));
+      const message = await primary.core.switchover.run(OPTIONS, quiet)
         .then(() => "", (error) => error.message);
       assertStringIncludes(message, "the moon is full; this principal is ACTIVE again");
-      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 3]);
+      assertEquals([primary.core.model().state, primary.core.model().memory.epoch], ["active", 3]);
       await untilState(replica, "replicating");
 
-      refusing.handover = async (word) => {
-        const model = await handover(word);
-        if (word.type === "takeOver") throw new Error("the answer is lost");
-        return model;
+      switchover.takeOver = async (active, epoch) => {
+        await takeOver(active, epoch);
+        throw new Error("the answer is lost");
       };
-      const receipt = await new Switchover(primary.ctx).run(OPTIONS, quiet);
-      assertEquals([receipt.epochAfter, replica.ctx.model().state], [4, "active"]);
+      const receipt = await primary.core.switchover.run(OPTIONS, quiet);
+      assertEquals([receipt.epochAfter, replica.core.model().state], [4, "active"]);
       await untilState(primary, "replicating");
     }),
 );
@@ -162,23 +164,23 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { primary, replica, toReplica } = await pair(workshop);
-      const record = replica.ctx.store.write.bind(replica.ctx.store);
-      const failing = replica.ctx.store as { write: typeof record };
+      const record = replica.core.store.write.bind(replica.core.store);
+      const failing = replica.core.store as { write: typeof record };
       failing.write = () => Promise.reject(new Error("the disk is full"));
-      const undone = await refused(new Switchover(primary.ctx).run(OPTIONS, quiet));
+      const undone = await refused(primary.core.switchover.run(OPTIONS, quiet));
       assertStringIncludes(undone, "the next epoch could not be recorded in the store: the disk is full");
       assertStringIncludes(undone, "nothing was changed, this principal serves on");
-      assertEquals([primary.ctx.model().state, primary.ctx.model().memory.epoch], ["active", 1]);
+      assertEquals([primary.core.model().state, primary.core.model().memory.epoch], ["active", 1]);
       failing.write = record;
 
       const states: (string | undefined)[] = [];
-      const receipt = await new Switchover(primary.ctx).run(OPTIONS, ({ phase }) => {
+      const receipt = await primary.core.switchover.run(OPTIONS, ({ phase }) => {
         if (phase !== "step") return;
-        states.push(replica.ctx.model().state);
+        states.push(replica.core.model().state);
         toReplica.cut();
       });
-      assertEquals([states, replica.ctx.model().memory.epoch], [["replicating"], 2]);
-      assertEquals([receipt.epochAfter, replica.ctx.model().state], [2, "active"]);
+      assertEquals([states, replica.core.model().memory.epoch], [["replicating"], 2]);
+      assertEquals([receipt.epochAfter, replica.core.model().state], [2, "active"]);
     }),
 );
 
@@ -195,7 +197,7 @@ Deno.test(
         refused(call(client, TakeOver, standing ? { standing, epoch } : {}, 5_000));
       const prepare = (standing: object | undefined) =>
         refused(call(client, Prepare, standing ? { standing } : {}, 5_000));
-      const own = primary.ctx.standing();
+      const own = primary.core.standing();
       for (const ask of [take, prepare]) {
         assertStringIncludes(await ask({ ...own, uid: "somebody" }), "not the one that is followed here");
         assertStringIncludes(await ask({ ...own, epoch: 7 }), "not the one that is followed here");
@@ -206,6 +208,6 @@ Deno.test(
       assertStringIncludes(await take(demoted), "has not got ready");
       assertEquals(await prepare(own), "");
       assertStringIncludes(await take(demoted, 4), "has not got ready");
-      assertEquals(replica.ctx.model().state, "replicating");
+      assertEquals(replica.core.model().state, "replicating");
     }),
 );

@@ -5,7 +5,7 @@ import type { Health } from "../ports/health.ts";
 import { type Following, lagMs } from "./following.ts";
 
 /** The sources of health. */
-interface HealthParts {
+export interface HealthParts {
   readonly settings: { readonly haEnabled: boolean };
   readonly following: Following;
   model(): Model;

@@ -1,6 +1,6 @@
 /** Everything that operators may ask of a principal, behind the interface that adapters call. */
 import { until } from "../../base/until.ts";
-import { explain } from "../../domain/ha/explain.ts";
+import { explain, type Situation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Comparison } from "../core/concerns.ts";
@@ -49,10 +49,15 @@ export function operationsOf(
   };
 }
 
+/** This side's situation, with the peer's answer. */
+export async function situation(ctx: ReadinessParts): Promise<Situation> {
+  return situationOf(ctx, await askPeer(ctx));
+}
+
 async function explained(ctx: OperationsParts): Promise<Explained> {
-  const situation = situationOf(ctx, await askPeer(ctx));
-  const { peer, peerError } = situation;
-  return { ...explain(situation), peerAddress: ctx.settings.peerAddress, peer, peerError };
+  const now = await situation(ctx);
+  const { peer, peerError } = now;
+  return { ...explain(now), peerAddress: ctx.settings.peerAddress, peer, peerError };
 }
 
 async function replicated(
