@@ -176,7 +176,7 @@ story("rights are taken away from the replica and given back", {
   await until(
     async () => {
       shown = (await runCli(["ha", "status", "-a", pair.replica.admin])).stdout;
-      return shown.includes("3 changes cannot be written:");
+      return shown.includes("3 changes cannot be written;");
     },
     20_000,
     () => `the held changes are not shown:\n${shown}`,

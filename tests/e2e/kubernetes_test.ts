@@ -171,7 +171,7 @@ Deno.test({
       await applyAll(primary, [homeless, ...exampleObjects()]);
       await pair.start();
       const status = await runCli(["ha", "status", "-a", pair.replica.admin]);
-      assertStringIncludes(status.stdout, "1 changes cannot be written:");
+      assertStringIncludes(status.stdout, "1 change cannot be written;");
       assertStringIncludes(
         status.stdout,
         'Application/edge-9/app-8: namespace "edge-9" does not exist in this cluster',
