@@ -151,8 +151,23 @@ export interface Condition {
   noSigningKey?: boolean | undefined;
   concerns?: argocdagentha.v1.Concern[] | undefined;
   fieldsInUse?: string[] | undefined;
+  needs?: argocdagentha.v1.Needs | undefined;
 }
 export const Condition: Codec<Condition>;
+export interface Needs {
+  needs?: argocdagentha.v1.Need[] | undefined;
+}
+export const Needs: Codec<Needs>;
+export interface Need {
+  by?: string | undefined;
+  name?: string | undefined;
+  selector?: string | undefined;
+  key?: string | undefined;
+  user?: string | undefined;
+  users?: number | undefined;
+  stays?: string | undefined;
+}
+export const Need: Codec<Need>;
 export interface Concern {
   name?: string | undefined;
   count?: number | undefined;

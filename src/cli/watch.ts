@@ -149,7 +149,7 @@ function concerned(concerns: Concerns, where: string): [label: string, text: str
   return present(concerns).flatMap(({ label, sentence, count, examples, next }) => {
     const more = count - examples.length;
     return [
-      [label, `${where}${sentence(count)}; next${where ? " there" : ""}: ${next}`],
+      [label, `${where}${sentence(count)}${next && `; next${where ? " there" : ""}: ${next}`}`],
       ...examples.map((line): [string, string] => ["", line]),
       ...(more > 0 && examples.length > 0
         ? [["", `and ${more.toLocaleString("en-US")} more`] as [string, string]]

@@ -238,8 +238,14 @@ export const FLAGS: readonly Flag[] = [
   ours(
     "ha-replicate-cluster-secrets",
     "string",
-    "self-registered",
-    "which cluster secrets replicate: self-registered or all",
+    "all",
+    "which cluster Secrets replicate: all, or self-registered (only those that agents registered themselves)",
+  ),
+  ours(
+    "ha-replicate-in-cluster-applications",
+    "bool",
+    "false",
+    "also replicate Applications in our own namespace that Argo CD deploys into its own cluster",
   ),
   ours(
     "ha-peer-healthz",

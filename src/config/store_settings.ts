@@ -87,6 +87,7 @@ export function scopeOf(value: Value, namespace: string): Scope {
     allowedNamespaces: listOf(value, "allowed-namespaces").map(namespacePattern),
     destinationMapping: boolOf(value, "destination-based-mapping"),
     clusterSecrets,
+    inClusterApplications: boolOf(value, "ha-replicate-in-cluster-applications"),
   };
 }
 

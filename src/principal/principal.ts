@@ -26,6 +26,8 @@ import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import type { RecentEvent } from "./core/observe.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
+import { PeerNeeds } from "./core/dependencies.ts";
+import { Dependencies } from "../domain/resources/dependencies.ts";
 import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
 import { ExposureKeeper } from "./core/exposure.ts";
 import { type Following, newFollowing } from "./core/following.ts";
@@ -124,6 +126,7 @@ export interface Core {
   readonly counters: Counters;
   readonly losses: LossManifest;
   readonly foreign: ForeignObjects;
+  readonly peerNeeds: PeerNeeds;
   /** The state machine's present model. */
   model(): Model;
   standing(): Standing;
@@ -157,7 +160,8 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   failed.promise.catch(() => {});
   const foreign = new ForeignObjects(store, settings.namespace, log);
   await monitor.patiently(() => foreign.load());
-  const feed = new Feed(store, index, settings.scope, clusters, foreign);
+  const dependencies = new Dependencies(settings.scope);
+  const feed = new Feed(store, index, settings.scope, [clusters, dependencies], foreign);
   foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
   const stopFeed = async () => {
@@ -171,7 +175,8 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
     const lookUp = (key: Key) => feed.lookUp(key);
-    const roles = rolesOf({ ...parts, store, index, uid, clusters, chain, clusterInfo, foreign, lookUp });
+    const read = { ...parts, store, index, uid, clusters, dependencies, chain, clusterInfo, foreign, lookUp };
+    const roles = rolesOf(read);
     const core = coreOf(roles, memory);
     writeBack = roles.writeBack;
     await monitor.patiently(() => core.losses.list());
@@ -193,6 +198,7 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
   index: ChangeIndex;
   uid: string;
   clusters: ClusterSecrets;
+  dependencies: Dependencies;
   chain: History;
   clusterInfo: ClusterInfo;
   foreign: ForeignObjects;
@@ -203,7 +209,8 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
 /** Makes the parts that act in a role, each from exactly what it takes. */
 function rolesOf(read: Read) {
   const { settings, log, store, index, uid, clusters, foreign, lookUp, peer, hasSigningKey, history } = read;
-  const { replicas, following, counters, comparison, peerSays } = nothingKnown();
+  const { dependencies } = read;
+  const { replicas, following, counters, comparison, peerSays, peerNeeds } = nothingKnown(dependencies);
   const driver: Driver = driverOf(read, counters, (effect) => effects.run(effect));
   const machine = machineOf(driver, read.chain);
   const { model } = machine;
@@ -222,10 +229,12 @@ function rolesOf(read: Read) {
   const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid });
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
 
-  const concerns = () => concernsOf({ following, losses, foreign, comparison });
+  const concerns = () => concernsOf({ following, losses, foreign, comparison, dependencies, peerNeeds });
   const condition = {
     peer,
     peerSays,
+    peerNeeds,
+    dependencies,
     following,
     counters,
     hasSigningKey,
@@ -266,7 +275,7 @@ function coreOf(
   const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses, comparison } = roles;
   const { follower, fleet, exposure, effects, asking, reporting, leadership } = roles;
   const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
-  const { replicas, following, counters, peerSays, model, standing } = reporting;
+  const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
   const { command, handover } = commandsOf(driver, machine);
   const chain = () => read.chain.chain;
   const redial = () => follower.redial();
@@ -279,7 +288,7 @@ function coreOf(
   const reconciler = new Reconciler({ ...machine, ...reconciling }, roles.reconcileWriter);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
-    ...{ ...leadership, peerSays, redial, switchover, reconciler },
+    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, reconciler },
     policy: replicationPolicy(settings, blocklist),
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
@@ -296,7 +305,7 @@ function coreOf(
     peerService,
     plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
     ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
-    ...{ following, counters, losses, foreign, model, standing, chain, activeScope },
+    ...{ following, counters, losses, foreign, peerNeeds, model, standing, chain, activeScope },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: () => rest(effects, fleet, follower),
@@ -304,13 +313,14 @@ function coreOf(
 }
 
 /** Of a principal that has just started. */
-function nothingKnown() {
+function nothingKnown(dependencies: Dependencies) {
   return {
     replicas: new Replicas(),
     following: newFollowing(),
     counters: new Counters(),
     comparison: new Comparison(),
     peerSays: new PeerSays(),
+    peerNeeds: new PeerNeeds(dependencies),
   };
 }
 

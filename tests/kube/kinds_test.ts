@@ -20,7 +20,7 @@ import { wholeScope } from "../../src/domain/resources/scope.ts";
 import { definitionSets } from "./crds.ts";
 
 const NAMESPACE = "argocd";
-const scope = { ...wholeScope(NAMESPACE), clusterSecrets: "all" } as const;
+const scope = wholeScope(NAMESPACE);
 const deploy = new URL("../../deploy/", import.meta.url);
 
 function configMap(name: string): ApiObject {
@@ -35,7 +35,7 @@ function secret(type: string): ApiObject {
 /** Objects of which each row of KINDS has one; a new row needs one here. */
 const objects = [
   ...exampleObjects(),
-  ...["repository", "repo-creds", "cluster"].map(secret),
+  ...["repository", "repo-creds", "repository-write", "repo-write-creds", "cluster"].map(secret),
   ...["argocd-gpg-keys-cm", parseKey(rosterKey(NAMESPACE))?.name ?? "", BLOCKLIST_NAME].map(configMap),
 ];
 
@@ -70,7 +70,7 @@ Deno.test("--label-selector chooses among Argo CD's own kinds and nothing else",
     AppProject: "team=a",
     ApplicationSet: "team=a",
     Application: "team=a",
-    Secret: `${SECRET_TYPE} in (repository,repo-creds,cluster)`,
+    Secret: `${SECRET_TYPE} in (repository,repo-creds,repository-write,repo-write-creds,cluster)`,
     ConfigMap: "",
   });
 });

@@ -74,7 +74,7 @@ export class KubePair extends LinkedSides {
   /** Everything replicated on a side, by key, in the form on which both sides must agree. */
   async content(side: SideName): Promise<Map<string, string>> {
     const store = await this.clusters[side].whole();
-    const scope = { ...wholeScope("argocd"), clusterSecrets: "all" as const };
+    const scope = wholeScope("argocd");
     const found = new Map<string, string>();
     for (const object of await store.list()) {
       const kind = kindOf(object, scope);

@@ -3,12 +3,16 @@ import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { type Concerns, isConcern, noted } from "../../domain/ha/concerns.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import { isReadable, MAX_NEEDS, type Need } from "../../domain/resources/dependencies.ts";
+import { isReferenceKind } from "../../domain/resources/references.ts";
 import { isState, type Standing } from "../../domain/ha/state.ts";
 import type { Outgoing } from "../../domain/replication/leader.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 
 /** The most fields in use that a peer is believed to have. */
 const MAX_FIELDS = 5_000;
+/** A text of a need. */
+const MAX_NEED_TEXT = 4_096;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -30,7 +34,7 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
 
 /** `heldTotal` once more by itself, for an older release. */
 export function conditionToWire(
-  { concerns, missing, fieldsInUse = [], ...condition }: Condition,
+  { concerns, missing, needs, fieldsInUse = [], ...condition }: Condition,
   nowMs: number,
 ): argocdagentha.v1.Condition {
   return {
@@ -40,6 +44,7 @@ export function conditionToWire(
     nowMs,
     heldTotal: concerns.held?.count ?? 0,
     concerns: concernsToWire(concerns),
+    ...(needs ? { needs: { needs: [...needs] } } : {}),
   };
 }
 
@@ -70,7 +75,7 @@ export function concernsFromWire(wire: readonly argocdagentha.v1.Concern[] = [])
 }
 
 export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
-  const { missing, examinationError } = wire;
+  const { missing, examinationError, needs } = wire;
   return {
     storeProblem: (wire.storeProblem ?? "").slice(0, 1_000),
     certificateNotAfterMs: wire.certificateNotAfterMs ?? 0,
@@ -91,8 +96,28 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
       }
       : {}),
     ...(wire.fieldsInUse?.length ? { fieldsInUse: bounded(wire.fieldsInUse, MAX_FIELDS) } : {}),
+    ...(needs ? { needs: needsFromWire(needs.needs) } : {}),
     ...(examinationError ? { examinationError: examinationError.slice(0, 1_000) } : {}),
   };
+}
+
+/** Of a peer's needs those that this release understands. */
+function needsFromWire(wire: readonly argocdagentha.v1.Need[] = []): Need[] {
+  return wire.slice(0, MAX_NEEDS).flatMap(({ by = "", users = 0, ...rest }) => {
+    if (!isReferenceKind(by)) return [];
+    const text = (value = "") => value.slice(0, MAX_NEED_TEXT);
+    const { name, selector, key, user, stays } = rest;
+    const need = {
+      by,
+      users,
+      name: text(name),
+      selector: text(selector),
+      key: text(key),
+      user: text(user),
+      stays: text(stays),
+    };
+    return isReadable(need) ? [need] : [];
+  });
 }
 
 /** A peer's list of rights, kinds, namespaces or fields. */

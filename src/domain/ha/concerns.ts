@@ -16,7 +16,7 @@ export interface Concern {
   label: string;
   /** `3 changes cannot be written`. */
   sentence(count: number): string;
-  /** The next command, typed at the side that has the concern. */
+  /** The next command, typed at the side that has the concern; empty: it is a fact, and needs nothing. */
   next: string;
   /** `argocd_agent_ha_…`. */
   metric: string;
@@ -69,6 +69,26 @@ export const CONCERNS = {
     metric: "argocd_agent_ha_differing_keys",
     help: "Keys that differed when both sides were last compared, and were not proved equal since",
     unready: true,
+  },
+  dependencies: {
+    label: "dependencies",
+    sentence: (n) => `${count(n, "thing is", "things are")} not here that the other side's resources name`,
+    next: "make them here, or replicate them; docs/operations.md, Dependencies",
+    metric: "argocd_agent_ha_dependencies_missing",
+    help: "Clusters, projects and repositories that the ACTIVE side's resources name and this side lacks",
+    unready: true,
+  },
+  inCluster: {
+    label: "in-cluster",
+    sentence: (n) =>
+      `${count(n, "Application")} that Argo CD deploys into its own cluster ${
+        n === 1 ? "stays" : "stay"
+      } here ` +
+      "(--ha-replicate-in-cluster-applications)",
+    next: "",
+    metric: "argocd_agent_ha_in_cluster_applications",
+    help: "Applications that Argo CD deploys into its own cluster, which are not replicated",
+    unready: false,
   },
 } as const satisfies Record<string, Concern>;
 

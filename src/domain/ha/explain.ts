@@ -124,10 +124,10 @@ function nextOf(situation: Situation): string[] {
   const next = commandsFor(situation);
   if (storeProblem !== "") next.push(`mend this side's store: ${storeProblem}`);
   for (const { sentence, count, next: command } of present(concerns)) {
-    next.push(`${sentence(count)} here: ${command}`);
+    if (command !== "") next.push(`${sentence(count)} here: ${command}`);
   }
   for (const { sentence, count, next: command } of present(peerConcerns)) {
-    next.push(`at the peer, ${sentence(count)}; there: ${command}`);
+    if (command !== "") next.push(`at the peer, ${sentence(count)}; there: ${command}`);
   }
   if (model.state === "active" && replicas === 0 && model.peerAddress !== "") {
     next.push(

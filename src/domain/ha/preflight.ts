@@ -1,4 +1,5 @@
 /** Is this pair ready for a failover or a planned move? One check a line: what was found, and what to do where it is not good. */
+import type { Need } from "../resources/dependencies.ts";
 import type { Missing } from "../resources/missing.ts";
 import { type Concerns, present } from "./concerns.ts";
 import type { Exposure } from "./exposure.ts";
@@ -17,6 +18,8 @@ export interface Condition {
   recordMs: number;
   /** No key is configured that signs agents' tokens: as ACTIVE it could let no agent in. */
   noSigningKey: boolean;
+  /** Of an ACTIVE side that was examined: what its resources name. */
+  needs?: readonly Need[];
   /** The rights, kinds and namespaces that it would lack as ACTIVE; undefined: not examined. */
   missing?: Missing | undefined;
   /** The fields that its resources use, as `Kind path`; absent: not asked, or an older release. */
@@ -178,7 +181,7 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
 function concerned(name: string, { concerns }: Condition): Check[] {
   return present(concerns).map(({ label, sentence, count, examples, next, unready }) => {
     const found = `${sentence(count)}: ${listed(examples, ", ", count)}`;
-    return check(`${label} ${name}`, !unready, unready ? found : `${found}; ${next}`, next);
+    return check(`${label} ${name}`, !unready, unready || next === "" ? found : `${found}; ${next}`, next);
   });
 }
 

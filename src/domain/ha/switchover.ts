@@ -3,6 +3,7 @@
  * active steps down, and is undone by doing nothing more. Between that moment and the next ACTIVE lies one message, so two
  * principals are never ACTIVE at once.
  */
+import type { Noted } from "./concerns.ts";
 import type { Missing } from "../resources/missing.ts";
 import type { Standing } from "./state.ts";
 
@@ -65,6 +66,8 @@ export interface Facts {
   peerError: string;
   /** The needs that the peer's cluster lacks. */
   peerMissing?: Missing | undefined;
+  /** Things that this side's resources name and the peer does not have. */
+  peerLacks?: Noted | undefined;
   storeProblem: string;
 }
 
@@ -84,7 +87,17 @@ export function switchoverProblem(facts: Facts): string {
   return replicaProblem(facts, peer);
 }
 
-function replicaProblem({ replicas, peerMissing }: Facts, peer: Standing): string {
+function dependencyProblem(named: string, lacks: Noted | undefined): string {
+  if (!lacks?.count) return "";
+  const { count, examples } = lacks;
+  const more = count > examples.length
+    ? ` and ${(count - examples.length).toLocaleString("en-US")} more`
+    : "";
+  return `${named} lacks what resources here name: ${examples.join("; ")}${more}; ` +
+    "make it there, or replicate it; see: ha preflight";
+}
+
+function replicaProblem({ replicas, peerMissing, peerLacks }: Facts, peer: Standing): string {
   const replica = replicas.find(({ standing }) => standing?.uid === peer.uid);
   if (!replica) {
     return `the peer is ${
@@ -98,6 +111,6 @@ function replicaProblem({ replicas, peerMissing }: Facts, peer: Standing): strin
     return `${named} holds ${replica.heldTotal} changes that it cannot write; see its ha status`;
   }
   const lacking = [...peerMissing?.definitions ?? [], ...peerMissing?.rights ?? []];
-  if (lacking.length === 0) return "";
+  if (lacking.length === 0) return dependencyProblem(named, peerLacks);
   return `${named} could not serve as ACTIVE: it lacks ${lacking.slice(0, 5).join("; ")}; see: ha preflight`;
 }

@@ -5,14 +5,15 @@
 import type { ApiObject } from "./object.ts";
 import type { KeyParts } from "./keys.ts";
 import { ROSTER_NAME } from "./roster.ts";
-import { admits, agentOf, type Scope } from "./scope.ts";
+import { admits, agentOf, isInCluster, type Scope } from "./scope.ts";
 
 /** The label by which Argo CD and the Go principal mark a Secret's type. */
 export const SECRET_TYPE = "argocd.argoproj.io/secret-type";
 export const SELF_REGISTERED = "argocd-agent.argoproj-labs.io/self-registered-cluster";
 /** The ConfigMap of revoked certificates, as in the Go principal: a key is a fingerprint, upper-case hex SHA-256. */
 export const BLOCKLIST_NAME = "argocd-agent-tls-blocklist";
-const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
+/** The Go principal's label for what stays on its side. */
+export const IGNORE_SYNC = "argocd-agent.argoproj-labs.io/ignore-sync";
 
 /** One kind of replicated resource. */
 export interface Kind {
@@ -55,6 +56,11 @@ export const KINDS: readonly Kind[] = [
     secretTypes: ["repository", "repo-creds"],
     matches: always,
   }),
+  // Argo CD's credentials for pushing hydrated manifests; no agent gets them, and the Go principal has no name for them.
+  core("WriteRepository", "Secret", 2, {
+    secretTypes: ["repository-write", "repo-write-creds"],
+    matches: always,
+  }),
   core("ClusterSecret", "Secret", 2, {
     secretTypes: ["cluster"],
     matches: (object, { clusterSecrets }) =>
@@ -69,7 +75,11 @@ export const KINDS: readonly Kind[] = [
     matches: (object) => object.metadata.name === ROSTER_NAME,
   }),
   core("Blocklist", "ConfigMap", 2, { matches: (object) => object.metadata.name === BLOCKLIST_NAME }),
-  { ...argo("Application", 3, "any"), matches: (object, scope) => agentOf(object, scope) !== "" },
+  {
+    ...argo("Application", 3, "any"),
+    matches: (object, scope) =>
+      isInCluster(object, scope) ? scope.inClusterApplications : agentOf(object, scope) !== "",
+  },
 ];
 
 function argo(kind: string, rank: number, scope: Kind["scope"]): Kind {

@@ -49,7 +49,9 @@ Deno.test("kindOf() tells what is replicated from what is not", () => {
     [application({ labels: { "argocd-agent.argoproj-labs.io/ignore-sync": "true" } }), undefined],
     [type("repository"), "Repository"],
     [type("repo-creds"), "Repository"],
-    [type("cluster"), undefined],
+    [type("repository-write"), "WriteRepository"],
+    [type("repo-write-creds"), "WriteRepository"],
+    [type("cluster"), "ClusterSecret"],
     [type("cluster", self), "ClusterSecret"],
     [secret({}), undefined],
     [secret({ "argocd.argoproj.io/secret-type": "repository" }, "kube-system"), undefined],
@@ -206,7 +208,7 @@ Deno.test("a replica refuses what replication has no business writing", () => {
 
 Deno.test("kindOf() follows the scope: allowed namespaces, all cluster secrets, destinations that are agents", () => {
   const manual = secret({ "argocd.argoproj.io/secret-type": "cluster" });
-  assertEquals(kindOf(manual, { ...SCOPE, clusterSecrets: "all" })?.name, "ClusterSecret");
+  assertEquals(kindOf(manual, { ...SCOPE, clusterSecrets: "self-registered" }), undefined);
   const edge = { ...SCOPE, allowedNamespaces: [/^edge-2$/] };
   assertEquals(kindOf(application(), edge), undefined);
   assertEquals(kindOf(application({ namespace: "edge-2" }), edge)?.name, "Application");
@@ -220,6 +222,29 @@ Deno.test("kindOf() follows the scope: allowed namespaces, all cluster secrets, 
     assertEquals(kindOf(object, mapped)?.name, agent ? "Application" : undefined);
   }
   assertEquals(agentOf(application(), SCOPE), "edge-1");
+});
+
+Deno.test("Applications that Argo CD deploys into its own cluster stay there, in both mappings, unless a flag replicates them", () => {
+  const server = "https://kubernetes.default.svc";
+  const to = (destination: unknown, namespace = "argocd") => ({
+    ...application({ namespace }),
+    spec: { destination },
+  });
+  const cases: [ApiObject, namespaces: boolean, destinations: boolean, flag: boolean][] = [
+    [to({ server }), false, false, true],
+    [to({ server: `${server}/` }), false, false, true],
+    [to({ name: "in-cluster" }), false, false, true],
+    [to({ name: "edge-1" }), true, true, true],
+    [to({ server: "https://10.0.0.1" }), true, false, true],
+    [to({ server }, "edge-1"), true, false, true],
+    [to(undefined), true, false, true],
+  ];
+  for (const [object, namespaces, destinations, flag] of cases) {
+    const replicates = (more: Partial<typeof SCOPE>) => kindOf(object, { ...SCOPE, ...more }) !== undefined;
+    assertEquals(replicates({}), namespaces, JSON.stringify(object));
+    assertEquals(replicates({ destinationMapping: true }), destinations, JSON.stringify(object));
+    assertEquals(replicates({ inClusterApplications: true }), flag, JSON.stringify(object));
+  }
 });
 
 Deno.test("readRoster() and writeRoster() keep modes, and leave out what cannot be understood", () => {

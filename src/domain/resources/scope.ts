@@ -11,17 +11,36 @@ export interface Scope {
   destinationMapping: boolean;
   /** `self-registered`: only cluster secrets that agents registered themselves; `all`: also those that people made. */
   clusterSecrets: "self-registered" | "all";
+  /** Whether Applications that Argo CD deploys into its own cluster replicate too: the other side's Argo CD would deploy them there. */
+  inClusterApplications: boolean;
 }
 
 /** A scope of everything, for a principal of this namespace. */
 export function wholeScope(namespace: string): Scope {
-  return { namespace, allowedNamespaces: [], destinationMapping: false, clusterSecrets: "self-registered" };
+  return {
+    namespace,
+    allowedNamespaces: [],
+    destinationMapping: false,
+    clusterSecrets: "all",
+    inClusterApplications: false,
+  };
 }
 
 /** Whether objects of a namespace may be read and written. */
 export function admits({ namespace, allowedNamespaces }: Scope, candidate: string): boolean {
   if (candidate === namespace || allowedNamespaces.length === 0) return true;
   return allowedNamespaces.some((pattern) => pattern.test(candidate));
+}
+
+/** Argo CD's own cluster, as a destination. */
+export const IN_CLUSTER = { name: "in-cluster", server: "https://kubernetes.default.svc" } as const;
+
+/** Whether Argo CD deploys an Application into its own cluster: it is in the principal's namespace, and its destination is that cluster. */
+export function isInCluster({ metadata, spec }: ApiObject, { namespace }: Scope): boolean {
+  if (metadata.namespace !== namespace || !isRecord(spec) || !isRecord(spec["destination"])) return false;
+  const { name, server } = spec["destination"];
+  return name === IN_CLUSTER.name ||
+    (typeof server === "string" && server.replace(/\/+$/, "") === IN_CLUSTER.server);
 }
 
 /** The agent of an Application; empty if it has none. */
@@ -31,5 +50,5 @@ export function agentOf(application: ApiObject, { destinationMapping }: Scope): 
   const destination = isRecord(spec) && isRecord(spec["destination"])
     ? spec["destination"]["name"]
     : undefined;
-  return typeof destination === "string" && destination !== "in-cluster" ? destination : "";
+  return typeof destination === "string" && destination !== IN_CLUSTER.name ? destination : "";
 }

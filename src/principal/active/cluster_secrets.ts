@@ -17,6 +17,8 @@ export class ClusterSecrets implements Observer, AgentClusters {
     this.#byKey.clear();
   }
 
+  synced(): void {}
+
   put(object: StoredObject): void {
     const cluster = clusterOf(object);
     if (cluster) this.#byKey.set(keyOfObject(object), cluster);

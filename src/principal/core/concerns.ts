@@ -11,6 +11,8 @@ export interface ConcernSources {
   readonly losses: { readonly waiting: readonly { readonly key: Key }[] };
   readonly foreign: { readonly keys: readonly Key[] };
   readonly comparison: { readonly differing: Noted };
+  readonly peerNeeds: { readonly noted: Noted };
+  readonly dependencies: { readonly inCluster: readonly Key[] };
 }
 
 /** One supplier a concern. */
@@ -20,6 +22,8 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   losses: ({ losses: { waiting } }) => noted(waiting.map(({ key }) => key)),
   foreign: ({ foreign: { keys } }) => noted(keys),
   differing: ({ comparison }) => comparison.differing,
+  dependencies: ({ peerNeeds }) => peerNeeds.noted,
+  inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };
 
 /** This side's concerns. */

@@ -17,7 +17,9 @@ export const READS_AT_ONCE = 16;
 export interface Observer {
   /** A full listing follows. */
   reset(): void;
-  put(object: StoredObject): void;
+  /** The listing has come. */
+  synced(): void;
+  put(object: StoredObject, replicated: boolean): void;
   removed(key: Key): void;
 }
 
@@ -36,7 +38,7 @@ export class Feed {
     private readonly store: Store,
     private readonly index: ChangeIndex,
     private readonly scope: Scope,
-    private readonly observer: Observer | undefined = undefined,
+    private readonly observers: readonly Observer[] = [],
     private readonly excluded: { has(key: Key): boolean } = new Set<Key>(),
     private readonly changed: Changed = () => {},
   ) {
@@ -112,25 +114,26 @@ export class Feed {
   /** @param upTo states of the key up to this version are past */
   #removeAhead(key: Key, upTo: number, manager?: string): void {
     this.#ahead.set(key, upTo + 1);
-    this.observer?.removed(key);
+    for (const observer of this.observers) observer.removed(key);
     this.#remove(key, String(upTo), manager);
   }
 
   #take(event: StoreEvent): void {
     switch (event.type) {
       case "reset":
-        this.observer?.reset();
+        for (const observer of this.observers) observer.reset();
         this.#unlisted = new Set([...this.index.live()].map((entry) => entry.key));
         this.#ahead.clear();
         break;
       case "synced":
         for (const key of this.#unlisted ?? []) this.#remove(key, "", "");
         this.#unlisted = undefined;
+        for (const observer of this.observers) observer.synced();
         this.#synced.resolve();
         break;
       case "delete":
         if (this.#isPast(event.key, event.resourceVersion)) break;
-        this.observer?.removed(event.key);
+        for (const observer of this.observers) observer.removed(event.key);
         this.#remove(event.key, event.resourceVersion, "");
         break;
       case "put": {
@@ -164,7 +167,7 @@ export class Feed {
     const version = object.metadata.resourceVersion;
     const kind = this.excluded.has(key) ? undefined : kindOf(object, this.scope);
     this.#unlisted?.delete(key);
-    this.observer?.put(object);
+    for (const observer of this.observers) observer.put(object, kind !== undefined);
     if (!kind) return this.#remove(key, version, manager);
     const payload = canonicalJson(this.#owners.counted(key, replicatedForm(object, kind)));
     const before = this.index.get(key);

@@ -3,9 +3,11 @@ import { reasonOf } from "../../base/reason.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
+import type { Dependencies } from "../../domain/resources/dependencies.ts";
 import { type Peer, PeerError } from "../ports/peer.ts";
 import type { Counters } from "./counters.ts";
 import type { PeerSays } from "./concerns.ts";
+import type { PeerNeeds } from "./dependencies.ts";
 import type { Following } from "./following.ts";
 
 /** A peer that looks around itself may take this much longer to answer. */
@@ -14,8 +16,9 @@ export const EXAMINE_MS = 7_000;
 /** The part of the principal that asks its peer. */
 export interface Asking extends Conditional {
   readonly peer: Peer;
-  /** Hears what the peer says of its condition. */
+  /** Hear what the peer says of its condition. */
   readonly peerSays: Pick<PeerSays, "heard">;
+  readonly peerNeeds: Pick<PeerNeeds, "heard">;
   readonly settings: { peerAddress: string; plainContract: boolean; peerCheckTimeoutMs: number };
   model(): Model;
   standing(): Standing;
@@ -31,6 +34,8 @@ export interface Conditional {
   model(): Model;
   /** Matters for a person here. */
   concerns(): Concerns;
+  /** Everything that this side's resources name and its cluster has. */
+  readonly dependencies: Pick<Dependencies, "needs">;
   storeProblem(): string;
 }
 
@@ -43,8 +48,8 @@ export interface PeerAnswer {
   skewMs?: number;
 }
 
-/** The condition of this side. */
-export function conditionOf(parts: Conditional): Condition {
+/** The condition of this side; with `examine` also what an ACTIVE side needs of its peer. */
+export function conditionOf(parts: Conditional, { examine }: { examine: boolean }): Condition {
   const { peer, following, counters } = parts;
   return {
     storeProblem: parts.storeProblem(),
@@ -53,6 +58,7 @@ export function conditionOf(parts: Conditional): Condition {
     behind: parts.model().state === "active" ? 0 : following.behind,
     recordMs: counters.recordMs,
     noSigningKey: !parts.hasSigningKey,
+    ...(examine && parts.model().state === "active" ? { needs: parts.dependencies.needs() } : {}),
   };
 }
 
@@ -70,12 +76,14 @@ export async function askPeer(
   const connection = asking.peer.connect();
   try {
     const askedAtMs = Date.now();
-    const condition = { ...conditionOf(asking), ...(fieldsInUse ? { fieldsInUse } : {}) };
-    const request = { standing: asking.standing(), condition, examine: examineMs > 0 };
+    const examine = examineMs > 0;
+    const condition = { ...conditionOf(asking, { examine }), ...(fieldsInUse ? { fieldsInUse } : {}) };
+    const request = { standing: asking.standing(), condition, examine };
     const asked = await connection.ask(request, peerCheckTimeoutMs + examineMs);
     const { standing, condition: theirs, nowMs = 0 } = asked;
     const answer = { peer: standing, error: "" };
     asking.peerSays.heard(theirs);
+    asking.peerNeeds.heard(theirs);
     if (!theirs) return answer;
     return { ...answer, condition: theirs, skewMs: nowMs - (askedAtMs + Date.now()) / 2 };
   } catch (error) {

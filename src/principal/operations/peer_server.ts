@@ -13,6 +13,7 @@ import type { FollowerMessage, SentByLeader } from "../../domain/replication/mes
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Leadership } from "../active/leadership.ts";
 import type { PeerSays } from "../core/concerns.ts";
+import type { PeerNeeds } from "../core/dependencies.ts";
 import { ReplicaConnection } from "../active/replica_connection.ts";
 import type {
   Adoption,
@@ -32,6 +33,7 @@ export interface PeerServerParts extends Leadership {
   readonly policy: ReplicationPolicy;
   /** Hears what the peer says of its condition. */
   readonly peerSays: Pick<PeerSays, "heard">;
+  readonly peerNeeds: Pick<PeerNeeds, "heard">;
   /** The peer just became ACTIVE: skips the current redial backoff. */
   redial(): void;
   /** This side's report of itself; with `examine` it examines its cluster first, also for the fields that the peer uses. */
@@ -56,8 +58,9 @@ export class PeerServer implements PeerService {
   async ask(
     { standing: peer, condition: theirs, examine }: Parameters<PeerService["ask"]>[0],
   ): Promise<Asked> {
-    const { input, redial, condition, standing, peerSays } = this.parts;
+    const { input, redial, condition, standing, peerSays, peerNeeds } = this.parts;
     peerSays.heard(theirs);
+    peerNeeds.heard(theirs);
     if (peer) input({ type: "heard", peer });
     if (peer?.state === "active") redial();
     const said = await condition(examine, theirs?.fieldsInUse ?? []);

@@ -73,8 +73,8 @@ export class Readiness {
    */
   async condition(examine: boolean, fields: readonly string[] = []): Promise<Condition> {
     const { ctx } = this;
-    if (!examine) return conditionOf(ctx);
-    const condition = { ...conditionOf(ctx), fieldsInUse: await this.#fields.now() };
+    if (!examine) return conditionOf(ctx, { examine });
+    const condition = { ...conditionOf(ctx, { examine }), fieldsInUse: await this.#fields.now() };
     try {
       return { ...condition, missing: await ctx.store.examine(namespacesToLookFor(ctx), fields) };
     } catch (error) {

@@ -177,6 +177,7 @@ class Move {
       peer,
       peerError: error,
       peerMissing: condition?.missing,
+      peerLacks: condition?.concerns.dependencies,
       storeProblem: ctx.storeProblem(),
     });
   }

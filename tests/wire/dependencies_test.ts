@@ -1,0 +1,143 @@
+/** Dependencies that the other side lacks: named by preflight and status on both sides, and refused by a switchover before anything changes. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { exampleObjects } from "../../src/cli/examples.ts";
+import type { Running } from "../../src/serve.ts";
+import { runCli } from "../support/processes.ts";
+import {
+  inWorkshop,
+  LOOSE,
+  Proxy,
+  until,
+  untilEqual,
+  untilState,
+  type Workshop,
+} from "../support/principals.ts";
+
+const LABEL = "argocd.argoproj.io/secret-type";
+const STAYS = { "argocd-agent.argoproj-labs.io/ignore-sync": "true" };
+
+const put = (running: Running, ...objects: ApiObject[]) =>
+  Promise.all(objects.map((object) => running.core.store.write({ op: "put", object })));
+
+function secret(name: string, type: string, fields: Record<string, string>, labels = {}): ApiObject {
+  const data = Object.fromEntries(Object.entries(fields).map(([field, value]) => [field, btoa(value)]));
+  const metadata = { name, namespace: "argocd", labels: { [LABEL]: type, ...labels } };
+  return { apiVersion: "v1", kind: "Secret", metadata, data };
+}
+
+const cluster = (name: string, address: string, labels = {}) =>
+  secret(name, "cluster", { name, server: `https://${address}` }, { region: "eu", ...labels });
+
+const argo = (kind: string, name: string, spec: unknown): ApiObject => ({
+  apiVersion: "argoproj.io/v1alpha1",
+  kind,
+  metadata: { name, namespace: "argocd" },
+  spec,
+});
+
+const fleet = argo("ApplicationSet", "fleet", {
+  generators: [{
+    matrix: { generators: [{ clusters: { selector: { matchLabels: { region: "eu" } } } }, { git: {} }] },
+  }],
+  template: {},
+});
+
+async function pair(workshop: Workshop, objects: ApiObject[], flags: string[] = []) {
+  const toReplica = new Proxy(0);
+  workshop.onClose(() => toReplica.close());
+  const primary = await workshop.served(workshop.settings("primary", toReplica.port, flags));
+  await untilState(primary, "active");
+  await put(primary, ...objects);
+  const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc, flags));
+  toReplica.targetPort = replica.ports.grpc;
+  await untilState(replica, "replicating");
+  await untilEqual(primary, replica);
+  return { primary, replica };
+}
+
+const ha = (side: Running, ...args: string[]) =>
+  runCli(["ha", ...args, "-a", `127.0.0.1:${side.ports.admin}`]);
+
+Deno.test(
+  "a hand-made cluster Secret that a generator selects replicates by default; one that stays is named on both sides and forbids a switchover",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const own = cluster("east", "proxy-a.example", STAYS);
+      const { primary, replica } = await pair(workshop, [fleet, cluster("west", "west.example"), own]);
+      assert(await replica.core.store.get("Secret/argocd/west"), "it replicates by default");
+      assertEquals(await replica.core.store.get("Secret/argocd/east"), undefined);
+      const named =
+        'Secret/argocd/east, which ApplicationSet/argocd/fleet generates from as cluster "east"; not replicated: ' +
+        "label argocd-agent.argoproj-labs.io/ignore-sync";
+      for (const [side, where] of [[primary, "peer"], [replica, "here"]] as const) {
+        const { code, stdout } = await ha(side, "preflight", "-o", "json");
+        const { checks } = JSON.parse(stdout) as { checks: { name: string; ok: boolean; found: string }[] };
+        const found = checks.find(({ name }) => name === `dependencies ${where}`);
+        assertEquals([code, found?.ok], [1, false]);
+        assertStringIncludes(found?.found ?? "", named);
+        assertStringIncludes((await ha(side, "status")).stdout, named);
+        const dry = await ha(side, "switchover", "--dry-run");
+        assertEquals(dry.code, 1);
+        assertStringIncludes(dry.stderr, `lacks what resources here name: ${named}`);
+      }
+      assertEquals(primary.core.model().state, "active");
+      await put(replica, cluster("east", "proxy-b.example", STAYS));
+      await until(() => replica.core.peerNeeds.lacking.length === 0, 5_000, () => "it is lacking still");
+      assertEquals((await ha(replica, "switchover", "--yes")).code, 0);
+      const [before, after] = await Promise.all(
+        [primary, replica].map(({ core }) => core.store.get("Secret/argocd/east")),
+      );
+      assertEquals(
+        atob((before?.["data"] as Record<string, string>)["server"] ?? ""),
+        "https://proxy-a.example",
+      );
+      assertEquals(
+        atob((after?.["data"] as Record<string, string>)["server"] ?? ""),
+        "https://proxy-b.example",
+      );
+    }),
+);
+
+Deno.test(
+  "with self-registered the hand-made Secret stays, and preflight says by which flag",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const flags = ["--ha-replicate-cluster-secrets=self-registered"];
+      const { primary, replica } = await pair(workshop, [fleet, cluster("west", "west.example")], flags);
+      assertEquals(await replica.core.store.get("Secret/argocd/west"), undefined);
+      const { stdout } = await ha(primary, "preflight");
+      assertStringIncludes(stdout, "Secret/argocd/west, which ApplicationSet/argocd/fleet generates from");
+      assertStringIncludes(stdout, "not replicated: --ha-replicate-cluster-secrets=self-registered");
+    }),
+);
+
+Deno.test(
+  "credentials for pushing replicate; Applications of Argo CD's own cluster do not, and that is said",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const root = argo("Application", "root", { project: "default", destination: { name: "in-cluster" } });
+      const writers = ["repository-write", "repo-write-creds"].map((type) =>
+        secret(type, type, { url: "https://git" })
+      );
+      const { primary, replica } = await pair(workshop, [root, ...writers, ...exampleObjects()]);
+      for (const { metadata } of writers) {
+        assert(
+          await replica.core.store.get(`Secret/argocd/${metadata.name}`),
+          `${metadata.name} is not copied`,
+        );
+      }
+      assertEquals(await replica.core.store.get("Application/argocd/root"), undefined);
+      const said = "1 Application that Argo CD deploys into its own cluster stays here";
+      const { stdout } = await ha(primary, "preflight");
+      assertStringIncludes(
+        stdout,
+        `${said} (--ha-replicate-in-cluster-applications): Application/argocd/root`,
+      );
+      assertStringIncludes((await ha(primary, "status")).stdout, said);
+      assert(!(await ha(primary, "explain")).stdout.includes(said), "it is nothing to do");
+    }),
+);
