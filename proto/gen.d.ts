@@ -398,6 +398,8 @@ export interface Receipt {
   agentsBack?: number | undefined;
   lostAcknowledged?: number | undefined;
   dryRun?: boolean | undefined;
+  differing?: number | undefined;
+  differingKeys?: string[] | undefined;
 }
 export const Receipt: Codec<Receipt>;
 export interface PhaseTime {

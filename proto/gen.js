@@ -6393,6 +6393,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             const Receipt = function (properties) {
                 this.phases = [];
+                this.differingKeys = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -6412,6 +6413,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Receipt.prototype.agentsBack = 0;
             Receipt.prototype.lostAcknowledged = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
             Receipt.prototype.dryRun = false;
+            Receipt.prototype.differing = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Receipt.prototype.differingKeys = $util.emptyArray;
 
             Receipt.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -6447,6 +6450,11 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(96).uint64(message.lostAcknowledged);
                 if (message.dryRun != null && $Object.hasOwnProperty.call(message, "dryRun") && message.dryRun !== false)
                     writer.uint32(104).bool(message.dryRun);
+                if (message.differing != null && $Object.hasOwnProperty.call(message, "differing") && (typeof message.differing === "object" ? message.differing.low || message.differing.high : message.differing !== 0))
+                    writer.uint32(112).uint64(message.differing);
+                if (message.differingKeys != null && message.differingKeys.length)
+                    for (let i = 0; i < message.differingKeys.length; ++i)
+                        writer.uint32(122).string(message.differingKeys[i]);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -6588,6 +6596,23 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.dryRun = value;
                             else
                                 delete message.dryRun;
+                            continue;
+                        }
+                    case 14: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.differing = value;
+                            else
+                                delete message.differing;
+                            continue;
+                        }
+                    case 15: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.differingKeys && message.differingKeys.length))
+                                message.differingKeys = [];
+                            message.differingKeys.push(reader.stringVerify());
                             continue;
                         }
                     }

@@ -71,8 +71,18 @@ function plain(receipt: Receipt): Record<string, unknown> {
     agentsBefore: receipt.agentsBefore ?? 0,
     agentsBack: receipt.agentsBack ?? 0,
     lostAcknowledged: receipt.lostAcknowledged ?? 0,
+    differing: receipt.differing ?? 0,
+    differingKeys: receipt.differingKeys ?? [],
     phasesMs: Object.fromEntries((receipt.phases ?? []).map(({ phase = "", ms = 0 }) => [phase, ms])),
   };
+}
+
+/** The keys that differed, the first by name. */
+function differingText({ differing = 0, differingKeys = [] }: Receipt, none: string, what: string): string {
+  if (differing === 0) return none;
+  const more = differing - differingKeys.length;
+  const named = differingKeys.join(", ") + (more > 0 ? ` and ${more.toLocaleString("en-US")} more` : "");
+  return `${differing.toLocaleString("en-US")} ${differing === 1 ? "key" : "keys"}, ${what}: ${named}`;
 }
 
 /** A receipt as text. */
@@ -84,6 +94,7 @@ export function receiptText(receipt: Receipt): string {
       `  resources      ${n(receipt.resources)}`,
       `  agents         ${n(receipt.agentsBefore)}`,
       `  epoch          ${n(receipt.epochBefore)}`,
+      `  differing      ${differingText(receipt, "nothing: both sides hold the same", "repaired first")}`,
     ].join("\n");
   }
   const digest = digestFromWire(receipt.digestActive);
@@ -95,6 +106,7 @@ export function receiptText(receipt: Receipt): string {
     `  cut            revision ${receipt.cutRevision ?? 0}, ${
       n(receipt.resources)
     } resources, digest ${digest} (${same})`,
+    ...(receipt.differing ? [`  repaired       ${differingText(receipt, "", "which differed")}`] : []),
     `  epoch          ${n(receipt.epochBefore)} -> ${n(receipt.epochAfter)}`,
     `  ACTIVE now     ${receipt.after?.uid ?? ""} (was ${receipt.before?.uid ?? ""})`,
     `  agents         ${n(receipt.agentsBack)} of ${n(receipt.agentsBefore)} are back`,

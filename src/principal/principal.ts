@@ -125,6 +125,7 @@ export interface Core {
   readonly following: Following;
   readonly counters: Counters;
   readonly losses: LossManifest;
+  readonly exposure: ExposureKeeper;
   readonly foreign: ForeignObjects;
   readonly peerNeeds: PeerNeeds;
   /** The state machine's present model. */
@@ -243,7 +244,7 @@ function rolesOf(read: Read) {
     concerns,
     storeProblem,
   };
-  const asking = { ...condition, settings };
+  const asking = { ...condition, settings, comparison };
   const peerReachable = () => isPeerReachable(model());
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
@@ -257,7 +258,7 @@ function rolesOf(read: Read) {
   const effects = new Effects({ ...asking, store, log, index, replicas, losses, activeStore, input }, acting);
   return {
     read,
-    ...{ driver, machine, activeScope, activeStore, roster, blocklist, losses, comparison },
+    ...{ driver, machine, activeScope, activeStore, roster, blocklist, losses },
     ...acting,
     effects,
     asking,
@@ -272,7 +273,7 @@ function coreOf(
   roles: ReturnType<typeof rolesOf>,
   memory: Memory | undefined,
 ): Omit<Core, "failed" | "stop"> {
-  const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses, comparison } = roles;
+  const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses } = roles;
   const { follower, fleet, exposure, effects, asking, reporting, leadership } = roles;
   const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
   const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
@@ -293,7 +294,7 @@ function coreOf(
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
   });
-  const operating = { ...machine, ...asking, ...reporting, store, comparison, command, chain };
+  const operating = { ...machine, ...asking, ...reporting, store, command, chain };
   const admitting = { settings, activeStore, clusters, log, counters, roster, model, activeScope };
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {
@@ -305,7 +306,7 @@ function coreOf(
     peerService,
     plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
     ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
-    ...{ following, counters, losses, foreign, peerNeeds, model, standing, chain, activeScope },
+    ...{ following, counters, losses, exposure, foreign, peerNeeds, model, standing, chain, activeScope },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: () => rest(effects, fleet, follower),

@@ -354,8 +354,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "agents stay frozen when a switchover is undone",
     SWITCHOVER,
-    "      ctx.fleet().thaw();\n      throw new Refusal(`${reasonOf(error)}; nothing",
-    "      throw new Refusal(`${reasonOf(error)}; nothing",
+    "      ctx.fleet().thaw();\n      return unchanged(error);",
+    "      return unchanged(error);",
     ["switchover", "swallow", "slow"],
   ),
   mutant(

@@ -1,5 +1,6 @@
 /** A switchover's progress and receipt, to and from their wire form. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
+import { noted } from "../../domain/ha/concerns.ts";
 import { type Phase, PHASES, type Progress, type Receipt } from "../../domain/ha/switchover.ts";
 import { digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
 
@@ -22,9 +23,11 @@ export function progressFromWire({ phase = "", text = "", atMs = 0 }: WireProgre
   return isPhase(phase) ? { phase, text, atMs } : undefined;
 }
 
-export function receiptToWire(receipt: Receipt): WireReceipt {
+export function receiptToWire({ differing, ...receipt }: Receipt): WireReceipt {
   return {
     ...receipt,
+    differing: differing.count,
+    differingKeys: [...differing.examples],
     digestActive: digestToWire(receipt.digestActive ?? ""),
     digestReplica: digestToWire(receipt.digestReplica ?? ""),
   };
@@ -34,6 +37,7 @@ export function receiptFromWire(wire: WireReceipt): Receipt {
   const after = standingFromWire(wire.after);
   return {
     dryRun: wire.dryRun ?? false,
+    differing: noted(wire.differingKeys ?? [], wire.differing ?? 0),
     before: standingFromWire(wire.before) ?? NOBODY,
     resources: wire.resources ?? 0,
     epochBefore: wire.epochBefore ?? 0,

@@ -1,6 +1,6 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
-import { type Concerns, isConcern, noted } from "../../domain/ha/concerns.ts";
+import { type Concerns, isConcern, noted, present } from "../../domain/ha/concerns.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import { isReadable, MAX_NEEDS, type Need } from "../../domain/resources/dependencies.ts";
@@ -49,7 +49,7 @@ export function conditionToWire(
 }
 
 export function concernsToWire(concerns: Concerns): argocdagentha.v1.Concern[] {
-  return Object.entries(concerns).map(([name, { count, examples }]) => ({
+  return present(concerns).map(({ name, count, examples }) => ({
     name,
     count,
     examples: [...examples],

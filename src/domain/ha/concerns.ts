@@ -95,7 +95,7 @@ export const CONCERNS = {
 export type ConcernName = keyof typeof CONCERNS;
 
 /** One side's concerns; an absent one is none. */
-export type Concerns = Readonly<Partial<Record<ConcernName, Noted>>>;
+export type Concerns = { readonly [Name in ConcernName]?: Noted | undefined };
 
 /** Some lines as examples of `total`. */
 export function noted(lines: readonly string[], total = lines.length): Noted {

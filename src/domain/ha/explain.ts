@@ -103,8 +103,12 @@ export function possibleLoss(situation: LossFacts): string {
   }
   const heldTotal = countOf(concerns, "held");
   const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";
-  const known = behind > 0 || held
-    ? `${count(behind)} changes are known to be missing${held}`
+  const differing = countOf(concerns, "differing");
+  const differ = differing === 0
+    ? ""
+    : `, ${count(differing)} ${differing === 1 ? "key differs" : "keys differ"} from the active's`;
+  const known = behind > 0 || held || differ
+    ? `${count(behind)} changes are known to be missing${held}${differ}`
     : "nothing is known to be missing";
   if (model.memory.formerActive && model.memory.complete) {
     return "unknown for now: this side was ACTIVE and is still comparing its unreplicated writes (about 10 s after it starts " +

@@ -153,7 +153,9 @@ export function exposedLoss(
 ): string {
   const differing = Math.max(countOf(concerns, "differing"), countOf(peerConcerns, "differing"));
   const also = differing > 0
-    ? `; and what differs at the replica: ${count(differing)} keys, see ha diff`
+    ? `; and what differs at the replica: ${count(differing)} ${
+      differing === 1 ? "key" : "keys"
+    }, see ha diff`
     : "";
   return unacknowledged(exposure, peerAddress, nowMs) + also;
 }

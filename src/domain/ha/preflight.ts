@@ -1,7 +1,7 @@
 /** Is this pair ready for a failover or a planned move? One check a line: what was found, and what to do where it is not good. */
 import type { Need } from "../resources/dependencies.ts";
 import type { Missing } from "../resources/missing.ts";
-import { type Concerns, present } from "./concerns.ts";
+import { CONCERNS, type Concerns, present } from "./concerns.ts";
 import type { Exposure } from "./exposure.ts";
 import type { Standing } from "./state.ts";
 
@@ -37,6 +37,8 @@ export interface PreflightFacts {
   peerCondition: Condition | undefined;
   /** The peer's clock less ours, in ms. */
   skewMs: number;
+  /** The comparison of both sides, or why there is none; undefined: there is nothing to compare. */
+  compared: { problem: string } | undefined;
   /** Of this side where it is ACTIVE. */
   exposure: Exposure | undefined;
   /** Whether a replica with the peer's identity follows us; only asked of an ACTIVE. */
@@ -70,6 +72,7 @@ export function preflight(facts: PreflightFacts): Check[] {
     check("peer", peer !== undefined, peerFound(facts), peerFix(facts)),
     roles(facts),
     ...exposed(facts),
+    ...digests(facts),
   ];
   if (!peer || !peerCondition) {
     checks.push(...side("here", condition, facts.nowMs));
@@ -129,6 +132,20 @@ function roles({ own, peer, followed }: PreflightFacts): Check {
   );
 }
 
+/** Whether both sides hold the same. */
+function digests({ compared, condition: { concerns } }: PreflightFacts): Check[] {
+  if (!compared) return [];
+  if (compared.problem !== "") {
+    return [check("digests", false, `could not be compared: ${compared.problem}`, "see the reason")];
+  }
+  const [differing] = present({ differing: concerns.differing });
+  if (!differing) return [check("digests", true, "the same on both sides", "")];
+  const { sentence, count, examples } = differing;
+  return [
+    check("digests", false, `${sentence(count)}: ${listed(examples, ", ", count)}`, CONCERNS.differing.next),
+  ];
+}
+
 /** Of an ACTIVE: the changes that a loss of it would take along. */
 function exposed({ exposure }: PreflightFacts): Check[] {
   if (!exposure) return [];
@@ -179,10 +196,12 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
 
 /** A row for each concern of which there is some; one that is no obstacle to a failover says in the same place what to do. */
 function concerned(name: string, { concerns }: Condition): Check[] {
-  return present(concerns).map(({ label, sentence, count, examples, next, unready }) => {
-    const found = `${sentence(count)}: ${listed(examples, ", ", count)}`;
-    return check(`${label} ${name}`, !unready, unready || next === "" ? found : `${found}; ${next}`, next);
-  });
+  return present({ ...concerns, differing: undefined }).map(
+    ({ label, sentence, count, examples, next, unready }) => {
+      const found = `${sentence(count)}: ${listed(examples, ", ", count)}`;
+      return check(`${label} ${name}`, !unready, unready || next === "" ? found : `${found}; ${next}`, next);
+    },
+  );
 }
 
 /** How long `ha promote` on the side that is not ACTIVE would take, and what else stands between it and its agents. */

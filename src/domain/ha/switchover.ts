@@ -46,6 +46,8 @@ export interface Receipt {
   agentsBefore: number;
   agentsBack?: number;
   lostAcknowledged?: number;
+  /** Keys that differed before it: of a forecast those that it would repair, of a switchover those that it did. */
+  differing: Noted;
 }
 
 /** A replica that follows, as its active sees it. */

@@ -13,7 +13,7 @@ export interface Measured {
   concerns(): Concerns;
   readonly exposure: { now(): Exposure };
   /** As the peer last said. */
-  readonly peerSays: { readonly concerns: Concerns };
+  readonly peerSays: { readonly concerns: Concerns; readonly agoMs: number | undefined };
   model(): Model;
   readonly index: ChangeIndex;
   readonly following: Following;

@@ -140,9 +140,11 @@ const HA = {
   applyErrors: counted("argocd_agent_ha_replication_errors_total", "Changes that failed"),
 };
 
+const CONCERN_NAMES = Object.keys(CONCERNS) as ConcernName[];
+
 const CONCERNED = {
   ...Object.fromEntries(
-    (Object.keys(CONCERNS) as ConcernName[]).map((name) => {
+    CONCERN_NAMES.map((name) => {
       const { metric, help } = CONCERNS[name];
       return [name, gauge(metric, help, (from) => countOf(from.concerns(), name))];
     }),
@@ -150,7 +152,8 @@ const CONCERNED = {
   peerConcerns: gauge(
     "argocd_agent_ha_peer_concerns",
     "The same of the peer, as it last said, by concern",
-    (from) => Object.entries(from.peerSays.concerns).map(([concern, { count }]) => [{ concern }, count]),
+    ({ peerSays: { agoMs, concerns } }) =>
+      agoMs === undefined ? [] : CONCERN_NAMES.map((concern) => [{ concern }, countOf(concerns, concern)]),
     "concern",
   ),
 };

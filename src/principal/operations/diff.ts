@@ -14,7 +14,6 @@ import {
 import { Refusal } from "../../domain/ha/refusal.ts";
 import { type FieldDifference, fieldDifferences } from "../../domain/resources/fields.ts";
 import type { Key } from "../../domain/resources/keys.ts";
-import type { Comparison } from "../core/concerns.ts";
 import { type Diff, MAX_FETCHED } from "../ports/operations.ts";
 import { type Inventory, type Peer, PeerError } from "../ports/peer.ts";
 import type { PeerConnection } from "../ports/peer.ts";
@@ -33,7 +32,6 @@ export interface PeerParts {
 /** The parts that a comparison needs. */
 export interface DiffParts extends PeerParts {
   readonly index: ChangeIndex;
-  readonly comparison: Pick<Comparison, "found">;
 }
 
 /** Calls the peer. @throws Refusal with what could not be done, where there is none or the call fails */
@@ -65,7 +63,6 @@ export async function diff(ctx: DiffParts, keys: readonly Key[]): Promise<Diff> 
   }
   return await withPeer(ctx, "compare with the peer", async (connection) => {
     const { theirs, here, there, names, differing } = await compare(ctx.index, connection);
-    ctx.comparison.found([...differing.keys()]);
     const chosen = [...differing].filter(([key]) => keys.length === 0 || keys.includes(key));
     const fields = await fieldsOf(ctx.index, connection, keys);
     return {

@@ -3,9 +3,9 @@ import { until } from "../../base/until.ts";
 import { explain, type Situation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Model } from "../../domain/ha/state.ts";
-import type { Comparison } from "../core/concerns.ts";
 import { askPeer } from "../core/peer.ts";
 import type { Explained, Operations, Version } from "../ports/operations.ts";
+import { compareSides } from "./comparing.ts";
 import { diff } from "./diff.ts";
 import type { Readiness, ReadinessParts } from "./readiness.ts";
 import type { Reconciler } from "./reconcile.ts";
@@ -15,7 +15,6 @@ import type { Switchover } from "./switchover.ts";
 
 /** The parts behind the calls of operators. */
 export interface OperationsParts extends Omit<RepairParts, "settings" | "peer">, ReadinessParts {
-  readonly comparison: Pick<Comparison, "found">;
   command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
   /** The durable history, oldest first. */
   chain(): readonly ChainedEntry[];
@@ -49,9 +48,11 @@ export function operationsOf(
   };
 }
 
-/** This side's situation, with the peer's answer. */
+/** This side's situation, with the peer's answer and compared with it. */
 export async function situation(ctx: ReadinessParts): Promise<Situation> {
-  return situationOf(ctx, await askPeer(ctx));
+  const answer = await askPeer(ctx);
+  await compareSides(ctx, answer.peer);
+  return situationOf(ctx, answer);
 }
 
 async function explained(ctx: OperationsParts): Promise<Explained> {

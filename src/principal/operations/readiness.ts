@@ -11,10 +11,12 @@ import { type Asking, askPeer, conditionOf, EXAMINE_MS } from "../core/peer.ts";
 import type { Look } from "../ports/operations.ts";
 import type { Store } from "../ports/store.ts";
 import { FieldsInUse } from "./fields_in_use.ts";
+import { compareSides, type ComparingParts } from "./comparing.ts";
 import { type ReportParts, situationOf } from "./report.ts";
 
 /** The parts that a preflight needs. */
 export interface ReadinessParts extends ReportParts, Asking {
+  readonly comparison: ComparingParts["comparison"];
   readonly settings: Asking["settings"] & { readonly namespace: string; readonly scope: Scope };
   readonly peer: ReportParts["peer"] & Asking["peer"];
   readonly peerSays: ReportParts["peerSays"] & Asking["peerSays"];
@@ -45,6 +47,7 @@ export class Readiness {
     const { ctx } = this;
     const answer = await askPeer(ctx, { examineMs: EXAMINE_MS, fieldsInUse: await this.#fields.now() });
     const { peer, error: peerError, condition: peerCondition, skewMs = 0 } = answer;
+    const compared = await compareSides(ctx, peer);
     const condition = await this.condition(true, peerCondition?.fieldsInUse);
     if (peerCondition?.missing?.fields?.length) this.#fields.forget();
     const { peerAddress, peerCheckTimeoutMs } = ctx.settings;
@@ -56,6 +59,7 @@ export class Readiness {
       peerError,
       peerCondition,
       skewMs,
+      compared,
       exposure: ctx.model().state === "active" ? ctx.exposure.now() : undefined,
       followed: [...ctx.replicas].some(({ standing }) => standing?.uid === peer?.uid),
       peerCheckTimeoutMs,

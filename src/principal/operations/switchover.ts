@@ -6,6 +6,7 @@ import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { until } from "../../base/until.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { type Noted, noted } from "../../domain/ha/concerns.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Command, Model, Standing } from "../../domain/ha/state.ts";
 import { type Phase, type Progress, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
@@ -15,7 +16,9 @@ import type { ExposureKeeper } from "../core/exposure.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 import { type PeerConnection, PeerError, type SwitchoverRequest } from "../ports/peer.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
+import { type ComparingParts, differingKeys } from "./comparing.ts";
 import type { Machine } from "./machine.ts";
+import { mend, unmended } from "./mending.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** How long the hand-over is retried where no answer comes, and how long each attempt waits. */
@@ -35,6 +38,7 @@ export interface SwitchoverParts extends Machine, Asking {
   readonly log: Log;
   readonly index: ChangeIndex;
   readonly replicas: Replicas;
+  readonly comparison: ComparingParts["comparison"];
   readonly losses: Pick<LossManifest, "proved">;
   readonly exposure: Pick<ExposureKeeper, "handedOver">;
   fleet(): Pick<Fleet, "freeze" | "thaw">;
@@ -98,6 +102,11 @@ export class Switchover {
   }
 }
 
+/** Before the step everything is as it was. @throws Refusal */
+function unchanged(error: unknown): never {
+  throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
+}
+
 /** The outcome of one takeover message. */
 interface Answer {
   after: Standing | undefined;
@@ -145,7 +154,7 @@ class Move {
     const { ctx } = this;
     const before = ctx.standing();
     this.#done("preflight");
-    const receipt: Receipt = {
+    const receipt: Omit<Receipt, "differing"> = {
       before,
       epochBefore: before.epoch,
       agentsBefore: before.connectedAgents,
@@ -153,16 +162,17 @@ class Move {
       dryRun: this.options.dryRun,
       phases: this.#phases,
     };
-    if (this.options.dryRun) return receipt;
+    const differing = await this.#mended().catch(unchanged);
+    if (this.options.dryRun) return { ...receipt, differing };
     const { epoch, ...cut } = await this.#untilReady().catch((error) => {
       ctx.fleet().thaw();
-      throw new Refusal(`${reasonOf(error)}; nothing was changed, this principal serves on`);
+      return unchanged(error);
     });
     ctx.losses.proved(cut.cutRevision);
     const after = await this.#step(epoch);
     await this.#follow();
     const agentsBack = await this.#agents(before.connectedAgents);
-    return { ...receipt, ...cut, after, epochAfter: after.epoch, lostAcknowledged: 0, agentsBack };
+    return { ...receipt, ...cut, differing, after, epochAfter: after.epoch, lostAcknowledged: 0, agentsBack };
   }
 
   /** The fact outside the state machine that forbids a switchover; empty: none. */
@@ -182,6 +192,19 @@ class Move {
     });
   }
 
+  /** The keys that differ, which the replica has taken again unless this is a forecast. @throws Error with those that it cannot take */
+  async #mended(settleMs?: number): Promise<Noted> {
+    const { ctx, options: { dryRun } } = this;
+    const keys = await differingKeys(ctx, this.#peer, settleMs);
+    if (keys.length === 0 || dryRun) return noted(keys);
+    const keysText = `${keys.length.toLocaleString("en-US")} keys`;
+    this.#say("preflight", `repairing at the replica what differs: ${keysText}`);
+    const request = { standing: ctx.standing(), who: this.#who, timeoutMs: this.#leftMs() };
+    const { failed } = await mend(this.#peer, keys, request);
+    if (failed.length > 0) throw new Error(`switchover undone: ${unmended(failed)}`);
+    return noted(keys);
+  }
+
   /** Everything that can be undone by doing nothing more. */
   async #untilReady() {
     const cut = await this.#untilCut();
@@ -194,7 +217,7 @@ class Move {
     this.#say("freeze", "no more events of agents are taken; finishing what was");
     await this.#inTime(ctx.fleet().freeze(), "the events in hand are not written in time");
     this.#done("freeze");
-    for (;;) {
+    for (let tries = 1;; tries++) {
       const revision = ctx.index.head;
       const digest = ctx.index.digests.root();
       this.#say("cut", `at revision ${revision}; waiting until the replica has applied it`);
@@ -206,14 +229,23 @@ class Move {
       }
       this.#done("cut");
       if (theirs !== digest) {
-        throw new Error(
-          `switchover undone: the digests differ at the cut (ours ${digest}, the replica's ${theirs})`,
-        );
+        if (tries === 1) {
+          await this.#mended(0);
+          continue;
+        }
+        throw new Error(await this.#differ(digest, theirs));
       }
       this.#say("proof", `both digests are ${digest}`);
       this.#done("proof");
       return { cutRevision: revision, digestActive: digest, digestReplica: theirs };
     }
+  }
+
+  /** Names what differs although it was repaired. */
+  async #differ(ours: string, theirs: string): Promise<string> {
+    const keys = await differingKeys(this.ctx, this.#peer, 0).catch(() => []);
+    const named = keys.length > 0 ? `: ${noted(keys).examples.join(", ")}` : "";
+    return `switchover undone: the digests differ at the cut (ours ${ours}, the replica's ${theirs})${named}; see: ha diff`;
   }
 
   /** Waits until a replica has applied a revision. @throws Error when none does in time */

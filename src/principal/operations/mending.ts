@@ -1,0 +1,37 @@
+/** Before a switchover proves that both sides are equal, the replica takes again, in the stream's order, the keys that differ. */
+import { chunk } from "@std/collections/chunk";
+import type { Standing } from "../../domain/ha/state.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import { MAX_REPAIRED } from "../ports/operations.ts";
+import type { PeerConnection, Repaired } from "../ports/peer.ts";
+
+/** Of keys that could not be repaired so many are named. */
+const NAMED = 5;
+/** The replica's answer takes so much longer than its work. */
+const ANSWER_MS = 5_000;
+
+/** Has the replica take these keys again, within `timeoutMs`. @throws PeerError */
+export async function mend(
+  connection: PeerConnection,
+  keys: readonly Key[],
+  { standing, who, timeoutMs }: { standing: Standing; who: string; timeoutMs: number },
+): Promise<Repaired> {
+  const result: Repaired = { done: [], failed: [] };
+  for (const some of chunk(keys, MAX_REPAIRED)) {
+    const { done, failed } = await connection.repair(
+      { standing, keys: some, timeoutMs, who },
+      timeoutMs + ANSWER_MS,
+    );
+    result.done.push(...done);
+    result.failed.push(...failed);
+  }
+  return result;
+}
+
+/** `2 keys differ at the replica, which cannot take them: …`. */
+export function unmended(failed: Repaired["failed"]): string {
+  const named = failed.slice(0, NAMED).map(({ key, reason }) => `${key}: ${reason}`).join("; ");
+  const more = failed.length > NAMED ? ` and ${(failed.length - NAMED).toLocaleString("en-US")} more` : "";
+  const many = failed.length === 1 ? "1 key differs" : `${failed.length.toLocaleString("en-US")} keys differ`;
+  return `${many} at the replica and cannot be repaired: ${named}${more}; see: ha diff`;
+}
