@@ -182,6 +182,13 @@ export interface Missing {
   fieldsCompared?: boolean | undefined;
 }
 export const Missing: Codec<Missing>;
+export interface ForgetAgentRequest {
+  name?: string | undefined;
+}
+export const ForgetAgentRequest: Codec<ForgetAgentRequest>;
+export interface ForgetAgentResponse {
+}
+export const ForgetAgentResponse: Codec<ForgetAgentResponse>;
 export interface ExplainRequest {
 }
 export const ExplainRequest: Codec<ExplainRequest>;

@@ -114,7 +114,7 @@ export const ROOMS: Room[] = [
   principal(
     "operations",
     "switchover.ts",
-    "An operator's procedures: switchover, reconcile, repair, diff, drill.",
+    "An operator's procedures: switchover, reconcile, repair, diff, drill, forget-agent.",
     [
       "core",
       "active",

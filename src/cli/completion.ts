@@ -17,6 +17,7 @@ const WORDS: Record<string, readonly string[]> = {
     "drill",
     "diff",
     "reconcile",
+    "forget-agent",
     "history",
     "watch",
     "--address",

@@ -294,7 +294,8 @@ function coreOf(
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
   });
-  const operating = { ...machine, ...asking, ...reporting, store, command, chain };
+  const forgetting = { roster, fleet: theFleet };
+  const operating = { ...machine, ...asking, ...reporting, ...forgetting, store, command, chain };
   const admitting = { settings, activeStore, clusters, log, counters, roster, model, activeScope };
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {

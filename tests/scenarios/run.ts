@@ -12,6 +12,8 @@ import { principalPair, type PrincipalProcess, until } from "../../src/cli/proce
 import { kindOf } from "../../src/domain/resources/kinds.ts";
 import { wholeScope } from "../../src/domain/resources/scope.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";
+import { parseManifests } from "../../src/cli/manifests.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { Proxy } from "../support/principals.ts";
 
 type Name = "primary" | "replica";
@@ -32,6 +34,19 @@ export async function play(text: string): Promise<{ transcript: string; rows: Se
   } finally {
     await stage.close();
   }
+}
+
+function tagged(count: number, tag: string): ApiObject[] {
+  return Array.from({ length: count }, (_, n) => {
+    const object = generatedApplication(n);
+    object.metadata.labels = { tag };
+    return object;
+  });
+}
+
+function manifests(name: string): ApiObject[] {
+  const file = new URL(`${name}.yaml`, import.meta.url);
+  return parseManifests(Deno.readTextFileSync(file), `${name}.yaml`, "argocd");
 }
 
 class Stage {
@@ -91,7 +106,7 @@ class Stage {
         }
         return;
       case "write":
-        return await this.#write(side, Number(rest[0]), rest[1] ?? "");
+        return await this.#write(side, rest[0] ?? "", rest[1] ?? "");
       case "erase":
         return Deno.removeSync(side.store);
       case "copied":
@@ -112,14 +127,14 @@ class Stage {
     );
   }
 
-  /** `write SIDE N TAG`: N Applications with this tag; `write SIDE examples`: the examples. */
-  async #write(side: PrincipalProcess, count: number, tag: string): Promise<void> {
+  /** `write SIDE N TAG`: N Applications with this tag; `write SIDE examples`: the examples; `write SIDE NAME`: those of NAME.yaml here. */
+  async #write(side: PrincipalProcess, what: string, tag: string): Promise<void> {
     const store = openSqlite(side.store, { verify: false });
-    const objects = Number.isNaN(count) ? exampleObjects() : Array.from({ length: count }, (_, n) => {
-      const object = generatedApplication(n);
-      object.metadata.labels = { tag };
-      return object;
-    });
+    const objects = what === "examples"
+      ? exampleObjects()
+      : /^\d+$/.test(what)
+      ? tagged(Number(what), tag)
+      : manifests(what);
     await Promise.all(objects.map((object) => store.write({ op: "put", object })));
     await store.close();
   }

@@ -41,6 +41,7 @@ const NOT_FROM_OUTSIDE = [
   "adopt: not active",
   "adopt: busy",
   "adopt",
+  "forget",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;

@@ -60,7 +60,7 @@ Deno.test({
         "--discard",
         "--all",
         "--yes",
-      ]];
+      ], ["forget-agent", "edge-1", "--yes"]];
       for (const change of changes) {
         const refused = await as("reader", primary, ...change);
         assertEquals(refused.code, 1, change.join(" "));

@@ -9,6 +9,7 @@ import { readUsers } from "../../src/adapters/grpc/methods.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { VERSION } from "../../src/base/version.ts";
 import { namesOf } from "../../src/adapters/grpc/auth.ts";
+import { readRoster, rosterKey } from "../../src/domain/resources/roster.ts";
 import { secretText } from "../../src/domain/resources/object.ts";
 import { clusterOf } from "../../src/principal/active/cluster_secrets.ts";
 import type { Running } from "../../src/serve.ts";
@@ -330,5 +331,41 @@ Deno.test(
         stream.cancel();
       }
       assertEquals(running.core.model().state, "active");
+    }),
+);
+
+Deno.test(
+  "ha forget-agent: an agent that will not come back leaves the roster on both sides; a connected one stays",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const primary = await serving(workshop);
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
+      const agent = await startAgent(workshop, primary, { name: "edge-1" });
+      await untilServed(primary, agent);
+      await primary.core.store.write({ op: "put", object: application("edge-1", "kept") });
+      const roster = async (side: Running) => readRoster(await side.core.store.get(rosterKey("argocd")));
+      const untilRoster = (side: Running, connected: boolean | undefined) =>
+        until(
+          async () => (await roster(side)).get("edge-1")?.connected === connected,
+          10_000,
+          () => `edge-1 is not ${connected} on the roster`,
+        );
+      await untilRoster(replica, true);
+      const forget = (side: Running) =>
+        side.operations.forgetAgent("edge-1", "somebody").then(() => "", (error) => error.message);
+      assertStringIncludes(await forget(primary), 'agent "edge-1" is connected');
+      assertStringIncludes(await forget(replica), "run ha forget-agent on");
+      await agent.stop();
+      await untilRoster(replica, false);
+      assertEquals(await forget(primary), "");
+      await untilRoster(replica, undefined);
+      assertEquals(primary.core.fleet.agents, []);
+      assertEquals(primary.core.chain().at(-1)?.what, "forget-agent edge-1");
+      assert(await primary.core.store.get("Application/edge-1/kept"), "its resources stay");
+      assertStringIncludes(await forget(primary), "is not on the roster");
+      const back = await startAgent(workshop, primary, { name: "edge-1" });
+      await untilServed(primary, back);
+      await untilRoster(replica, true);
     }),
 );

@@ -69,7 +69,7 @@ Deno.test(
       assert(await replica.core.store.get("Secret/argocd/west"), "it replicates by default");
       assertEquals(await replica.core.store.get("Secret/argocd/east"), undefined);
       const named =
-        'Secret/argocd/east, which ApplicationSet/argocd/fleet generates from as cluster "east"; not replicated: ' +
+        'Secret/argocd/east: ApplicationSet/argocd/fleet generates from it as cluster "east"; not replicated: ' +
         "label argocd-agent.argoproj-labs.io/ignore-sync";
       for (const [side, where] of [[primary, "peer"], [replica, "here"]] as const) {
         const { code, stdout } = await ha(side, "preflight", "-o", "json");
@@ -109,7 +109,7 @@ Deno.test(
       const { primary, replica } = await pair(workshop, [fleet, cluster("west", "west.example")], flags);
       assertEquals(await replica.core.store.get("Secret/argocd/west"), undefined);
       const { stdout } = await ha(primary, "preflight");
-      assertStringIncludes(stdout, "Secret/argocd/west, which ApplicationSet/argocd/fleet generates from");
+      assertStringIncludes(stdout, "Secret/argocd/west: ApplicationSet/argocd/fleet generates from it");
       assertStringIncludes(stdout, "not replicated: --ha-replicate-cluster-secrets=self-registered");
     }),
 );
@@ -131,7 +131,7 @@ Deno.test(
         );
       }
       assertEquals(await replica.core.store.get("Application/argocd/root"), undefined);
-      const said = "1 Application that Argo CD deploys into its own cluster stays here";
+      const said = "1 Application of Argo CD's own cluster is not replicated";
       const { stdout } = await ha(primary, "preflight");
       assertStringIncludes(
         stdout,

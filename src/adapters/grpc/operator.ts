@@ -1,7 +1,8 @@
-/** Our own operator service on the loopback listener: live reports, and waiting for a replica's acknowledgement. */
+/** Our own operator service: live reports, waiting for a replica's acknowledgement, and forgetting an agent. */
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { Operations } from "../../principal/ports/operations.ts";
+import { operatorOf } from "./admin.ts";
 import { onStreamEnd, unary } from "./server.ts";
 import { Status } from "./status.ts";
 import { concernsToWire, exposureToWire } from "./wire.ts";
@@ -15,7 +16,7 @@ const MAX_VERSIONS = 100_000;
 const MAX_WAIT_MS = 600_000;
 
 export function operatorHandlers(
-  operations: Pick<Operations, "report" | "replicated">,
+  operations: Pick<Operations, "report" | "replicated" | "forgetAgent">,
 ): grpc.UntypedServiceImplementation {
   const report = (): WireReport => {
     const { concerns, peerConcerns, exposure, ...rest } = operations.report();
@@ -37,6 +38,12 @@ export function operatorHandlers(
       call.on("drain", () => writable = true);
       onStreamEnd(call, () => clearInterval(timer));
     },
+    ForgetAgent: unary<argocdagentha.v1.ForgetAgentRequest, argocdagentha.v1.ForgetAgentResponse>(
+      async ({ name = "" }, call) => {
+        await operations.forgetAgent(name, operatorOf(call.metadata));
+        return {};
+      },
+    ),
     WaitReplicated: unary<argocdagentha.v1.WaitReplicatedRequest, argocdagentha.v1.WaitReplicatedResponse>(
       async ({ versions = [], timeoutMs = 0 }, call) => {
         if (versions.length > MAX_VERSIONS) {

@@ -114,6 +114,12 @@ export const operatorService = {
     ha.ReconcileResponse,
     UNARY,
   ),
+  ForgetAgent: method(
+    "/argocdagentha.v1.Operator/ForgetAgent",
+    ha.ForgetAgentRequest,
+    ha.ForgetAgentResponse,
+    UNARY,
+  ),
   History: method("/argocdagentha.v1.Operator/History", ha.HistoryRequest, ha.HistoryResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Operator/Switchover",

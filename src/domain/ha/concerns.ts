@@ -72,8 +72,8 @@ export const CONCERNS = {
   },
   dependencies: {
     label: "dependencies",
-    sentence: (n) => `${count(n, "thing is", "things are")} not here that the other side's resources name`,
-    next: "make them here, or replicate them; docs/operations.md, Dependencies",
+    sentence: (n) => `${count(n, "thing is", "things are")} missing that the other side's resources name`,
+    next: "create what is missing on this side, or replicate it; see Dependencies in docs/operations.md",
     metric: "argocd_agent_ha_dependencies_missing",
     help: "Clusters, projects and repositories that the ACTIVE side's resources name and this side lacks",
     unready: true,
@@ -81,9 +81,7 @@ export const CONCERNS = {
   inCluster: {
     label: "in-cluster",
     sentence: (n) =>
-      `${count(n, "Application")} that Argo CD deploys into its own cluster ${
-        n === 1 ? "stays" : "stay"
-      } here ` +
+      `${count(n, "Application")} of Argo CD's own cluster ${n === 1 ? "is" : "are"} not replicated ` +
       "(--ha-replicate-in-cluster-applications)",
     next: "",
     metric: "argocd_agent_ha_in_cluster_applications",

@@ -45,6 +45,9 @@ export const refusals = {
   repairFrom: (m: Model): string =>
     `cannot repair: this side is ${m.state}, not REPLICATING; see: ha explain`,
   adoptFrom: (m: Model): string => `not ACTIVE (state ${m.state}): only the ACTIVE principal adopts`,
+  forgetFrom: (m: Model): string =>
+    `cannot forget an agent: this side is not ACTIVE (state ${m.state}); ` +
+    (m.peerAddress === "" ? "see: ha explain" : `run ha forget-agent on "${m.peerAddress}"`),
   unfit: (command: string) => (_: Model, i: Input): string =>
     `cannot ${command}: ${i.type === "begin" ? i.problem : ""}`,
 };

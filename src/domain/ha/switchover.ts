@@ -96,7 +96,7 @@ function dependencyProblem(named: string, lacks: Noted | undefined): string {
     ? ` and ${(count - examples.length).toLocaleString("en-US")} more`
     : "";
   return `${named} lacks what resources here name: ${examples.join("; ")}${more}; ` +
-    "make it there, or replicate it; see: ha preflight";
+    "create it there, or replicate it; see: ha preflight";
 }
 
 function replicaProblem({ replicas, peerMissing, peerLacks }: Facts, peer: Standing): string {

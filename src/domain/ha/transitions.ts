@@ -708,6 +708,9 @@ const PROCEDURE: Row[] = [
   refuse("adopt: not active", except("active"), "begin", [asks("adopt")], refusals.adoptFrom),
   refuse("adopt: busy", ["active"], "begin", [asks("adopt"), G.busy], refusals.busy("adopt")),
   begins("adopt", ["active"]),
+  refuse("forget: not active", except("active"), "begin", [asks("forget")], refusals.forgetFrom),
+  refuse("forget: unfit", ["active"], "begin", [asks("forget"), G.unfit], refusals.unfit("forget an agent")),
+  begins("forget", ["active"]),
   {
     name: "procedure ended",
     from: ANY,

@@ -237,19 +237,19 @@ function byUrgency(a: Need, b: Need): number {
 }
 
 const VERBS: Record<ReferenceKind, (need: Need) => string> = {
-  project: () => "names",
-  cluster: ({ name }) => `deploys to as cluster "${name}"`,
-  server: ({ name }) => `deploys to as "${name}"`,
-  selector: ({ name }) => `generates from as cluster "${name}"`,
-  repository: ({ name }) => `uses for "${name}"`,
+  project: () => "names it",
+  cluster: ({ name }) => `deploys to it as cluster "${name}"`,
+  server: ({ name }) => `deploys to it as "${name}"`,
+  selector: ({ name }) => `generates from it as cluster "${name}"`,
+  repository: ({ name }) => `uses it for "${name}"`,
 };
 
-/** A need for a person: `Secret/argocd/east, which ApplicationSet/argocd/fleet generates from as cluster "east"`. */
+/** A need for a person: `Secret/argocd/east: ApplicationSet/argocd/fleet generates from it as cluster "east"`. */
 export function sentenceOf(need: Need): string {
   const { key, user, users, stays, by } = need;
   const more = users > 1 ? ` (and ${(users - 1).toLocaleString("en-US")} more)` : "";
   const because = stays === "" ? "" : `; not replicated: ${stays}`;
-  return `${key}, which ${user}${more} ${VERBS[by](need)}${because}`;
+  return `${key}: ${user}${more} ${VERBS[by](need)}${because}`;
 }
 
 /** Whether a peer's need can be read: its selector is JSON. */

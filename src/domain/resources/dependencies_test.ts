@@ -122,8 +122,7 @@ Deno.test("a cluster that a generator selects and the other side lacks is named,
   });
   const west = secret("west", "cluster", { name: "west", server: "https://west" }, { region: "us" });
   const active = side(fleet(clusters(eu)), east, west);
-  const sentence =
-    'Secret/argocd/east, which ApplicationSet/argocd/fleet generates from as cluster "east"; ' +
+  const sentence = 'Secret/argocd/east: ApplicationSet/argocd/fleet generates from it as cluster "east"; ' +
     "not replicated: label argocd-agent.argoproj-labs.io/ignore-sync";
   assertEquals(lacking(active, side()), [sentence]);
   assertEquals(lacking(active, side(west)), [sentence], "another cluster does not stand in for it");
@@ -145,11 +144,11 @@ Deno.test("projects, destinations and repositories are dependencies where the si
   const shop = argo("AppProject", "shop", {});
   const active = side(app, more, east, west, repository, exact, shop);
   assertEquals(lacking(active, side(app, more)), [
-    'Secret/argocd/shop, which Application/edge-1/a (and 1 more) uses for "https://git/shop/a"; ' +
+    'Secret/argocd/shop: Application/edge-1/a (and 1 more) uses it for "https://git/shop/a"; ' +
     "not replicated: label argocd-agent.argoproj-labs.io/ignore-sync",
-    "AppProject/argocd/shop, which Application/edge-1/a (and 1 more) names",
-    'Secret/argocd/east, which Application/edge-1/a deploys to as cluster "east"',
-    'Secret/argocd/west, which Application/edge-2/b deploys to as "https://west"',
+    "AppProject/argocd/shop: Application/edge-1/a (and 1 more) names it",
+    'Secret/argocd/east: Application/edge-1/a deploys to it as cluster "east"',
+    'Secret/argocd/west: Application/edge-2/b deploys to it as "https://west"',
   ]);
   assertEquals(lacking(side(app, more), side()), [], "both sides lack it: no failover changes that");
   active.removed(keyOfObject(app));

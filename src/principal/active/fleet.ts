@@ -140,6 +140,15 @@ export class Fleet {
     return this.#agents.get(name);
   }
 
+  /** An agent without a stream is not coming back. */
+  forget(name: string): void {
+    const agent = this.#agents.get(name);
+    if (!agent || agent.stream) return;
+    this.#agents.delete(name);
+    void agent.inbox.stop();
+    this.parts.processing.forget(name);
+  }
+
   /** Takes over the stream of an admitted agent. Undefined if this principal has stopped serving meanwhile. */
   async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream | undefined> {
     if (!await this.#serves()) return undefined;

@@ -48,6 +48,17 @@ export class Roster {
     void this.#writing.request();
   }
 
+  /** Takes an agent off the roster; resolves when that is durable. @throws StoreError */
+  async forget(name: string): Promise<void> {
+    // An agent that has just connected stays on it.
+    if (!this.#waiting.get(name)?.connected) this.#waiting.delete(name);
+    this.#namespaces.delete(name);
+    await modify(this.store, rosterKey(this.namespace), (existing) => {
+      const agents = readRoster(existing);
+      return agents.delete(name) ? writeRoster(this.namespace, agents) : undefined;
+    });
+  }
+
   /** The namespace of an agent on its own cluster; empty: it has not said. */
   namespaceOf(name: string): string {
     return this.#namespaces.get(name) ?? "";

@@ -7,6 +7,7 @@ import { askPeer } from "../core/peer.ts";
 import type { Explained, Operations, Version } from "../ports/operations.ts";
 import { compareSides } from "./comparing.ts";
 import { diff } from "./diff.ts";
+import { forgetAgent, type ForgettingParts } from "./forget_agent.ts";
 import type { Readiness, ReadinessParts } from "./readiness.ts";
 import type { Reconciler } from "./reconcile.ts";
 import { repair, type RepairParts } from "./repair.ts";
@@ -14,7 +15,8 @@ import { report, situationOf } from "./report.ts";
 import type { Switchover } from "./switchover.ts";
 
 /** The parts behind the calls of operators. */
-export interface OperationsParts extends Omit<RepairParts, "settings" | "peer">, ReadinessParts {
+export interface OperationsParts
+  extends Omit<ForgettingParts, "settings">, Omit<RepairParts, "settings" | "peer">, ReadinessParts {
   command(kind: "promote" | "demote", force: boolean, who: string): Promise<Model>;
   /** The durable history, oldest first. */
   chain(): readonly ChainedEntry[];
@@ -45,6 +47,7 @@ export function operationsOf(
     repair: (request) => repair(ctx, request),
     losses: () => reconciler.list(),
     reconcile: (options) => reconciler.reconcile(options),
+    forgetAgent: (name, who) => forgetAgent(ctx, name, who),
   };
 }
 

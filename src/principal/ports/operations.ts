@@ -37,6 +37,8 @@ export interface Operations {
   /** The loss manifest, oldest first. */
   losses(): Promise<ListedLoss[]>;
   reconcile(options: ReconcileOptions): Promise<Repaired>;
+  /** Takes an agent off the roster. */
+  forgetAgent(name: string, who: string): Promise<void>;
 }
 
 /** For an operator: `ha drill`. */
