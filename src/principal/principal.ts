@@ -20,7 +20,6 @@ import type { Store } from "./ports/store.ts";
 import { VERSION } from "../base/version.ts";
 import { ActiveStore } from "./active/active_store.ts";
 import { type AdmissionParts, AgentAdmission } from "./active/admission.ts";
-import { ChangeWriter } from "./replica/change_writer.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import type { RecentEvent } from "./core/observe.ts";
@@ -38,7 +37,7 @@ import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
-import { Feed } from "./core/feed.ts";
+import { type Changed, Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
 import { Roster } from "./active/roster.ts";
 import { type ClientParts, ReplicationClient } from "./replica/replication_client.ts";
@@ -46,6 +45,8 @@ import { healthOf, type HealthParts } from "./core/health.ts";
 import { History } from "./core/history.ts";
 import { seriesOf } from "./core/metrics.ts";
 import type { Log } from "../base/log.ts";
+import { copying } from "./replica/copying.ts";
+import type { DriftRepair } from "./replica/drift_repair.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
@@ -61,7 +62,6 @@ import { PeerServer } from "./operations/peer_server.ts";
 import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
 import { repairHere } from "./operations/repair.ts";
 import { Reconciler } from "./operations/reconcile.ts";
-import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import type { Drills, Operations } from "./ports/operations.ts";
@@ -126,6 +126,7 @@ export interface Core {
   readonly counters: Counters;
   readonly losses: LossManifest;
   readonly exposure: ExposureKeeper;
+  readonly copies: DriftRepair;
   readonly foreign: ForeignObjects;
   readonly peerNeeds: PeerNeeds;
   /** The state machine's present model. */
@@ -162,7 +163,9 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const foreign = new ForeignObjects(store, settings.namespace, log);
   await monitor.patiently(() => foreign.load());
   const dependencies = new Dependencies(settings.scope);
-  const feed = new Feed(store, index, settings.scope, [clusters, dependencies], foreign);
+  let copies: DriftRepair | undefined;
+  const changed: Changed = (key, before, manager) => copies?.changed(key, before, manager);
+  const feed = new Feed(store, index, settings.scope, [clusters, dependencies], foreign, changed);
   foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
   const stopFeed = async () => {
@@ -175,11 +178,12 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     const chain = new History(store, settings.namespace, log);
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
-    const lookUp = (key: Key) => feed.lookUp(key);
-    const read = { ...parts, store, index, uid, clusters, dependencies, chain, clusterInfo, foreign, lookUp };
+    const readFirst = { store, index, uid, clusters, dependencies, chain, clusterInfo, foreign, feed };
+    const read = { ...parts, ...readFirst };
     const roles = rolesOf(read);
     const core = coreOf(roles, memory);
     writeBack = roles.writeBack;
+    copies = roles.copies;
     await monitor.patiently(() => core.losses.list());
     await monitor.patiently(() => roles.exposure.load());
     const stop = async () => {
@@ -203,13 +207,13 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
   chain: History;
   clusterInfo: ClusterInfo;
   foreign: ForeignObjects;
-  /** Makes the index show what the store has of a key, where the index has never heard of it. @throws StoreError */
-  lookUp(key: Key): Promise<void>;
+  feed: Feed;
 }
 
 /** Makes the parts that act in a role, each from exactly what it takes. */
 function rolesOf(read: Read) {
-  const { settings, log, store, index, uid, clusters, foreign, lookUp, peer, hasSigningKey, history } = read;
+  const { settings, log, store, index, uid, clusters, foreign, feed, peer, hasSigningKey, history } = read;
+  const lookUp = (key: Key) => feed.lookUp(key);
   const { dependencies } = read;
   const { replicas, following, counters, comparison, peerSays, peerNeeds } = nothingKnown(dependencies);
   const driver: Driver = driverOf(read, counters, (effect) => effects.run(effect));
@@ -230,7 +234,10 @@ function rolesOf(read: Read) {
   const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid });
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
 
-  const concerns = () => concernsOf({ following, losses, foreign, comparison, dependencies, peerNeeds });
+  const writing = { store, index, settings, counters, losses, foreign, log, feed, following, model };
+  const { writer, writerOver, copies } = copying(writing);
+  const counted = { following, losses, foreign, comparison, dependencies, peerNeeds, index, copies };
+  const concerns = () => concernsOf(counted);
   const condition = {
     peer,
     peerSays,
@@ -249,12 +256,8 @@ function rolesOf(read: Read) {
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
   const streaming = { index, log, counters, settings, model, standing, input };
-  const unconfirmed = new UnconfirmedWrites(store, index);
-  const writerOver = (to: Pick<Store, "get" | "write">) =>
-    new ChangeWriter(to, settings.scope, counters, losses, unconfirmed, foreign);
-  const writer = writerOver(store);
   const follower = new ReplicationClient({ ...streaming, following, comparison, losses, writer, peer });
-  const acting = { follower, fleet, writeBack, exposure };
+  const acting = { follower, fleet, writeBack, exposure, copies };
   const effects = new Effects({ ...asking, store, log, index, replicas, losses, activeStore, input }, acting);
   return {
     read,
@@ -274,7 +277,7 @@ function coreOf(
   memory: Memory | undefined,
 ): Omit<Core, "failed" | "stop"> {
   const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses } = roles;
-  const { follower, fleet, exposure, effects, asking, reporting, leadership } = roles;
+  const { follower, fleet, exposure, copies, effects, asking, reporting, leadership } = roles;
   const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
   const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
   const { command, handover } = commandsOf(driver, machine);
@@ -307,7 +310,19 @@ function coreOf(
     peerService,
     plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
     ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
-    ...{ following, counters, losses, exposure, foreign, peerNeeds, model, standing, chain, activeScope },
+    ...{
+      following,
+      counters,
+      losses,
+      exposure,
+      copies,
+      foreign,
+      peerNeeds,
+      model,
+      standing,
+      chain,
+      activeScope,
+    },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: () => rest(effects, fleet, follower),

@@ -3,24 +3,8 @@
  * principal makes one of them, its number in the list of its weaknesses (P1 to P17) stands before the name.
  */
 
-import type { Action } from "./actions.ts";
-
-export interface Mutant {
-  name: string;
-  edits: readonly { file: string; from: string; to: string }[];
-  /** The actions of the stories that look for it; by default those that their seeds draw. */
-  about?: readonly Action["do"][];
-  /** Longer stories than the others'. */
-  steps?: number;
-}
-
-const mutant = (
-  name: string,
-  file: string,
-  from: string,
-  to: string,
-  about: readonly Action["do"][] = [],
-): Mutant => ({ name, edits: [{ file, from, to }], about });
+import { COPY_MUTANTS } from "./mutants_of_copies.ts";
+import { type Mutant, mutant } from "./mutant.ts";
 
 const TRANSITIONS = "src/domain/ha/transitions.ts";
 const APPLIER = "src/domain/replication/applier.ts";
@@ -103,12 +87,6 @@ export const MUTANTS: readonly Mutant[] = [
     LEADER,
     "for (const key of this.#have.keys()) {\n      if (this.index.get(key))",
     "for (const key of [] as string[]) {\n      if (this.index.get(key))",
-  ),
-  mutant(
-    "P15 drift is not looked for",
-    FOLLOWER,
-    "return this.#differed >= DRIFT_HEARTBEATS;",
-    "return false;",
   ),
   {
     name: "P17 a stream that has gone silent is kept",
@@ -393,7 +371,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "replication goes on writing after a promotion",
     EFFECTS,
-    'this.parts.follower.stop().then(() => this.ctx.input({ type: "stopped" }));',
-    'this.ctx.input({ type: "stopped" });',
+    "await this.parts.follower.stop();",
+    "void this.parts.follower.stop();",
   ),
+  ...COPY_MUTANTS,
 ];

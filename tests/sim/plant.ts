@@ -1,5 +1,5 @@
 /** Plants a mutant into a copy of the source and lets the simulator look for it. */
-import type { Mutant } from "./mutants.ts";
+import type { Mutant } from "./mutant.ts";
 import { ROOT, simulate } from "./run.ts";
 
 /** The parts of the tree that the simulator needs. */

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { parseManifests } from "../../src/cli/manifests.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import { monotonicMs } from "../../src/base/clock.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import type { Running } from "../../src/serve.ts";
 import {
@@ -241,15 +242,25 @@ spec: { generators: [] }`,
 });
 
 Deno.test({
-  name: "drift on the replica is found by digest and repaired without an operator",
+  name: "drift on the replica is repaired at once, a key at a time, once and once more",
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await inSync(workshop, 50);
-      await replica.core.store.write({ op: "delete", key: "Application/edge-1/app-0" });
-      await put(replica, apps(900, 901));
-      await until(() => replica.core.following.driftAtMs > 0, 15_000, () => "the drift is not noticed");
-      await untilEqual(primary, replica);
+      const received = () => replica.core.counters.total("eventsReceived");
+      const before = received();
+      for (const [first, last] of [[900, 902], [910, 912]] as const) {
+        const from = monotonicMs();
+        await replica.core.store.write({ op: "delete", key: "Application/edge-1/app-0" });
+        await put(replica, apps(first, last));
+        const wanted = before + (first === 900 ? 3 : 6);
+        await until(() => received() >= wanted, 2_000, () => `${wanted - received()} keys are not asked for`);
+        await untilEqual(primary, replica);
+        await until(() => replica.core.copies.copies.length === 0, 2_000, () => "the copies still drift");
+        assert(monotonicMs() - from < 3_000, "the digests had to be compared first");
+      }
+      assertEquals(received() - before, 6, "only what drifted travelled");
+      assertEquals(replica.core.following.driftAtMs, 0, "the stream went on");
       await untilState(replica, "replicating");
     }),
 });

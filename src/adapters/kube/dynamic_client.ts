@@ -5,6 +5,7 @@
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { ApiFailure, failureOf } from "./api_failure.ts";
 import { Discovery, type Resource, rootOf } from "./discovery.ts";
+import { OWN_MANAGER } from "./field_manager.ts";
 import { RestClient } from "./rest_client.ts";
 import { Schemas } from "./schemas.ts";
 import type { Transport } from "./transport.ts";
@@ -46,7 +47,7 @@ interface List {
 
 /** Objects that a page has at most. */
 const PAGE = 500;
-const MANAGED = "fieldManager=argocd-agent-ha";
+const MANAGED = `fieldManager=${OWN_MANAGER}`;
 const JSON_PATCH = "application/json-patch+json";
 
 /** Every method throws ApiFailure. */

@@ -9,12 +9,15 @@ import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import type { StoreEvent } from "../../principal/ports/store.ts";
 import type { ReflectorStore } from "../kube/reflector.ts";
+import { lastManager } from "../kube/field_manager.ts";
 import { isNewer } from "../kube/resource_version.ts";
 
 interface Cached {
   version: string;
   /** The object without managedFields, as JSON. */
   text: string;
+  /** The field manager of the last change; empty: not known. */
+  manager: string;
 }
 
 /** The changed keys that a watcher has not read yet; for a deleted one the version of its deletion. */
@@ -42,7 +45,8 @@ export class KubernetesCache implements ReflectorStore {
     if (rewound ? version === before : !isNewer(version, before ?? this.#deleted.get(key) ?? "")) return;
     this.#deleted.delete(key);
     const { managedFields: _, ...metadata } = object.metadata;
-    this.#objects.set(key, { version, text: JSON.stringify({ ...object, metadata }) });
+    const text = JSON.stringify({ ...object, metadata });
+    this.#objects.set(key, { version, text, manager: lastManager(object) });
     this.#changed(key, "");
   }
 
@@ -134,7 +138,8 @@ export class KubernetesCache implements ReflectorStore {
   /** The event of a key for a watcher, by its present state. */
   #event(key: Key, deletedAt: string): StoreEvent[] {
     const object = this.get(key);
-    if (object) return [{ type: "put", object }];
+    const manager = this.#objects.get(key)?.manager ?? "";
+    if (object) return [{ type: "put", object, ...(manager === "" ? {} : { manager }) }];
     return deletedAt === "" ? [] : [{ type: "delete", key, resourceVersion: deletedAt }];
   }
 

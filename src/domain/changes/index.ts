@@ -119,6 +119,10 @@ export class ChangeIndex {
     }
   }
 
+  get standby(): boolean {
+    return this.#standby;
+  }
+
   /** Entries whose deletion is requested and not carried out. */
   requested(): Entry[] {
     return [...this.#requested].map((key) => this.#entries.get(key) as Entry);

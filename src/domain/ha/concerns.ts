@@ -62,6 +62,23 @@ export const CONCERNS = {
     help: "Objects that were in this store before it followed, and wait for ha reconcile",
     unready: false,
   },
+  pending: {
+    label: "pending",
+    sentence: (n) => `${count(n, "deletion is", "deletions are")} requested and not carried out`,
+    next: "ha deletions",
+    metric: "argocd_agent_ha_pending_deletions",
+    help: "Objects whose deletion is requested and waits for finalizers or for an operator",
+    unready: false,
+  },
+  drift: {
+    label: "drift",
+    sentence: (n) => `${count(n, "copy was", "copies were")} changed by another writer`,
+    next:
+      "find who writes there and stop it; each is restored while the active can be asked, or else by a promotion",
+    metric: "argocd_agent_ha_drifted_copies",
+    help: "Copies that another writer changed and that are not restored yet",
+    unready: true,
+  },
   differing: {
     label: "differing",
     sentence: (n) => `${count(n, "key differs", "keys differ")} from the other side's`,

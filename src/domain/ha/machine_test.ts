@@ -132,6 +132,7 @@ function inputs(): Input[] {
     { type: "peerAnswer", peer: undefined, error: "refused" },
     ...peers.map((p): Input => ({ type: "peerAnswer", peer: p, error: "" })),
     { type: "stopped" },
+    { type: "stopped", problem: "a copy is not what it was" },
     { type: "recorded", error: "" },
     { type: "recorded", error: "disk full" },
     ...[false, true].map((resumed): Input => ({

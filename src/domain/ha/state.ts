@@ -90,7 +90,8 @@ export interface Model {
 export type Input =
   | { type: "start"; memory: Memory | undefined }
   | { type: "peerAnswer"; peer: Standing | undefined; error: string }
-  | { type: "stopped" }
+  /** `problem`: copies here that are not what the leader sent last, and cannot be restored; empty or absent: none. */
+  | { type: "stopped"; problem?: string }
   | { type: "recorded"; error: string }
   | { type: "welcomed"; peer: Standing | undefined; resumed: boolean }
   | { type: "progress"; done: number; total: number }
@@ -149,8 +150,11 @@ export type Effect =
   | { type: "remember"; memory: Memory }
   /** Start following the peer (no-op while following). */
   | { type: "follow" }
-  /** Stop following and let writes in flight end; comes back as `stopped`. */
-  | { type: "stopFollowing" }
+  /**
+   * Stop following, let writes in flight end, and restore the copies that another writer changed; comes back as `stopped`. `compare`: look
+   * at everything in the store first.
+   */
+  | { type: "stopFollowing"; compare?: boolean }
   /** Open the scope in which only the active serves; with a `memory`, agents are admitted once it is durable. */
   | { type: "serve"; memory?: Memory }
   /** Let replicas catch up for a moment, then end that scope. */

@@ -374,3 +374,19 @@ Deno.test("an input that cannot come is taken by no row and changes nothing", ()
     assertEquals([row, after], [undefined, active]);
   }
 });
+
+Deno.test("a copy that another writer changed and that cannot be restored refuses a promotion without --force, and a takeover", () => {
+  const lost: Input = { type: "streamLost", reason: "gone" };
+  const promote = (force: boolean): Input => ({ type: "promote", id: 1, force });
+  const problem: Input = { type: "stopped", problem: "Application/a/x is not what it was" };
+  const following = play(fresh("replica"), { type: "start", memory: memory() }, lost);
+  const refused = play(following.model, promote(false), noAnswer, problem);
+  assertEquals([refused.model.state === "active", refused.model.operation], [false, undefined]);
+  assertEquals(refused.effects.slice(-2).map(({ type }) => type), ["follow", "reply"]);
+  assertStringIncludes(refused.model.explanation, "Application/a/x is not what it was; mend that and retry");
+  const forced = play(following.model, promote(true), noAnswer, problem, recorded);
+  assertEquals(forced.model.state, "active");
+  const ready = model({ state: "replicating", streamLive: true, memory: memory({ promised: 4 }) });
+  const word: Input = { type: "takeOver", id: 2, peer: peer(), epoch: 4 };
+  assertEquals(play(ready, word, problem).states, ["replicating"]);
+});

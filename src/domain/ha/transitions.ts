@@ -81,6 +81,10 @@ const G = {
   ),
   switchingOver: guard("a switchover is under way", (m) => m.procedures.includes("switchover")),
   drilled: guard("a drill is under way", (m) => m.procedures.includes("drill")),
+  unrestored: guard(
+    "copies that another writer changed cannot be restored",
+    (_, i) => i.type === "stopped" && Boolean(i.problem),
+  ),
   unfit: guard("facts stand against it", (_, i) => i.type === "begin" && i.problem !== ""),
   begun: guard("it has begun", (m, i) => i.type === "ended" && m.procedures.includes(i.procedure)),
   starting: operation("start"),
@@ -440,7 +444,7 @@ const PROMOTE: Row[] = [
     when: [not(G.busy), not(G.hasPeer)],
     says: () => "promotion asked for; no peer is configured",
     change: (_, i) => asOperation("promote", "stopping", i),
-    effects: () => [{ type: "stopFollowing" }],
+    effects: () => [{ type: "stopFollowing", compare: true }],
   },
   {
     name: "promote: the peer is active",
@@ -464,7 +468,16 @@ const PROMOTE: Row[] = [
         ? `FORCED: peer "${m.peerAddress}" is ACTIVE ${epochText(i)} and is overridden`
         : "promotion goes on; letting writes in flight end",
     change: (m, i) => ({ ...atStep(m, "stopping"), peer: peerOf(m, i) }),
-    effects: () => [{ type: "stopFollowing" }],
+    effects: () => [{ type: "stopFollowing", compare: true }],
+  },
+  {
+    name: "promote: not restored",
+    from: PASSIVE,
+    on: "stopped",
+    when: [G.promoting, G.unrestored, not(G.operationForced)],
+    says: (m, i) => refusals.notRestored("promote")(m, i),
+    change: () => ({ ...done, streamLive: false }),
+    effects: (m, i) => [{ type: "follow" }, ...answer(m, refusals.notRestored("promote")(m, i))],
   },
   {
     name: "promote: record",
@@ -648,6 +661,15 @@ const TAKE_OVER: Row[] = [
     says: (m) => `takeover given up: the peer has claimed epoch ${m.peer?.epoch} meanwhile`,
     change: () => ({ ...done, streamLive: false }),
     effects: (m) => [{ type: "follow" }, ...answer(m, refusals.overtaken(m))],
+  },
+  {
+    name: "take over: not restored",
+    from: PASSIVE,
+    on: "stopped",
+    when: [G.takingOver, G.unrestored],
+    says: (m, i) => refusals.notRestored("take over")(m, i),
+    change: () => ({ ...done, streamLive: false }),
+    effects: (m, i) => [{ type: "follow" }, ...answer(m, refusals.notRestored("take over")(m, i))],
   },
   {
     name: "taken over",

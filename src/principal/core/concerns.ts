@@ -2,6 +2,8 @@
 import { monotonicMs } from "../../base/clock.ts";
 import { type ConcernName, type Concerns, type Noted, noted } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
+import type { DriftedCopy } from "../../domain/replication/drift.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Following } from "./following.ts";
 
@@ -13,6 +15,8 @@ export interface ConcernSources {
   readonly comparison: { readonly differing: Noted };
   readonly peerNeeds: { readonly noted: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
+  readonly index: Pick<ChangeIndex, "requested" | "standby">;
+  readonly copies: { readonly copies: readonly Pick<DriftedCopy, "key" | "change" | "manager">[] };
 }
 
 /** One supplier a concern. */
@@ -21,10 +25,25 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
     noted(held.map(({ key, reason }) => `${key}: ${reason}`), heldTotal),
   losses: ({ losses: { waiting } }) => noted(waiting.map(({ key }) => key)),
   foreign: ({ foreign: { keys } }) => noted(keys),
+  pending: ({ index }) => noted(index.requested().map((entry) => requestOf(entry, index.standby))),
+  drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),
   differing: ({ comparison }) => comparison.differing,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };
+
+function requestOf({ key, deletionRequested, terminating }: Entry, standby: boolean): string {
+  const waits = terminating
+    ? "waits for finalizers"
+    : standby
+    ? "as the active says"
+    : "waits for an operator";
+  return `${key}: requested ${deletionRequested}, ${waits}`;
+}
+
+function driftOf({ key, change, manager }: Pick<DriftedCopy, "key" | "change" | "manager">): string {
+  return `${key}: ${change}${manager === "" ? "" : ` by "${manager}"`}`;
+}
 
 /** This side's concerns. */
 export function concernsOf(sources: ConcernSources): Concerns {

@@ -39,6 +39,8 @@ export interface EffectParts extends Asking {
 export interface Acting {
   readonly follower: { start(): void; stop(): Promise<void> };
   readonly fleet: { open(durable: Promise<void>): void; close(why: string): Promise<void> };
+  /** Copies that another writer changed; what `restore` says stands against serving. */
+  readonly copies: { serving(): void; restore(compare: boolean): Promise<string> };
   readonly writeBack: { serving(): void };
   readonly exposure: { serving(signal: AbortSignal): void };
 }
@@ -75,10 +77,11 @@ export class Effects {
         this.parts.follower.start();
         return;
       case "stopFollowing":
-        this.parts.follower.stop().then(() => this.ctx.input({ type: "stopped" }));
+        void this.#stopFollowing(effect.compare ?? false);
         return;
       case "serve":
         this.ctx.index.standby = false;
+        this.parts.copies.serving();
         this.#scope = new AbortController();
         this.ctx.losses.proved(0);
         this.parts.exposure.serving(this.#scope.signal);
@@ -129,6 +132,11 @@ export class Effects {
     if (this.#resting || asked !== this.#asked) return;
     const { peer, error } = await askPeer(this.ctx);
     if (asked === this.#asked) this.ctx.input({ type: "peerAnswer", peer, error });
+  }
+
+  async #stopFollowing(compare: boolean): Promise<void> {
+    await this.parts.follower.stop();
+    this.ctx.input({ type: "stopped", problem: await this.parts.copies.restore(compare) });
   }
 
   async #record({ memory }: Extract<Effect, { type: "record" }>): Promise<void> {

@@ -3,7 +3,11 @@
  * was wanted. An Application that arrives before its ApplicationSet is written without the reference, and gets it when the
  * ApplicationSet comes.
  */
+import { monotonicMs } from "../../base/clock.ts";
+import { canonicalJson } from "../../base/json.ts";
+import { digestOf } from "../../domain/changes/content.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
+import type { Drift } from "../../domain/replication/drift.ts";
 import { alteration } from "../../domain/resources/answer.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
 import type { Key } from "../../domain/resources/keys.ts";
@@ -38,6 +42,7 @@ export class ChangeWriter {
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
     private readonly unconfirmed: UnconfirmedWrites,
     private readonly foreign: Pick<ForeignObjects, "has" | "add" | "delete">,
+    private readonly drift: Pick<Drift, "writing" | "wrote" | "failed">,
   ) {}
 
   /** Waits until the index shows everything that was written here, 5 s at most. */
@@ -45,13 +50,17 @@ export class ChangeWriter {
     await this.unconfirmed.confirmed(signal);
   }
 
-  async #write(key: Key, write: Write): Promise<Written> {
+  async #write(key: Key, write: Write, payload?: string): Promise<Written> {
+    this.drift.writing(key);
     try {
       const written = await this.store.write(write);
-      this.unconfirmed.wrote(key, written.object?.metadata.resourceVersion ?? "");
+      const version = written.object?.metadata.resourceVersion ?? "";
+      this.unconfirmed.wrote(key, version);
+      this.drift.wrote(key, { version, payload }, monotonicMs());
       return written;
     } catch (error) {
       if (mayBeDone(error)) this.unconfirmed.uncertain(key);
+      this.drift.failed(key, payload === undefined ? "" : digestOf(key, payload), monotonicMs());
       throw error;
     }
   }
@@ -81,7 +90,7 @@ export class ChangeWriter {
     const unknown = change.foreign === true || this.foreign.has(change.key);
     const expect = await this.losses.beforeWrite(change.key, form, unknown);
     await this.foreign.delete(change.key);
-    const { wanted, answer } = await this.#put(change.key, form, expect);
+    const { wanted, answer } = await this.#put(change.key, form, change.object, expect);
     this.losses.written(change.key);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
     const altered = answer && alteration(replicatedForm(wanted, kind), answer, kind);
@@ -97,6 +106,7 @@ export class ChangeWriter {
   async #put(
     key: Key,
     form: ApiObject,
+    payload?: string,
     expect?: Expected,
   ): Promise<{ wanted: ApiObject; answer: ApiObject | undefined }> {
     const uids = new Map<string, string>();
@@ -107,7 +117,7 @@ export class ChangeWriter {
     const { object, missing } = localize(form, (owner) => uids.get(owner.name));
     for (const owner of missing) this.#rememberOrphan(ownerKey(form, owner), key, form);
     const write: Write = { op: "put", object, replace: true, ...(expect ? { expect } : {}) };
-    return { wanted: object, answer: (await this.#write(key, write)).object };
+    return { wanted: object, answer: (await this.#write(key, write, payload ?? canonicalJson(form))).object };
   }
 
   async #repair(owner: Key): Promise<void> {

@@ -1,0 +1,165 @@
+/**
+ * Copies that another writer changed on a replica. Of each such key the state that the leader sent last is kept, as the copy was before:
+ * the leader is asked for the key at once, and where there is no leader, a promotion restores the copy from it. A change counts as
+ * replication's own by the version that its write was answered with. Repairs of a key that drifts again and again are spread.
+ */
+import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
+import type { ChangeIndex, Entry } from "../changes/index.ts";
+
+/** The first repair is at once; those after it within `FORGET_MS`, 1 s to 60 s apart. */
+const REPAIR: BackoffPolicy = { firstMs: 1_000, maxMs: 60_000, factor: 2 };
+/** A key that did not drift for so long is as any. */
+const FORGET_MS = 600_000;
+/** A request without an effect after this time is repeated. */
+const ANSWER_MS = 5_000;
+/** Keys whose repairs are counted. */
+const MAX_COUNTED = 10_000;
+
+/** A copy that is not the leader's. */
+export interface DriftedCopy {
+  key: string;
+  /** The state that it had before, as the index keeps it; undefined: none. */
+  payload: string | undefined;
+  change: "created" | "changed" | "being deleted" | "deleted";
+  /** The field manager that made the change; empty: not known. */
+  manager: string;
+  /** How often it was repaired lately. */
+  repairs: number;
+}
+
+interface Write {
+  /** Empty: the key was deleted. */
+  version: string;
+  payload: string | undefined;
+}
+
+/** Pure: times are arguments, in ms on one monotonic clock. */
+export class Drift {
+  readonly #drifted = new Map<string, DriftedCopy & { dueMs: number }>();
+  /** Writes of replication under way, and the states that were seen meanwhile. */
+  readonly #writing = new Map<string, number>();
+  readonly #seen = new Map<string, { before: Entry | undefined; manager: string }>();
+  /** Writes of replication that the index does not show yet. */
+  readonly #unconfirmed = new Map<string, Write>();
+  readonly #repairs = new Map<string, { many: number; lastMs: number }>();
+
+  constructor(private readonly index: Pick<ChangeIndex, "get">) {}
+
+  /** The store told a change of a key. True: another writer made it. */
+  changed(key: string, before: Entry | undefined, manager: string, nowMs: number): boolean {
+    if (!this.#writing.has(key)) return this.#judge(key, before, manager, nowMs);
+    this.#seen.set(key, { before: this.#seen.get(key)?.before ?? before, manager });
+    return false;
+  }
+
+  /** Replication begins to write a key. */
+  writing(key: string): void {
+    this.#writing.set(key, (this.#writing.get(key) ?? 0) + 1);
+  }
+
+  /** Replication has written a key. @param write what it is now */
+  wrote(key: string, write: Write, nowMs: number): void {
+    this.#end(key);
+    const seen = this.#seen.get(key);
+    this.#seen.delete(key);
+    this.#drifted.delete(key);
+    this.#unconfirmed.set(key, write);
+    if (seen) this.#judge(key, seen.before, seen.manager, nowMs);
+    else if (isShown(this.index.get(key), write)) this.#unconfirmed.delete(key);
+  }
+
+  /** A write of replication failed, or may have been carried out all the same. @param digest of the state that it would have made */
+  failed(key: string, digest: string, nowMs: number): void {
+    this.#end(key);
+    const seen = this.#seen.get(key);
+    this.#seen.delete(key);
+    if (seen && (this.index.get(key)?.digest ?? "") !== digest) {
+      this.#judge(key, seen.before, seen.manager, nowMs);
+    }
+  }
+
+  /** The keys to ask the leader for now, at most `limit`. @param random in [0, 1) */
+  due(nowMs: number, limit: number, random: number): DriftedCopy[] {
+    const due = [...this.#drifted.values()].filter(({ dueMs }) => dueMs <= nowMs).slice(0, limit);
+    for (const copy of due) {
+      copy.repairs = this.#count(copy.key, nowMs);
+      copy.dueMs = nowMs + Math.max(ANSWER_MS, delayMs(REPAIR, copy.repairs, random));
+    }
+    return due;
+  }
+
+  /** Every copy that is known not to be the leader's. */
+  get copies(): DriftedCopy[] {
+    return [...this.#drifted.values()];
+  }
+
+  get size(): number {
+    return this.#drifted.size;
+  }
+
+  /** The copies count as they are: there is no leader any more, or all of them were compared with it. */
+  clear(): void {
+    this.#drifted.clear();
+    this.#seen.clear();
+    this.#unconfirmed.clear();
+  }
+
+  #end(key: string): void {
+    const left = (this.#writing.get(key) ?? 1) - 1;
+    if (left > 0) this.#writing.set(key, left);
+    else this.#writing.delete(key);
+  }
+
+  #judge(key: string, before: Entry | undefined, manager: string, nowMs: number): boolean {
+    const now = this.index.get(key);
+    const written = this.#unconfirmed.get(key);
+    if (written && isShown(now, written)) {
+      this.#unconfirmed.delete(key);
+      return false;
+    }
+    if (written && isOlder(now, written)) return false;
+    this.#unconfirmed.delete(key);
+    const known = this.#drifted.get(key);
+    const payload = known ? known.payload : written ? written.payload : before?.payload || undefined;
+    if (!now?.terminating && (now?.payload || undefined) === payload) {
+      this.#drifted.delete(key);
+      return false;
+    }
+    const repairs = this.#lately(key, nowMs);
+    const dueMs = known?.dueMs ?? (repairs === 0 ? nowMs : nowMs + delayMs(REPAIR, repairs, 0.5));
+    this.#drifted.set(key, { key, payload, change: changeOf(now, payload), manager, repairs, dueMs });
+    return true;
+  }
+
+  #lately(key: string, nowMs: number): number {
+    const repairs = this.#repairs.get(key);
+    return repairs && nowMs - repairs.lastMs < FORGET_MS ? repairs.many : 0;
+  }
+
+  #count(key: string, nowMs: number): number {
+    const many = this.#lately(key, nowMs) + 1;
+    this.#repairs.delete(key);
+    const [oldest] = this.#repairs.keys();
+    if (oldest !== undefined && this.#repairs.size >= MAX_COUNTED) this.#repairs.delete(oldest);
+    this.#repairs.set(key, { many, lastMs: nowMs });
+    return many;
+  }
+}
+
+/** Whether the index shows just what a write made. */
+function isShown(now: Entry | undefined, { version }: Write): boolean {
+  if (version === "") return !now || now.deleted;
+  return now !== undefined && !now.deleted && Number(now.version) === Number(version);
+}
+
+/** Whether the index shows a state from before a write. */
+function isOlder(now: Entry | undefined, { version }: Write): boolean {
+  if (version === "" || !now) return false;
+  return now.version !== "" && Number(now.version) < Number(version);
+}
+
+function changeOf(now: Entry | undefined, payload: string | undefined): DriftedCopy["change"] {
+  if (!now || now.deleted) return "deleted";
+  if (now.terminating) return "being deleted";
+  return payload === undefined ? "created" : "changed";
+}

@@ -1,0 +1,104 @@
+import { assertEquals } from "@std/assert";
+import { ChangeIndex, type Entry } from "../changes/index.ts";
+import { Drift } from "./drift.ts";
+
+const KEY = "Application/edge-1/app";
+
+class Copy {
+  readonly index = new ChangeIndex("here");
+  readonly drift = new Drift(this.index);
+  now = 0;
+  #version = 100;
+
+  /** The watch tells a state; whether it is drift. */
+  tell(payload: string, version = ++this.#version, terminating = false): boolean {
+    const before = this.index.get(KEY);
+    const state = { payload, digest: payload.padEnd(32, "0"), version: `${version}`, now: 0, terminating };
+    return this.#told(before, this.index.put(KEY, { ...state, local: terminating ? "x" : "" }));
+  }
+
+  gone(version = ++this.#version): boolean {
+    const before = this.index.get(KEY);
+    return this.#told(before, this.index.remove(KEY, `${version}`, 0));
+  }
+
+  #told(before: Entry | undefined, changed: boolean): boolean {
+    return changed && this.drift.changed(KEY, before, "kubectl", this.now);
+  }
+
+  due(): number {
+    return this.drift.due(this.now, 10, 0).length;
+  }
+}
+
+const copyOf = (payload: string) => {
+  const copy = new Copy();
+  copy.drift.writing(KEY);
+  copy.drift.wrote(KEY, { version: "50", payload }, 0);
+  assertEquals(copy.tell(payload, 50), false);
+  return copy;
+};
+
+Deno.test("Drift: what replication wrote is no drift, however late or early the watch tells", () => {
+  const copy = copyOf("1");
+  copy.drift.writing(KEY);
+  copy.tell("2", 60);
+  copy.drift.wrote(KEY, { version: "60", payload: "2" }, 0);
+  assertEquals(copy.drift.size, 0, "told before the answer");
+  copy.drift.writing(KEY);
+  copy.tell("3 without status", 61);
+  copy.drift.wrote(KEY, { version: "62", payload: "3" }, 0);
+  assertEquals(copy.tell("3", 62), false, "a write in two steps");
+  copy.drift.writing(KEY);
+  copy.drift.wrote(KEY, { version: "", payload: undefined }, 0);
+  assertEquals(copy.gone(63), false, "a deletion");
+  assertEquals(copy.drift.size, 0);
+});
+
+Deno.test("Drift: each change of another writer is known with the state before, until the leader's is back", () => {
+  const copy = copyOf("1");
+  assertEquals(copy.tell("edited"), true);
+  assertEquals(copy.tell("edited again"), true);
+  const drifted = { key: KEY, payload: "1", change: "changed", manager: "kubectl", repairs: 0, dueMs: 0 };
+  assertEquals(copy.drift.copies, [drifted as never]);
+  assertEquals(copy.gone(), true);
+  assertEquals(copy.drift.copies.map(({ change, payload }) => [change, payload]), [["deleted", "1"]]);
+  assertEquals(copy.due(), 1);
+  assertEquals(copy.due(), 0, "one request at a time");
+  copy.drift.writing(KEY);
+  copy.drift.wrote(KEY, { version: "900", payload: "1" }, 0);
+  assertEquals(copy.drift.size, 0);
+  assertEquals(copy.tell("1", 900), false);
+  assertEquals(copy.tell("1", 901, true), true, "being deleted, with the same content");
+  assertEquals(copy.drift.copies[0]?.change, "being deleted");
+  assertEquals(copy.tell("1", 902), false, "it is as it was");
+  assertEquals(copy.drift.size, 0);
+});
+
+Deno.test("Drift: a change between a write and its answer, or after it, is found", () => {
+  const copy = copyOf("1");
+  copy.drift.writing(KEY);
+  copy.tell("edited", 70);
+  copy.drift.wrote(KEY, { version: "69", payload: "2" }, 0);
+  assertEquals(copy.drift.copies.map(({ payload }) => payload), ["2"]);
+  const failed = copyOf("1");
+  failed.drift.writing(KEY);
+  failed.gone(70);
+  failed.drift.failed(KEY, "2".padEnd(32, "0"), 0);
+  assertEquals(failed.drift.copies.map(({ payload, change }) => [payload, change]), [["1", "deleted"]]);
+});
+
+Deno.test("Drift: repairs of a key that drifts again and again are spread", () => {
+  const copy = copyOf("1");
+  let requests = 0;
+  for (copy.now = 0; copy.now < 120_000; copy.now += 100) {
+    if (copy.now % 700 === 0) copy.tell(`status ${copy.now}`);
+    if (copy.due() === 0) continue;
+    requests++;
+    copy.drift.writing(KEY);
+    const version = 10_000_000 + copy.now;
+    copy.drift.wrote(KEY, { version: `${version}`, payload: "1" }, copy.now);
+    copy.index.put(KEY, { payload: "1", digest: "1".padEnd(32, "0"), version: `${version}`, now: 0 });
+  }
+  assertEquals(requests < 12, true, `${requests} requests in two minutes`);
+});

@@ -1,0 +1,134 @@
+/**
+ * Keeps a copy the leader's. A key that another writer changed is asked for again at once, through the stream and so in its order; before
+ * this side serves, each such key is restored to what the leader sent last. A deletion that another writer began is ended and never
+ * becomes this side's own.
+ */
+import pLimit from "p-limit";
+import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { Model } from "../../domain/ha/state.ts";
+import type { IncomingChange } from "../../domain/replication/applier.ts";
+import type { Drift, DriftedCopy } from "../../domain/replication/drift.ts";
+import { type Changed, type Feed, READS_AT_ONCE } from "../core/feed.ts";
+import type { Following } from "../core/following.ts";
+
+const LOOK_MS = 250;
+/** Keys that the leader is asked for at once. */
+const MAX_ASKED = 500;
+/** Keys of one request that the log names. */
+const MAX_NAMED = 5;
+/** Keys that a refusal names. */
+const MAX_TOLD = 10;
+
+/** The part of the principal that a repair needs. */
+export interface DriftRepairParts {
+  readonly index: ChangeIndex;
+  readonly log: Log;
+  readonly following: Pick<Following, "resend">;
+  readonly feed: Pick<Feed, "refresh" | "catchUp">;
+  readonly drift: Drift;
+  readonly writer: { apply(change: IncomingChange): Promise<void> };
+  model(): Pick<Model, "memory">;
+}
+
+export class DriftRepair {
+  #looking: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly parts: DriftRepairParts) {}
+
+  /** The copies that are known not to be the leader's. */
+  get drift(): Drift {
+    return this.parts.drift;
+  }
+
+  /** The store told a change of a key. */
+  readonly changed: Changed = (key, before, manager) => {
+    const { index, model, drift } = this.parts;
+    const { complete, formerActive } = model().memory;
+    // A former ACTIVE finds what it wrote last by comparing, and saves it before it is overwritten.
+    if (!index.standby || !complete || formerActive) return;
+    if (drift.changed(key, before, manager, monotonicMs())) this.#look(0);
+  };
+
+  /** Copies that are not the leader's, those included that were being deleted before this process began. */
+  get copies(): Pick<DriftedCopy, "key" | "change" | "manager">[] {
+    const { index, drift } = this.parts;
+    if (!index.standby) return [];
+    const known = new Set(drift.copies.map(({ key }) => key));
+    const terminating = index.terminating().filter(({ key }) => !known.has(key));
+    return [
+      ...drift.copies,
+      ...terminating.map(({ key }) => ({ key, change: "being deleted" as const, manager: "" })),
+    ];
+  }
+
+  /** This side is ACTIVE: its objects are its own. */
+  serving(): void {
+    this.parts.drift.clear();
+    clearTimeout(this.#looking);
+    this.#looking = undefined;
+  }
+
+  /**
+   * Restores every copy that is not what the leader sent last; of one that was being deleted before, the deletion becomes a request.
+   * Returns what stands against serving: the keys that could not be restored; empty: nothing.
+   *
+   * @param compare whether everything in the store is looked at first, which the watch may not have told
+   */
+  async restore(compare: boolean): Promise<string> {
+    const { feed, index, log, drift, writer } = this.parts;
+    try {
+      if (compare) await feed.catchUp();
+    } catch (error) {
+      return `the copy here cannot be compared with what the active sent last: ${reasonOf(error)}`;
+    }
+    const wanted = new Map(
+      index.terminating().map(({ key, payload }) => [key, payload as string | undefined]),
+    );
+    for (const { key, payload } of drift.copies) wanted.set(key, payload);
+    const failed: string[] = [];
+    await pLimit(READS_AT_ONCE).map(wanted, async ([key, object]) => {
+      try {
+        await writer.apply({ sequence: 0, key, changedAt: 0, ...(object === undefined ? {} : { object }) });
+        await feed.refresh(key);
+        log.warn("a copy that another writer changed is restored to what the active sent last", { key });
+      } catch (error) {
+        failed.push(`${key} (${reasonOf(error)})`);
+      }
+    });
+    if (failed.length === 0) return "";
+    const more = failed.length > MAX_TOLD ? ` and ${failed.length - MAX_TOLD} more` : "";
+    return `another writer changed copies here, and they cannot be restored: ${
+      failed.slice(0, MAX_TOLD).join(", ")
+    }${more}`;
+  }
+
+  #look(afterMs: number): void {
+    if (afterMs > 0 && this.#looking) return;
+    clearTimeout(this.#looking);
+    this.#looking = setTimeout(() => {
+      this.#looking = undefined;
+      this.#ask();
+      if (this.parts.drift.size > 0) this.#look(LOOK_MS);
+    }, afterMs);
+  }
+
+  #ask(): void {
+    const { following, log, drift } = this.parts;
+    if (!following.resend) return;
+    const due = drift.due(monotonicMs(), MAX_ASKED, Math.random());
+    if (due.length === 0) return;
+    following.resend(due.map(({ key }) => key));
+    for (const { key, change, manager, repairs } of due.slice(0, MAX_NAMED)) {
+      log.warn("another writer changed this copy; the active's state is restored", {
+        key,
+        change,
+        ...(manager === "" ? {} : { manager }),
+        ...(repairs > 1 ? { times: repairs } : {}),
+      });
+    }
+    if (due.length > MAX_NAMED) log.warn("as did others", { keys: due.length - MAX_NAMED });
+  }
+}
