@@ -23,6 +23,7 @@ export type Action =
     watchLost: number;
     ms: number;
   }
+  | { do: "older definitions"; site: "a" | "b"; ms: number }
   | { do: "agent stalls"; agent: number; ms: number }
   | { do: "agent restarts"; agent: number }
   | { do: "astray"; agent: number; to: "a" | "b"; ms: number }
@@ -72,6 +73,7 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
       ms: ms(r, 500, 15_000),
     }),
   ],
+  "older definitions": [2, (r) => ({ do: "older definitions", site: site(r), ms: ms(r, 1_000, 60_000) })],
   "agent stalls": [1, (r) => ({ do: "agent stalls", agent: r.int(1_000), ms: ms(r, 500, 20_000) })],
   "agent restarts": [1, (r) => ({ do: "agent restarts", agent: r.int(1_000) })],
   astray: [2, (r) => ({ do: "astray", agent: r.int(1_000), to: site(r), ms: ms(r, 1_000, 20_000) })],

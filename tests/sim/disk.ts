@@ -29,6 +29,9 @@ import { type Clock, type Process, process } from "./clock.ts";
 /** A watch that was lost is opened again within this time. */
 const WATCH_AGAIN_MS = 2_000;
 
+/** A field of an Application's spec. */
+export const NEWER_FIELD = "info";
+
 /** How a disk behaves now. */
 export interface DiskFaults {
   minMs: number;
@@ -41,6 +44,8 @@ export interface DiskFaults {
   watchMs: number;
   /** The share of a watch's messages with which it is lost. */
   watchLost: number;
+  /** Whether its CustomResourceDefinitions are of an older release, which does not know `NEWER_FIELD`. */
+  older: boolean;
 }
 
 /** A durable state of a replicated resource: its digest, empty where it is deleted. */
@@ -49,6 +54,8 @@ export interface State {
   atMs: number;
   /** The writer: the principal's process, or a user of the cluster. */
   by: string;
+  /** The digest of what was sent, where the API server keeps something else. */
+  sent?: string;
 }
 
 export class Disk {
@@ -61,6 +68,8 @@ export class Disk {
   readonly saved = new Set<string>();
   /** The UID that a resource had where it comes from, as it was written last. */
   readonly identities = new Map<Key, string>();
+  /** Whether the principal here is ACTIVE. */
+  serves = () => false;
   /** The role that the principal here would remember if it started now. */
   remembered: Memory | undefined;
   readonly #store: SqliteStore;
@@ -79,9 +88,22 @@ export class Disk {
 
   /** Somebody writes with kubectl. */
   async write(by: string, write: Write): Promise<Written> {
-    const written = await this.#store.write(write);
-    this.note(by, write, written);
+    const kept = this.kept(write);
+    const written = await this.#store.write(kept);
+    this.note(by, kept, written);
     return written;
+  }
+
+  /**
+   * A write as the API server takes it: what its definitions do not know is dropped. An ACTIVE's API server has shown it everything in
+   * the form that it keeps, so that no write of its changes more than was meant.
+   */
+  kept(write: Write): Write {
+    if (!this.faults.older || this.serves() || write.op === "delete" || write.object.kind !== "Application") {
+      return write;
+    }
+    const { [NEWER_FIELD]: dropped, ...spec } = write.object["spec"] as Record<string, unknown>;
+    return dropped === undefined ? write : { ...write, object: { ...write.object, spec } };
   }
 
   get(key: Key): Promise<StoredObject | undefined> {
@@ -110,7 +132,9 @@ export class Disk {
     if (object) this.identities.set(key, sourceUid(object));
     const states = this.states.get(key) ?? [];
     if (digest === undefined || (digest === "" && states.length === 0)) return;
-    const state = { digest, atMs: this.clock.nowMs, by };
+    const state: State = { digest, atMs: this.clock.nowMs, by };
+    const sent = write.op === "put" && this.kept(write) !== write && stateOf(write.object, this.scope);
+    if (sent) state.sent = sent;
     states.push(state);
     this.states.set(key, states);
     this.onChange?.(key, state, write);
@@ -145,7 +169,7 @@ class FaultyStore implements Store {
     if (clock.random.chance(faults.failing)) {
       throw new StoreError("unavailable", "the API server answered 503 (simulated)");
     }
-    const written = await this.inner.write(write);
+    const written = await this.inner.write(this.disk.kept(write));
     this.disk.note(this.process.name, write, written);
     await this.#wait("written");
     if (clock.random.chance(faults.lostAnswers)) {

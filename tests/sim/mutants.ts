@@ -4,6 +4,7 @@
  */
 
 import { COPY_MUTANTS } from "./mutants_of_copies.ts";
+import { VALUE_MUTANTS } from "./mutants_of_values.ts";
 import { type Mutant, mutant } from "./mutant.ts";
 
 const TRANSITIONS = "src/domain/ha/transitions.ts";
@@ -336,25 +337,7 @@ export const MUTANTS: readonly Mutant[] = [
     "      return unchanged(error);",
     ["switchover", "swallow", "slow"],
   ),
-  mutant(
-    "a replica takes numbers for doubles",
-    "src/domain/resources/validate.ts",
-    "value = parseForeign(json);",
-    "value = JSON.parse(json);",
-  ),
-  mutant(
-    "the word of agents takes numbers for doubles",
-    "src/domain/agents/inbound.ts",
-    "return parseForeign(new TextDecoder",
-    "return JSON.parse(new TextDecoder",
-    ["agent writes"],
-  ),
-  mutant(
-    "the store takes numbers for doubles",
-    "src/adapters/store/sqlite.ts",
-    "const object = parseJson(row.body) as StoredObject;",
-    "const object = JSON.parse(row.body) as StoredObject;",
-  ),
+  ...VALUE_MUTANTS,
   mutant(
     "the epoch is not told to the peer",
     "src/principal/principal.ts",

@@ -61,6 +61,7 @@ export class Site {
   ) {
     this.settings = settingsOf(name);
     this.other = name === "a" ? "b" : "a";
+    disk.serves = () => this.serving;
   }
 
   /** Whether this side serves agents now. */

@@ -7,4 +7,5 @@ export const SOUND_DISK = {
   lostAnswers: 0,
   watchMs: 1,
   watchLost: 0,
+  older: false,
 } as const;

@@ -13,6 +13,7 @@ import type { Process } from "./clock.ts";
 import { Operator } from "./operator.ts";
 import { Rest } from "./rest.ts";
 import { certificateOf, type Site } from "./site.ts";
+import { NEWER_FIELD } from "./disk.ts";
 import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
 import { applicationKey, World } from "./world.ts";
 import { SimPeer } from "./peer.ts";
@@ -194,6 +195,11 @@ class Story {
         Object.assign(faults, { failing, lostAnswers, maxMs, watchMs, watchLost });
         return this.#later(action.ms, () => Object.assign(faults, SOUND_DISK));
       }
+      case "older definitions": {
+        const { faults } = sites[action.site].disk;
+        faults.older = true;
+        return this.#later(action.ms, () => faults.older = false);
+      }
     }
   }
 
@@ -235,7 +241,7 @@ class Story {
         this.#deleted.set(owner, (this.#deleted.get(owner) ?? 0) + 1);
         await site.disk.write("user", { op: "delete", key: applicationKey(owner, name) });
       } else if (random.chance(0.1)) await this.#apply(site, this.#credential());
-      else await this.#apply(site, this.#application(owner, name));
+      else await this.#apply(site, newer(this.#application(owner, name), this.#written));
     }
   }
 
@@ -343,6 +349,15 @@ const WAYS: Record<string, [string, string][]> & { both: [string, string][] } = 
   "b>a": [["b", "a"]],
   both: [["a", "b"], ["b", "a"]],
 };
+
+/** Every third Application has a field that an older release of its definition does not know. */
+function newer(application: ApiObject, n: number): ApiObject {
+  if (n % 3 > 0) return application;
+  return {
+    ...application,
+    spec: { ...application["spec"] as object, [NEWER_FIELD]: [{ name: "n", value: String(n) }] },
+  };
+}
 
 function describe({ do: what, ...rest }: Action): string {
   return [what, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");

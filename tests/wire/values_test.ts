@@ -14,7 +14,7 @@ import {
   type Workshop,
 } from "../support/principals.ts";
 
-const put = (running: Running, object: ApiObject) => running.ctx.store.write({ op: "put", object });
+const put = (running: Running, object: ApiObject) => running.core.store.write({ op: "put", object });
 /** Longer than three heartbeats that differ, and the stream that is opened after them. */
 const DRIFT_MS = 5_000;
 
@@ -30,7 +30,7 @@ async function pair(workshop: Workshop, flags: string[] = []) {
 }
 
 /** The store keeps what `mutate` makes of each Application, as an admission webhook or an older definition would. */
-function keeping({ ctx: { store } }: Running, mutate: (object: ApiObject) => ApiObject) {
+function keeping({ core: { store } }: Running, mutate: (object: ApiObject) => ApiObject) {
   const write = store.write.bind(store);
   const seen = { active: true, writes: 0 };
   store.write = (one) => {
@@ -62,9 +62,9 @@ for (const flags of [[], ["--ha-plain-contract"]]) {
         const dropped = withSpec(generatedApplication(0), { info: [{ name: "a", value: "b" }] });
         await put(primary, dropped);
         await put(primary, generatedApplication(1));
-        const { following } = replica.ctx;
+        const { following } = replica.core;
         await until(
-          () => following.heldTotal === 1 && replica.ctx.index.size === 2,
+          () => following.heldTotal === 1 && replica.core.index.size === 2,
           10_000,
           () => "not held",
         );
@@ -73,12 +73,12 @@ for (const flags of [[], ["--ha-plain-contract"]]) {
           "it drops spec.info (its CustomResourceDefinition",
         );
         if (flags.length === 0) {
-          const [session] = primary.ctx.replicas;
-          assert((session?.appliedRevision ?? 0) < primary.ctx.index.head, "acknowledged what is not there");
+          const [session] = primary.core.replicas;
+          assert((session?.appliedRevision ?? 0) < primary.core.index.head, "acknowledged what is not there");
           const lines = workshop.logs.length;
           const writes = seen.writes;
           await new Promise((resolve) => setTimeout(resolve, DRIFT_MS));
-          assertEquals(replica.ctx.model().state, "replicating");
+          assertEquals(replica.core.model().state, "replicating");
           const since = workshop.logs.slice(lines).filter((line) => /differs|not following/.test(line));
           assertEquals(since, [], "a held key is no drift");
           assert(seen.writes - writes <= 2, `${seen.writes - writes} writes in ${DRIFT_MS} ms`);
@@ -102,14 +102,14 @@ Deno.test({
         metadata: { ...object.metadata, labels: { ...object.metadata.labels, "a/b": "hidden" } },
       }));
       await put(primary, generatedApplication(0));
-      const reason = () => replica.ctx.following.held[0]?.reason ?? "";
+      const reason = () => replica.core.following.held[0]?.reason ?? "";
       await until(() => reason() !== "", 10_000, () => "not held");
       assertMatch(
         reason(),
         /it adds metadata\.labels.* \(a default .*\); it changes spec\.project \(an admission webhook\)/,
       );
       assert(!reason().includes("hidden"), reason());
-      assertEquals(await replica.ctx.losses.list(), []);
+      assertEquals(await replica.core.losses.list(), []);
     }),
 });
 
@@ -128,9 +128,9 @@ Deno.test({
       await put(primary, annotated(0, { [LAST_APPLIED]: full, mine: "kept" }));
       await put(primary, annotated(1, { [LAST_APPLIED]: "{}" }));
       await untilEqual(primary, replica);
-      await until(() => replica.ctx.index.size === 2, 5_000, () => "they do not come");
+      await until(() => replica.core.index.size === 2, 5_000, () => "they do not come");
       const at = async (n: number) =>
-        (await replica.ctx.store.get(`Application/edge-${n + 1}/app-${n}`))?.metadata.annotations ?? {};
+        (await replica.core.store.get(`Application/edge-${n + 1}/app-${n}`))?.metadata.annotations ?? {};
       const [first, second] = [await at(0), await at(1)];
       assertEquals([first[LAST_APPLIED], first["mine"], typeof first[SOURCE_UID]], [
         undefined,
@@ -139,10 +139,10 @@ Deno.test({
       ]);
       assertEquals(second[LAST_APPLIED], "{}");
       await put(primary, annotated(2, { mine: full }));
-      await until(() => replica.ctx.following.heldTotal === 1, 10_000, () => "not held");
+      await until(() => replica.core.following.heldTotal === 1, 10_000, () => "not held");
       const needed = annotationBytes({ ...first, mine: full });
       assertStringIncludes(
-        replica.ctx.following.held[0]?.reason ?? "",
+        replica.core.following.held[0]?.reason ?? "",
         `its annotations and the one that keeps its identity have ${needed} bytes, 262144 are allowed`,
       );
     }),
