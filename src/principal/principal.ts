@@ -50,7 +50,7 @@ import type { DriftRepair } from "./replica/drift_repair.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
-import type { ReplicationPolicy } from "../domain/replication/admission.ts";
+import { replicationPolicy } from "./core/replication_policy.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
 import { noteCommand, observe, observeUnhandled } from "./core/observe.ts";
 import { Replicas } from "./core/replica_sessions.ts";
@@ -379,18 +379,6 @@ async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient)
   await effects.stopServing(false, "this principal is shutting down");
   await fleet.ended;
   await follower.stop();
-}
-
-/** Whose calls of replication are answered. */
-function replicationPolicy(settings: CoreSettings, blocklist: Blocklist): ReplicationPolicy {
-  const { haEnabled, auth, allowedReplicationClients, allowAnyReplicationClient } = settings;
-  return {
-    haEnabled,
-    rule: auth.method === "mtls" ? auth.rule : undefined,
-    allowed: new Set(allowedReplicationClients),
-    allowAny: allowAnyReplicationClient,
-    blocked: (fingerprint) => blocklist.has(fingerprint),
-  };
 }
 
 function isPeerReachable({ state, peer }: Model): boolean {

@@ -59,6 +59,7 @@ async function pair(workshop: Workshop) {
 /** The replica's copy of app-1 is another, as if somebody had written there, and no heartbeat cures it for a minute. */
 async function drifted(replica: Running): Promise<string> {
   replica.core.following.driftAtMs = monotonicMs();
+  replica.core.copies.drift.due = () => [];
   const before = replica.core.index.digests.root();
   const copy = await replica.core.store.get("Application/edge-2/app-1") as ApiObject;
   await put(replica, { ...copy, spec: { ...copy["spec"] as object, project: "another" } });
