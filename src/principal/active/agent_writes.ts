@@ -13,7 +13,7 @@ import { sourceUid } from "../../domain/events/replicated.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { agentOf, type Scope } from "../../domain/resources/scope.ts";
-import { REFRESH } from "../../domain/resources/transform.ts";
+import { deletionRequested, REFRESH } from "../../domain/resources/transform.ts";
 import { modify } from "../ports/modify.ts";
 import type { CacheInfo } from "../ports/cluster_info.ts";
 import type { ActiveStore } from "./active_store.ts";
@@ -153,7 +153,7 @@ export class AgentWrites {
     if (another && id.mode === "autonomous") return;
     this.#versions.delete(key);
     this.#open.delete(key);
-    if (existing && id.mode === "managed" && (another || !existing.metadata.deletionTimestamp)) {
+    if (existing && id.mode === "managed" && (another || deletionRequested(existing) === "")) {
       session.lost(key, { uid, heardAfter });
       this.agent.schedule();
       return;
