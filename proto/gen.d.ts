@@ -430,6 +430,8 @@ export interface Loss {
   atMs?: number | undefined;
   object?: Uint8Array | undefined;
   now?: string | undefined;
+  reason?: string | undefined;
+  cause?: string | undefined;
 }
 export const Loss: Codec<Loss>;
 export interface ReconcileRequest {
@@ -443,6 +445,35 @@ export interface ReconcileResponse {
   failed?: argocdagentha.v1.Held[] | undefined;
 }
 export const ReconcileResponse: Codec<ReconcileResponse>;
+export interface DeletionsRequest {
+}
+export const DeletionsRequest: Codec<DeletionsRequest>;
+export interface DeletionsResponse {
+  standing?: argocdagentha.v1.Standing | undefined;
+  held?: argocdagentha.v1.HeldDeletion[] | undefined;
+}
+export const DeletionsResponse: Codec<DeletionsResponse>;
+export interface HeldDeletion {
+  key?: string | undefined;
+  agent?: string | undefined;
+  cause?: string | undefined;
+  sinceMs?: number | undefined;
+  by?: string | undefined;
+  restorable?: boolean | undefined;
+}
+export const HeldDeletion: Codec<HeldDeletion>;
+export interface DecideDeletionsRequest {
+  action?: string | undefined;
+  keys?: string[] | undefined;
+  agent?: string | undefined;
+  all?: boolean | undefined;
+}
+export const DecideDeletionsRequest: Codec<DecideDeletionsRequest>;
+export interface DecideDeletionsResponse {
+  done?: string[] | undefined;
+  failed?: argocdagentha.v1.Held[] | undefined;
+}
+export const DecideDeletionsResponse: Codec<DecideDeletionsResponse>;
 export interface AdoptRequest {
   standing?: argocdagentha.v1.Standing | undefined;
   key?: string | undefined;
@@ -523,6 +554,7 @@ export interface Change {
   deleted?: boolean | undefined;
   object?: Uint8Array | undefined;
   changedAt?: number | undefined;
+  concluded?: boolean | undefined;
 }
 export const Change: Codec<Change>;
 export interface Heartbeat {

@@ -9,6 +9,7 @@ import { SignedTokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { drillStage } from "./drill_stage.ts";
+import { deletionsHandlers } from "./adapters/grpc/deletions.ts";
 import { diffHandlers } from "./adapters/grpc/diff.ts";
 import { drillHandlers } from "./adapters/grpc/drill.ts";
 import { knowingHandlers } from "./adapters/grpc/knowing.ts";
@@ -238,6 +239,7 @@ async function openAdmin(
     ...diffHandlers(operations),
     ...drillHandlers(core.drills(drillStage({ settings, index, model }))),
     ...reconcileHandlers(operations),
+    ...deletionsHandlers(operations),
   };
   const loopback = createServer(ADMIN_MESSAGE_BYTES);
   loopback.addService(services.adminService, haAdmin);

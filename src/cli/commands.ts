@@ -16,7 +16,7 @@ export const COMMANDS: Record<string, Command> = {
   },
   ha: {
     help:
-      "ask or command a principal: status, promote, demote, switchover, explain, preflight, drill, diff, reconcile, forget-agent, history, watch",
+      "ask or command a principal: status, promote, demote, switchover, explain, preflight, drill, diff, reconcile, deletions, forget-agent, history, watch",
     run: async (args) => (await import("./ha.ts")).ha(args),
   },
   store: {

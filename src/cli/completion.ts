@@ -17,6 +17,7 @@ const WORDS: Record<string, readonly string[]> = {
     "drill",
     "diff",
     "reconcile",
+    "deletions",
     "forget-agent",
     "history",
     "watch",

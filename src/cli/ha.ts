@@ -1,4 +1,4 @@
-/** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|forget-agent|history|watch`: the Go CLI's commands and output, and a live screen. */
+/** `ha status|promote|demote|switchover|explain|preflight|diff|reconcile|deletions|forget-agent|history|watch`: the Go CLI's commands and output, and a live screen. */
 import type { argocdagentha, haadminapi } from "../../proto/gen.d.ts";
 import { type Client, firstOf, openServerStream } from "../adapters/grpc/dial.ts";
 import { adminService, operatorService } from "../adapters/grpc/services.ts";
@@ -18,6 +18,7 @@ const USAGE = `argocd-agent-ha ha status [-o text|json|yaml] [-t TIMEOUT] [PRINC
        argocd-agent-ha ha drill [--agent NAME] [-t TIMEOUT] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha diff [KEY...] [--repair [--all] [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha reconcile [(--adopt | --discard) (--all | KEY...) [--yes]] [-o text|json] [PRINCIPAL]
+       argocd-agent-ha ha deletions [(--release | --restore) (--all | --agent NAME | KEY...) [--yes]] [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha forget-agent NAME [--yes] [PRINCIPAL]
        argocd-agent-ha ha history [-o text|json] [PRINCIPAL]
        argocd-agent-ha ha watch [-i INTERVAL] [--once] [PRINCIPAL]
@@ -44,6 +45,8 @@ export async function ha(args: string[]): Promise<number> {
       return await (await import("./diff.ts")).diff(rest, USAGE, () => confirmed(name));
     case "reconcile":
       return await (await import("./reconcile.ts")).reconcile(rest, USAGE, () => confirmed(name));
+    case "deletions":
+      return await (await import("./deletions.ts")).deletions(rest, USAGE, () => confirmed(name));
     case "forget-agent":
       return await (await import("./forget_agent.ts")).forgetAgentCommand(rest, USAGE, () => confirmed(name));
     case "history":
@@ -147,6 +150,10 @@ const WARNINGS = {
   diff: ["WARNING: This overwrites these resources on the replica with the state of the ACTIVE principal."],
   reconcile: [
     "WARNING: An adopted state overwrites the present one on the ACTIVE principal; a discarded one is gone.",
+  ],
+  deletions: [
+    "WARNING: What is released is deleted, at agents with everything that the Applications deployed; what is restored is written over " +
+    "what the ACTIVE principal has.",
   ],
   "forget-agent": [
     "WARNING: This takes the agent off the roster: no preflight looks for its namespace any more.",

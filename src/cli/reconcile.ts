@@ -64,27 +64,57 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
     newActiveHad: loss.newActiveHas ?? "",
     savedAt: new Date(loss.atMs ?? 0).toISOString(),
     now: loss.now ?? "",
+    reason: loss.reason || "overwritten",
+    cause: loss.cause ?? "",
     digest: digestFromWire(loss.digest),
     object: parseJson(new TextDecoder().decode(loss.object)) as unknown,
   }));
   if (output === "json") print(json(rows));
-  else if (rows.length === 0) print("The loss manifest is empty: nothing of this side's was overwritten.");
   else {
-    print(table(
-      ["KEY", "EPOCH", "THE NEW ACTIVE HAD", "SAVED", "HERE NOW"],
-      rows.map(({ key, epoch, newActiveHad, savedAt, now }) => [
-        key,
-        String(epoch),
-        newActiveHad,
-        savedAt,
-        now,
-      ]),
-    ));
-    print(
-      `\n${rows.length} saved. Look: ha reconcile -o json. Then, a key or more at a time, or --all:\n` +
-        "  ha reconcile --adopt KEY      the ACTIVE principal takes the saved state over its own\n" +
-        "  ha reconcile --discard KEY    the saved state is forgotten",
-    );
+    printOverwritten(rows.filter(({ reason }) => reason !== "deleted"));
+    printDeleted(rows.filter(({ reason }) => reason === "deleted"));
   }
   return EXIT.ok;
+}
+
+interface Row {
+  key: string;
+  epoch: number;
+  newActiveHad: string;
+  savedAt: string;
+  now: string;
+  cause: string;
+}
+
+function printOverwritten(rows: readonly Row[]): void {
+  if (rows.length === 0) {
+    return print("The loss manifest is empty: nothing of this side's was overwritten.");
+  }
+  print(table(
+    ["KEY", "EPOCH", "THE NEW ACTIVE HAD", "SAVED", "HERE NOW"],
+    rows.map(({ key, epoch, newActiveHad, savedAt, now }) => [
+      key,
+      String(epoch),
+      newActiveHad,
+      savedAt,
+      now,
+    ]),
+  ));
+  print(
+    `\n${rows.length} saved. Look: ha reconcile -o json. Then, a key or more at a time, or --all:\n` +
+      "  ha reconcile --adopt KEY      the ACTIVE principal takes the saved state over its own\n" +
+      "  ha reconcile --discard KEY    the saved state is forgotten",
+  );
+}
+
+function printDeleted(rows: readonly Row[]): void {
+  if (rows.length === 0) return;
+  print("");
+  print(table(
+    ["DELETED", "WHEN", "WHY", "HERE NOW"],
+    rows.map(({ key, savedAt, cause, now }) => [key, savedAt, cause, now]),
+  ));
+  print(
+    `\n${rows.length} deleted objects are kept for 7 days; --adopt KEY restores one, --all leaves them out.`,
+  );
 }

@@ -260,6 +260,30 @@ export const FLAGS: readonly Flag[] = [
     "false",
     "speak only the Go principal's replication contract, in both roles",
   ),
+  ours(
+    "ha-deletion-guard",
+    "string",
+    "transitions",
+    "when many deletions at once wait for ha deletions: transitions (after a start or change of role, and whatever is concluded from absence), always or off",
+  ),
+  ours(
+    "ha-deletion-guard-count",
+    "int",
+    "10",
+    "more deletions than this wait, if they also are a larger share",
+  ),
+  ours(
+    "ha-deletion-guard-percent",
+    "int",
+    "20",
+    "the share of what the agent, or this side's copy, has, in percent",
+  ),
+  ours(
+    "ha-deletion-guard-window",
+    "duration",
+    "15m",
+    "how long after a start, promotion, switchover or restore every deletion is guarded",
+  ),
   flag(
     "ha-failover-timeout",
     "duration",

@@ -1,6 +1,7 @@
 /** From flags and environment to settings that are known to be usable, or to one clear error. */
 import { parseArgs } from "@std/cli/parse-args";
 import { isDnsLabel } from "../domain/resources/keys.ts";
+import { GUARD_MODES, type GuardPolicy } from "../domain/ha/deletion_guard.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { VersionPolicy } from "../domain/agents/version.ts";
@@ -55,6 +56,8 @@ export interface Settings {
   initialAckTimeoutMs: number;
   peerCheckTimeoutMs: number;
   plainContract: boolean;
+  /** Which deletions wait for an operator; without HA, where no operator could release them, none. */
+  deletionGuard: GuardPolicy;
 }
 
 /**
@@ -197,6 +200,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     initialAckTimeoutMs: parseDuration(value("ha-replication-initial-ack-timeout")) || 300_000,
     peerCheckTimeoutMs: parseDuration(value("ha-peer-check-timeout")) || 3_000,
     plainContract: bool("ha-plain-contract"),
+    deletionGuard: deletionGuardOf(value, bool("ha-enabled")),
   };
   if (settings.healthzPort === 0) throw new UsageError("--healthz-port must be between 1 and 32767");
   if (settings.haEnabled) checkHa(settings);
@@ -226,6 +230,19 @@ function checkHa(settings: Settings): void {
       "--ha-enabled needs --auth mtls:REGEX: replication identifies its clients by certificate",
     );
   }
+}
+
+/** @throws UsageError */
+function deletionGuardOf(value: Value, haEnabled: boolean): GuardPolicy {
+  const mode = oneOf(value, "ha-deletion-guard", GUARD_MODES);
+  const percent = Number(value("ha-deletion-guard-percent"));
+  if (percent > 100) throw new UsageError(`--ha-deletion-guard-percent "${percent}": must be at most 100`);
+  return {
+    mode: haEnabled ? mode : "off",
+    count: Number(value("ha-deletion-guard-count")),
+    percent,
+    windowMs: parseDuration(value("ha-deletion-guard-window")) ?? 0,
+  };
 }
 
 /** `--ha-admin-listen` and the identities that it serves. @throws UsageError */

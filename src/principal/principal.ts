@@ -2,18 +2,11 @@
  * A principal without its listeners and files: everything that remembers, decides, replicates and writes, over a store and a way to
  * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
  */
-import { ChangeIndex } from "../domain/changes/index.ts";
+import { ChangeIndex, type Entry } from "../domain/changes/index.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { Situation } from "../domain/ha/explain.ts";
 import type { ChainedEntry } from "../domain/ha/history.ts";
-import {
-  type Command,
-  initialModel,
-  type Input,
-  type Memory,
-  type Model,
-  type Standing,
-} from "../domain/ha/state.ts";
+import { initialModel, type Input, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
 import type { Key } from "../domain/resources/keys.ts";
 import { IdentifiedStore } from "./core/identified_store.ts";
 import type { Store } from "./ports/store.ts";
@@ -40,10 +33,13 @@ import { ForeignObjects } from "./core/foreign_objects.ts";
 import { type Changed, Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
 import { Roster } from "./active/roster.ts";
+import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
 import { type ClientParts, ReplicationClient } from "./replica/replication_client.ts";
 import { healthOf, type HealthParts } from "./core/health.ts";
 import { History } from "./core/history.ts";
 import { seriesOf } from "./core/metrics.ts";
+import { KeptObjects } from "./core/kept_objects.ts";
+import { DeletionRecord } from "./core/deletion_record.ts";
 import type { Log } from "../base/log.ts";
 import { copying } from "./replica/copying.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
@@ -52,11 +48,13 @@ import { principalUid, readMemory } from "./core/memory.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
 import { replicationPolicy } from "./core/replication_policy.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
-import { noteCommand, observe, observeUnhandled } from "./core/observe.ts";
+import { observe, observeUnhandled } from "./core/observe.ts";
+import { isPeerReachable, standingOf } from "./core/standing.ts";
 import { Replicas } from "./core/replica_sessions.ts";
+import { Deletions, type HeldDeletions, heldIn } from "./operations/deletions.ts";
 import { operationsOf, situation } from "./operations/operations.ts";
 import { Drill } from "./operations/drill.ts";
-import type { Machine } from "./operations/machine.ts";
+import { commandsOf, machineOf } from "./operations/machine.ts";
 import type { Leadership } from "./active/leadership.ts";
 import { PeerServer } from "./operations/peer_server.ts";
 import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
@@ -72,6 +70,7 @@ import { WriteBack } from "./active/write_back.ts";
 export type CoreSettings =
   & AdmissionParts["settings"]
   & ClientParts["settings"]
+  & ReplicaDeletionsParts["settings"]
   & HealthParts["settings"]
   & Leadership["settings"]
   & ReadinessParts["settings"]
@@ -124,7 +123,8 @@ export interface Core {
   readonly replicas: Replicas;
   readonly following: Following;
   readonly counters: Counters;
-  readonly losses: LossManifest;
+  readonly kept: KeptObjects;
+  readonly heldDeletions: HeldDeletions;
   readonly exposure: ExposureKeeper;
   readonly copies: DriftRepair;
   readonly foreign: ForeignObjects;
@@ -152,6 +152,7 @@ export interface Core {
 export async function openCore(parts: CoreParts): Promise<Core> {
   const { settings, log, monitor } = parts;
   let writeBack: WriteBack | undefined;
+  let deletions: DeletionRecord | undefined;
   const store = new IdentifiedStore(parts.store, (key) => void writeBack?.annotation(key));
   const index = new ChangeIndex(crypto.randomUUID());
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
@@ -165,7 +166,9 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const dependencies = new Dependencies(settings.scope);
   let copies: DriftRepair | undefined;
   const changed: Changed = (key, before, manager) => copies?.changed(key, before, manager);
-  const feed = new Feed(store, index, settings.scope, [clusters, dependencies], foreign, changed);
+  const gone = (entry: Entry, concluded: boolean) => deletions?.gone(entry, concluded);
+  const observers = [clusters, dependencies];
+  const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone);
   foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
   const stopFeed = async () => {
@@ -184,10 +187,12 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     const core = coreOf(roles, memory);
     writeBack = roles.writeBack;
     copies = roles.copies;
-    await monitor.patiently(() => core.losses.list());
+    deletions = roles.deletions;
+    await monitor.patiently(() => core.kept.load());
     await monitor.patiently(() => roles.exposure.load());
     const stop = async () => {
       await core.rest();
+      await roles.deletions.flush();
       await clusterInfo.close();
       await stopFeed();
     };
@@ -225,19 +230,24 @@ function rolesOf(read: Read) {
   const activeStore: ActiveStore = new ActiveStore(store, activeScope);
   const roster = new Roster(activeStore, settings.namespace, log);
   const blocklist = new Blocklist(index, settings.namespace);
-  const losses = new LossManifest({ model, store, settings, log, index });
-  const kept = { settings, log, store, activeStore, model };
-  const exposure = new ExposureKeeper({ ...kept, index, replicas, comparison });
+  const kept = new KeptObjects({ store, settings, log });
+  const losses = new LossManifest({ model, store, settings, log, index, kept });
+  const deletions = new DeletionRecord({ settings, kept, history: read.chain, model });
+  const remembering = { settings, log, store, activeStore, model };
+  const exposure = new ExposureKeeper({ ...remembering, index, replicas, comparison });
   const writeBack = new WriteBack(activeStore, log);
   const agents = { settings, log, counters, roster, clusters, activeStore };
   const { clusterInfo, processing } = read;
-  const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid });
+  const unproven = () => model().memory.unproven;
+  const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid, unproven });
+  const replicaDeletions = new ReplicaDeletions({ settings, index, log });
+  const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
 
-  const writing = { store, index, settings, counters, losses, foreign, log, feed, following, model };
-  const { writer, writerOver, copies } = copying(writing);
-  const counted = { following, losses, foreign, comparison, dependencies, peerNeeds, index, copies };
-  const concerns = () => concernsOf(counted);
+  const copied = { store, index, settings, counters, losses, foreign, log, feed, following };
+  const { writer, writerOver, copies } = copying({ ...copied, model, deletions });
+  const counted = { following, kept, foreign, comparison, dependencies, peerNeeds, index, copies };
+  const concerns = () => concernsOf({ ...counted, heldDeletions });
   const condition = {
     peer,
     peerSays,
@@ -256,7 +266,8 @@ function rolesOf(read: Read) {
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
   const streaming = { index, log, counters, settings, model, standing, input };
-  const follower = new ReplicationClient({ ...streaming, following, comparison, losses, writer, peer });
+  const held = { following, comparison, losses, deletions: replicaDeletions };
+  const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
   const effects = new Effects({ ...asking, store, log, index, replicas, losses, activeStore, input }, acting);
   return {
@@ -267,7 +278,8 @@ function rolesOf(read: Read) {
     asking,
     reporting,
     leadership: { ...streaming, replicas, activeScope, lookUp },
-    reconcileWriter: writerOver(activeStore),
+    adoptionWriter: writerOver(activeStore),
+    ...{ kept, deletions, heldDeletions },
   };
 }
 
@@ -278,6 +290,7 @@ function coreOf(
 ): Omit<Core, "failed" | "stop"> {
   const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses } = roles;
   const { follower, fleet, exposure, copies, effects, asking, reporting, leadership } = roles;
+  const { kept, heldDeletions } = roles;
   const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
   const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
   const { command, handover } = commandsOf(driver, machine);
@@ -288,8 +301,9 @@ function coreOf(
   const readiness = new Readiness({ ...asking, ...reporting, store });
   const moving = { log, index, replicas, losses, exposure, fleet: theFleet, activeScope, redial };
   const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
-  const reconciling = { settings, index, losses, store, foreign, peer, activeScope, standing };
-  const reconciler = new Reconciler({ ...machine, ...reconciling }, roles.reconcileWriter);
+  const adopting = { ...machine, settings, index, kept, peer, activeScope, standing };
+  const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
+  const deletions = new Deletions({ ...adopting, heldDeletions }, roles.adoptionWriter);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
     ...{ ...leadership, peerSays, peerNeeds, redial, switchover, reconciler },
@@ -305,24 +319,13 @@ function coreOf(
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
     health: healthOf({ settings, following, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
-    operations: operationsOf(operating, { readiness, switchover, reconciler }),
+    operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),
     drills: (stage) => new Drill({ ...machine, ...reporting, settings }, stage),
     peerService,
     plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
     ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
-    ...{
-      following,
-      counters,
-      losses,
-      exposure,
-      copies,
-      foreign,
-      peerNeeds,
-      model,
-      standing,
-      chain,
-      activeScope,
-    },
+    ...{ following, counters, kept, heldDeletions, exposure, copies, foreign, peerNeeds },
+    ...{ model, standing, chain, activeScope },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: () => rest(effects, fleet, follower),
@@ -353,39 +356,9 @@ function driverOf(
   });
 }
 
-function machineOf(driver: Driver, chain: History): Machine {
-  return {
-    model: () => driver.model,
-    onModel: (notify) => driver.onChange(notify),
-    begin: (procedure, problem) => driver.begin(procedure, problem),
-    note: (what, who) => noteCommand(driver.model, chain, what, who),
-  };
-}
-
-/** The commands of operators, and of a switchover on their behalf. */
-function commandsOf(driver: Driver, { note }: Machine) {
-  return {
-    command: (kind: "promote" | "demote", force: boolean, who: string, by?: "switchover"): Promise<Model> => {
-      note(`${kind}${force ? " --force" : ""}`, who);
-      const own = by ? { by } : {};
-      return driver.command(kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own });
-    },
-    handover: (word: Extract<Command, { type: "prepare" | "takeOver" }>) => driver.command(word),
-  };
-}
-
 async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient): Promise<void> {
   effects.rest();
   await effects.stopServing(false, "this principal is shutting down");
   await fleet.ended;
   await follower.stop();
-}
-
-function isPeerReachable({ state, peer }: Model): boolean {
-  return state === "active" ? peer !== undefined : state === "replicating";
-}
-
-function standingOf(uid: string, namespace: string, model: Model, connectedAgents: number): Standing {
-  const { state, sinceMs, memory: { epoch, lineage } } = model;
-  return { uid, version: VERSION, namespace, state, epoch, sinceMs, connectedAgents, lineage };
 }

@@ -4,6 +4,7 @@ import type { Random } from "../support/random.ts";
 export type Action =
   | { do: "write"; many: number }
   | { do: "agent writes"; agent: number; remove: boolean }
+  | { do: "delete many"; agent: number; all: boolean }
   | { do: "swallow"; ways: "a>b" | "b>a" | "both" | "agents"; ms: number }
   | { do: "refuse"; to: "a" | "b"; ms: number }
   | { do: "slow"; maxMs: number; ms: number }
@@ -32,6 +33,7 @@ export type Action =
   | { do: "demote"; site: "a" | "b" }
   | { do: "switchover"; at: "a" | "b" }
   | { do: "repair"; site: "a" | "b" }
+  | { do: "deletions"; site: "a" | "b"; restore: boolean }
   | { do: "reconcile"; site: "a" | "b"; adopt: boolean };
 
 export interface Timed {
@@ -48,6 +50,7 @@ const ms = (random: Random, min: number, max: number) => Math.round(min + random
 const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   write: [60, (r) => ({ do: "write", many: r.chance(0.05) ? 40 : 1 + r.int(3) })],
   "agent writes": [12, (r) => ({ do: "agent writes", agent: r.int(1_000), remove: r.chance(0.2) })],
+  "delete many": [1, (r) => ({ do: "delete many", agent: r.int(1_000), all: r.chance(0.3) })],
   swallow: [
     4,
     (r) => ({ do: "swallow", ways: r.pick(["a>b", "b>a", "both", "agents"]), ms: ms(r, 200, 60_000) }),
@@ -82,6 +85,7 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   demote: [1, (r) => ({ do: "demote", site: site(r) })],
   switchover: [4, (r) => ({ do: "switchover", at: site(r) })],
   repair: [1, (r) => ({ do: "repair", site: site(r) })],
+  deletions: [1, (r) => ({ do: "deletions", site: site(r), restore: r.chance(0.3) })],
   reconcile: [1, (r) => ({ do: "reconcile", site: site(r), adopt: r.chance(0.5) })],
 };
 

@@ -1,4 +1,4 @@
-/** The invariants I1 to I13 and I15 of docs/invariants.md, checked after every event and after every durable write. */
+/** The invariants I1 to I15 of docs/invariants.md, checked after every event and after every durable write. */
 import type { Entry } from "../../src/domain/changes/index.ts";
 import type { Situation } from "../../src/domain/ha/explain.ts";
 import { type Key, parseKey } from "../../src/domain/resources/keys.ts";
@@ -7,15 +7,10 @@ import type { Core } from "../../src/principal/principal.ts";
 import type { Write } from "../../src/principal/ports/store.ts";
 import type { Clock } from "./clock.ts";
 import type { State } from "./disk.ts";
+import { Erasures } from "./erasures.ts";
 import type { Site } from "./site.ts";
+import { Violation } from "./violation.ts";
 import { fresh, watch, type Watched } from "./watched.ts";
-
-/** An invariant that does not hold. */
-export class Violation extends Error {
-  constructor(readonly invariant: string, text: string) {
-    super(`${invariant}: ${text}`);
-  }
-}
 
 /** How long what was true a moment ago may still be acted upon: the longest way of a message, and the writes after it. */
 const IN_FLIGHT_MS = 30_000;
@@ -40,6 +35,8 @@ export class Checks {
   readonly removedByAgents = new Set<string>();
   readonly autonomous = new Set<string>();
   violation: Violation | undefined;
+  /** Deletions that must wait for an operator. */
+  readonly erasures: Erasures;
   readonly #dials = new Map<string, number[]>();
   /** States that a side did not get by replication. */
   readonly #own = new WeakSet<State>();
@@ -55,6 +52,7 @@ export class Checks {
     private readonly linked: () => boolean,
   ) {
     this.#watched = { a: watch(sites.a), b: watch(sites.b) };
+    this.erasures = new Erasures(clock, this.#watched, () => this.note("I14"));
     for (const one of [this.#watched.a, this.#watched.b]) {
       one.site.disk.onChange = (key, state, write) => {
         try {
@@ -88,7 +86,7 @@ export class Checks {
   /** A principal has read its store. */
   opened(site: Site, core: Core): void {
     const one = this.#watched[site.name];
-    Object.assign(one, fresh(), { uid: core.uid });
+    Object.assign(one, fresh(), { uid: core.uid, openedMs: this.clock.nowMs });
     const take = () => {
       const { entries, position } = core.index.since(one.seen, Infinity);
       one.seen = position;
@@ -329,6 +327,7 @@ export class Checks {
 
   #deleted(one: Watched, key: Key, write: Write): void {
     if (write.op !== "delete") return;
+    this.erasures.written(one, key);
     const { namespace = "" } = parseKey(key) ?? {};
     const removed = `${key} ${one.site.disk.identities.get(key)}`;
     if (this.autonomous.has(namespace) && this.removedByAgents.has(removed)) return;

@@ -22,7 +22,7 @@ import {
 } from "../../src/principal/ports/store.ts";
 import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
 import { openFile } from "../../src/adapters/store/sqlite_file.ts";
-import { lossesOf } from "../../src/principal/replica/loss_manifest.ts";
+import { entriesOf } from "../../src/principal/core/kept_pages.ts";
 import { SOUND_DISK } from "./sound.ts";
 import { type Clock, type Process, process } from "./clock.ts";
 
@@ -125,7 +125,7 @@ export class Disk {
       this.remembered = memoryOf(object["data"], "argocd");
     }
     if (object && object.metadata.name.startsWith("argocd-agent-ha-loss-")) {
-      for (const { key, digest } of lossesOf(object)) this.saved.add(`${key} ${digest}`);
+      for (const { key, digest } of entriesOf([object])) this.saved.add(`${key} ${digest}`);
     }
     const key = write.op === "put" ? keyOfObject(write.object) : write.key;
     const digest = object ? stateOf(object, this.scope) : "";

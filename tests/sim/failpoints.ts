@@ -5,7 +5,7 @@
  */
 import { generatedApplication } from "../../src/cli/examples.ts";
 import type { Process } from "./clock.ts";
-import { Violation } from "./checks.ts";
+import { Violation } from "./violation.ts";
 import { Operator } from "./operator.ts";
 import { Rest } from "./rest.ts";
 import type { Site } from "./site.ts";

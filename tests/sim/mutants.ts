@@ -195,7 +195,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what vanished while a watch was lost is not noticed",
     "src/principal/core/feed.ts",
-    'for (const key of this.#unlisted ?? []) this.#remove(key, "", "");',
+    'for (const key of this.#unlisted ?? []) this.#delete(key, "", true, "");',
     "",
   ),
   mutant(

@@ -36,6 +36,16 @@ export class Operator {
     );
   }
 
+  /** `ha deletions` of everything that waits here. */
+  deletions(site: Site, action: "release" | "restore"): Promise<void> {
+    return this.command(site, `deletions --${action}`, (site) => {
+      if (action === "release") {
+        this.world.checks.erasures.released(site, site.core?.heldDeletions.list() ?? []);
+      }
+      return site.core?.operations.decideDeletions({ action, keys: undefined, agent: "", who: "operator" });
+    });
+  }
+
   /** An operator's command at a side's admin listener; what is refused is only told. */
   command(site: Site, what: string, run: (site: Site) => Promise<unknown> | undefined): Promise<void> {
     const { world } = this;

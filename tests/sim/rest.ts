@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
-import { Violation } from "./checks.ts";
+import { Violation } from "./violation.ts";
 import type { Operator } from "./operator.ts";
 import type { Site } from "./site.ts";
 import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
@@ -43,6 +43,7 @@ export class Rest {
       world.clock.resume(site.process);
       site.start();
     }
+    this.#decide();
     await this.#oneActive();
     await this.#equal();
     await this.#remembered();
@@ -50,6 +51,16 @@ export class Rest {
     await this.#drift();
     await this.#equal();
     await this.#nothingTwice();
+  }
+
+  /** An operator lets every deletion go that waits, and gives foreign objects to the ACTIVE, whenever there are any. */
+  #decide(): void {
+    const { clock, both } = this.world;
+    for (const site of both) {
+      if (site.core?.heldDeletions.list().length) void this.operator.deletions(site, "release");
+      if (site.core?.foreign.keys.length) void this.operator.reconcile(site, "adopt");
+    }
+    clock.schedule(clock.nobody, OPERATOR_EVERY_MS, () => this.#decide(), "deletions");
   }
 
   /** Lets the world go on until something is done, or the operator gives up. */

@@ -22,6 +22,9 @@ export function certificateOf(commonName: string): CertificateNames {
   return { subject: [["CN", commonName]], uris: [], fingerprint: commonName.toUpperCase() };
 }
 
+/** Few, so that stories of a few Applications have deletions that wait. */
+export const GUARD = { count: 2, percent: 20, windowMs: 60_000 };
+
 const ROLE = { a: "primary", b: "replica" } as const;
 
 export function settingsOf(name: SiteName): Settings {
@@ -33,6 +36,9 @@ export function settingsOf(name: SiteName): Settings {
     "--tls-key=simulated",
     "--root-ca-path=simulated",
     "--ha-enabled",
+    `--ha-deletion-guard-count=${GUARD.count}`,
+    `--ha-deletion-guard-percent=${GUARD.percent}`,
+    `--ha-deletion-guard-window=${GUARD.windowMs}ms`,
     "--ha-allowed-replication-clients=primary,replica",
     `--ha-preferred-role=${ROLE[name]}`,
     `--ha-peer-address=${name === "a" ? "b" : "a"}.example:8443`,

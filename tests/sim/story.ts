@@ -8,7 +8,7 @@ import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { seeded } from "../support/random.ts";
 import { type Action, draw, type Timed } from "./actions.ts";
-import { Violation } from "./checks.ts";
+import { Violation } from "./violation.ts";
 import type { Process } from "./clock.ts";
 import { Operator } from "./operator.ts";
 import { Rest } from "./rest.ts";
@@ -113,6 +113,10 @@ class Story {
         return this.#write(action.many);
       case "agent writes":
         return this.#agentWrites(action.agent, action.remove);
+      case "delete many":
+        return this.#deleteMany(action.agent, action.all);
+      case "deletions":
+        return this.#operator.deletions(world.sites[action.site], action.restore ? "restore" : "release");
       case "agent stalls":
         return this.#pause(this.#agent(action.agent).process, action.ms);
       case "agent restarts":
@@ -242,6 +246,20 @@ class Story {
         await site.disk.write("user", { op: "delete", key: applicationKey(owner, name) });
       } else if (random.chance(0.1)) await this.#apply(site, this.#credential());
       else await this.#apply(site, newer(this.#application(owner, name), this.#written));
+    }
+  }
+
+  /** Somebody deletes every Application of an agent, or of all. */
+  async #deleteMany(n: number, all: boolean): Promise<void> {
+    const site = this.world.serving;
+    if (!site) return;
+    const { agent: { name } } = this.#agent(n);
+    for (const { kind, metadata } of await site.disk.list()) {
+      const { namespace = "" } = metadata;
+      const managed = kind === "Application" && !this.world.checks.autonomous.has(namespace);
+      if (!managed || (!all && namespace !== name)) continue;
+      this.#deleted.set(namespace, (this.#deleted.get(namespace) ?? 0) + 1);
+      await site.disk.write("user", { op: "delete", key: applicationKey(namespace, metadata.name) });
     }
   }
 

@@ -27,6 +27,10 @@ export interface Watched {
   lastServedMs: number;
   /** When it did not serve last. */
   notServingMs: number;
+  /** When the present or last principal here had read its store. */
+  openedMs: number;
+  /** Guarded deletions of this side's copy, and of each agent that it serves. */
+  erased: Map<string, { key: Key; atMs: number }[]>;
   /** When it could not be asked anything last. */
   deafAtMs: number;
   /** The last applied revision that its replica has acknowledged. */
@@ -60,6 +64,8 @@ export function watch(site: Site): Watched {
     activations: 0,
     lastServedMs: -Infinity,
     notServingMs: 0,
+    openedMs: 0,
+    erased: new Map(),
     deafAtMs: 0,
     stands: new Map(),
   };

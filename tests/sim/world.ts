@@ -5,7 +5,8 @@ import { UNHANDLED } from "../../src/principal/core/observe.ts";
 import { SimAgent } from "../../src/simagents/agent.ts";
 import { Crowd } from "../../src/simagents/crowd.ts";
 import { connectAgent } from "./agents.ts";
-import { Checks, Violation } from "./checks.ts";
+import { Checks } from "./checks.ts";
+import { Violation } from "./violation.ts";
 import { Clock, type Process, process, useClock } from "./clock.ts";
 import { Disk } from "./disk.ts";
 import { Network } from "./network.ts";
@@ -132,6 +133,7 @@ export class World {
   #addAgent(n: number, mode: Mode): void {
     const name = `agent-${n}`;
     const me = process(name);
+    let at: SiteName = this.dns;
     const agent = new SimAgent({
       name,
       mode,
@@ -140,11 +142,17 @@ export class World {
       firstVersion: 1_000 * n,
       connect: (_, events) => {
         const to = this.astray.get(name) ?? this.dns;
+        at = to;
         return connectAgent(this.network, { process: me, from: name }, to, `${name}|${mode}`, events);
       },
     });
     agent.onWire = (way, event) => {
-      if (way === "to agent" && event.target === "application") this.#mustBeOf(name, event.payload);
+      if (way !== "to agent" || event.target !== "application") return;
+      this.#mustBeOf(name, event.payload);
+      if (event.type === "delete" && mode === "managed") {
+        const key = applicationKey(name, event.subject?.split("/")[1] ?? "");
+        this.checks.erasures.told(this.sites[at], name, key, agent.cluster.list("Application").length);
+      }
     };
     if (mode === "autonomous") this.checks.autonomous.add(name);
     this.agents.push({ agent, process: me, mode });

@@ -4,6 +4,7 @@ import type {
   IncomingChanges,
   SentByLeader,
 } from "../../src/domain/replication/messages.ts";
+import { wasSeenToGo } from "../../src/domain/changes/index.ts";
 import type { Outgoing } from "../../src/domain/replication/leader.ts";
 
 /** One message. */
@@ -19,7 +20,11 @@ export function asIncoming({ changes, ...header }: Outgoing): IncomingChanges {
       sequence: header.firstSequence + i,
       key,
       changedAt: entry?.changedAt ?? 0,
-      ...(entry && !entry.deleted ? { object: entry.payload } : {}),
+      ...(entry && !entry.deleted
+        ? { object: entry.payload }
+        : wasSeenToGo(entry)
+        ? {}
+        : { concluded: true }),
     })),
   };
 }

@@ -203,7 +203,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await serving(workshop);
+      const running = await serving(workshop, ["--ha-deletion-guard=off"]);
       const names = Array.from({ length: 1_500 }, (_, n) => `app-${n}`);
       await Promise.all(names.map((name) => put(running, application("edge-1", name))));
       const agent = await startAgent(workshop, running, { name: "edge-1" });

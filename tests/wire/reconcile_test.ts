@@ -84,7 +84,7 @@ Deno.test({
           "Discarded: Secret/argocd/git",
         ].sort(),
       );
-      assertEquals(await old.core.losses.list(), []);
+      assertEquals(old.core.kept.waiting, []);
       assertEquals(await old.core.store.get("Secret/argocd/argocd-agent-ha-loss-1"), undefined);
       assertEquals(await active.core.store.get("Application/edge-1/app-50"), undefined);
       for (const side of [old, active]) {
@@ -106,6 +106,6 @@ Deno.test({
       assertStringIncludes(failed.stderr, "stays in the manifest: the ACTIVE principal did not take it");
       await old.stop();
       const again = await workshop.start(workshop.settings("primary", 1));
-      assertEquals((await again.core.losses.list()).length, 3);
+      assertEquals(again.core.kept.waiting.length, 3);
     }),
 });

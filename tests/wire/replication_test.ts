@@ -289,7 +289,7 @@ Deno.test({
       assertEquals(primary.core.index.size, 210);
       await put(replica, apps(300, 310));
       await untilEqual(primary, replica);
-      for (const { core } of [primary, replica]) assertEquals(await core.losses.list(), []);
+      for (const { core } of [primary, replica]) assertEquals(core.kept.waiting, []);
       await replica.operations.command("demote", false, "");
       await untilState(primary, "disconnected");
       assertEquals((await primary.operations.command("promote", false, "")).memory.epoch, 3);
@@ -317,7 +317,7 @@ Deno.test({
       await untilState(primary, "replicating", 20_000);
       await untilEqual(primary, replica);
       assertEquals([...[primary, replica]].filter((one) => one.core.model().state === "active").length, 1);
-      const entries = await primary.core.losses.list();
+      const entries = primary.core.kept.waiting;
       assertEquals(entries.map((entry) => [entry.key, entry.newActiveHas]).sort(), [
         ["Application/edge-1/app-100", "nothing"],
         ["Application/edge-2/app-101", "nothing"],

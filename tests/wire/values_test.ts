@@ -109,7 +109,7 @@ Deno.test({
         /it adds metadata\.labels.* \(a default .*\); it changes spec\.project \(an admission webhook\)/,
       );
       assert(!reason().includes("hidden"), reason());
-      assertEquals(await replica.core.losses.list(), []);
+      assertEquals(replica.core.kept.waiting, []);
     }),
 });
 

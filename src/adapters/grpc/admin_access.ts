@@ -23,12 +23,14 @@ export interface AdminPolicy {
   blocked(fingerprint: string): boolean;
 }
 
-const { Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses } = operatorService;
+const { Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses, Deletions } =
+  operatorService;
 /** The calls that change nothing. */
 const QUESTIONS: ReadonlySet<string> = new Set(
-  [adminService.Status, Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses].map((
-    { path },
-  ) => path),
+  [adminService.Status, Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses, Deletions]
+    .map((
+      { path },
+    ) => path),
 );
 
 /** The proved caller, by a call's metadata. */

@@ -120,6 +120,18 @@ export const operatorService = {
     ha.ForgetAgentResponse,
     UNARY,
   ),
+  Deletions: method(
+    "/argocdagentha.v1.Operator/Deletions",
+    ha.DeletionsRequest,
+    ha.DeletionsResponse,
+    UNARY,
+  ),
+  DecideDeletions: method(
+    "/argocdagentha.v1.Operator/DecideDeletions",
+    ha.DecideDeletionsRequest,
+    ha.DecideDeletionsResponse,
+    UNARY,
+  ),
   History: method("/argocdagentha.v1.Operator/History", ha.HistoryRequest, ha.HistoryResponse, UNARY),
   Switchover: method(
     "/argocdagentha.v1.Operator/Switchover",

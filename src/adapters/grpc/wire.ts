@@ -1,5 +1,6 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
+import { wasSeenToGo } from "../../domain/changes/index.ts";
 import { type Concerns, isConcern, noted, present } from "../../domain/ha/concerns.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
@@ -142,7 +143,7 @@ export function changesToWire(message: Outgoing): argocdagentha.v1.Changes {
     changes: message.changes.map(({ key, entry }) =>
       entry && !entry.deleted
         ? { key, object: encoder.encode(entry.payload), changedAt: entry.changedAt }
-        : { key, deleted: true, changedAt: entry?.changedAt ?? 0 }
+        : { key, deleted: true, changedAt: entry?.changedAt ?? 0, concluded: !wasSeenToGo(entry) }
     ),
   };
 }
@@ -151,7 +152,8 @@ export function changesFromWire(wire: argocdagentha.v1.Changes): IncomingChange[
   const first = wire.firstSequence ?? 0;
   return (wire.changes ?? []).map((change, i) => {
     const base = { sequence: first + i, key: change.key ?? "", changedAt: change.changedAt ?? 0 };
-    return change.deleted ? base : { ...base, object: decodeText(change.object) };
+    if (change.deleted) return { ...base, ...(change.concluded ? { concluded: true } : {}) };
+    return { ...base, object: decodeText(change.object) };
   });
 }
 

@@ -36,7 +36,7 @@ export interface Watched extends Selection {
 /** The copy that a reflector keeps current; `rewound`: the cluster itself went back in time. */
 export interface ReflectorStore {
   put(object: ApiObject, rewound?: boolean): void;
-  remove(key: Key, version: string, rewound?: boolean): void;
+  remove(key: Key, version: string, how?: { rewound: boolean; listed: boolean }): void;
   /** The keys of a kind, and their versions. */
   versions(kind: string): Iterable<[Key, string]>;
 }
@@ -146,7 +146,9 @@ export class Reflector {
       }
     }
     for (const [key, cached] of [...this.store.versions(this.watched.kind)]) {
-      if (!seen.has(key) && (rewound || !isNewer(cached, version))) this.store.remove(key, version, rewound);
+      if (!seen.has(key) && (rewound || !isNewer(cached, version))) {
+        this.store.remove(key, version, { listed: true, rewound });
+      }
     }
     this.#version = version;
     this.#newest = version;

@@ -20,9 +20,15 @@ interface Cached {
   manager: string;
 }
 
-/** The changed keys that a watcher has not read yet; for a deleted one the version of its deletion. */
+/** The deletion of a key: its version, and whether a listing lacked the key rather than a watch saw it go. */
+interface Deletion {
+  version: string;
+  concluded: boolean;
+}
+
+/** The changed keys that a watcher has not read yet; of a deleted one its deletion. */
 class Watcher {
-  readonly changed = new Map<Key, string>();
+  readonly changed = new Map<Key, Deletion | undefined>();
   wake: () => void = () => {};
 }
 
@@ -47,16 +53,19 @@ export class KubernetesCache implements ReflectorStore {
     const { managedFields: _, ...metadata } = object.metadata;
     const text = JSON.stringify({ ...object, metadata });
     this.#objects.set(key, { version, text, manager: lastManager(object) });
-    this.#changed(key, "");
+    this.#changed(key, undefined);
   }
 
-  /** Takes a deletion; one that is older than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
-  remove(key: Key, version: string, rewound = false): void {
+  /**
+   * Takes a deletion; one that is older than the copy is ignored, unless the cluster itself went back in time (`rewound`).
+   * `listed`: a listing lacks the key.
+   */
+  remove(key: Key, version: string, { rewound = false, listed = false } = {}): void {
     const before = this.#objects.get(key);
     if (before && !rewound && isNewer(before.version, version)) return;
     this.#remember(key, version);
     if (!this.#objects.delete(key)) return;
-    this.#changed(key, version);
+    this.#changed(key, { version, concluded: listed });
     for (const resolve of this.#waiting.get(key) ?? []) resolve();
     this.#waiting.delete(key);
   }
@@ -104,16 +113,16 @@ export class KubernetesCache implements ReflectorStore {
       const first = [...this.#objects.keys()];
       yield [{ type: "reset" }];
       for (let at = 0; at < first.length && !signal.aborted; at += BATCH) {
-        const events = first.slice(at, at + BATCH).flatMap((key) => this.#event(key, ""));
+        const events = first.slice(at, at + BATCH).flatMap((key) => this.#event(key));
         yield events;
       }
       yield [{ type: "synced" }];
       while (!signal.aborted) {
         const sleep = new Promise<void>((resolve) => watcher.wake = resolve);
         const events: StoreEvent[] = [];
-        for (const [key, version] of watcher.changed) {
+        for (const [key, deletion] of watcher.changed) {
           watcher.changed.delete(key);
-          events.push(...this.#event(key, version));
+          events.push(...this.#event(key, deletion));
           if (events.length === BATCH) break;
         }
         if (events.length > 0) yield events;
@@ -136,16 +145,18 @@ export class KubernetesCache implements ReflectorStore {
   }
 
   /** The event of a key for a watcher, by its present state. */
-  #event(key: Key, deletedAt: string): StoreEvent[] {
+  #event(key: Key, deletion?: Deletion): StoreEvent[] {
     const object = this.get(key);
     const manager = this.#objects.get(key)?.manager ?? "";
     if (object) return [{ type: "put", object, ...(manager === "" ? {} : { manager }) }];
-    return deletedAt === "" ? [] : [{ type: "delete", key, resourceVersion: deletedAt }];
+    if (!deletion) return [];
+    const { version: resourceVersion, concluded } = deletion;
+    return [{ type: "delete", key, resourceVersion, ...(concluded ? { concluded } : {}) }];
   }
 
-  #changed(key: Key, deletedAt: string): void {
+  #changed(key: Key, deletion: Deletion | undefined): void {
     for (const watcher of this.#watchers) {
-      watcher.changed.set(key, deletedAt);
+      watcher.changed.set(key, deletion);
       watcher.wake();
     }
   }

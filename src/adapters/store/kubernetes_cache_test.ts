@@ -65,7 +65,7 @@ Deno.test("KubernetesCache: an older state is ignored, but for a cluster that we
   assertEquals(version(), "7");
   cache.remove("Secret/n/a", "3");
   assertEquals(version(), "7");
-  cache.remove("Secret/n/a", "3", true);
+  cache.remove("Secret/n/a", "3", { rewound: true });
   assertEquals(version(), "");
   assertEquals(cache.get("Secret/n/a"), undefined);
 });

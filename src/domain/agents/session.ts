@@ -24,6 +24,8 @@ const MAX_MESSAGES = 10_000;
 /** The surroundings of a session. */
 export interface SessionWorld {
   look(key: Key): AgentView | undefined;
+  /** Whether the agent may be told now to delete this; otherwise it is looked at again after `touch`. */
+  mayDelete(key: Key): boolean;
   /** A text that no other call returns. */
   id(): string;
   /** The identity of this principal. */
@@ -98,6 +100,19 @@ export class AgentSession {
   /** Keys and messages that the agent has not acknowledged. */
   get pending(): number {
     return new Set([...this.#dirty, ...this.#flights.keys(), ...this.#messages.keys()]).size;
+  }
+
+  /** Resources that the agent is known to have, or was sent. */
+  get holding(): number {
+    let count = 0;
+    for (const { present, sent } of this.#last.values()) if (present || sent) count++;
+    return count;
+  }
+
+  /** Whether the agent is to delete a resource that it has. */
+  deletes(key: Key): boolean {
+    const last = this.#last.get(key);
+    return (last?.present || last?.sent) === true && this.world.look(key) === undefined;
   }
 
   /** Acknowledgements of the agent so far. */
@@ -266,7 +281,7 @@ export class AgentSession {
     const last = this.#last.get(key);
     const { step, last: after } = stepFor(this.agent, last, this.world.look(key));
     if (after !== last) this.#keep(key, after);
-    return step;
+    return step?.type === "delete" && !this.world.mayDelete(key) ? undefined : step;
   }
 
   #message(tag: string): Step | undefined {

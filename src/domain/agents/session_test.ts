@@ -10,12 +10,15 @@ const AUTONOMOUS: AgentId = { name: "auto-1", mode: "autonomous" };
 /** Resources as a principal has them, and a session over them. */
 class World {
   readonly views = new Map<string, AgentView>();
+  /** Deletions that must wait. */
+  readonly waiting = new Set<string>();
   readonly session: AgentSession;
   #id = 0;
 
   constructor(agent: AgentId = MANAGED) {
     this.session = new AgentSession(agent, {
       look: (key) => this.views.get(key),
+      mayDelete: (key) => !this.waiting.has(key),
       id: () => `id-${++this.#id}`,
       principalUid: "principal",
       sha256: (text) => text,

@@ -20,6 +20,8 @@ export interface Entry {
   readonly deletionRequested: string;
   /** Whether this side's store is deleting it and waits for finalizers. */
   readonly terminating: boolean;
+  /** Of a tombstone: no watch saw the deletion, a listing lacks the key. */
+  readonly concluded?: boolean;
   /** The store's resourceVersion of this state. */
   version: string;
   /** When this index saw the change, in unix ms. */
@@ -41,6 +43,11 @@ export interface Written {
 export interface IndexOptions {
   /** Tombstones kept for readers that are behind. */
   maxTombstones?: number;
+}
+
+/** Whether a key that is not there was seen to go; otherwise nothing is known but that it is absent. */
+export function wasSeenToGo(entry: Entry | undefined): boolean {
+  return entry !== undefined && !entry.concluded;
 }
 
 const COMPACT_SLACK = 1024;
@@ -166,8 +173,8 @@ export class ChangeIndex {
     return true;
   }
 
-  /** Records a deletion. Returns false if the key is unknown or already deleted. */
-  remove(key: string, version: string, now: number): boolean {
+  /** Records a deletion; `concluded`: no watch saw it. Returns false if the key is unknown or already deleted. */
+  remove(key: string, version: string, now: number, concluded = false): boolean {
     const before = this.#entries.get(key);
     if (!before || before.deleted) return false;
     this.digests.toggle(key, before.digest);
@@ -184,6 +191,7 @@ export class ChangeIndex {
       deleted: true,
       deletionRequested: "",
       terminating: false,
+      concluded,
       changedAt: now,
     });
     this.#forgetTombstones();

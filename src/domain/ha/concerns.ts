@@ -62,6 +62,15 @@ export const CONCERNS = {
     help: "Objects that were in this store before it followed, and wait for ha reconcile",
     unready: false,
   },
+  deletions: {
+    label: "deletions",
+    sentence: (n) =>
+      `${count(n, "deletion waits", "deletions wait")} for a decision, many at once or from absence`,
+    next: "ha deletions, then --release or --restore",
+    metric: "argocd_agent_ha_held_deletions",
+    help: "Deletions that the guard holds until an operator decides",
+    unready: true,
+  },
   pending: {
     label: "pending",
     sentence: (n) => `${count(n, "deletion is", "deletions are")} requested and not carried out`,

@@ -50,7 +50,16 @@ export interface Memory {
 }
 
 /** An operator's procedure that runs beside the state; the table says where it may begin. */
-export const PROCEDURES = ["switchover", "drill", "repair", "reconcile", "adopt", "forget"] as const;
+export const PROCEDURES = [
+  "switchover",
+  "drill",
+  "repair",
+  "reconcile",
+  "adopt",
+  "forget",
+  "release",
+  "restore",
+] as const;
 export type Procedure = (typeof PROCEDURES)[number];
 
 /** A command under way: an operator's, or the active's in a switchover. */

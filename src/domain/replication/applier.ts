@@ -14,14 +14,24 @@ export interface IncomingChange {
   changedAt: number;
   /** Concluded by comparing with a store that never held this leader's data: a deletion must not be carried out. */
   foreign?: true;
+  /** Of a deletion: it is concluded from absence, no watch saw it. */
+  concluded?: boolean;
 }
 
 /** A key that cannot be written now. */
 export interface HeldKey {
   key: string;
   reason: string;
-  /** The time of the next retry, on the clock passed to `take` and `failed`. */
+  /** The time of the next retry, on the clock passed to `take` and `failed`; Infinity: an operator decides. */
   retryAt: number;
+}
+
+/** Decides when a deletion may be carried out. */
+export interface DeletionGate {
+  /** Whether it may be now; otherwise it waits for `Applier.decide`. */
+  mayDelete(change: IncomingChange): boolean;
+  /** The key has a later state, or its deletion is durable. */
+  forget(key: string): void;
 }
 
 interface Work {
@@ -31,8 +41,10 @@ interface Work {
   /** The first state that arrived after the one in flight. `waiting` may hold a later one, which does not make it durable. */
   waitingSince?: number;
   inFlight?: IncomingChange;
-  held?: { reason: string; attempts: number; retryAt: number };
+  held?: { reason: string; retryAt: number; by: "store" | "guard" | "undecided" };
 }
+
+type Held = NonNullable<Work["held"]>;
 
 /** The state of one replica's writes. */
 export class Applier {
@@ -40,10 +52,15 @@ export class Applier {
   readonly #ready = new Set<string>();
   #received: number;
   #inFlight = 0;
-  #held = 0;
+  /** Keys with `held`, by what holds them. */
+  readonly #held = { store: 0, guard: 0, undecided: 0 };
 
-  /** @param received the sequence number up to which everything is applied already */
-  constructor(received = 0, private readonly policy: BackoffPolicy = RETRY_WRITE) {
+  /** @param received the sequence number up to which everything is applied already @param gate without one every deletion goes */
+  constructor(
+    received = 0,
+    private readonly policy: BackoffPolicy = RETRY_WRITE,
+    private readonly gate?: DeletionGate,
+  ) {
     this.#received = received;
   }
 
@@ -55,17 +72,26 @@ export class Applier {
       this.#work.set(change.key, work);
       work.waitingSince ??= change.sequence;
       work.waiting = change;
-      if (work.held) {
-        this.#held--;
-        delete work.held;
-      }
-      if (!work.inFlight) this.#ready.add(change.key);
+      this.#unhold(work);
+      if (this.#mustWait(change)) {
+        this.#ready.delete(change.key);
+        this.#hold(work, { reason: "", retryAt: Infinity, by: "undecided" });
+      } else if (!work.inFlight) this.#ready.add(change.key);
     }
+  }
+
+  /** A deletion that waited goes, or stays held for this reason until it is decided otherwise. */
+  decide(key: string, reason: string | undefined): void {
+    const work = this.#work.get(key);
+    if (!work?.held || work.held.by === "store") return;
+    this.#unhold(work);
+    if (reason !== undefined) this.#hold(work, { reason, retryAt: Infinity, by: "guard" });
+    else if (!work.inFlight) this.#ready.add(key);
   }
 
   /** The changes to write now, at most `limit`; each must come back through `succeeded` or `failed`. */
   take(limit: number, now: number): IncomingChange[] {
-    if (this.#held > 0) this.#wakeHeld(now);
+    if (this.#held.store > 0) this.#wakeHeld(now);
     const taken: IncomingChange[] = [];
     for (const key of this.#ready) {
       if (taken.length === limit) break;
@@ -85,12 +111,13 @@ export class Applier {
   succeeded(change: IncomingChange): void {
     const work = this.#end(change);
     if (!work) return;
-    if (work.waiting) {
-      work.first = work.waitingSince ?? work.waiting.sequence;
-      this.#ready.add(change.key);
-    } else {
+    if (!work.waiting) {
       this.#work.delete(change.key);
+      if (change.object === undefined) this.gate?.forget(change.key);
+      return;
     }
+    work.first = work.waitingSince ?? work.waiting.sequence;
+    if (!work.held) this.#ready.add(change.key);
   }
 
   /** The store refused the write: the key is held and retried later, as `policy` says. */
@@ -98,14 +125,13 @@ export class Applier {
     const work = this.#end(change);
     if (!work) return;
     if (work.waiting) {
-      this.#ready.add(change.key);
+      if (!work.held) this.#ready.add(change.key);
       return;
     }
     const attempts = (this.#attempts.get(change) ?? 0) + 1;
     this.#attempts.set(change, attempts);
     work.waiting = change;
-    work.held = { reason, attempts, retryAt: now + delayMs(policy, attempts, random) };
-    this.#held++;
+    this.#hold(work, { reason, retryAt: now + delayMs(policy, attempts, random), by: "store" });
   }
 
   /** Everything up to this sequence number is durable. */
@@ -115,7 +141,7 @@ export class Applier {
 
   /** Everything up to this sequence number is durable or held. */
   get processed(): number {
-    return this.#lowest((work) => work.held === undefined) - 1;
+    return this.#lowest(({ held, inFlight }) => held === undefined || inFlight !== undefined) - 1;
   }
 
   /** The last sequence number received. */
@@ -133,18 +159,29 @@ export class Applier {
     return this.#work.size;
   }
 
-  /** How many keys are held. */
+  /** How many keys are held, by the store or by the guard. */
   get heldCount(): number {
-    return this.#held;
+    return this.#held.store + this.#held.guard;
+  }
+
+  /** How many of them are deletions that wait for an operator. */
+  get guardedCount(): number {
+    return this.#held.guard;
+  }
+
+  /** Deletions about which nothing is decided yet. */
+  get undecided(): number {
+    return this.#held.undecided;
   }
 
   /** The held keys, at most `limit`. */
   held(limit: number): HeldKey[] {
     const result: HeldKey[] = [];
-    if (this.#held === 0) return result;
+    if (this.heldCount === 0) return result;
     for (const [key, work] of this.#work) {
       if (result.length === limit) break;
-      if (work.held) result.push({ key, reason: work.held.reason, retryAt: work.held.retryAt });
+      if (!work.held || work.held.by === "undecided") continue;
+      result.push({ key, reason: work.held.reason, retryAt: work.held.retryAt });
     }
     return result;
   }
@@ -159,11 +196,27 @@ export class Applier {
     return work;
   }
 
+  #mustWait(change: IncomingChange): boolean {
+    if (change.object === undefined) return this.gate?.mayDelete(change) === false;
+    this.gate?.forget(change.key);
+    return false;
+  }
+
+  #hold(work: Work, held: Held): void {
+    work.held = held;
+    this.#held[held.by]++;
+  }
+
+  #unhold(work: Work): void {
+    if (!work.held) return;
+    this.#held[work.held.by]--;
+    delete work.held;
+  }
+
   #wakeHeld(now: number): void {
     for (const [key, work] of this.#work) {
       if (!work.held || work.held.retryAt > now || this.#ready.has(key)) continue;
-      delete work.held;
-      this.#held--;
+      this.#unhold(work);
       this.#ready.add(key);
     }
   }

@@ -8,7 +8,8 @@ import { bucketOf } from "../changes/digest.ts";
 import type { ChangeIndex } from "../changes/index.ts";
 import type { Position } from "../changes/cursor.ts";
 import { Marks } from "../changes/marks.ts";
-import { Applier, type IncomingChange } from "./applier.ts";
+import { RETRY_WRITE } from "../../base/backoff.ts";
+import { Applier, type DeletionGate, type IncomingChange } from "./applier.ts";
 import { ProtocolError } from "./leader.ts";
 
 /** The fields of a `Changes` message beside the changes themselves. */
@@ -47,7 +48,7 @@ export const HAVE_BATCH = 5_000;
 
 /** One stream's state on the replica. Pure: the transport feeds it messages and asks it for answers. */
 export class FollowerProtocol {
-  readonly applier = new Applier();
+  readonly applier: Applier;
   #session = "";
   readonly #marks = new Marks();
   #snapshotEndAt: number | undefined;
@@ -61,12 +62,19 @@ export class FollowerProtocol {
   #inSyncAsOfMs: number | undefined;
   #phase: "welcome" | "snapshot" | "live" = "welcome";
 
-  /** @param position where an earlier stream stopped @param helloAtMs when this one was requested, on our own clock */
+  /**
+   * @param position where an earlier stream stopped
+   * @param helloAtMs when this one was requested, on our own clock
+   * @param gate decides about deletions; those of a snapshot are `concluded`
+   */
   constructor(
     private readonly index: ChangeIndex,
     private readonly position: Position,
     private readonly helloAtMs = 0,
-  ) {}
+    gate?: DeletionGate,
+  ) {
+    this.applier = new Applier(0, RETRY_WRITE, gate);
+  }
 
   /** Reads the leader's first message; returns the Have batches to send, none on a resumed stream. */
   welcome(session: string, resumed: boolean, differing: readonly number[]): Have[] {
@@ -97,7 +105,7 @@ export class FollowerProtocol {
     if (header.firstSequence !== this.applier.received + 1) {
       throw new ProtocolError(`change ${header.firstSequence} after ${this.applier.received}`);
     }
-    this.applier.offer(changes);
+    this.applier.offer(header.snapshot ? changes.map((change) => ({ ...change, concluded: true })) : changes);
     const sequence = header.firstSequence + header.count - 1;
     if (header.revision > 0) this.#marks.push(sequence, header.revision);
     if (header.snapshot) this.#snapshotTotal = this.applier.received + header.snapshotRemaining;
@@ -126,11 +134,16 @@ export class FollowerProtocol {
    * of it is durable or held. A held key shows in status and must not keep the replica from taking over.
    */
   settle(): boolean {
-    if (this.#phase !== "snapshot" || this.#snapshotEndAt === undefined) return false;
-    if (this.applier.processed < this.#snapshotEndAt) return false;
+    if (!this.compared || this.#phase !== "snapshot") return false;
+    if (this.applier.undecided > 0 || this.applier.processed < (this.#snapshotEndAt ?? 0)) return false;
     this.#phase = "live";
     if (this.applier.heldCount === 0 && this.helloAtMs > 0) this.#inSyncAsOfMs = this.helloAtMs;
     return true;
+  }
+
+  /** Whether no change of a snapshot is still to come. */
+  get compared(): boolean {
+    return this.#phase === "live" || this.#snapshotEndAt !== undefined;
   }
 
   /** Where the next stream may resume. */

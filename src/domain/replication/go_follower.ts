@@ -15,7 +15,8 @@ import type { Scope } from "../resources/scope.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { fromRawInbound } from "./raw_inbound.ts";
-import { Applier, type IncomingChange } from "./applier.ts";
+import { RETRY_WRITE } from "../../base/backoff.ts";
+import { Applier, type DeletionGate, type IncomingChange } from "./applier.ts";
 
 /** The most states kept until the index surely has them. */
 const MAX_READ = 2_000;
@@ -28,7 +29,7 @@ export interface SnapshotPlan {
 
 /** One Subscribe stream towards a Go primary. */
 export class GoFollowerProtocol {
-  readonly applier = new Applier();
+  readonly applier: Applier;
   /** Our own running number of changes; the primary's numbers may repeat or go back. */
   #offered = 0;
   readonly #peerAt = new Marks();
@@ -41,7 +42,10 @@ export class GoFollowerProtocol {
   #snapshotEnd: number | undefined;
   #complete = false;
 
-  constructor(private readonly index: ChangeIndex, private readonly scope: Scope) {}
+  /** @param gate decides about deletions; confirmed ones are `concluded` */
+  constructor(private readonly index: ChangeIndex, private readonly scope: Scope, gate?: DeletionGate) {
+    this.applier = new Applier(0, RETRY_WRITE, gate);
+  }
 
   /** Reads a snapshot and offers its resources to the applier, lower ranks first. */
   snapshot(message: ReplicationSnapshot, nowMs: number): SnapshotPlan {
@@ -91,7 +95,7 @@ export class GoFollowerProtocol {
       if (!read) continue;
       if (result.status === "exists" && read.object) this.#offer([read.object], nowMs);
       if (result.status === "deleted" && this.#provenActive) {
-        this.#push([{ key: read.key }], nowMs);
+        this.#push([{ key: read.key, concluded: true }], nowMs);
         deletions++;
       }
     }
@@ -105,7 +109,7 @@ export class GoFollowerProtocol {
 
   /** Returns true once, when the first snapshot is durable or held. */
   settle(): boolean {
-    if (this.#complete || this.#snapshotEnd === undefined) return false;
+    if (this.#complete || this.#snapshotEnd === undefined || this.applier.undecided > 0) return false;
     if (this.applier.processed < this.#snapshotEnd) return false;
     this.#complete = true;
     return true;
@@ -154,7 +158,7 @@ export class GoFollowerProtocol {
     return entry && !entry.deleted ? parseJson(entry.payload) as ApiObject : undefined;
   }
 
-  #push(changes: readonly Pick<IncomingChange, "key" | "object">[], nowMs: number): void {
+  #push(changes: readonly Pick<IncomingChange, "key" | "object" | "concluded">[], nowMs: number): void {
     for (const { key, object = "" } of changes) {
       this.#read.delete(key);
       this.#read.set(key, object);

@@ -7,8 +7,9 @@ import { chunk } from "@std/collections/chunk";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Touched } from "../../domain/agents/router.ts";
 import type { AgentId, AgentView } from "../../domain/agents/view.ts";
-import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { type ChangeIndex, wasSeenToGo } from "../../domain/changes/index.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { HeldDeletion } from "../../domain/ha/deletion_guard.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Blocklist } from "../core/blocklist.ts";
 import type { MeasuredAgent } from "../core/metric.ts";
@@ -25,8 +26,11 @@ const END_AFTER_MS = 20;
 const ENDED_AT_ONCE = 10;
 
 /** The part of the principal that the fleet needs. */
-export interface FleetParts
-  extends Omit<ServedAgentParts, keyof Routing | "indexed" | "namespaceOf" | "clusterOf" | "cacheInfo"> {
+export interface FleetParts extends
+  Omit<
+    ServedAgentParts,
+    keyof Routing | "indexed" | "namespaceOf" | "clusterOf" | "cacheInfo" | "servingSinceMs" | "wasSeenToGo"
+  > {
   readonly index: ChangeIndex;
   readonly roster: Pick<Roster, "connected" | "noneConnected" | "namespaceOf">;
   readonly clusters: AgentClusters;
@@ -43,6 +47,7 @@ export class Fleet {
   #frozen = false;
   #ended: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #servingSinceMs = 0;
 
   constructor(private readonly parts: FleetParts) {
     const { index, settings, roster, clusters, clusterInfo } = parts;
@@ -65,11 +70,15 @@ export class Fleet {
       namespaceOf: (agent) => roster.namespaceOf(agent),
       clusterOf: (agent) => clusters.of(agent)?.name ?? agent,
       cacheInfo: (agent, info) => clusterInfo.cacheInfo(agent, info),
+      servingSinceMs: () => this.#servingSinceMs,
+      unproven: () => parts.unproven(),
+      wasSeenToGo: (key) => wasSeenToGo(index.get(key)),
     };
   }
 
   /** Begins to serve; streams are attached from when `durable` resolves. */
   open(durable: Promise<void>): void {
+    this.#servingSinceMs = monotonicMs();
     this.#ready = Promise.all([durable, this.#routing.open()]);
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.parts.roster.noneConnected();
@@ -133,6 +142,24 @@ export class Fleet {
       pending,
       connected: stream !== undefined,
     }));
+  }
+
+  /** Deletions that wait for an operator, with the agents that would hear of them. */
+  get heldDeletions(): (HeldDeletion & { agent: string })[] {
+    return [...this.#agents.values()].flatMap(({ id: { name: agent }, deletions }) =>
+      deletions.held.map((deletion) => ({ ...deletion, agent }))
+    );
+  }
+
+  get heldDeletionCount(): number {
+    return [...this.#agents.values()].reduce((sum, { deletions }) => sum + deletions.heldCount, 0);
+  }
+
+  /** Lets held deletions of these keys go at one agent, or at every one. */
+  releaseDeletions(keys: readonly Key[], agent: string): void {
+    for (const { id, deletions } of this.#agents.values()) {
+      if (agent === "" || id.name === agent) deletions.release(keys);
+    }
   }
 
   /** An agent that has been here since this principal began to serve. */

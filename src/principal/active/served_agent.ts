@@ -5,6 +5,7 @@ import { AgentSession } from "../../domain/agents/session.ts";
 import type { AgentId } from "../../domain/agents/view.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { AgentStream } from "../ports/agents.ts";
+import { AgentDeletions, type AgentDeletionsParts } from "./agent_deletions.ts";
 import { Inbox, type InboxParts } from "./inbox.ts";
 import { Outlet } from "./outlet.ts";
 
@@ -12,7 +13,8 @@ import { Outlet } from "./outlet.ts";
 const BATCH = 200;
 
 /** The part of the principal that a served agent needs. */
-export interface ServedAgentParts extends InboxParts {
+export interface ServedAgentParts extends InboxParts, AgentDeletionsParts {
+  readonly settings: InboxParts["settings"] & AgentDeletionsParts["settings"];
   /** The principal's identity. */
   readonly uid: string;
 }
@@ -20,6 +22,7 @@ export interface ServedAgentParts extends InboxParts {
 export class ServedAgent {
   readonly session: AgentSession;
   readonly inbox: Inbox;
+  readonly deletions: AgentDeletions;
   #stream: AgentStream | undefined;
   #outlet: Outlet<AgentEvent> | undefined;
   #fingerprint = "";
@@ -27,11 +30,13 @@ export class ServedAgent {
   constructor(readonly id: AgentId, private readonly parts: ServedAgentParts) {
     this.session = new AgentSession(id, {
       look: (key) => parts.view(id, key),
+      mayDelete: (key) => this.deletions.mayDelete(key),
       id: () => crypto.randomUUID(),
       principalUid: parts.uid,
       sha256: (text) => sha256(text, "base64"),
     });
     this.inbox = new Inbox(this, parts);
+    this.deletions = new AgentDeletions(this, parts);
   }
 
   /** Its open stream; undefined: it is not connected. */
@@ -79,8 +84,9 @@ export class ServedAgent {
     this.#outlet?.kick();
   }
 
-  /** Call now and then: makes due what is not acknowledged in time. */
+  /** Call now and then: makes due what is not acknowledged in time, and decides about gathered deletions. */
   tick(nowMs: number): void {
+    this.deletions.tick(nowMs);
     if (this.#stream && this.session.expire(nowMs)) this.schedule();
   }
 

@@ -9,8 +9,10 @@ import type { Following } from "./following.ts";
 
 /** Where the counts are kept. */
 export interface ConcernSources {
-  readonly following: Pick<Following, "held" | "heldTotal">;
-  readonly losses: { readonly waiting: readonly { readonly key: Key }[] };
+  readonly following: Pick<Following, "held" | "heldTotal" | "guarded">;
+  /** Deletions that the guard holds; `agent` is empty in a replica's copy. */
+  readonly heldDeletions: { list(): readonly { readonly key: Key; readonly agent: string }[] };
+  readonly kept: { readonly waiting: readonly { readonly key: Key }[] };
   readonly foreign: { readonly keys: readonly Key[] };
   readonly comparison: { readonly differing: Noted };
   readonly peerNeeds: { readonly noted: Noted };
@@ -21,9 +23,13 @@ export interface ConcernSources {
 
 /** One supplier a concern. */
 const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
-  held: ({ following: { held, heldTotal } }) =>
-    noted(held.map(({ key, reason }) => `${key}: ${reason}`), heldTotal),
-  losses: ({ losses: { waiting } }) => noted(waiting.map(({ key }) => key)),
+  held: ({ following: { held, heldTotal, guarded } }) => {
+    const refused = held.filter(({ retryAt }) => retryAt < Infinity);
+    return noted(refused.map(({ key, reason }) => `${key}: ${reason}`), heldTotal - guarded);
+  },
+  deletions: ({ heldDeletions }) =>
+    noted(heldDeletions.list().map(({ key, agent }) => agent === "" ? key : `${key} at ${agent}`)),
+  losses: ({ kept: { waiting } }) => noted(waiting.map(({ key }) => key)),
   foreign: ({ foreign: { keys } }) => noted(keys),
   pending: ({ index }) => noted(index.requested().map((entry) => requestOf(entry, index.standby))),
   drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),

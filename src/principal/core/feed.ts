@@ -34,6 +34,7 @@ export class Feed {
   readonly #ahead = new Map<Key, number>();
   readonly #owners: Owners;
 
+  /** @param gone hears of each replicated object that is deleted, with its last state */
   constructor(
     private readonly store: Store,
     private readonly index: ChangeIndex,
@@ -41,6 +42,7 @@ export class Feed {
     private readonly observers: readonly Observer[] = [],
     private readonly excluded: { has(key: Key): boolean } = new Set<Key>(),
     private readonly changed: Changed = () => {},
+    private readonly gone: (entry: Entry, concluded: boolean) => void = () => {},
   ) {
     this.#owners = new Owners(index);
   }
@@ -75,7 +77,7 @@ export class Feed {
 
   /** Makes the index show what the store has of a key now; whether it is excluded may have changed. @throws StoreError */
   async refresh(key: Key): Promise<void> {
-    if (this.excluded.has(key)) return this.#remove(key, "");
+    if (this.excluded.has(key)) return this.#remove(key, "", undefined, true);
     const object = await this.store.get(key);
     const known = Number(this.index.get(key)?.version ?? 0);
     if (!object) this.#removeAhead(key, known);
@@ -115,7 +117,7 @@ export class Feed {
   #removeAhead(key: Key, upTo: number, manager?: string): void {
     this.#ahead.set(key, upTo + 1);
     for (const observer of this.observers) observer.removed(key);
-    this.#remove(key, String(upTo), manager);
+    this.#delete(key, String(upTo), true, manager);
   }
 
   #take(event: StoreEvent): void {
@@ -126,7 +128,7 @@ export class Feed {
         this.#ahead.clear();
         break;
       case "synced":
-        for (const key of this.#unlisted ?? []) this.#remove(key, "", "");
+        for (const key of this.#unlisted ?? []) this.#delete(key, "", true, "");
         this.#unlisted = undefined;
         for (const observer of this.observers) observer.synced();
         this.#synced.resolve();
@@ -134,7 +136,7 @@ export class Feed {
       case "delete":
         if (this.#isPast(event.key, event.resourceVersion)) break;
         for (const observer of this.observers) observer.removed(event.key);
-        this.#remove(event.key, event.resourceVersion, "");
+        this.#delete(event.key, event.resourceVersion, event.concluded ?? false, "");
         break;
       case "put": {
         const key = keyOfObject(event.object);
@@ -154,21 +156,29 @@ export class Feed {
     return false;
   }
 
+  /** The store does not have it any more. */
+  #delete(key: Key, version: string, concluded: boolean, manager: string | undefined): void {
+    const before = this.index.present(key);
+    this.#remove(key, version, manager, concluded);
+    if (before) this.gone(before, concluded);
+  }
+
   /** @param manager who did it; empty: not known; undefined: the store has not told it */
-  #remove(key: Key, version: string, manager?: string): void {
+  #remove(key: Key, version: string, manager: string | undefined, concluded: boolean): void {
     this.#owners.forget(key);
     const before = this.index.get(key);
-    if (!this.index.remove(key, version, Date.now())) return;
+    if (!this.index.remove(key, version, Date.now(), concluded)) return;
     this.#restate(key);
     if (manager !== undefined) this.changed(key, before, manager);
   }
 
   #put(key: Key, object: StoredObject, manager?: string): void {
     const version = object.metadata.resourceVersion;
-    const kind = this.excluded.has(key) ? undefined : kindOf(object, this.scope);
+    const excluded = this.excluded.has(key);
+    const kind = excluded ? undefined : kindOf(object, this.scope);
     this.#unlisted?.delete(key);
     for (const observer of this.observers) observer.put(object, kind !== undefined);
-    if (!kind) return this.#remove(key, version, manager);
+    if (!kind) return this.#remove(key, version, manager, excluded);
     const payload = canonicalJson(this.#owners.counted(key, replicatedForm(object, kind)));
     const before = this.index.get(key);
     const changed = this.index.put(key, {

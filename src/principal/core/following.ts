@@ -14,6 +14,8 @@ export interface Following {
   lastSequence: number;
   held: HeldKey[];
   heldTotal: number;
+  /** How many of them are deletions that wait for an operator. */
+  guarded: number;
   /** Asks the leader to resend the present state of these keys; undefined: no leader is followed in our own contract. */
   resend: ((keys: readonly string[]) => void) | undefined;
 }
@@ -30,6 +32,7 @@ export function newFollowing(): Following {
     lastSequence: 0,
     held: [],
     heldTotal: 0,
+    guarded: 0,
     resend: undefined,
   };
 }

@@ -1,5 +1,8 @@
 /** The state machine, as an operator's procedure uses it. */
-import type { Model, Procedure } from "../../domain/ha/state.ts";
+import type { Command, Model, Procedure } from "../../domain/ha/state.ts";
+import type { Driver } from "../core/driver.ts";
+import type { History } from "../core/history.ts";
+import { noteCommand } from "../core/observe.ts";
 
 export interface Machine {
   model(): Model;
@@ -9,4 +12,26 @@ export interface Machine {
   begin(procedure: Procedure, problem?: string): Promise<() => void>;
   /** Keeps in the durable history that an operator asked for something. */
   note(what: string, who: string): void;
+}
+
+/** The state machine that a driver runs. */
+export function machineOf(driver: Driver, chain: History): Machine {
+  return {
+    model: () => driver.model,
+    onModel: (notify) => driver.onChange(notify),
+    begin: (procedure, problem) => driver.begin(procedure, problem),
+    note: (what, who) => noteCommand(driver.model, chain, what, who),
+  };
+}
+
+/** The commands of operators, and of a switchover on their behalf. */
+export function commandsOf(driver: Driver, { note }: Machine) {
+  return {
+    command: (kind: "promote" | "demote", force: boolean, who: string, by?: "switchover"): Promise<Model> => {
+      note(`${kind}${force ? " --force" : ""}`, who);
+      const own = by ? { by } : {};
+      return driver.command(kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own });
+    },
+    handover: (word: Extract<Command, { type: "prepare" | "takeOver" }>) => driver.command(word),
+  };
 }

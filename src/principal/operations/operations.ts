@@ -6,6 +6,7 @@ import type { Model } from "../../domain/ha/state.ts";
 import { askPeer } from "../core/peer.ts";
 import type { Explained, Operations, Version } from "../ports/operations.ts";
 import { compareSides } from "./comparing.ts";
+import type { Deletions } from "./deletions.ts";
 import { diff } from "./diff.ts";
 import { forgetAgent, type ForgettingParts } from "./forget_agent.ts";
 import type { Readiness, ReadinessParts } from "./readiness.ts";
@@ -27,12 +28,13 @@ export interface Procedures {
   readiness: Readiness;
   switchover: Switchover;
   reconciler: Reconciler;
+  deletions: Deletions;
 }
 
 /** Puts them together. */
 export function operationsOf(
   ctx: OperationsParts,
-  { readiness, switchover, reconciler }: Procedures,
+  { readiness, switchover, reconciler, deletions }: Procedures,
 ): Operations {
   return {
     standing: () => ctx.standing(),
@@ -48,6 +50,8 @@ export function operationsOf(
     losses: () => reconciler.list(),
     reconcile: (options) => reconciler.reconcile(options),
     forgetAgent: (name, who) => forgetAgent(ctx, name, who),
+    deletions: () => deletions.list(),
+    decideDeletions: (decision) => deletions.decide(decision),
   };
 }
 

@@ -15,7 +15,8 @@ import type { ForeignObjects } from "../core/foreign_objects.ts";
 import type { ListedLoss, ReconcileOptions } from "../ports/operations.ts";
 import type { Peer, Repaired } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
-import type { Loss, LossManifest } from "../replica/loss_manifest.ts";
+import type { KeptObjects } from "../core/kept_objects.ts";
+import type { KeptObject } from "../core/kept_pages.ts";
 import type { Machine } from "./machine.ts";
 
 const ADOPT_TIMEOUT_MS = 20_000;
@@ -25,7 +26,7 @@ const MAX_KEY = 300;
 export interface ReconcileParts extends Machine {
   readonly settings: { readonly peerAddress: string; readonly scope: Scope };
   readonly index: ChangeIndex;
-  readonly losses: Pick<LossManifest, "list" | "forget">;
+  readonly kept: Pick<KeptObjects, "list" | "forget">;
   readonly store: Pick<Store, "get" | "write">;
   readonly foreign: Pick<ForeignObjects, "keys" | "has" | "delete">;
   model(): Model;
@@ -38,9 +39,9 @@ export class Reconciler {
   /** @param writer writes only while this principal is ACTIVE */
   constructor(private readonly ctx: ReconcileParts, private readonly writer: Pick<ChangeWriter, "apply">) {}
 
-  /** The manifest, oldest first, then the objects that never were the leader's. @throws StoreError */
+  /** Everything that is kept, oldest first, then the objects that never were the leader's. @throws StoreError */
   async list(): Promise<ListedLoss[]> {
-    const losses = await this.ctx.losses.list();
+    const losses = await this.ctx.kept.list();
     const foreign = (await this.#foreign()).map((loss) => ({ ...loss, now: "not replicated" as const }));
     const kept = losses.map((loss): ListedLoss => {
       const entry = this.ctx.index.get(loss.key);
@@ -54,25 +55,37 @@ export class Reconciler {
     return [...kept, ...foreign];
   }
 
-  async #foreign(): Promise<Loss[]> {
+  async #foreign(): Promise<KeptObject[]> {
     const { foreign, store, model, settings: { scope } } = this.ctx;
-    const losses: Loss[] = [];
+    const losses: KeptObject[] = [];
     for (const key of foreign.keys) {
       const object = await store.get(key);
       const kind = object && kindOf(object, scope);
       if (!object || !kind) continue;
       const digest = digestOf(key, payloadOf(object, kind));
       const { epoch } = model().memory;
-      losses.push({ key, digest, epoch, newActiveHas: "nothing", atMs: 0, object });
+      losses.push({
+        key,
+        reason: "foreign",
+        digest,
+        epoch,
+        newActiveHas: "nothing",
+        atMs: 0,
+        cause: "",
+        object,
+      });
     }
     return losses;
   }
 
-  /** Adopts or discards; what fails stays in the manifest. @throws Refusal when nothing can be done */
+  /**
+   * Adopts or discards; what fails stays. Without keys, of all that waits for a decision: deleted objects are named one by one.
+   * @throws Refusal when nothing can be done
+   */
   async reconcile(options: ReconcileOptions): Promise<Repaired> {
-    const newest = new Map<Key, Loss>();
-    for (const loss of [...await this.ctx.losses.list(), ...await this.#foreign()]) {
-      newest.set(loss.key, loss);
+    const newest = new Map<Key, KeptObject>();
+    for (const kept of [...await this.ctx.kept.list(), ...await this.#foreign()]) {
+      if (options.keys || kept.reason !== "deleted") newest.set(kept.key, kept);
     }
     const unknown = options.keys?.find((key) => !newest.has(key));
     const problem = unknown === undefined
@@ -86,10 +99,10 @@ export class Reconciler {
     }
   }
 
-  async #reconcile({ action, keys, who }: ReconcileOptions, newest: Map<Key, Loss>): Promise<Repaired> {
+  async #reconcile({ action, keys, who }: ReconcileOptions, newest: Map<Key, KeptObject>): Promise<Repaired> {
     const result: Repaired = { done: [], failed: [] };
     for (const key of keys ?? newest.keys()) {
-      const loss = newest.get(key) as Loss;
+      const loss = newest.get(key) as KeptObject;
       try {
         if (action === "adopt") await this.#adopt(loss, who);
         else if (this.ctx.foreign.has(key)) await this.ctx.store.write({ op: "delete", key });
@@ -100,7 +113,9 @@ export class Reconciler {
       }
     }
     const done = new Set(result.done);
-    await this.ctx.losses.forget(({ key }) => done.has(key));
+    await this.ctx.kept.forget(({ key, reason }) =>
+      done.has(key) && (keys !== undefined || reason !== "deleted")
+    );
     this.ctx.note(`reconcile --${action} (${result.done.length} of ${newest.size} keys)`, who);
     return result;
   }
@@ -116,7 +131,7 @@ export class Reconciler {
     }
   }
 
-  async #adopt({ key, object }: Loss, who: string): Promise<void> {
+  async #adopt({ key, object }: KeptObject, who: string): Promise<void> {
     const { settings } = this.ctx;
     const kind = kindOf(object, settings.scope);
     if (!kind) throw new Error("it is not of a kind that is replicated any more");

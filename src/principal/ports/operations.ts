@@ -1,6 +1,7 @@
 /** The calls of operators in domain values: an adapter decodes and authorises a call, then makes it here. */
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
+import type { DeletionCause } from "../../domain/ha/deletion_guard.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Explanation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
@@ -34,9 +35,12 @@ export interface Operations {
   diff(keys: readonly Key[]): Promise<Diff>;
   /** From either side: the replica takes a resend of these keys. */
   repair(request: RepairOptions): Promise<Repaired>;
-  /** The loss manifest, oldest first. */
+  /** Overwritten and deleted objects that are kept, oldest first. */
   losses(): Promise<ListedLoss[]>;
   reconcile(options: ReconcileOptions): Promise<Repaired>;
+  /** The deletions that wait on this side, oldest first. */
+  deletions(): Promise<ListedDeletion[]>;
+  decideDeletions(decision: DeletionsDecision): Promise<Repaired>;
   /** Takes an agent off the roster. */
   forgetAgent(name: string, who: string): Promise<void>;
 }
@@ -134,9 +138,13 @@ export interface RepairOptions {
   who: string;
 }
 
-/** An object that this principal held and the next active did not, and how this side's copy compares with it now. */
+/** An object that this principal keeps, and how this side's copy compares with it now. */
 export interface ListedLoss {
   key: Key;
+  /** `overwritten`: this side held it and the next active did not. */
+  reason: "overwritten" | "deleted" | "foreign";
+  /** How a deletion is known, in words. */
+  cause: string;
   digest: string;
   epoch: number;
   newActiveHas: "another state" | "nothing";
@@ -148,8 +156,31 @@ export interface ListedLoss {
 
 export interface ReconcileOptions {
   action: "adopt" | "discard";
+  /** Undefined: all that wait for a decision. */
+  keys: readonly Key[] | undefined;
+  who: string;
+}
+
+/** A deletion that waits for an operator. */
+export interface ListedDeletion {
+  key: Key;
+  /** Empty: in this side's own copy. */
+  agent: string;
+  cause: DeletionCause;
+  /** In unix ms. */
+  sinceMs: number;
+  /** The one who deleted it, as far as that is known, in words. */
+  by: string;
+  /** Whether the object can be had from here. */
+  restorable: boolean;
+}
+
+export interface DeletionsDecision {
+  action: "release" | "restore";
   /** Undefined: all. */
   keys: readonly Key[] | undefined;
+  /** Only at this agent; empty: wherever they wait. */
+  agent: string;
   who: string;
 }
 

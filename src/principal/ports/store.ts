@@ -37,7 +37,8 @@ export type StoreEvent =
   | { type: "reset" }
   /** `manager`: the field manager of the last change, where the store knows. */
   | { type: "put"; object: StoredObject; manager?: string }
-  | { type: "delete"; key: Key; resourceVersion: string }
+  /** `concluded`: a listing lacks it, no watch saw it go. */
+  | { type: "delete"; key: Key; resourceVersion: string; concluded?: boolean }
   | { type: "synced" };
 
 export interface StoreStatus {

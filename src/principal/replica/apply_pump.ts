@@ -19,6 +19,8 @@ const LASTING: readonly StoreErrorCode[] = ["invalid", "forbidden", "notFound"];
 /** The part of the replica that a pump needs. */
 export interface PumpEvents {
   apply(change: IncomingChange): Promise<void>;
+  /** Before changes are taken, and now and then: decides about deletions that were gathered. */
+  decide(): void;
   /** After some writes came back. */
   settled(): void;
   /** Whether a snapshot is complete: failures before count as the snapshot's. */
@@ -42,6 +44,7 @@ export class ApplyPump {
   /** Call after changes were offered. */
   kick(): void {
     if (this.#stopped) return;
+    this.events.decide();
     for (const change of this.applier.take(CONCURRENT_WRITES - this.applier.inFlight, monotonicMs())) {
       this.events.apply(change).then(
         () => {

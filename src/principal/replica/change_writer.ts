@@ -23,6 +23,7 @@ import { acceptDelete, acceptObject } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import { type Store, StoreError, type Write, type Written } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
+import type { DeletionRecord } from "../core/deletion_record.ts";
 import type { ForeignObjects } from "../core/foreign_objects.ts";
 import type { Expected, LossManifest } from "./loss_manifest.ts";
 import { mayBeDone, type UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
@@ -43,6 +44,7 @@ export class ChangeWriter {
     private readonly unconfirmed: UnconfirmedWrites,
     private readonly foreign: Pick<ForeignObjects, "has" | "add" | "delete">,
     private readonly drift: Pick<Drift, "writing" | "wrote" | "failed">,
+    private readonly deletions: Pick<DeletionRecord, "applying">,
   ) {}
 
   /** Waits until the index shows everything that was written here, 5 s at most. */
@@ -77,13 +79,8 @@ export class ChangeWriter {
     this.#forgetOrphan(change.key);
     const { object, kind } = verdict;
     if (!object || !kind) {
-      if (change.foreign || this.foreign.has(change.key)) return await this.#keepForeign(change.key);
-      const expect = await this.losses.beforeWrite(change.key, undefined);
-      if (expect !== "absent") {
-        await this.#write(change.key, { op: "delete", key: change.key, ...(expect ? { expect } : {}) });
-      }
-      this.losses.written(change.key);
-      return;
+      const { foreign, key } = change;
+      return await (foreign || this.foreign.has(key) ? this.#keepForeign(key) : this.#delete(change));
     }
     const form = replicatedForm(object, kind);
     checkAnnotations(form);
@@ -101,6 +98,15 @@ export class ChangeWriter {
   async #keepForeign(key: Key): Promise<void> {
     if (this.foreign.has(key) || !await this.store.get(key)) return;
     await this.foreign.add(key);
+  }
+
+  async #delete({ key, concluded = false }: IncomingChange): Promise<void> {
+    const expect = await this.losses.beforeWrite(key, undefined);
+    if (expect !== "absent") {
+      this.deletions.applying(key, concluded);
+      await this.#write(key, { op: "delete", key, ...(expect ? { expect } : {}) });
+    }
+    this.losses.written(key);
   }
 
   async #put(

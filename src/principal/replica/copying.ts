@@ -3,6 +3,7 @@ import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { Drift } from "../../domain/replication/drift.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
+import type { DeletionRecord } from "../core/deletion_record.ts";
 import type { ForeignObjects } from "../core/foreign_objects.ts";
 import { UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
 import type { Store } from "../ports/store.ts";
@@ -18,15 +19,16 @@ export interface CopyingParts extends Omit<DriftRepairParts, "drift" | "writer">
   readonly counters: Counting;
   readonly losses: LossManifest;
   readonly foreign: ForeignObjects;
+  readonly deletions: DeletionRecord;
 }
 
 /** `writerOver` makes a writer over another store; all share what is known of unconfirmed writes and of drift. */
 export function copying(parts: CopyingParts) {
-  const { store, index, settings, counters, losses, foreign } = parts;
+  const { store, index, settings, counters, losses, foreign, deletions } = parts;
   const drift = new Drift(index);
   const unconfirmed = new UnconfirmedWrites(store, index);
   const writerOver = (to: Pick<Store, "get" | "write">) =>
-    new ChangeWriter(to, settings.scope, counters, losses, unconfirmed, foreign, drift);
+    new ChangeWriter(to, settings.scope, counters, losses, unconfirmed, foreign, drift, deletions);
   const writer = writerOver(store);
   return { writerOver, writer, copies: new DriftRepair({ ...parts, drift, writer }) };
 }

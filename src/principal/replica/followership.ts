@@ -9,6 +9,7 @@ import { hasCaughtUp } from "../../domain/replication/caught_up.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
 import type { Following } from "../core/following.ts";
+import type { ReplicaDeletions } from "./replica_deletions.ts";
 
 /** Held keys that are named in status and acknowledgements. */
 export const MAX_HELD_SHOWN = 100;
@@ -22,6 +23,7 @@ export interface Followership {
   readonly settings: { scope: Scope };
   readonly comparison: { equal(atMs: number): void };
   readonly losses: { proved(revision: number): void };
+  readonly deletions: ReplicaDeletions;
   readonly writer: { apply(change: IncomingChange): Promise<void> };
   model(): Model;
   standing(): Standing;

@@ -24,6 +24,8 @@ const SNAPSHOT_TIMEOUT_MS = 120_000;
 const STATUS_EVERY_MS = 5_000;
 const STATUS_TIMEOUT_MS = 5_000;
 const ACK_EVERY_MS = 100;
+/** A Go principal has no session that would tell a restart from a broken stream: each stream is a transition. */
+const GO_PRINCIPAL = "a Go principal";
 
 /** Follows until the stream ends or the signal aborts; never rejects. */
 export async function followGoLeader(
@@ -49,18 +51,26 @@ class GoLeaderConnection {
   #acknowledged = -1;
   #snapshotAskedAtMs = 0;
   #answeredAtMs = 0;
+  #comparing = false;
   /** This store never held a complete copy: deletions that a comparison concludes are not carried out. */
   readonly #foreign: boolean;
 
   constructor(private readonly peer: PlainPeer, private readonly followership: Followership) {
-    const { index, settings, writer, model } = followership;
+    const { index, settings, writer, model, deletions } = followership;
     this.#foreign = holdsForeignData(model().memory, undefined);
-    this.#protocol = new GoFollowerProtocol(index, settings.scope);
+    this.#protocol = new GoFollowerProtocol(index, settings.scope, {
+      mayDelete: (change) => this.#foreign || deletions.mayDelete(change),
+      forget: (key) => deletions.forget(key),
+    });
     this.#pump = new ApplyPump(this.#protocol.applier, {
       apply: (change) => writer.apply(this.#foreign ? { ...change, foreign: true } : change),
+      decide: () => deletions.tick(this.#comparing),
       settled: () => this.#settled(),
       live: () => this.#protocol.live,
     }, followership);
+    deletions.clear();
+    deletions.welcomed(GO_PRINCIPAL, true);
+    deletions.attach({ applier: this.#protocol.applier, resume: () => this.#pump.kick() });
     this.#ended.promise.catch(() => {});
     this.#stream = peer.subscribe({
       received: (event) => this.#event(event),
@@ -88,11 +98,21 @@ class GoLeaderConnection {
 
   async close(): Promise<void> {
     this.#stream.cancel();
+    this.followership.deletions.detach();
     this.followership.following.connected = false;
     await this.#pump.stop();
   }
 
   async #synchronize(): Promise<void> {
+    this.#comparing = true;
+    try {
+      await this.#compare();
+    } finally {
+      this.#comparing = false;
+    }
+  }
+
+  async #compare(): Promise<void> {
     const since = { since_sequence_num: this.#protocol.peerSequence };
     const askedAtMs = monotonicMs();
     const snapshot = await this.peer.snapshot(since, SNAPSHOT_TIMEOUT_MS);
@@ -149,6 +169,7 @@ class GoLeaderConnection {
       behind: applier.pending,
       held: applier.held(MAX_HELD_SHOWN),
       heldTotal: applier.heldCount,
+      guarded: applier.guardedCount,
       lastSequence: this.#protocol.acknowledge,
     });
     this.#inSyncAsOf(this.#snapshotAskedAtMs);

@@ -68,13 +68,15 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     private readonly position: Position,
     private readonly signal: AbortSignal,
   ) {
-    const { index, writer } = followership;
-    this.#protocol = new FollowerProtocol(index, position, monotonicMs());
+    const { index, writer, deletions } = followership;
+    this.#protocol = new FollowerProtocol(index, position, monotonicMs(), deletions);
     this.#pump = new ApplyPump(this.#protocol.applier, {
       apply: (change) => writer.apply(change),
+      decide: () => deletions.tick(!this.#protocol.compared),
       settled: () => this.#settled(),
       live: () => this.#protocol.live,
     }, followership);
+    deletions.attach({ applier: this.#protocol.applier, resume: () => this.#pump.kick() });
     this.#stream = peer.follow(this);
     this.#timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
     signal.addEventListener("abort", this.#abort);
@@ -119,13 +121,14 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   }
 
   #welcome({ standing: peer, session, resumed, differing }: Welcome): void {
-    const { model, following, counters, input } = this.followership;
+    const { model, following, counters, input, deletions } = this.followership;
     const problem = peer && leaderProblem(peer, model().memory);
     if (problem) throw new ProtocolError(problem);
     this.#answered = true;
     this.#foreign = holdsForeignData(model().memory, peer);
     this.#welcomedAtMs = monotonicMs();
     const batches = this.#protocol.welcome(session, resumed, differing);
+    deletions.welcomed(`${session} ${peer?.epoch ?? model().memory.epoch}`, resumed);
     const resend = (keys: readonly string[]) => this.#stream.send({ type: "resend", keys });
     Object.assign(following, { contract: "link", connected: true, resend });
     if (!resumed) counters.increment("snapshots");
@@ -134,11 +137,12 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   }
 
   #changes({ header, changes }: IncomingChanges): void {
-    const { counters, following } = this.followership;
+    const { counters, following, deletions } = this.followership;
     counters.add("eventsReceived", changes.length);
     following.lastEventMs = Date.now();
     const compared = this.#foreign && header.snapshot;
     this.#protocol.changes(header, compared ? changes.map((one) => ({ ...one, foreign: true })) : changes);
+    if (header.snapshotEnd) deletions.compared();
     this.#pump.kick();
     this.#settled();
   }
@@ -200,6 +204,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
       behind,
       held: applier.held(MAX_HELD_SHOWN),
       heldTotal: applier.heldCount,
+      guarded: applier.guardedCount,
       lastSequence: applier.applied,
       ...(inSyncAsOfMs !== undefined ? { inSyncAsOfMs } : {}),
     });
@@ -221,6 +226,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     this.signal.removeEventListener("abort", this.#abort);
     Object.assign(this.followership.following, { connected: false, resend: undefined });
     this.#stream.cancel();
+    this.followership.deletions.detach();
     await this.#pump.stop();
     const reached = this.#protocol.resumeAt;
     // A former ACTIVE that has not caught up must find by comparing what it holds alone.

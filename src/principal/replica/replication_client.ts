@@ -46,6 +46,7 @@ export class ReplicationClient {
     this.#running = undefined;
     running?.controller.abort();
     await running?.done;
+    this.parts.deletions.clear();
     this.#position = NOWHERE;
   }
 

@@ -1,0 +1,13 @@
+/** A principal's report of itself, and whether it hears from its peer. */
+import { VERSION } from "../../base/version.ts";
+import type { Model, Standing } from "../../domain/ha/state.ts";
+
+export function standingOf(uid: string, namespace: string, model: Model, connectedAgents: number): Standing {
+  const { state, sinceMs, memory: { epoch, lineage } } = model;
+  return { uid, version: VERSION, namespace, state, epoch, sinceMs, connectedAgents, lineage };
+}
+
+/** Whether the peer has answered lately. */
+export function isPeerReachable({ state, peer }: Model): boolean {
+  return state === "active" ? peer !== undefined : state === "replicating";
+}
