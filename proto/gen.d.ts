@@ -126,6 +126,7 @@ export interface Standing {
   sinceMs?: number | undefined;
   connectedAgents?: number | undefined;
   lineage?: string | undefined;
+  coverage?: string | undefined;
 }
 export const Standing: Codec<Standing>;
 export interface AskRequest {

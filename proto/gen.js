@@ -1854,6 +1854,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Standing.prototype.sinceMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Standing.prototype.connectedAgents = 0;
             Standing.prototype.lineage = "";
+            Standing.prototype.coverage = "";
 
             Standing.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1878,6 +1879,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(56).uint32(message.connectedAgents);
                 if (message.lineage != null && $Object.hasOwnProperty.call(message, "lineage") && message.lineage !== "")
                     writer.uint32(66).string(message.lineage);
+                if (message.coverage != null && $Object.hasOwnProperty.call(message, "coverage") && message.coverage !== "")
+                    writer.uint32(74).string(message.coverage);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1981,6 +1984,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.lineage = value;
                             else
                                 delete message.lineage;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.coverage = value;
+                            else
+                                delete message.coverage;
                             continue;
                         }
                     }

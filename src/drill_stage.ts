@@ -173,6 +173,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     promised: 0,
     unproven: false,
     lineage: "",
+    coverage: "",
   } as const;
   await writeMemory(store, settings.namespace, memory);
   const monitor = new StoreMonitor(store, log, () => {});

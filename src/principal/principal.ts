@@ -19,6 +19,7 @@ import type { RecentEvent } from "./core/observe.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { PeerNeeds } from "./core/dependencies.ts";
+import { coverageOf } from "../domain/resources/coverage.ts";
 import { Dependencies } from "../domain/resources/dependencies.ts";
 import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
 import { ExposureKeeper } from "./core/exposure.ts";
@@ -345,12 +346,13 @@ function nothingKnown(dependencies: Dependencies) {
 }
 
 function driverOf(
-  { settings: { preferredRole, peerAddress }, uid, log, history, chain }: Read,
+  { settings: { preferredRole, peerAddress, scope }, uid, log, history, chain }: Read,
   counters: Counters,
   run: EffectRunner,
 ): Driver {
   const told = { counters, log, history };
-  return new Driver(initialModel({ preferredRole, peerAddress, uid }, Date.now()), run, {
+  const own = { preferredRole, peerAddress, uid, coverage: coverageOf(scope) };
+  return new Driver(initialModel(own, Date.now()), run, {
     stepped: (before, after, name, refused) => observe(told, chain, { before, after, name, refused }),
     unhandled: (model, input) => observeUnhandled(told, model, input),
   });

@@ -340,9 +340,9 @@ export const MUTANTS: readonly Mutant[] = [
   ...VALUE_MUTANTS,
   mutant(
     "the epoch is not told to the peer",
-    "src/principal/principal.ts",
-    "const { state, sinceMs, memory: { epoch, lineage } } = model;",
-    "const { state, sinceMs, memory: { lineage } } = model, epoch = 0;",
+    "src/principal/core/standing.ts",
+    "const { state, sinceMs, coverage, memory: { epoch, lineage } } = model;",
+    "const { state, sinceMs, coverage, memory: { lineage } } = model, epoch = 0;",
   ),
   mutant(
     "ACTIVE is claimed before it is durable",

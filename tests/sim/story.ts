@@ -342,6 +342,7 @@ class Story {
       sinceMs: 0,
       connectedAgents: 0,
       lineage: "",
+      coverage: "",
     };
     const stream = peer.follow({
       received: () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)),

@@ -1,7 +1,10 @@
 /** Models to start tests of the state machine from. */
 import { initialModel, type Memory, type Model, type Standing } from "../../src/domain/ha/state.ts";
 
-const base = initialModel({ preferredRole: "primary", peerAddress: "b.example:8443", uid: "m" }, 0);
+const base = initialModel(
+  { preferredRole: "primary", peerAddress: "b.example:8443", uid: "m", coverage: "nothing" },
+  0,
+);
 /** Of a replica that has a complete copy in epoch 3. */
 export const memory = (part: Partial<Memory> = {}): Memory => ({
   role: "replica",
@@ -12,6 +15,7 @@ export const memory = (part: Partial<Memory> = {}): Memory => ({
   promised: 0,
   unproven: false,
   lineage: "l",
+  coverage: "nothing",
   ...part,
 });
 /** The peer in that epoch. */
@@ -24,6 +28,7 @@ export const peer = (part: Partial<Standing> = {}): Standing => ({
   sinceMs: 0,
   connectedAgents: 12,
   lineage: "l",
+  coverage: "nothing",
   ...part,
 });
 /** A principal with that memory. */

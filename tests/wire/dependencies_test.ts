@@ -141,3 +141,54 @@ Deno.test(
       assert(!(await ha(primary, "explain")).stdout.includes(said), "it is nothing to do");
     }),
 );
+
+Deno.test(
+  "what a leader does not replicate, or a copy never had, is not deleted on a replica: it stays, is listed, and is no difference",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const toPrimary = new Proxy(0);
+      workshop.onClose(() => toPrimary.close());
+      const narrow = ["--ha-replicate-cluster-secrets=self-registered"];
+      const early = await workshop.served(workshop.settings("primary", 1, narrow));
+      toPrimary.targetPort = early.ports.grpc;
+      await untilState(early, "active");
+      await put(early, cluster("west", "west-a.example"));
+      const replica = await workshop.start(workshop.settings("replica", toPrimary.port));
+      await untilState(replica, "replicating");
+      await put(replica, cluster("west", "west-b.example"), cluster("own", "own-b.example"));
+      const foreign = (...keys: string[]) =>
+        until(
+          () => [...replica.core.foreign.keys].sort().join() === keys.join(),
+          20_000,
+          () => `foreign are ${replica.core.foreign.keys}, not ${keys}`,
+        );
+      await foreign("Secret/argocd/own", "Secret/argocd/west");
+      await untilEqual(early, replica);
+      const addressOf = async (name: string) => {
+        const found = await replica.core.store.get(`Secret/argocd/${name}`);
+        return atob((found?.["data"] as Record<string, string> | undefined)?.["server"] ?? "");
+      };
+      assertEquals([await addressOf("west"), await addressOf("own")], [
+        "https://west-b.example",
+        "https://own-b.example",
+      ]);
+
+      await early.stop();
+      const primary = await workshop.served(workshop.settings("primary", 1));
+      toPrimary.targetPort = primary.ports.grpc;
+      toPrimary.cut();
+      await until(async () => await addressOf("west") === "https://west-a.example", 20_000, () =>
+        "the leader's is not taken");
+      await foreign("Secret/argocd/own");
+      await untilEqual(primary, replica);
+      assertEquals(await addressOf("own"), "https://own-b.example");
+      const kept = await replica.operations.losses();
+      assertEquals(
+        kept.map(({ key }) =>
+          key
+        ).sort(),
+        ["Secret/argocd/own", "Secret/argocd/west"],
+      );
+    }),
+);

@@ -25,6 +25,7 @@ const STANDING: Standing = {
   sinceMs: 1_700_000_000_000,
   connectedAgents: 3,
   lineage: "",
+  coverage: "",
 };
 
 Deno.test("each of a replica's messages passes the wire unchanged", () => {
@@ -98,6 +99,7 @@ Deno.test("standingFromWire() takes what a peer says of itself, epoch and all, a
     sinceMs: 0,
     connectedAgents: 0,
     lineage: "",
+    coverage: "",
   });
   assertEquals(standingFromWire(undefined), undefined);
 });

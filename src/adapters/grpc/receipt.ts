@@ -16,6 +16,7 @@ const NOBODY = {
   sinceMs: 0,
   connectedAgents: 0,
   lineage: "",
+  coverage: "",
 } as const;
 
 /** Undefined where it names no phase: that is the message with the receipt. */

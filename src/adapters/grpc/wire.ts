@@ -30,6 +30,7 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
     sinceMs: wire.sinceMs ?? 0,
     connectedAgents: wire.connectedAgents ?? 0,
     lineage: (wire.lineage ?? "").slice(0, 64),
+    coverage: (wire.coverage ?? "").slice(0, 500),
   };
 }
 

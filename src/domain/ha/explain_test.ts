@@ -12,10 +12,14 @@ const PEER: Standing = {
   sinceMs: 1,
   connectedAgents: 5,
   lineage: "",
+  coverage: "",
 };
 
 function* situations(): Generator<Situation> {
-  const base = initialModel({ preferredRole: "replica", peerAddress: "peer:8443", uid: "b" }, 0);
+  const base = initialModel(
+    { preferredRole: "replica", peerAddress: "peer:8443", uid: "b", coverage: "" },
+    0,
+  );
   for (const state of STATES) {
     for (const complete of [false, true]) {
       for (const streamLive of [false, true]) {

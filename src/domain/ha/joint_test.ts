@@ -4,7 +4,7 @@ import { step } from "./machine.ts";
 import { initialModel, type Input, type Model, type Standing } from "./state.ts";
 
 const fresh = (preferredRole: Model["preferredRole"], uid: string) =>
-  initialModel({ preferredRole, peerAddress: "b.example:8443", uid }, 0);
+  initialModel({ preferredRole, peerAddress: "b.example:8443", uid, coverage: "" }, 0);
 const recorded: Input = { type: "recorded", error: "" };
 
 /** One active per epoch and a way out, in all joint behaviour of two principals with lost messages and restarts. */
@@ -26,6 +26,7 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
     sinceMs: 0,
     connectedAgents: 0,
     lineage: m.memory.lineage,
+    coverage: m.coverage,
   });
   /** Runs the effects of one side with the other side reachable or not. */
   const settle = (me: Model, other: Model, input: Input, linked: boolean): Model => {

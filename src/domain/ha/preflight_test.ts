@@ -12,6 +12,7 @@ const standing = (state: "active" | "replicating" | "syncing") => ({
   sinceMs: 0,
   connectedAgents: 0,
   lineage: "",
+  coverage: "",
 });
 const well = {
   storeProblem: "",

@@ -25,6 +25,8 @@ export interface Standing {
   connectedAgents: number;
   /** The name of its data set, see lineage.ts; empty: it has none yet, or is a Go principal or an older release. */
   lineage: string;
+  /** The classes of objects that it replicates, see resources/coverage.ts; empty: an older release. */
+  coverage: string;
 }
 
 /** The state that survives a restart, kept in the store. */
@@ -47,6 +49,8 @@ export interface Memory {
   unproven: boolean;
   /** The name of the data set that this store holds, see lineage.ts; empty: none yet. */
   lineage: string;
+  /** The classes of objects that its data set covered when it was complete, see resources/coverage.ts; empty: an older release's. */
+  coverage: string;
 }
 
 /** An operator's procedure that runs beside the state; the table says where it may begin. */
@@ -81,6 +85,8 @@ export interface Model {
   preferredRole: Role;
   peerAddress: string;
   memory: Memory;
+  /** The classes of objects that this principal replicates. */
+  coverage: string;
   /** The uid of this principal, which breaks a tie of epochs. */
   uid: string;
   /** A stream to the active peer has been answered and not broken since. */
@@ -173,7 +179,7 @@ export type Effect =
 
 /** The model of a principal that has not started. */
 export function initialModel(
-  options: Pick<Model, "preferredRole" | "peerAddress" | "uid">,
+  options: Pick<Model, "preferredRole" | "peerAddress" | "uid" | "coverage">,
   nowMs: number,
 ): Model {
   return {
@@ -189,6 +195,7 @@ export function initialModel(
       promised: 0,
       unproven: false,
       lineage: "",
+      coverage: "",
     },
     streamLive: false,
     progress: { done: 0, total: 0 },

@@ -20,7 +20,7 @@ function play(start: Model, ...all: Input[]): { states: string[]; effects: Effec
 }
 
 const fresh = (preferredRole: Model["preferredRole"], peerAddress = "b.example:8443") =>
-  initialModel({ preferredRole, peerAddress, uid: "m" }, 0);
+  initialModel({ preferredRole, peerAddress, uid: "m", coverage: "nothing" }, 0);
 const noAnswer: Input = { type: "peerAnswer", peer: undefined, error: "refused" };
 const recorded: Input = { type: "recorded", error: "" };
 

@@ -6,6 +6,7 @@
  * Reading order: start, promotion, demotion, takeover, procedures, the stream, supersession. Rows lead to ACTIVE only after
  * the durable record of an operator's promotion or of a start, or after the handover of an operator's switchover.
  */
+import { commonCoverage } from "../resources/coverage.ts";
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
 import { byOperator, byPeer, epochText, refusals } from "./sentences.ts";
 
@@ -180,7 +181,7 @@ function ownAbove(heard: number, { preferredRole }: Model): number {
   return (heard + 1) % 2 === own ? heard + 1 : heard + 2;
 }
 
-const activeIn = (epoch: number, { uid, memory }: Model): Memory => ({
+const activeIn = (epoch: number, { uid, memory, coverage }: Model): Memory => ({
   role: "active",
   epoch,
   complete: true,
@@ -189,6 +190,7 @@ const activeIn = (epoch: number, { uid, memory }: Model): Memory => ({
   promised: 0,
   unproven: false,
   lineage: memory.lineage || uid,
+  coverage,
 });
 
 /** The memory of an ACTIVE after this promotion or start. It may have served in an epoch that was promised, and died before it knew. */
@@ -798,8 +800,14 @@ const STREAM: Row[] = [
     when: [G.streamLive],
     to: "replicating",
     says: (m) => `holds a complete copy of "${m.peerAddress}" and follows its changes`,
-    change: ({ memory, peer }) => ({
-      memory: { ...memory, complete: true, unproven: false, lineage: peer?.lineage || memory.lineage },
+    change: ({ memory, peer, coverage }) => ({
+      memory: {
+        ...memory,
+        complete: true,
+        unproven: false,
+        lineage: peer?.lineage || memory.lineage,
+        coverage: commonCoverage(coverage, peer?.coverage ?? ""),
+      },
     }),
     effects: rememberIfNew,
   },

@@ -20,7 +20,7 @@ export async function readMemory(store: Store, namespace: string): Promise<Memor
 
 /** The role that the ConfigMap holds. @throws Error if its data is malformed */
 export function memoryOf(data: Record<string, unknown>, namespace: string): Memory {
-  const { role, epoch, complete, leader, formerActive, promised, unproven, lineage } = data;
+  const { role, epoch, complete, leader, formerActive, promised, unproven, lineage, coverage } = data;
   if ((role !== "active" && role !== "replica") || !/^\d{1,15}$/.test(String(epoch))) {
     throw new Error(
       `ConfigMap ${namespace}/${STATE_NAME} says role="${role}" epoch="${epoch}", which cannot be; ` +
@@ -36,6 +36,7 @@ export function memoryOf(data: Record<string, unknown>, namespace: string): Memo
     promised: /^\d{1,15}$/.test(String(promised)) ? Number(promised) : 0,
     unproven: unproven === "true",
     lineage: typeof lineage === "string" ? lineage : "",
+    coverage: typeof coverage === "string" ? coverage : "",
   };
 }
 

@@ -98,7 +98,15 @@ export async function askPeer(
 async function askHealth({ peer, settings, model }: Asking): Promise<PeerAnswer> {
   try {
     if (!await peer.healthy(settings.peerCheckTimeoutMs)) return { peer: undefined, error: "" };
-    const unnamed = { uid: "", version: "", namespace: "", sinceMs: 0, connectedAgents: 0, lineage: "" };
+    const unnamed = {
+      uid: "",
+      version: "",
+      namespace: "",
+      sinceMs: 0,
+      connectedAgents: 0,
+      lineage: "",
+      coverage: "",
+    };
     return { peer: { ...unnamed, state: "active", epoch: model().memory.epoch }, error: "" };
   } catch (error) {
     return { peer: undefined, error: reasonOf(error) };

@@ -3,8 +3,8 @@ import { VERSION } from "../../base/version.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 
 export function standingOf(uid: string, namespace: string, model: Model, connectedAgents: number): Standing {
-  const { state, sinceMs, memory: { epoch, lineage } } = model;
-  return { uid, version: VERSION, namespace, state, epoch, sinceMs, connectedAgents, lineage };
+  const { state, sinceMs, coverage, memory: { epoch, lineage } } = model;
+  return { uid, version: VERSION, namespace, state, epoch, sinceMs, connectedAgents, lineage, coverage };
 }
 
 /** Whether the peer has answered lately. */

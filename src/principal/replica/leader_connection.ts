@@ -3,10 +3,12 @@
  * machine what it learns. A copy that drifted ends the stream, because a new one begins by comparing digests.
  */
 import { monotonicMs } from "../../base/clock.ts";
+import { parseJson } from "../../base/json.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
 import { holdsForeignData } from "../../domain/ha/lineage.ts";
 import { leaderProblem } from "../../domain/ha/sentences.ts";
 import type { LeaderBeat } from "../../domain/replication/follower.ts";
+import type { IncomingChange } from "../../domain/replication/applier.ts";
 import { FollowerProtocol } from "../../domain/replication/follower.ts";
 import { ProtocolError } from "../../domain/replication/leader.ts";
 import {
@@ -16,6 +18,8 @@ import {
   type IncomingChanges,
   SILENCE_MS,
 } from "../../domain/replication/messages.ts";
+import { commonCoverage, Uncovered } from "../../domain/resources/coverage.ts";
+import type { ApiObject } from "../../domain/resources/object.ts";
 import type { FollowStream, PeerConnection } from "../ports/peer.ts";
 import type { StreamEvents } from "../ports/stream.ts";
 import { AckPacer } from "./ack_pacer.ts";
@@ -60,6 +64,8 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   #welcomedAtMs = 0;
   /** This store never held the leader's data. */
   #foreign = false;
+  /** The leader does not say whether objects of these classes exist; and in a comparison not those that this copy never had. */
+  #unsaid: { leader: Uncovered; copy: Uncovered } | undefined;
   readonly #abort = () => this.closed(new Error("stopped"));
 
   constructor(
@@ -126,6 +132,12 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     if (problem) throw new ProtocolError(problem);
     this.#answered = true;
     this.#foreign = holdsForeignData(model().memory, peer);
+    const { scope } = this.followership.settings;
+    const coverage = peer?.coverage ?? "";
+    this.#unsaid = {
+      leader: new Uncovered(scope, coverage),
+      copy: new Uncovered(scope, commonCoverage(coverage, model().memory.coverage)),
+    };
     this.#welcomedAtMs = monotonicMs();
     const batches = this.#protocol.welcome(session, resumed, differing);
     deletions.welcomed(`${session} ${peer?.epoch ?? model().memory.epoch}`, resumed);
@@ -140,11 +152,19 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     const { counters, following, deletions } = this.followership;
     counters.add("eventsReceived", changes.length);
     following.lastEventMs = Date.now();
-    const compared = this.#foreign && header.snapshot;
-    this.#protocol.changes(header, compared ? changes.map((one) => ({ ...one, foreign: true })) : changes);
+    this.#protocol.changes(header, changes.map((change) => this.#told(change, header.snapshot)));
     if (header.snapshotEnd) deletions.compared();
     this.#pump.kick();
     this.#settled();
+  }
+
+  /** A change, and whether it may be about an object that never was the leader's. */
+  #told(change: IncomingChange, compared: boolean): IncomingChange {
+    if (this.#foreign && compared) return { ...change, foreign: true };
+    const unsaid = compared ? this.#unsaid?.copy : this.#unsaid?.leader;
+    const entry = unsaid?.any ? this.followership.index.present(change.key) : undefined;
+    const foreign = entry !== undefined && unsaid?.has(parseJson(entry.payload) as ApiObject);
+    return foreign ? { ...change, foreign } : change;
   }
 
   /** Compares a copy that drifted (another writer changed this store), at most once in `DRIFT_EVERY_MS`. */
