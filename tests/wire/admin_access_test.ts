@@ -51,16 +51,25 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica, as } = await pairOf(workshop);
-      for (const command of [["status"], ["explain"], ["history"], ["watch", "--once"], ["diff"]]) {
+      for (
+        const command of [["status"], ["explain"], ["history"], ["watch", "--once"], ["diff"], ["deletions"]]
+      ) {
         const { code, stderr } = await as("reader", replica, ...command);
         assertEquals(code, 0, `${command}: ${stderr}`);
       }
-      const changes = [["promote", "--force"], ["demote", "--yes"], ["switchover", "--yes"], [
-        "reconcile",
-        "--discard",
-        "--all",
-        "--yes",
-      ], ["forget-agent", "edge-1", "--yes"]];
+      const changes = [
+        ["promote", "--force"],
+        ["demote", "--yes"],
+        ["switchover", "--yes"],
+        [
+          "reconcile",
+          "--discard",
+          "--all",
+          "--yes",
+        ],
+        ["forget-agent", "edge-1", "--yes"],
+        ["deletions", "--release", "--all", "--yes"],
+      ];
       for (const change of changes) {
         const refused = await as("reader", primary, ...change);
         assertEquals(refused.code, 1, change.join(" "));
