@@ -214,24 +214,25 @@ function clone(value: unknown, number: (number: ExactNumber) => unknown, depth: 
 
 function same(a: unknown, b: unknown, depth: number): boolean {
   if (a === b) return true;
-  const [left, right] = [numberText(a), numberText(b)];
-  if (left !== undefined || right !== undefined) {
+  if (typeof a !== "object" || typeof b !== "object" || !a || !b || JSON.isRawJSON(a) || JSON.isRawJSON(b)) {
+    const [left, right] = [numberText(a), numberText(b)];
     return left !== undefined && right !== undefined && keptNumber(left) === keptNumber(right);
   }
-  if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
   if (depth >= MAX_DEPTH) throw new TooDeep();
   if (Array.isArray(a) || Array.isArray(b)) {
     return Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
       a.every((item, i) => same(item, b[i], depth + 1));
   }
+  const one = a as Record<string, unknown>;
   const other = b as Record<string, unknown>;
   let fields = 0;
-  for (const [key, field] of Object.entries(a)) {
-    if (field === undefined) continue;
+  for (const key in one) {
+    if (one[key] === undefined) continue;
     fields++;
-    if (!Object.hasOwn(other, key) || !same(field, other[key], depth + 1)) return false;
+    if (!Object.hasOwn(other, key) || !same(one[key], other[key], depth + 1)) return false;
   }
-  return fields === Object.values(other).filter((field) => field !== undefined).length;
+  for (const key in other) if (other[key] !== undefined) fields--;
+  return fields === 0;
 }
 
 function numberText(value: unknown): string | undefined {

@@ -247,7 +247,7 @@ function rolesOf(read: Read) {
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following };
   const { writer, writerOver, copies } = copying({ ...copied, model, deletions });
-  const counted = { following, kept, foreign, comparison, dependencies, peerNeeds, index, copies };
+  const counted = { following, kept, foreign, comparison, dependencies, peerNeeds, index, copies, feed };
   const concerns = () => concernsOf({ ...counted, heldDeletions });
   const condition = {
     peer,

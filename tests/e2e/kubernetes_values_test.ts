@@ -135,6 +135,9 @@ story(
       (await get(replica, argo("edge-1", "applications", "owned")))?.metadata.ownerReferences,
       undefined,
     );
+    const status = (await runCli(["ha", "status", "-a", pair.primary.admin])).stdout;
+    assertStringIncludes(status, "1 resource has an owner that is not replicated");
+    assertStringIncludes(status, "Application/edge-1/owned of ApplicationSet/edge-1/mine");
     // From now on the set is replicated: so is the reference.
     await primary.request(
       "PATCH",
@@ -264,6 +267,44 @@ story(
       );
       await untilSame(pair);
     }
+  },
+);
+
+story(
+  "server-side apply on the new active conflicts once with what replication wrote, and goes on after --force-conflicts",
+  {},
+  async (pair) => {
+    const { primary, replica } = pair.clusters;
+    const path = argo("edge-1", "applications", "served");
+    const apply = (cluster: Cluster, spec: Record<string, unknown>, force = false) => {
+      const { source: _, destination: __, ...rest } = application("served", spec)["spec"] as Record<
+        string,
+        unknown
+      >;
+      const { apiVersion, kind, metadata } = application("served", {});
+      const query = `fieldManager=kubectl${force ? "&force=true" : ""}`;
+      return cluster.request("PATCH", `${path}?${query}`, { apiVersion, kind, metadata, spec: rest }, {
+        contentType: "application/apply-patch+yaml",
+      });
+    };
+    assertEquals((await apply(primary, { project: "first", info: [{ name: "a", value: "b" }] })).code, 201);
+    await pair.start();
+    await untilSame(pair);
+    const moved = await runCli(["ha", "switchover", "--yes", "-a", pair.primary.admin]);
+    assertEquals(moved.code, 0, moved.stdout + moved.stderr);
+    assertEquals((await apply(replica, { project: "first" })).code, 200, "what is the same is no conflict");
+    const conflict = await apply(replica, { project: "second" });
+    assertEquals(conflict.code, 409);
+    assertStringIncludes(JSON.stringify(conflict.body), "argocd-agent-ha");
+    assertEquals((await apply(replica, { project: "second" }, true)).code, 200);
+    assertEquals((await apply(replica, { project: "third" })).code, 200, "the field is kubectl's again");
+    // Nobody told the new active that kubectl had set it.
+    assert("info" in ((await get(replica, path))?.["spec"] as object));
+    await until(
+      async () => ((await get(primary, path))?.["spec"] as { project: string }).project === "third",
+      20_000,
+      () => "what was applied on the new active does not reach the old one",
+    );
   },
 );
 

@@ -44,6 +44,13 @@ export class Owners {
     return [...this.#owned.get(owner) ?? []];
   }
 
+  /** The keys with an owner that does not count, each with that owner. */
+  get alone(): { key: Key; owner: Key }[] {
+    return [...this.#owned].flatMap(([owner, keys]) =>
+      this.index.present(owner) ? [] : [...keys].map((key) => ({ key, owner }))
+    );
+  }
+
   /** The payload of an entry with the owners that count now. */
   restated({ key, payload }: Entry): string {
     return canonicalJson(this.#stated(key, parseJson(payload) as ApiObject));

@@ -21,9 +21,11 @@ Deno.test("an owner counts while the index has it, and its references come and g
   assertEquals(owners.counted(KEY, form), alone);
   index.put(KEY, state(canonicalJson(alone)));
   assertEquals(owners.ownedBy(OWNER), [KEY]);
+  assertEquals(owners.alone, [{ key: KEY, owner: OWNER }]);
   index.put(OWNER, state("{}"));
   assertEquals(owners.restated(index.present(KEY)!), canonicalJson(form));
   assertEquals(owners.counted(KEY, form), form);
+  assertEquals(owners.alone, []);
   index.remove(OWNER, "2", 0);
   assertEquals(
     owners.restated({ ...index.present(KEY)!, payload: canonicalJson(form) }),

@@ -104,6 +104,18 @@ export const CONCERNS = {
     help: "Clusters, projects and repositories that the ACTIVE side's resources name and this side lacks",
     unready: true,
   },
+  owners: {
+    label: "owners",
+    sentence: (n) =>
+      `${
+        count(n, "resource has", "resources have")
+      } an owner that is not replicated, which the copies do not name`,
+    next:
+      "if a failover is to keep the owner, replicate it: take the label ignore-sync off, or admit its namespace",
+    metric: "argocd_agent_ha_unreplicated_owners",
+    help: "Resources whose ApplicationSet is not replicated, so that their copies have no owner",
+    unready: false,
+  },
   inCluster: {
     label: "in-cluster",
     sentence: (n) =>

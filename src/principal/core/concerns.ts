@@ -17,6 +17,7 @@ export interface ConcernSources {
   readonly comparison: { readonly differing: Noted };
   readonly peerNeeds: { readonly noted: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
+  readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
   readonly index: Pick<ChangeIndex, "requested" | "standby">;
   readonly copies: { readonly copies: readonly Pick<DriftedCopy, "key" | "change" | "manager">[] };
 }
@@ -35,6 +36,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),
   differing: ({ comparison }) => comparison.differing,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
+  owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };
 

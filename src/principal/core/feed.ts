@@ -52,6 +52,11 @@ export class Feed {
     return this.#synced.promise;
   }
 
+  /** Resources whose owner is not replicated: their copies name none. */
+  get alone(): { key: Key; owner: Key }[] {
+    return this.#owners.alone;
+  }
+
   /** Runs until the signal aborts. @throws StoreError when the store cannot be read */
   async run(signal: AbortSignal): Promise<void> {
     try {
