@@ -444,6 +444,7 @@ export const ReconcileRequest: Codec<ReconcileRequest>;
 export interface ReconcileResponse {
   done?: string[] | undefined;
   failed?: argocdagentha.v1.Held[] | undefined;
+  notes?: argocdagentha.v1.Held[] | undefined;
 }
 export const ReconcileResponse: Codec<ReconcileResponse>;
 export interface DeletionsRequest {
@@ -480,9 +481,12 @@ export interface AdoptRequest {
   key?: string | undefined;
   object?: Uint8Array | undefined;
   who?: string | undefined;
+  writtenAtMs?: number | undefined;
+  keepNewer?: boolean | undefined;
 }
 export const AdoptRequest: Codec<AdoptRequest>;
 export interface AdoptResponse {
+  note?: string | undefined;
 }
 export const AdoptResponse: Codec<AdoptResponse>;
 export interface FollowerMessage {

@@ -7337,6 +7337,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             const ReconcileResponse = function (properties) {
                 this.done = [];
                 this.failed = [];
+                this.notes = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -7345,6 +7346,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             ReconcileResponse.prototype.done = $util.emptyArray;
             ReconcileResponse.prototype.failed = $util.emptyArray;
+            ReconcileResponse.prototype.notes = $util.emptyArray;
 
             ReconcileResponse.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7359,6 +7361,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.failed != null && message.failed.length)
                     for (let i = 0; i < message.failed.length; ++i)
                         $root.argocdagentha.v1.Held.encode(message.failed[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                if (message.notes != null && message.notes.length)
+                    for (let i = 0; i < message.notes.length; ++i)
+                        $root.argocdagentha.v1.Held.encode(message.notes[i], writer.uint32(26).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -7406,6 +7411,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (!(message.failed && message.failed.length))
                                 message.failed = [];
                             message.failed.push($root.argocdagentha.v1.Held.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.notes && message.notes.length))
+                                message.notes = [];
+                            message.notes.push($root.argocdagentha.v1.Held.decode(reader, reader.size(), $undefined, _depth + 1));
                             continue;
                         }
                     }
@@ -7956,6 +7969,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             AdoptRequest.prototype.key = "";
             AdoptRequest.prototype.object = $util.newBuffer([]);
             AdoptRequest.prototype.who = "";
+            AdoptRequest.prototype.writtenAtMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+            AdoptRequest.prototype.keepNewer = false;
 
             AdoptRequest.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -7972,6 +7987,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(26).bytes(message.object);
                 if (message.who != null && $Object.hasOwnProperty.call(message, "who") && message.who !== "")
                     writer.uint32(34).string(message.who);
+                if (message.writtenAtMs != null && $Object.hasOwnProperty.call(message, "writtenAtMs") && (typeof message.writtenAtMs === "object" ? message.writtenAtMs.low || message.writtenAtMs.high : message.writtenAtMs !== 0))
+                    writer.uint32(40).int64(message.writtenAtMs);
+                if (message.keepNewer != null && $Object.hasOwnProperty.call(message, "keepNewer") && message.keepNewer !== false)
+                    writer.uint32(48).bool(message.keepNewer);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8038,6 +8057,24 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 delete message.who;
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.writtenAtMs = value;
+                            else
+                                delete message.writtenAtMs;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.keepNewer = value;
+                            else
+                                delete message.keepNewer;
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -8067,6 +8104,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             this[keys[i]] = properties[keys[i]];
             };
 
+            AdoptResponse.prototype.note = "";
+
             AdoptResponse.encode = function (message, writer, _depth) {
                 if (!writer)
                     writer = $Writer.create();
@@ -8074,6 +8113,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $util.recursionLimit)
                     throw $Error("max depth exceeded");
+                if (message.note != null && $Object.hasOwnProperty.call(message, "note") && message.note !== "")
+                    writer.uint32(10).string(message.note);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8087,7 +8128,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     _depth = 0;
                 if (_depth > $Reader.recursionLimit)
                     throw $Error("max depth exceeded");
-                let end, message;
+                let end, message, value;
                 if (length === $undefined)
                     end = reader.len;
                 else {
@@ -8105,7 +8146,19 @@ export const argocdagentha = $root.argocdagentha = (() => {
                         _end = $undefined;
                         break;
                     }
-                    reader.skipType(tag & 7, _depth, tag);
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.note = value;
+                            else
+                                delete message.note;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
                         $util.makeProp(message, "$unknowns", false);
                         (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));

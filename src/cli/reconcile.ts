@@ -26,13 +26,16 @@ export async function reconcile(args: string[], usage: string, confirmed: () => 
   }
   const timeoutMs = durationOption(options, "timeout", parseDuration);
   const request = { action, keys: options.positionals, all: options.boolean("all") };
-  const { done = [], failed = [] } = await withTarget(options, (client, address) => {
+  const { done = [], failed = [], notes = [] } = await withTarget(options, (client, address) => {
     const call = { address, timeoutMs, action: "reconcile failed" };
     return adminCall(client, operatorService.Reconcile, request, call);
   });
-  if (output === "json") print(json({ action, done, failed }));
+  if (output === "json") print(json({ action, done, failed, notes }));
   else {
-    for (const key of done) print(`${action === "adopt" ? "Adopted" : "Discarded"}: ${key}`);
+    const remarks = new Map(notes.map(({ key, reason = "" }) => [key, `: ${reason}`]));
+    for (const key of done) {
+      print(`${action === "adopt" ? "Adopted" : "Discarded"}: ${key}${remarks.get(key) ?? ""}`);
+    }
     for (const { key, reason } of failed) printError(`Error: ${key} stays in the manifest: ${reason}`);
   }
   return failed.length === 0 ? EXIT.ok : EXIT.failed;
@@ -102,7 +105,7 @@ function printOverwritten(rows: readonly Row[]): void {
   ));
   print(
     `\n${rows.length} saved. Look: ha reconcile -o json. Then, a key or more at a time, or --all:\n` +
-      "  ha reconcile --adopt KEY      the ACTIVE principal takes the saved state over its own\n" +
+      "  ha reconcile --adopt KEY      the ACTIVE principal takes the saved state over its own; with --all over none that may be newer\n" +
       "  ha reconcile --discard KEY    the saved state is forgotten",
   );
 }

@@ -302,7 +302,7 @@ function coreOf(
   const readiness = new Readiness({ ...asking, ...reporting, store });
   const moving = { log, index, replicas, losses, exposure, fleet: theFleet, activeScope, redial };
   const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
-  const adopting = { ...machine, settings, index, kept, peer, activeScope, standing };
+  const adopting = { ...machine, settings, index, kept, peer, activeScope, standing, chain };
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
   const deletions = new Deletions({ ...adopting, heldDeletions }, roles.adoptionWriter);
   const repairing = { ...machine, settings, index, following, peer, standing };

@@ -75,7 +75,7 @@ export class SimPeerConnection implements PeerConnection {
     this.#call<number>("prepare", [request], timeoutMs);
   takeOver: PeerConnection["takeOver"] = (request, timeoutMs) =>
     this.#call<Standing>("takeOver", [request], timeoutMs);
-  adopt: PeerConnection["adopt"] = (request, timeoutMs) => this.#call<void>("adopt", [request], timeoutMs);
+  adopt: PeerConnection["adopt"] = (request, timeoutMs) => this.#call<string>("adopt", [request], timeoutMs);
 
   switchover(request: Parameters<PeerConnection["switchover"]>[0], tell: (progress: Progress) => void) {
     return new Promise<Receipt>((resolve, reject) => {

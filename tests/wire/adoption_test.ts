@@ -76,7 +76,13 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { core, sqlite, reached, go } = await active(workshop, "put Application/adopted");
-      const adoption = core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" });
+      const adoption = core.peerService.adopt({
+        key: KEY,
+        object: ADOPTED,
+        who: "a person",
+        writtenAtMs: 0,
+        named: true,
+      });
       await reached;
       let down = false;
       const stepsDown = core.operations.command("demote", true, "").then(() => down = true);
@@ -86,7 +92,13 @@ Deno.test({
       await adoption;
       await stepsDown;
       assert(await sqlite.get(KEY));
-      const refused = await core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" }).catch(
+      const refused = await core.peerService.adopt({
+        key: KEY,
+        object: ADOPTED,
+        who: "a person",
+        writtenAtMs: 0,
+        named: true,
+      }).catch(
         String,
       );
       assertStringIncludes(String(refused), "not ACTIVE");
@@ -99,7 +111,13 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { core, sqlite, reached, go } = await active(workshop, `get ${OWNER}`);
-      const adoption = core.peerService.adopt({ key: KEY, object: ADOPTED, who: "a person" }).catch(String);
+      const adoption = core.peerService.adopt({
+        key: KEY,
+        object: ADOPTED,
+        who: "a person",
+        writtenAtMs: 0,
+        named: true,
+      }).catch(String);
       await reached;
       await core.operations.command("demote", true, "");
       go();

@@ -25,7 +25,7 @@ const credential: ApiObject = {
 };
 
 /** A former ACTIVE that follows, and what it held alone: app-1 in another state, app-50 and a Secret at all. */
-async function superseded(workshop: Workshop) {
+async function superseded(workshop: Workshop, rest: Record<string, unknown> = {}) {
   const toReplica = new Proxy(0);
   workshop.onClose(() => toReplica.close());
   const primary = await workshop.start(workshop.settings("primary", toReplica.port));
@@ -40,7 +40,7 @@ async function superseded(workshop: Workshop) {
   toPrimary.mode = "refuse";
   toPrimary.cut();
   await untilState(replica, "disconnected");
-  await put(primary, [app(1, "only here"), app(50, "only here"), credential]);
+  await put(primary, [{ ...app(1, "only here"), ...rest }, app(50, "only here"), credential]);
   await replica.operations.command("promote", true, "");
   await untilState(primary, "replicating", 20_000);
   await untilEqual(primary, replica);
@@ -107,5 +107,42 @@ Deno.test({
       await old.stop();
       const again = await workshop.start(workshop.settings("primary", 1));
       assertEquals(again.core.kept.waiting.length, 3);
+    }),
+});
+
+Deno.test({
+  name:
+    "ha reconcile --adopt asks for no operation again, keeps the newer status, and writes over a newer spec only where the key is named",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const { old, active, ha } = await superseded(workshop, {
+        operation: { sync: {} },
+        status: { seen: "old" },
+      });
+      const key = "Application/edge-2/app-1";
+      const present = await active.core.store.get(key) as ApiObject;
+      await put(active, [{ ...present, status: { seen: "new" } }]);
+      await untilEqual(old, active);
+      assertEquals((await ha(old, "--adopt", key, "--yes")).stdout, `Adopted: ${key}\n`);
+      const adopted = await active.core.store.get(key) as ApiObject;
+      assertEquals([adopted["operation"], adopted["status"]], [undefined, { seen: "new" }]);
+      assertEquals(adopted.metadata.labels?.["change"], "only here");
+
+      await put(active, [app(50, "made anew")]);
+      await untilEqual(old, active);
+      const all = await ha(old, "--adopt", "--all", "--yes");
+      assertEquals([all.code, all.stdout], [1, "Adopted: Secret/argocd/git\n"], all.stderr);
+      assertMatch(
+        all.stderr,
+        /app-50 stays in the manifest: .*the ACTIVE's state may be newer \(changed \S+; .*name the key/,
+      );
+      assertEquals(await labelOf(active, "Application/edge-1/app-50"), "made anew");
+      const named = await ha(old, "--adopt", "Application/edge-1/app-50", "--yes");
+      assertMatch(
+        named.stdout,
+        /^Adopted: Application\/edge-1\/app-50: wrote over a state that may be newer/,
+      );
+      assertEquals(await labelOf(active, "Application/edge-1/app-50"), "only here");
     }),
 });

@@ -73,9 +73,9 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
       }),
     ),
     Adopt: authorised<Message<"AdoptRequest">, Message<"AdoptResponse">>(
-      async ({ key = "", object, who }, identity) => {
-        await service.adopt({ key, object: decoder.decode(object), who: at(who, identity) });
-        return {};
+      async ({ key = "", object, who, writtenAtMs = 0, keepNewer = false }, identity) => {
+        const state = { key, object: decoder.decode(object), writtenAtMs, named: !keepNewer };
+        return { note: await service.adopt({ ...state, who: at(who, identity) }) };
       },
     ),
   };

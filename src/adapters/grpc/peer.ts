@@ -149,9 +149,9 @@ class GrpcConnection implements PeerConnection {
     return standingFromWire((await this.#call(linkService.TakeOver, request, timeoutMs)).standing);
   };
 
-  adopt: PeerConnection["adopt"] = async ({ standing, key, object, who }, timeoutMs) => {
-    const request = { standing, key, object: encoder.encode(object), who };
-    await this.#call(linkService.Adopt, request, timeoutMs);
+  adopt: PeerConnection["adopt"] = async ({ object, named, ...adoption }, timeoutMs) => {
+    const request = { ...adoption, keepNewer: !named, object: encoder.encode(object) };
+    return (await this.#call(linkService.Adopt, request, timeoutMs)).note ?? "";
   };
 
   switchover: PeerConnection["switchover"] = ({ who, dryRun, timeoutMs }, tell) => {

@@ -50,6 +50,7 @@ function entry(object: ApiObject, revision = 1, local = ""): Entry {
     terminating: false,
     version: "1",
     changedAt: 0,
+    contentAt: 0,
   };
 }
 

@@ -26,6 +26,8 @@ export interface Entry {
   version: string;
   /** When this index saw the change, in unix ms. */
   readonly changedAt: number;
+  /** When this index saw a change of more than the status, in unix ms. */
+  readonly contentAt: number;
 }
 
 /** A state to record, seen at `now` (unix ms). */
@@ -51,6 +53,7 @@ export function wasSeenToGo(entry: Entry | undefined): boolean {
 }
 
 const COMPACT_SLACK = 1024;
+const STATUS = ',"status":{';
 
 /** Keyed, ordered by revision, latest wins. Not persistent: positions are valid for its `session` only. */
 export class ChangeIndex {
@@ -169,6 +172,7 @@ export class ChangeIndex {
       deletionRequested,
       terminating,
       changedAt: now,
+      contentAt: before && isStatusOnly(before.payload, payload) ? before.contentAt : now,
     });
     return true;
   }
@@ -193,6 +197,7 @@ export class ChangeIndex {
       terminating: false,
       concluded,
       changedAt: now,
+      contentAt: now,
     });
     this.#forgetTombstones();
     return true;
@@ -276,4 +281,15 @@ function note(keys: Set<string>, key: string, belongs: boolean): void {
 /** Another digest, which no content has but by chance; twice it is the first. */
 function inverted(digest: Digest): Digest {
   return digest.replace(/./g, (digit) => (15 - Number.parseInt(digit, 16)).toString(16));
+}
+
+/**
+ * Whether two payloads differ in no more than their status, which stands last in canonical JSON. Where something inside looks like it,
+ * a change of the status counts as one of the content, never the other way round.
+ */
+function isStatusOnly(before: string, after: string): boolean {
+  const end = after.lastIndexOf(STATUS);
+  if (end < 0) return false;
+  const first = before.lastIndexOf(STATUS);
+  return before.slice(0, first < 0 ? -1 : first) === after.slice(0, end);
 }

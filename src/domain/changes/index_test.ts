@@ -160,3 +160,19 @@ Deno.test("ChangeIndex: a copy that is being deleted differs from the leader's, 
   replica.put("k", { ...state, payload: "q" });
   assertEquals([replica.requested(), replica.terminating()], [[], []]);
 });
+
+Deno.test("an entry knows when more than its status was changed", () => {
+  const index = new ChangeIndex("s");
+  const put = (payload: string, now: number) => {
+    index.put("Application/a/x", { payload, digest: `${now}`.padStart(32, "0"), version: `${now}`, now });
+    return index.get("Application/a/x")?.contentAt;
+  };
+  assertEquals(put('{"spec":{"n":1}}', 10), 10);
+  assertEquals(put('{"spec":{"n":1},"status":{"s":"a"}}', 20), 10);
+  assertEquals(put('{"spec":{"n":1},"status":{"s":"bcd"}}', 30), 10);
+  assertEquals(index.get("Application/a/x")?.changedAt, 30);
+  assertEquals(put('{"spec":{"n":2},"status":{"s":"bcd"}}', 40), 40);
+  assertEquals(put('{"spec":{"a":{},"status":{"n":2}},"status":{"s":"bcd"}}', 50), 50);
+  assertEquals(put('{"spec":{"a":{},"status":{"n":3}},"status":{"s":"bcd"}}', 60), 60);
+  assertEquals(put('{"spec":{"a":{},"status":{"n":3}},"status":{"s":"c"}}', 70), 60);
+});

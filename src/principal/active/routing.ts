@@ -75,6 +75,7 @@ export class Routing {
       deletionRequested: deletionRequested(object),
       terminating: object.metadata.deletionTimestamp !== undefined,
       changedAt: 0,
+      contentAt: 0,
     };
     return viewOf(entry, id, this.#world);
   }

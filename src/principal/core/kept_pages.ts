@@ -37,6 +37,8 @@ export interface KeptObject {
   epoch: number;
   newActiveHas: "another state" | "nothing";
   atMs: number;
+  /** When it was written here, in unix ms; absent: not known, it was here before that process. */
+  writtenAtMs?: number;
   /** How a deletion is known, in words; empty: it was overwritten. */
   cause: string;
   object: ApiObject;

@@ -144,7 +144,8 @@ export class Deletions {
       return await each(keys, async (key) => {
         const object = this.ctx.index.present(key)?.payload;
         if (object === undefined) throw new Error("this copy does not have it any more");
-        await connection.adopt({ standing: this.ctx.standing(), key, object, who }, ADOPT_TIMEOUT_MS);
+        const adoption = { key, object, who, writtenAtMs: 0, named: true };
+        await connection.adopt({ standing: this.ctx.standing(), ...adoption }, ADOPT_TIMEOUT_MS);
       });
     } finally {
       connection.close();

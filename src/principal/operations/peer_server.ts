@@ -45,7 +45,7 @@ export interface PeerServerParts extends Leadership {
     takeOver(active: Standing, epoch: number): Promise<void>;
     run(options: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
   };
-  readonly reconciler: { take(key: Key, object: string, who: string): Promise<void> };
+  readonly reconciler: { take(adoption: Omit<Adoption, "standing">): Promise<string> };
 }
 
 export class PeerServer implements PeerService {
@@ -102,8 +102,8 @@ export class PeerServer implements PeerService {
     return refusing("failed", () => this.parts.switchover.run(request, tell));
   }
 
-  adopt({ key, object, who }: Omit<Adoption, "standing">): Promise<void> {
-    return refusing("state", () => this.parts.reconciler.take(key, object, who));
+  adopt(adoption: Omit<Adoption, "standing">): Promise<string> {
+    return refusing("state", () => this.parts.reconciler.take(adoption));
   }
 }
 

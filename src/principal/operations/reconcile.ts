@@ -9,21 +9,23 @@ import { digestOf, payloadOf } from "../../domain/changes/content.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
+import { adoptedState } from "../../domain/resources/adoption.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
 import type { Store } from "../ports/store.ts";
 import type { ForeignObjects } from "../core/foreign_objects.ts";
 import type { ListedLoss, ReconcileOptions } from "../ports/operations.ts";
-import type { Peer, Repaired } from "../ports/peer.ts";
+import type { Adoption, Peer, Repaired } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
 import type { KeptObjects } from "../core/kept_objects.ts";
 import type { KeptObject } from "../core/kept_pages.ts";
+import { adoptHere, type AdoptingParts } from "./adopting.ts";
 import type { Machine } from "./machine.ts";
 
 const ADOPT_TIMEOUT_MS = 20_000;
 const MAX_KEY = 300;
 
 /** The parts that reconciling needs. */
-export interface ReconcileParts extends Machine {
+export interface ReconcileParts extends Machine, AdoptingParts {
   readonly settings: { readonly peerAddress: string; readonly scope: Scope };
   readonly index: ChangeIndex;
   readonly kept: Pick<KeptObjects, "list" | "forget">;
@@ -100,12 +102,15 @@ export class Reconciler {
   }
 
   async #reconcile({ action, keys, who }: ReconcileOptions, newest: Map<Key, KeptObject>): Promise<Repaired> {
-    const result: Repaired = { done: [], failed: [] };
+    const notes: { key: Key; reason: string }[] = [];
+    const result: Repaired = { done: [], failed: [], notes };
     for (const key of keys ?? newest.keys()) {
       const loss = newest.get(key) as KeptObject;
       try {
-        if (action === "adopt") await this.#adopt(loss, who);
-        else if (this.ctx.foreign.has(key)) await this.ctx.store.write({ op: "delete", key });
+        if (action === "adopt") {
+          const reason = await this.#adopt(loss, who, keys !== undefined);
+          if (reason !== "") notes.push({ key, reason });
+        } else if (this.ctx.foreign.has(key)) await this.ctx.store.write({ op: "delete", key });
         await this.ctx.foreign.delete(key);
         result.done.push(key);
       } catch (error) {
@@ -120,27 +125,29 @@ export class Reconciler {
     return result;
   }
 
-  /** Takes a state over this side's own. @throws Refusal where this principal is not ACTIVE; Error where the state is refused */
-  async take(key: Key, object: string, who: string): Promise<void> {
+  /** Takes a state over this side's own; a remark on it, empty: none. @throws Refusal where this principal is not ACTIVE; Error where the state is refused */
+  async take(adoption: Omit<Adoption, "standing">): Promise<string> {
     const end = await this.ctx.begin("adopt");
     try {
-      await this.writer.apply({ sequence: 0, key, object, changedAt: 0 });
-      this.ctx.note(`reconcile --adopt ${key}`, who);
+      const remark = await adoptHere(this.ctx, this.writer, adoption);
+      this.ctx.note(`reconcile --adopt ${adoption.key}${remark && `: ${remark}`}`, adoption.who);
+      return remark;
     } finally {
       end();
     }
   }
 
-  async #adopt({ key, object }: KeptObject, who: string): Promise<void> {
+  async #adopt({ key, object, writtenAtMs = 0 }: KeptObject, who: string, named: boolean): Promise<string> {
     const { settings } = this.ctx;
     const kind = kindOf(object, settings.scope);
     if (!kind) throw new Error("it is not of a kind that is replicated any more");
-    const json = JSON.stringify(replicatedForm(object, kind));
-    if (this.ctx.activeScope()) return await this.take(key, json, who);
+    const form = adoptedState(replicatedForm(object, kind), undefined);
+    const adoption = { key, object: JSON.stringify(form), who, writtenAtMs, named };
+    if (this.ctx.activeScope()) return await this.take(adoption);
     if (settings.peerAddress === "") throw new Error("this principal is not ACTIVE and has no peer");
     const connection = this.ctx.peer.connect();
     try {
-      await connection.adopt({ standing: this.ctx.standing(), key, object: json, who }, ADOPT_TIMEOUT_MS);
+      return await connection.adopt({ standing: this.ctx.standing(), ...adoption }, ADOPT_TIMEOUT_MS);
     } catch (error) {
       throw new Error(`the ACTIVE principal did not take it: ${reasonOf(error)}`);
     } finally {

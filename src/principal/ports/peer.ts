@@ -73,8 +73,8 @@ export interface PeerConnection {
   takeOver(request: { standing: Standing; epoch: number }, timeoutMs: number): Promise<Standing | undefined>;
   /** `Link/Switchover`: the ACTIVE peer hands over to this side. */
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
-  /** `Link/Adopt`: the ACTIVE peer takes a state over its own. */
-  adopt(request: Adoption, timeoutMs: number): Promise<void>;
+  /** `Link/Adopt`: the ACTIVE peer takes a state over its own; its remark, empty: none. */
+  adopt(request: Adoption, timeoutMs: number): Promise<string>;
   /** `Link/Follow`. `closed` gets a `PeerError`. */
   follow(events: StreamEvents<HeardFromLeader>): FollowStream<FollowerMessage>;
   /** The Go principal's replication contract on the same connection. */
@@ -135,6 +135,8 @@ export interface RepairRequest {
 export interface Repaired {
   done: Key[];
   failed: { key: Key; reason: string }[];
+  /** Remarks about keys that are done. */
+  notes?: { key: Key; reason: string }[];
 }
 
 export interface SwitchoverRequest {
@@ -151,6 +153,10 @@ export interface Adoption {
   /** Canonical JSON of the replicated form. */
   object: string;
   who: string;
+  /** When it was written, in unix ms; 0: not known. */
+  writtenAtMs: number;
+  /** The operator named this key: a newer state may be written over. */
+  named: boolean;
 }
 
 /** The identities that may replicate. */
@@ -177,7 +183,7 @@ export interface PeerService extends ReplicationAccess {
   prepare(request: { standing: Standing | undefined; who: string }): Promise<number>;
   takeOver(request: { standing: Standing | undefined; epoch: number }): Promise<Standing>;
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
-  adopt(request: Omit<Adoption, "standing">): Promise<void>;
+  adopt(request: Omit<Adoption, "standing">): Promise<string>;
 }
 
 /** The serving side of `PlainPeer`: the answers to a Go replica. Refusals as above. */

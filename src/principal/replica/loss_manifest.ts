@@ -34,6 +34,7 @@ export class LossManifest {
   readonly #handled = new Set<Key>();
   #proved = 0;
   #told = false;
+  readonly #openedAtMs = Date.now();
 
   constructor(private readonly parts: LossManifestParts) {}
 
@@ -70,6 +71,7 @@ export class LossManifest {
     if (!kind || kind.bookkeeping) return expected;
     const form = replicatedForm(object, kind);
     if (next && sameJson(form, next)) return expected;
+    const writtenAtMs = this.parts.index.get(key)?.contentAt ?? 0;
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
     await this.parts.kept.keep({
       key,
@@ -79,6 +81,7 @@ export class LossManifest {
       newActiveHas: next ? "another state" : "nothing",
       atMs: Date.now(),
       cause: "",
+      ...(writtenAtMs > this.#openedAtMs ? { writtenAtMs } : {}),
       object: { ...object, metadata },
     });
     this.#tell();
