@@ -56,7 +56,7 @@ async function pair(workshop: Workshop) {
   return { primary, replica, toPrimary, toReplica, alone };
 }
 
-/** The replica's copy of app-1 is another, as if somebody had written there, and no heartbeat cures it for a minute. */
+/** The replica's copy of app-1 is another, as if somebody had written there too often for it to be repaired now. */
 async function drifted(replica: Running): Promise<string> {
   replica.core.following.driftAtMs = monotonicMs();
   replica.core.copies.drift.due = () => [];

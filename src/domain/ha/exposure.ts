@@ -151,7 +151,11 @@ export function exposedLoss(
     nowMs: number;
   },
 ): string {
-  const differing = Math.max(countOf(concerns, "differing"), countOf(peerConcerns, "differing"));
+  const differing = Math.max(
+    countOf(concerns, "differing"),
+    countOf(peerConcerns, "differing"),
+    countOf(peerConcerns, "drift"),
+  );
   const also = differing > 0
     ? `; and what differs at the replica: ${count(differing)} ${
       differing === 1 ? "key" : "keys"
