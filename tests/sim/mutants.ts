@@ -3,6 +3,7 @@
  * principal makes one of them, its number in the list of its weaknesses (P1 to P17) stands before the name.
  */
 
+import { DELETION_MUTANTS } from "./mutants_of_deletions.ts";
 import { COPY_MUTANTS } from "./mutants_of_copies.ts";
 import { VALUE_MUTANTS } from "./mutants_of_values.ts";
 import { type Mutant, mutant } from "./mutant.ts";
@@ -358,4 +359,5 @@ export const MUTANTS: readonly Mutant[] = [
     "void this.parts.follower.stop();",
   ),
   ...COPY_MUTANTS,
+  ...DELETION_MUTANTS,
 ];

@@ -88,19 +88,22 @@ export class Rest {
           `after ${tries} rounds: a is ${world.sites.a.state}, b is ${world.sites.b.state}`,
         );
       }
-      if (settled() && active() === 0) await this.#meanwhile(this.#obey(world.both[tries % 2] as Site));
+      if (settled() && active() === 0) {
+        await this.#meanwhile(this.#obey(world.both[tries % 2] as Site, Math.floor(tries / 2)));
+      }
     }
   }
 
-  /** Does what a side's `ha explain` says is to be done first. */
-  async #obey(site: Site): Promise<void> {
+  /** Does what a side's `ha explain` says is to be done first; where it says one thing or another, each in turn. */
+  async #obey(site: Site, turn: number): Promise<void> {
     const { world } = this;
     let next = "";
     await this.operator.command(site, "explain", async (site) => {
       next = (await site.explain()).explanation.next[0] ?? "";
     });
     world.tell("operator", `explain at ${site.name}: ${next}`);
-    const said = /ha promote( --force)? (here|on the peer)/.exec(next);
+    const ways = [...next.matchAll(/ha promote( --force)? (here|on the peer)/g)];
+    const said = ways[turn % ways.length];
     if (!said) return;
     const where = said[2] === "here" ? site : world.sites[site.other];
     await this.operator.promote(where, said[1] !== undefined);
