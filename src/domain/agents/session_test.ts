@@ -348,3 +348,36 @@ Deno.test("AgentSession: a deletion requested at an earlier ACTIVE is told to no
   world.set("a", { deletion: "" });
   assertEquals(types(world.drain()), ["spec-update"], "restored");
 });
+
+Deno.test("AgentSession tells of no deletion that must wait, goes on with the rest, and tells when it may", () => {
+  const world = new World();
+  world.set("a");
+  world.set("b");
+  for (const event of world.drain()) world.ack(event);
+  assertEquals(world.session.holding, 2);
+  world.waiting.add("a");
+  world.remove("a");
+  world.set("b", { state: "2" });
+  assertEquals(types(world.drain()), ["spec-update"], "only the deletion waits");
+  assert(world.session.deletes("a") && !world.session.deletes("b"));
+  world.session.connected();
+  assertEquals(types(world.drain()), ["spec-update"], "also on another stream");
+  world.waiting.clear();
+  world.session.touch("a");
+  const [deletion] = world.drain();
+  assertEquals([deletion?.type, deletion?.subject], ["delete", "edge-1/a"]);
+  world.ack(deletion);
+  assertEquals([world.session.holding, world.session.deletes("a")], [1, false]);
+});
+
+Deno.test("AgentSession does not tell of a deletion that waited where the resource is back", () => {
+  const world = new World();
+  world.set("a");
+  for (const event of world.drain()) world.ack(event);
+  world.waiting.add("a");
+  world.remove("a");
+  assertEquals(world.drain(), []);
+  world.set("a");
+  world.waiting.clear();
+  assertEquals(types(world.drain()), [], "the agent has it in that state");
+});

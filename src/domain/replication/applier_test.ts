@@ -112,3 +112,42 @@ Deno.test("delayMs() grows by the factor up to the maximum and never falls below
   assertEquals(delayMs(REDIAL, 1, 0), 500);
   assertEquals(delayMs(REDIAL, 5_000, 1), 30_000);
 });
+
+/** A gate that holds back every deletion. */
+function closedGate() {
+  const forgotten: string[] = [];
+  return { forgotten, mayDelete: () => false, forget: (key: string) => forgotten.push(key) };
+}
+
+Deno.test("Applier keeps a deletion that must wait from its key alone, and does not call it held before that is decided", () => {
+  const gate = closedGate();
+  const applier = new Applier(0, undefined, gate);
+  applier.offer([{ sequence: 1, key: "gone", changedAt: 0 }, change(2, "good")]);
+  assertEquals(applier.take(9, 0).map(({ key }) => key), ["good"]);
+  assertEquals([applier.undecided, applier.heldCount, applier.processed, applier.applied], [1, 0, 1, 0]);
+  applier.decide("gone", "many at once");
+  assertEquals([applier.undecided, applier.heldCount, applier.guardedCount], [0, 1, 1]);
+  assertEquals(applier.held(9), [{ key: "gone", reason: "many at once", retryAt: Infinity }]);
+  assertEquals(applier.take(9, 1e12), [], "no timer lets it go");
+  applier.decide("gone", undefined);
+  const [deletion] = applier.take(9, 0) as [IncomingChange];
+  applier.succeeded(deletion);
+  assertEquals([applier.heldCount, gate.forgotten], [0, ["good", "gone"]]);
+});
+
+Deno.test("Applier writes what follows on a deletion that waits, and never the state before it over it", () => {
+  const gate = closedGate();
+  const applier = new Applier(0, undefined, gate);
+  applier.offer([change(1, "a")]);
+  const [first] = applier.take(1, 0) as [IncomingChange];
+  applier.offer([{ sequence: 2, key: "a", changedAt: 0 }]);
+  assertEquals(applier.processed, 0, "the write in flight counts");
+  applier.failed(first, "no", 0, 0);
+  assertEquals([applier.take(9, 1e9), applier.undecided], [[], 1]);
+  applier.decide("a", "many at once");
+  applier.offer([change(3, "a")]);
+  const [latest] = applier.take(9, 0) as [IncomingChange];
+  assertEquals([latest.sequence, applier.heldCount, applier.undecided], [3, 0, 0]);
+  applier.succeeded(latest);
+  assertEquals(applier.applied, 3);
+});
