@@ -246,7 +246,7 @@ function rolesOf(read: Read) {
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following };
-  const { writer, writerOver, copies } = copying({ ...copied, model, deletions });
+  const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
   const counted = { following, kept, foreign, comparison, dependencies, peerNeeds, index, copies, feed };
   const concerns = () => concernsOf({ ...counted, heldDeletions });
   const condition = {
@@ -267,7 +267,7 @@ function rolesOf(read: Read) {
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
   const streaming = { index, log, counters, settings, model, standing, input };
-  const held = { following, comparison, losses, deletions: replicaDeletions };
+  const held = { following, comparison, losses, drift, deletions: replicaDeletions };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
   const effects = new Effects({ ...asking, store, log, index, replicas, losses, activeStore, input }, acting);
@@ -300,7 +300,7 @@ function coreOf(
   const theFleet = () => fleet;
 
   const readiness = new Readiness({ ...asking, ...reporting, store });
-  const moving = { log, index, replicas, losses, exposure, fleet: theFleet, activeScope, redial };
+  const moving = { log, index, replicas, losses, exposure, copies, fleet: theFleet, activeScope, redial };
   const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
   const adopting = { ...machine, settings, index, kept, peer, activeScope, standing, chain };
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);

@@ -19,6 +19,16 @@ export type Hash = (text: string) => Digest;
 
 const WORDS = DIGEST_BYTES / 4;
 
+/** Two digests as one; a digest that is in both cancels out. */
+export function xor(a: Digest, b: Digest): Digest {
+  let result = "";
+  for (let i = 0; i < a.length; i += 8) {
+    const word = (Number.parseInt(a.slice(i, i + 8), 16) ^ Number.parseInt(b.slice(i, i + 8), 16)) >>> 0;
+    result += word.toString(16).padStart(8, "0");
+  }
+  return result;
+}
+
 /** The bucket of a key: FNV-1a (32 bit) of its UTF-16 code units, modulo the number of buckets. */
 export function bucketOf(key: string): number {
   let hash = 0x811c9dc5;

@@ -3,7 +3,7 @@
  * without sending their resources. (One level of a digest tree, as the digest table is, along lines that a person knows.)
  */
 import { parseKey } from "../resources/keys.ts";
-import { type Digest, DIGEST_BYTES } from "./digest.ts";
+import { type Digest, DIGEST_BYTES, xor } from "./digest.ts";
 import type { ChangeIndex, Entry } from "./index.ts";
 
 /** The resources of one kind and, for Applications, of one namespace or agent. */
@@ -59,13 +59,4 @@ export function differingGroups(a: ReadonlyMap<string, Group>, b: ReadonlyMap<st
   return [...new Set([...a.keys(), ...b.keys()])].sort().filter((name) =>
     a.get(name)?.digest !== b.get(name)?.digest
   );
-}
-
-function xor(a: Digest, b: Digest): Digest {
-  let result = "";
-  for (let i = 0; i < a.length; i += 8) {
-    const word = (Number.parseInt(a.slice(i, i + 8), 16) ^ Number.parseInt(b.slice(i, i + 8), 16)) >>> 0;
-    result += word.toString(16).padStart(8, "0");
-  }
-  return result;
 }

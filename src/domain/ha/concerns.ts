@@ -88,6 +88,15 @@ export const CONCERNS = {
     help: "Copies that another writer changed and that are not restored yet",
     unready: true,
   },
+  writers: {
+    label: "writers",
+    sentence: (n) => `${count(n, "other writer keeps", "other writers keep")} changing copies`,
+    next: "stop each with the command beside it, on this side",
+    metric: "argocd_agent_ha_other_writers",
+    help:
+      "Writers beside replication that changed a copy on a replica more than once in the last ten minutes",
+    unready: true,
+  },
   differing: {
     label: "differing",
     sentence: (n) => `${count(n, "key differs", "keys differ")} from the other side's`,

@@ -4,6 +4,8 @@
  * replication's own by the version that its write was answered with. Repairs of a key that drifts again and again are spread.
  */
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
+import { digestOf } from "../changes/content.ts";
+import { type Digest, xor } from "../changes/digest.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
 
 /** The first repair is at once; those after it within `FORGET_MS`, 1 s to 60 s apart. */
@@ -91,6 +93,17 @@ export class Drift {
   /** Every copy that is known not to be the leader's. */
   get copies(): DriftedCopy[] {
     return [...this.#drifted.values()];
+  }
+
+  /** The digest of all that the leader sent last, whatever others have made of it. @param root the digest of what is here */
+  received(root: Digest): Digest {
+    let received = root;
+    for (const { key, payload } of this.#drifted.values()) {
+      const now = this.index.get(key);
+      if (now && !now.deleted) received = xor(received, now.digest);
+      if (payload !== undefined) received = xor(received, digestOf(key, payload));
+    }
+    return received;
   }
 
   get size(): number {

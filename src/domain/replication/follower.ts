@@ -4,7 +4,7 @@
  * received but not written; the next stream resends them from the position, which never passes a change that is not
  * durable.
  */
-import { bucketOf } from "../changes/digest.ts";
+import { bucketOf, type Digest } from "../changes/digest.ts";
 import type { ChangeIndex } from "../changes/index.ts";
 import type { Position } from "../changes/cursor.ts";
 import { Marks } from "../changes/marks.ts";
@@ -116,8 +116,13 @@ export class FollowerProtocol {
   /**
    * Reads a heartbeat. Returns true when this copy has drifted: everything was applied and the digests differ in
    * several heartbeats in a row (a single one may be older than a write in flight).
+   *
+   * @param received the digest of what the leader sent last, where others have changed copies here: those are known
    */
-  heartbeat({ sequence, pending, digest, revision, saidAtMs, sentAtMs }: LeaderBeat): boolean {
+  heartbeat(
+    { sequence, pending, digest, revision, saidAtMs, sentAtMs }: LeaderBeat,
+    received: Digest = this.index.digests.root(),
+  ): boolean {
     if (saidAtMs > 0) this.#beats.push({ revision, saidAtMs });
     if (this.#beats.length > MAX_BEATS) this.#beats = this.#beats.filter((_, i) => i % 2 === 0);
     this.#leaderSequence = Math.max(this.#leaderSequence, sequence);
@@ -125,7 +130,7 @@ export class FollowerProtocol {
     const comparable = this.live && this.behind === 0 && digest !== "";
     this.#same = comparable && digest === this.index.digests.root();
     if (this.#same) this.#equalAtMs = sentAtMs;
-    this.#differed = comparable && !this.#same ? this.#differed + 1 : 0;
+    this.#differed = comparable && digest !== received ? this.#differed + 1 : 0;
     return this.#differed >= DRIFT_HEARTBEATS;
   }
 

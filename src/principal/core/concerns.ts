@@ -19,7 +19,10 @@ export interface ConcernSources {
   readonly dependencies: { readonly inCluster: readonly Key[] };
   readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
   readonly index: Pick<ChangeIndex, "requested" | "standby">;
-  readonly copies: { readonly copies: readonly Pick<DriftedCopy, "key" | "change" | "manager">[] };
+  readonly copies: {
+    readonly copies: readonly Pick<DriftedCopy, "key" | "change" | "manager">[];
+    readonly writerLines: readonly string[];
+  };
 }
 
 /** One supplier a concern. */
@@ -34,6 +37,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   foreign: ({ foreign: { keys } }) => noted(keys),
   pending: ({ index }) => noted(index.requested().map((entry) => requestOf(entry, index.standby))),
   drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),
+  writers: ({ copies: { writerLines } }) => noted(writerLines),
   differing: ({ comparison }) => comparison.differing,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),

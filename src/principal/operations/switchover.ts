@@ -5,6 +5,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { until } from "../../base/until.ts";
+import type { Digest } from "../../domain/changes/digest.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { type Noted, noted } from "../../domain/ha/concerns.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
@@ -14,7 +15,7 @@ import type { Fleet } from "../active/fleet.ts";
 import { type Asking, askPeer, EXAMINE_MS } from "../core/peer.ts";
 import type { ExposureKeeper } from "../core/exposure.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
-import { type PeerConnection, PeerError, type SwitchoverRequest } from "../ports/peer.ts";
+import { type PeerConnection, PeerError, type Repaired, type SwitchoverRequest } from "../ports/peer.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import { type ComparingParts, differingKeys } from "./comparing.ts";
 import type { Machine } from "./machine.ts";
@@ -30,6 +31,8 @@ const AGENTS_MS = 15_000;
 const ASK_EVERY_MS = 50;
 /** A replica's write is in its own index after this time at the latest. */
 const SEEN_MS = 2_000;
+/** Repairing takes at most this part of the time that is left. */
+const MEND_SHARE = 3;
 /** A call before the step is given at least this long. */
 const CALL_MS = 500;
 
@@ -38,6 +41,8 @@ export interface SwitchoverParts extends Machine, Asking {
   readonly log: Log;
   readonly index: ChangeIndex;
   readonly replicas: Replicas;
+  /** The replica's part: its copies, which are restored before it serves. */
+  readonly copies: { received(): Digest };
   readonly comparison: ComparingParts["comparison"];
   readonly losses: Pick<LossManifest, "proved">;
   readonly exposure: Pick<ExposureKeeper, "handedOver">;
@@ -76,10 +81,10 @@ export class Switchover {
     return await new Move(this.ctx, options, tell).play();
   }
 
-  /** The replica's part: its digest, when that is `expected` or after a while. */
+  /** The replica's part: the digest of what it would serve, when that is `expected` or after a while. */
   async prove(expected: string): Promise<string> {
-    const { index } = this.ctx;
-    const digest = () => index.digests.root();
+    const { index, copies } = this.ctx;
+    const digest = () => copies.received();
     await until(() => digest() === expected, {
       changed: [(notify) => index.onChange(notify)],
       withinMs: SEEN_MS,
@@ -119,6 +124,8 @@ class Move {
   readonly #startedAt = monotonicMs();
   readonly #phases: { phase: Phase; ms: number }[] = [];
   #phaseAt = monotonicMs();
+  /** Keys that the replica was to take again, and that differed afterwards. */
+  #unmended: Repaired["failed"] = [];
   readonly #deadline: number;
   /** Open all the time: between the two there is no time to dial. */
   #connection: PeerConnection | undefined;
@@ -192,16 +199,23 @@ class Move {
     });
   }
 
-  /** The keys that differ, which the replica has taken again unless this is a forecast. @throws Error with those that it cannot take */
+  /**
+   * The keys that differ, which the replica has taken again unless this is a forecast. A copy that others change again and again may differ
+   * afterwards; the proof decides, for a takeover restores it. @throws Error with those that it cannot take
+   */
   async #mended(settleMs?: number): Promise<Noted> {
     const { ctx, options: { dryRun } } = this;
+    this.#unmended = [];
     const keys = await differingKeys(ctx, this.#peer, settleMs);
     if (keys.length === 0 || dryRun) return noted(keys);
     const keysText = `${keys.length.toLocaleString("en-US")} keys`;
     this.#say("preflight", `repairing at the replica what differs: ${keysText}`);
-    const request = { standing: ctx.standing(), who: this.#who, timeoutMs: this.#leftMs() };
+    const timeoutMs = Math.ceil(this.#leftMs() / MEND_SHARE);
+    const request = { standing: ctx.standing(), who: this.#who, timeoutMs };
     const { failed } = await mend(this.#peer, keys, request);
-    if (failed.length > 0) throw new Error(`switchover undone: ${unmended(failed)}`);
+    this.#unmended = failed;
+    const holds = [...ctx.replicas].some(({ heldTotal }) => heldTotal > 0);
+    if (failed.length > 0 && holds) throw new Error(`switchover undone: ${unmended(failed)}`);
     return noted(keys);
   }
 
@@ -243,6 +257,7 @@ class Move {
 
   /** Names what differs although it was repaired. */
   async #differ(ours: string, theirs: string): Promise<string> {
+    if (this.#unmended.length > 0) return `switchover undone: ${unmended(this.#unmended)}`;
     const keys = await differingKeys(this.ctx, this.#peer, 0).catch(() => []);
     const named = keys.length > 0 ? `: ${noted(keys).examples.join(", ")}` : "";
     return `switchover undone: the digests differ at the cut (ours ${ours}, the replica's ${theirs})${named}; see: ha diff`;

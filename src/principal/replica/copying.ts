@@ -12,10 +12,10 @@ import { DriftRepair, type DriftRepairParts } from "./drift_repair.ts";
 import type { LossManifest } from "./loss_manifest.ts";
 
 /** The part of the principal that copying needs. */
-export interface CopyingParts extends Omit<DriftRepairParts, "drift" | "writer"> {
+export interface CopyingParts extends Omit<DriftRepairParts, "drift" | "writer" | "namespace"> {
   readonly store: Store;
   readonly index: ChangeIndex;
-  readonly settings: { readonly scope: Scope };
+  readonly settings: { readonly scope: Scope; readonly namespace: string };
   readonly counters: Counting;
   readonly losses: LossManifest;
   readonly foreign: ForeignObjects;
@@ -30,5 +30,10 @@ export function copying(parts: CopyingParts) {
   const writerOver = (to: Pick<Store, "get" | "write">) =>
     new ChangeWriter(to, settings.scope, counters, losses, unconfirmed, foreign, drift, deletions);
   const writer = writerOver(store);
-  return { writerOver, writer, copies: new DriftRepair({ ...parts, drift, writer }) };
+  return {
+    writerOver,
+    writer,
+    drift,
+    copies: new DriftRepair({ ...parts, drift, writer, namespace: settings.namespace }),
+  };
 }

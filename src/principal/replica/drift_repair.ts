@@ -7,8 +7,10 @@ import pLimit from "p-limit";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import type { Digest } from "../../domain/changes/digest.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Model } from "../../domain/ha/state.ts";
+import { commandAgainst, OtherWriters, writerLine } from "../../domain/ha/writers.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import type { Drift, DriftedCopy } from "../../domain/replication/drift.ts";
 import { type Changed, type Feed, READS_AT_ONCE } from "../core/feed.ts";
@@ -26,6 +28,8 @@ const MAX_TOLD = 10;
 export interface DriftRepairParts {
   readonly index: ChangeIndex;
   readonly log: Log;
+  /** Argo CD's. */
+  readonly namespace: string;
   readonly following: Pick<Following, "resend">;
   readonly feed: Pick<Feed, "refresh" | "catchUp">;
   readonly drift: Drift;
@@ -34,6 +38,7 @@ export interface DriftRepairParts {
 }
 
 export class DriftRepair {
+  readonly writers = new OtherWriters();
   #looking: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly parts: DriftRepairParts) {}
@@ -49,8 +54,33 @@ export class DriftRepair {
     const { complete, formerActive } = model().memory;
     // A former ACTIVE finds what it wrote last by comparing, and saves it before it is overwritten.
     if (!index.standby || !complete || formerActive) return;
-    if (drift.changed(key, before, manager, monotonicMs())) this.#look(0);
+    const now = monotonicMs();
+    if (!drift.changed(key, before, manager, now)) return;
+    if (this.writers.saw(manager, key, now)) this.#tell(manager);
+    this.#look(0);
   };
+
+  /** The digest of all that the leader sent last: what this side serves with once `restore` has succeeded. */
+  received(): Digest {
+    const { index, drift } = this.parts;
+    return drift.received(index.digests.root());
+  }
+
+  /** Those who change copies again and again, with the command that stops each. */
+  get writerLines(): string[] {
+    const { index, namespace } = this.parts;
+    return index.standby ? this.writers.list(monotonicMs()).map((one) => writerLine(one, namespace)) : [];
+  }
+
+  #tell(manager: string): void {
+    const writer = this.writers.list(monotonicMs()).find((one) => one.manager === manager);
+    if (!writer) return;
+    const { log, namespace } = this.parts;
+    log.warn("another writer keeps changing copies here; stop it: it is repaired each time", {
+      manager,
+      command: commandAgainst(writer, namespace),
+    });
+  }
 
   /** Copies that are not the leader's, those included that were being deleted before this process began. */
   get copies(): Pick<DriftedCopy, "key" | "change" | "manager">[] {
@@ -67,6 +97,7 @@ export class DriftRepair {
   /** This side is ACTIVE: its objects are its own. */
   serving(): void {
     this.parts.drift.clear();
+    this.writers.clear();
     clearTimeout(this.#looking);
     this.#looking = undefined;
   }

@@ -6,6 +6,7 @@ import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import { hasCaughtUp } from "../../domain/replication/caught_up.ts";
+import type { Drift } from "../../domain/replication/drift.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
 import type { Following } from "../core/following.ts";
@@ -24,6 +25,8 @@ export interface Followership {
   readonly comparison: { equal(atMs: number): void };
   readonly losses: { proved(revision: number): void };
   readonly deletions: ReplicaDeletions;
+  /** The copies that others have changed. */
+  readonly drift: Pick<Drift, "received">;
   readonly writer: { apply(change: IncomingChange): Promise<void> };
   model(): Model;
   standing(): Standing;

@@ -169,7 +169,8 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
 
   /** Compares a copy that drifted (another writer changed this store), at most once in `DRIFT_EVERY_MS`. */
   #heartbeat(beat: LeaderBeat): void {
-    const drifted = this.#protocol.heartbeat(beat);
+    const { drift, index } = this.followership;
+    const drifted = this.#protocol.heartbeat(beat, drift.received(index.digests.root()));
     if (this.#protocol.same) this.followership.comparison.equal(monotonicMs());
     tellCaughtUp(this.followership, this.#protocol, this.#welcomedAtMs);
     if (!drifted) return;
