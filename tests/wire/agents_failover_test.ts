@@ -102,7 +102,7 @@ Deno.test(
       const agent = await startAgent(workshop, address, { name: "edge-1" });
       await untilHolds(agent, "Application", ["a", "b"]);
       await untilEqual(primary, replica);
-      // One while it is a replica, one while it is ACTIVE.
+      // One while it is a replica, which the promotion restores, one while it is ACTIVE.
       const replaced = (name: string, revision: string) => {
         const object = application("edge-1", name);
         Object.assign((object["spec"] as { source: object }).source, { targetRevision: revision });
@@ -127,7 +127,7 @@ Deno.test(
         (agent.cluster.get("Application", name)?.["spec"] as { source: { targetRevision: string } }).source
           .targetRevision;
       await until(
-        () => revision("a") === "as a replica" && revision("b") === "as the ACTIVE",
+        () => revision("a") === "main" && revision("b") === "as the ACTIVE",
         15_000,
         () => `${revision("a")}, ${revision("b")}`,
         5,

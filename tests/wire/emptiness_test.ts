@@ -4,9 +4,11 @@ import type { Key } from "../../src/domain/resources/keys.ts";
 import { type Running } from "../../src/serve.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import { application } from "../support/agents.ts";
+import { GoPrimary } from "../support/go_peer.ts";
 import {
   inWorkshop,
   LOOSE,
+  material,
   Proxy,
   until,
   untilEqual,
@@ -138,5 +140,34 @@ Deno.test(
       assertEquals(await kept(follower), 10);
       await until(async () => (await listed(follower)).length === 10, 5_000, () => "they are not listed");
       assertStringIncludes(workshop.logs.join("\n"), "ha reconcile lists them");
+    }),
+);
+
+Deno.test(
+  "data beside a Go primary that this side never followed: nothing is deleted, though it confirms that it is gone",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      await fill(workshop, "replica");
+      const primary = new GoPrimary();
+      const port = await primary.listen(material(workshop, "primary"));
+      workshop.onClose(() => primary.close());
+      const has = (name: string) =>
+        primary.has("edge-1", name, { spec: { project: "p", destination: { name: "edge-1" } } });
+      has("theirs");
+      const replica = await workshop.start(workshop.settings("replica", port));
+      await untilState(replica, "replicating");
+      const destination = { name: "edge-1" };
+      primary.forward("outbound", "edge-1", "spec-update", "application", {
+        metadata: { name: "theirs", namespace: "edge-1" },
+        spec: { project: "changed", destination },
+      }, 3);
+      has("missed");
+      await until(
+        () => replica.core.index.present("Application/edge-1/missed") !== undefined,
+        15_000,
+        () => "no second snapshot",
+      );
+      assertEquals([await kept(replica), await listed(replica)], [10, [...KEYS].sort()]);
     }),
 );

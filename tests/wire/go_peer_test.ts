@@ -96,8 +96,14 @@ Deno.test(
       }
       const replica = await workshop.start(workshop.settings("replica", port, ["--insecure-jwt-generate"]));
       const { store } = replica.core;
-      await store.write({ op: "put", object: application("edge-1", "only-here") });
       await untilState(replica, "replicating");
+      await store.write({ op: "put", object: application("edge-1", "only-here") });
+      await until(
+        () => replica.core.index.present("Application/edge-1/only-here") !== undefined,
+        5_000,
+        () => "the replica does not see its own Application",
+        5,
+      );
       const names = async () =>
         (await store.list("Application")).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
       assertEquals(

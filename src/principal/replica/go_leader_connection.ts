@@ -3,7 +3,8 @@
  * `GoFollowerProtocol` decides. `Status` is polled, for it alone shows a half-open link and changes that were missed.
  */
 import type { ReplicatedEvent } from "../../domain/events/messages.ts";
-import type { ReplicationAck } from "../../domain/replication/go_messages.ts";
+import type { ReplicationAck, Resource } from "../../domain/replication/go_messages.ts";
+import { keyOf } from "../../domain/resources/keys.ts";
 import { delay } from "@std/async/delay";
 import { monotonicMs } from "../../base/clock.ts";
 import { GoFollowerProtocol } from "../../domain/replication/go_follower.ts";
@@ -53,7 +54,7 @@ class GoLeaderConnection {
   #answeredAtMs = 0;
   #comparing = false;
   /** This store never held a complete copy: deletions that a comparison concludes are not carried out. */
-  readonly #foreign: boolean;
+  #foreign: boolean;
 
   constructor(private readonly peer: PlainPeer, private readonly followership: Followership) {
     const { index, settings, writer, model, deletions } = followership;
@@ -112,6 +113,15 @@ class GoLeaderConnection {
     }
   }
 
+  /** Resources that this store held before it followed, and the leader does not name: no deletion. */
+  async #keep(resources: readonly Resource[]): Promise<void> {
+    const { writer } = this.followership;
+    for (const { kind = "", namespace = "", name = "" } of resources) {
+      const key = keyOf(kind, namespace, name);
+      await writer.apply({ sequence: 0, key, changedAt: Date.now(), foreign: true });
+    }
+  }
+
   async #compare(): Promise<void> {
     const since = { since_sequence_num: this.#protocol.peerSequence };
     const askedAtMs = monotonicMs();
@@ -121,6 +131,10 @@ class GoLeaderConnection {
     this.#snapshotAskedAtMs = askedAtMs;
     this.#pump.kick();
     for (const { agent, resources } of candidates) {
+      if (this.#foreign) {
+        await this.#keep(resources);
+        continue;
+      }
       const request = {
         agent_name: agent,
         snapshot_sequence_num: snapshot.last_sequence_num ?? 0,
@@ -164,7 +178,10 @@ class GoLeaderConnection {
     const { applier } = this.#protocol;
     const { following, input } = this.followership;
     tellProgress(this.followership, this.#protocol);
-    if (this.answered && this.#protocol.settle()) input({ type: "snapshotApplied" });
+    if (this.answered && this.#protocol.settle()) {
+      this.#foreign = false;
+      input({ type: "snapshotApplied" });
+    }
     Object.assign(following, {
       behind: applier.pending,
       held: applier.held(MAX_HELD_SHOWN),
