@@ -12,7 +12,7 @@ const permissions = [
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys=hostname",
+  "--allow-sys=hostname,osUptime",
   "--allow-run",
 ];
 Deno.mkdirSync(`${root}dist`, { recursive: true });

@@ -17,7 +17,7 @@ const permissions = [
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys=hostname,uid",
+  "--allow-sys=hostname,osUptime,uid",
   `--allow-run=${[Deno.execPath(), ...kube.binaries, ...redis.binaries].join(",")}`,
 ];
 

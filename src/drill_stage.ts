@@ -27,7 +27,9 @@ import { writeMemory } from "./principal/core/memory.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import { NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { OwnResource, Part, PlayedAgent, Stage, StagedPrincipal } from "./principal/ports/stage.ts";
-import { type Core, openCore } from "./principal/principal.ts";
+import { SOLE } from "./principal/ports/store_lock.ts";
+import { openCore } from "./principal/opening.ts";
+import type { Core } from "./principal/principal.ts";
 import type { SimAgent } from "./simagents/agent.ts";
 
 const DAY_MS = 86_400_000;
@@ -182,6 +184,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     settings,
     log,
     store,
+    tenure: SOLE,
     monitor,
     peer: {
       connect: noPeer,

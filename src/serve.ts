@@ -1,61 +1,48 @@
-/** The composition root: builds a principal from its settings, starts it, and stops it in order. */
+/** The composition root: builds a principal from its settings, starts it while it holds the lock on its store, and stops it in order. */
 import { VERSION } from "./base/version.ts";
-import { adminHandlers } from "./adapters/grpc/admin.ts";
-import { guarded } from "./adapters/grpc/admin_access.ts";
-import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
-import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
-import { type Authenticator, authenticator } from "./adapters/grpc/methods.ts";
+import { authenticator } from "./adapters/grpc/methods.ts";
 import { SignedTokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
-import { drillStage } from "./drill_stage.ts";
-import { deletionsHandlers } from "./adapters/grpc/deletions.ts";
-import { diffHandlers } from "./adapters/grpc/diff.ts";
-import { drillHandlers } from "./adapters/grpc/drill.ts";
-import { knowingHandlers } from "./adapters/grpc/knowing.ts";
-import { operatorHandlers } from "./adapters/grpc/operator.ts";
-import { switchoverHandler } from "./adapters/grpc/switchover.ts";
-import { linkHandlers } from "./adapters/grpc/link_service.ts";
-import { reconcileHandlers } from "./adapters/grpc/reconcile.ts";
-import { replicationHandlers } from "./adapters/grpc/replication_service.ts";
-import {
-  createServer,
-  listen,
-  listenPlaintext,
-  RotatingCredentials,
-  shutdown,
-} from "./adapters/grpc/server.ts";
-import * as services from "./adapters/grpc/services.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
-import { metricsApp } from "./adapters/http/metrics.ts";
 import { ProcessingTimes } from "./adapters/http/processing.ts";
+import { FileLock } from "./adapters/store/file_lock.ts";
 import { openSqlite } from "./adapters/store/sqlite.ts";
 import { admits } from "./domain/resources/scope.ts";
+import type { Waiting } from "./domain/ha/state.ts";
 import type { Store } from "./principal/ports/store.ts";
+import type { StoreLock, Tenure } from "./principal/ports/store_lock.ts";
 import type { Peer } from "./principal/ports/peer.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { Operations } from "./principal/ports/operations.ts";
-import { type Core, openCore } from "./principal/principal.ts";
+import { type Office, runTenures } from "./principal/core/tenures.ts";
+import type { Core } from "./principal/principal.ts";
+import { openCore, type WaitingCore, waitingCore } from "./principal/opening.ts";
 import type { Log } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
-
-/** Open calls may take this long to end at shutdown. */
-const GRACE_MS = 1_500;
-const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
+import {
+  listenHost,
+  openAdmin,
+  openListeners,
+  openMetrics,
+  type Ports,
+  serveHttp,
+  type Undo,
+  undone,
+} from "./listeners.ts";
 
 /** A running principal. */
 export interface Running {
   readonly settings: Settings;
-  readonly core: Core;
+  readonly core: Omit<Core, "failed" | "stop">;
   /** The calls of an operator. */
   readonly operations: Operations;
-  /** Where it listens; ports are the real ones where 0 was asked for. */
-  readonly ports: { grpc: number; admin: number; adminTls: number; healthz: number; metrics: number };
+  readonly ports: Ports;
   /** Rejects when the principal cannot go on, e.g. because its store failed. */
   readonly failed: Promise<never>;
   stop(): Promise<void>;
@@ -63,75 +50,215 @@ export interface Running {
 
 /** Starts a principal. @throws Error (with one clear line) and leaves nothing running */
 export async function startPrincipal(settings: Settings, log: Log): Promise<Running> {
-  const undo: (() => Promise<void> | void)[] = [];
-  const stop = async () => {
-    for (let step = undo.pop(); step; step = undo.pop()) await step();
-  };
+  const undo: Undo = [];
+  const stop = () => undone(undo);
   try {
-    return await start(settings, log, undo, stop);
+    const host = new Host(settings, log, undo);
+    const lock = await openLock(settings);
+    undo.push(() => lock.close());
+    const ending = new AbortController();
+    const ended = runTenures(lock, host, ending.signal).catch((error) => {
+      if (!ending.signal.aborted) host.fail(error);
+    });
+    undo.push(async () => {
+      ending.abort(new Error("this principal is shutting down"));
+      await ended;
+      await host.close();
+    });
+    await host.opened;
+    return {
+      settings,
+      get core() {
+        return host.present.core;
+      },
+      get operations() {
+        return host.present.operations;
+      },
+      get ports() {
+        return host.present.ports;
+      },
+      failed: host.failed,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function start(
-  settings: Settings,
-  log: Log,
-  undo: (() => Promise<void> | void)[],
-  stop: () => Promise<void>,
-): Promise<Running> {
-  const store = await openStore(settings);
-  undo.push(() => store.close());
-  const history: RecentEvent[] = [];
-  const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
-  undo.push(() => monitor.stop());
-  let health = startingApp(() => monitor.problem);
-  const healthz = serveHttp(
-    (request) => health.fetch(request),
-    listenHost(settings),
-    settings.healthzPort,
-    undo,
-  );
-  const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
-  undo.push(() => tls?.close());
-  const tokens = await monitor.patiently(() => loadTokens(settings, store));
-  const processing = new ProcessingTimes();
-  const core = await openCore({
-    settings,
-    log,
-    store,
-    monitor,
-    peer: peerOf(settings, tls),
-    hasSigningKey: hasSigningKey(settings),
-    history,
-    processing,
-    tokens,
-    clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
-  });
-  undo.push(() => core.stop());
-  const agentsAuth = authenticator(settings.auth, (fingerprint) => core.blocklist.has(fingerprint));
-  const doors = { settings, log, tls, authenticator: agentsAuth, processing };
-  const ports = { healthz, ...await openListeners(core, doors, undo) };
-  health = healthApp(core.health);
-  undo.push(() => core.rest());
-  core.start();
-  if (settings.haEnabled) undo.push(core.readiness.watch());
-  log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
-  return { settings, core, operations: core.operations, ports, failed: core.failed, stop };
+/** The principal that runs in this process now, or ran last: one that acts, or one that waits for the lock on its store. */
+interface Present extends Pick<Running, "core" | "operations" | "ports"> {
+  undo: Undo;
+}
+
+/** This process: the listener for probes, which outlives tenures, and what each tenure opens. */
+class Host implements Office {
+  readonly #history: RecentEvent[] = [];
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #healthz: number;
+  #health = startingApp(() => "the lock on the store is asked for");
+  #present: Present | undefined;
+  #waiting: WaitingCore | undefined;
+  /** Opening and closing, one at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly settings: Settings, private readonly log: Log, undo: Undo) {
+    this.#failed.promise.catch(() => {});
+    const answer = (request: Request) => this.#health.fetch(request);
+    this.#healthz = serveHttp(answer, listenHost(settings), settings.healthzPort, undo);
+  }
+
+  /** Resolves when a principal acts or waits here. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
+  }
+
+  /** Rejects when none can. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  get present(): Present {
+    if (this.#present) return this.#present;
+    throw new Error("this principal is opening its store");
+  }
+
+  fail(error: unknown): void {
+    this.#opened.reject(error);
+    this.#failed.reject(error);
+  }
+
+  wait(why: Waiting): void {
+    this.#take(async () => {
+      if (!this.#waiting) await this.#openWaiting();
+      this.#waiting?.wait(why);
+      this.#opened.resolve();
+    }).catch((error) => this.fail(error));
+  }
+
+  act(tenure: Tenure): Promise<(reason: Error) => Promise<void>> {
+    return this.#take(async () => {
+      await this.#close();
+      const undo: Undo = [];
+      try {
+        await this.#open(tenure, undo);
+      } catch (error) {
+        await undone(undo);
+        throw error;
+      }
+      this.#opened.resolve();
+      return (reason) => this.#take(() => this.#end(reason));
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#take(() => this.#close());
+  }
+
+  #take<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(act);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Ends what is open; from the first moment on the probes say so. */
+  async #end(reason: Error): Promise<void> {
+    this.#health = startingApp(() => reason.message);
+    this.log.info("this process stops acting for its side", { reason: reason.message });
+    remember(this.#history, `stops acting: ${reason.message}`);
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await undone(this.#present?.undo ?? []);
+    this.#waiting = undefined;
+  }
+
+  async #openWaiting(): Promise<void> {
+    const { settings, log } = this;
+    const undo: Undo = [];
+    const processing = new ProcessingTimes();
+    const core = waitingCore({
+      settings,
+      log,
+      monitor: new StoreMonitor({ status: () => ({ problem: "", writes: 0, lists: 0 }) }, log, () => {}),
+      hasSigningKey: hasSigningKey(settings),
+      history: this.#history,
+      processing,
+    });
+    this.#waiting = core;
+    const metrics = openMetrics(core, settings, processing.registry, undo);
+    const { admin } = settings.haEnabled
+      ? await openAdmin(core, { settings, log, tls: undefined }, undo)
+      : { admin: 0 };
+    this.#present = {
+      core,
+      operations: core.operations,
+      ports: { healthz: this.#healthz, grpc: 0, admin, adminTls: 0, metrics },
+      undo,
+    };
+    this.#health = healthApp(core.health);
+  }
+
+  async #open(tenure: Tenure, undo: Undo): Promise<void> {
+    const { settings, log } = this;
+    const history = this.#history;
+    const store = await openStore(settings, () => tenure.holds());
+    undo.push(() => store.close());
+    const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
+    undo.push(() => monitor.stop());
+    this.#health = startingApp(() => monitor.problem);
+    const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
+    undo.push(() => tls?.close());
+    const tokens = await monitor.patiently(() => loadTokens(settings, store));
+    const processing = new ProcessingTimes();
+    const core = await openCore({
+      settings,
+      log,
+      store,
+      tenure,
+      monitor,
+      peer: peerOf(settings, tls),
+      hasSigningKey: hasSigningKey(settings),
+      history,
+      processing,
+      tokens,
+      clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
+    });
+    core.failed.catch((error) => this.fail(error));
+    undo.push(() => core.stop());
+    const agentsAuth = authenticator(settings.auth, (fingerprint) => core.blocklist.has(fingerprint));
+    const doors = { settings, log, tls, authenticator: agentsAuth, processing };
+    const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
+    this.#present = { core, operations: core.operations, ports, undo };
+    this.#health = healthApp(core.health);
+    undo.push(() => core.rest(reasonOf(tenure.ended.reason ?? "this principal is shutting down")));
+    core.start();
+    if (settings.haEnabled) undo.push(core.readiness.watch());
+    log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
+  }
+}
+
+/** Opens the lock on the store. @throws StoreError */
+async function openLock({ store, dataDir, scope, leaseMs, podUid }: Settings): Promise<StoreLock> {
+  if (store.type === "sqlite") {
+    Deno.mkdirSync(dataDir, { recursive: true });
+    return new FileLock(store.path);
+  }
+  const { kubernetesLock } = await import("./adapters/store/kubernetes_lock.ts");
+  return kubernetesLock({ ...store, namespace: scope.namespace, leaseMs, podUid });
 }
 
 /** Opens the store that the settings name; the Kubernetes client is loaded only where it is used. @throws StoreError */
-async function openStore({ store, scope, dataDir }: Settings): Promise<Store> {
-  if (store.type === "sqlite") {
-    Deno.mkdirSync(dataDir, { recursive: true });
-    return openSqlite(store.path);
-  }
+async function openStore({ store, scope }: Settings, mayWrite: () => boolean): Promise<Store> {
+  if (store.type === "sqlite") return openSqlite(store.path);
   const { openKubernetes } = await import("./adapters/store/kubernetes.ts");
   return openKubernetes({
     ...store,
     namespace: scope.namespace,
     admits: (namespace) => admits(scope, namespace),
+    mayWrite,
   });
 }
 
@@ -169,111 +296,9 @@ async function loadTokens(settings: Settings, store: Store): Promise<SignedToken
   }
 }
 
-function listenHost(settings: Settings): string {
-  return settings.listenHost || "0.0.0.0";
-}
-
-/** The parts needed to admit clients. */
-interface Doors {
-  settings: Settings;
-  log: Log;
-  /** Undefined: without TLS. */
-  tls: TlsWatch | undefined;
-  authenticator: Authenticator;
-  processing: ProcessingTimes;
-}
-
 /** Argo CD's Redis, where one is configured; its library is loaded only then. */
 async function openClusterInfo(settings: Settings, clusters: AgentClusters, log: Log): Promise<ClusterInfo> {
   if (!settings.redis) return NO_CLUSTER_INFO;
   const { RedisClusterInfo } = await import("./adapters/redis/cluster_info.ts");
   return new RedisClusterInfo(settings.redis, clusters, log);
-}
-
-async function openListeners(
-  core: Core,
-  doors: Doors,
-  undo: (() => Promise<void> | void)[],
-): Promise<Omit<Running["ports"], "healthz">> {
-  const { settings, log, tls, authenticator, processing } = doors;
-  const host = listenHost(settings);
-  const metrics = settings.metricsPort === 0 ? 0 : serveHttp(
-    metricsApp(core.series, processing.registry).fetch,
-    host,
-    settings.metricsPort,
-    undo,
-  );
-  const server = createServer(settings.maxMessageBytes);
-  server.addService(services.versionService, versionHandlers());
-  server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
-  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, authenticator, log));
-  server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
-  if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
-  undo.push(() => shutdown(server, GRACE_MS));
-  const address = `${host}:${settings.listenPort}`;
-  const grpcPort = tls
-    ? await listen(server, address, rotating(tls, settings))
-    : await listenPlaintext(server, address);
-  const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
-  return { grpc: grpcPort, ...admin, metrics };
-}
-
-function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
-  const credentials = new RotatingCredentials(tls.current, tlsMinVersion, requireClientCerts);
-  tls.onRotation((material) => credentials.rotate(material));
-  return credentials;
-}
-
-/** The loopback listener, and where configured another over mTLS for whom it names. */
-async function openAdmin(
-  core: Core,
-  { settings, log, tls }: Doors,
-  undo: (() => Promise<void> | void)[],
-): Promise<{ admin: number; adminTls: number }> {
-  const { operations, index, model } = core;
-  const haAdmin = adminHandlers(operations);
-  const operator = {
-    ...operatorHandlers(operations),
-    Switchover: switchoverHandler(operations),
-    ...knowingHandlers(operations),
-    ...diffHandlers(operations),
-    ...drillHandlers(core.drills(drillStage({ settings, index, model }))),
-    ...reconcileHandlers(operations),
-    ...deletionsHandlers(operations),
-  };
-  const loopback = createServer(ADMIN_MESSAGE_BYTES);
-  loopback.addService(services.adminService, haAdmin);
-  loopback.addService(services.operatorService, operator);
-  undo.push(() => loopback.forceShutdown());
-  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`);
-  const { adminListen, auth } = settings;
-  if (!adminListen || !tls || auth.method !== "mtls") return { admin, adminTls: 0 };
-  const policy = {
-    rule: auth.rule,
-    readers: new Set(adminListen.readers),
-    operators: new Set(adminListen.operators),
-    blocked: (fingerprint: string) => core.blocklist.has(fingerprint),
-  };
-  const guard = (service: object, handlers: typeof operator) =>
-    guarded(service as services.Methods, handlers, policy, log);
-  const remote = createServer(ADMIN_MESSAGE_BYTES);
-  remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
-  remote.addService(services.operatorService, guard(services.operatorService, operator));
-  undo.push(() => remote.forceShutdown());
-  return { admin, adminTls: await listen(remote, adminListen.address, rotating(tls, settings)) };
-}
-
-function serveHttp(
-  answer: (request: Request) => Response | Promise<Response>,
-  hostname: string,
-  port: number,
-  undo: (() => Promise<void> | void)[],
-): number {
-  try {
-    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
-    undo.push(() => server.shutdown());
-    return (server.addr as Deno.NetAddr).port;
-  } catch (error) {
-    throw new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
-  }
 }

@@ -4,7 +4,7 @@ import { ROOMS } from "./rooms.ts";
 /** A folder with several rooms that is drawn as one box; principal's rooms are drawn one by one. */
 const zoneOf = (room: string) =>
   room.replace(/^(domain|adapters)\/.*/, "$1").replace(/^principal\/$/, "principal");
-const label = (zone: string) => zone.replace("principal/principal.ts", "principal.ts");
+const label = (zone: string) => zone.replace(/^principal\/(?=\w+\.ts$)/, "");
 const id = (zone: string) => label(zone).replace(/[/.]/g, "_");
 
 /** A mermaid flowchart: an arrow points at what may be imported. base and domain, which all may, have none. */

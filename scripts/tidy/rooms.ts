@@ -24,6 +24,9 @@ const ADAPTER_REMEDY =
   "declare the small interface that the adapter calls in principal/ports, and pass the principal's object in from src/serve.ts";
 const PORTS = ["base", "domain/", "principal/ports"];
 
+/** The rooms that a principal is put together from. */
+const PARTS = ["ports", "core", "active", "replica", "operations"].map((name) => `principal/${name}`);
+
 const domain = (name: string, door: string, concept: string, imports: string[] = []): Room => ({
   name: `domain/${name}`,
   concept,
@@ -125,7 +128,14 @@ export const ROOMS: Room[] = [
     name: "principal/principal.ts",
     concept: "Puts one principal together from its parts and the ports it is given.",
     door: "src/principal/principal.ts",
-    imports: ["base", "domain/", "principal/"],
+    imports: ["base", "domain/", ...PARTS],
+    remedy: PRINCIPAL_REMEDY,
+  },
+  {
+    name: "principal/opening.ts",
+    concept: "Opens a principal: with what its store holds, or without it while another process acts.",
+    door: "src/principal/opening.ts",
+    imports: ["base", "domain/", ...PARTS, "principal/principal.ts"],
     remedy: PRINCIPAL_REMEDY,
   },
   adapter("kube", "dynamic_client.ts", "The Kubernetes API: access, discovery, reads, watches, writes."),
@@ -168,13 +178,30 @@ export const ROOMS: Room[] = [
     ],
     remedy: "a command asks the principal over gRPC, or starts one through src/serve.ts",
   },
+  {
+    name: "listeners.ts",
+    concept: "Composition root of the listeners: which service answers on which port.",
+    door: "src/listeners.ts",
+    imports: ["base", "principal/", "adapters/", "config", "drill_stage.ts"],
+    remedy:
+      "listeners join services of the principal with adapters; whatever else they need comes from src/serve.ts",
+  },
   ...["serve.ts", "drill_stage.ts"].map((name) => ({
     name,
     concept: name === "serve.ts"
       ? "Composition root: the principal with its adapters, as `principal` starts it."
       : "Composition root of a drill: a second principal over a store in memory.",
     door: `src/${name}`,
-    imports: ["base", "domain/", "principal/", "adapters/", "config", "simagents", "drill_stage.ts"],
+    imports: [
+      "base",
+      "domain/",
+      "principal/",
+      "adapters/",
+      "config",
+      "simagents",
+      "drill_stage.ts",
+      "listeners.ts",
+    ],
     remedy: "a composition root joins rooms of src; whatever else it needs belongs into one of them",
   })),
 ];

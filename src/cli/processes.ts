@@ -102,7 +102,13 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
   if (Deno.build.standalone) return { path, args };
   const here = import.meta.url;
   const script = here.endsWith("/src/cli/processes.ts") ? new URL("../../main.ts", here).href : here;
-  const permissions = ["--allow-net", "--allow-read", "--allow-write", "--allow-env", "--allow-sys=hostname"];
+  const permissions = [
+    "--allow-net",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env",
+    "--allow-sys=hostname,osUptime",
+  ];
   return { path, args: ["run", "--quiet", LEAN, ...permissions, script, ...args] };
 }
 

@@ -57,7 +57,7 @@ export function screen(report: Report, nowMs: number, color: boolean): string {
       "here",
       `${state(standing?.state ?? "")} epoch ${standing?.epoch ?? 0}${since(standing?.sinceMs)}`,
     ),
-    line("", report.explanation ?? ""),
+    ...(standing?.state === "recovering" ? [] : [line("", report.explanation ?? "")]),
     line("peer", peerLine(report, state, since)),
     line(
       "agents",
@@ -137,6 +137,7 @@ export function equalText({ equalAgoMs = -1 }: Exposure): string {
 /** Further facts for the operator: labelled lines, each followed by its details without a label. */
 export function troubles(report: Report): [label: string, text: string][] {
   const lines: [string, string][] = [];
+  if (report.standing?.state === "recovering") lines.push(["waiting", report.explanation ?? ""]);
   if (report.storeProblem) lines.push(["store", `not current: ${report.storeProblem}`]);
   lines.push(...concerned(concernsFromWire(report.concerns), ""));
   const agoMs = report.peerConcernsAgoMs ?? -1;

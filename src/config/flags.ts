@@ -53,6 +53,12 @@ export const FLAGS: readonly Flag[] = [
     "kubeconfig of the principal's cluster; empty: the files of KUBECONFIG, else ~/.kube/config, else the pod's service account",
   ),
   flag("kubecontext", "string", "", "its context; empty: the current one"),
+  ours(
+    "pod-uid",
+    "string",
+    "",
+    "UID of this process's pod (deploy/ sets it): a restarted container resumes at once, without waiting for its own Lease to expire",
+  ),
   ours("kube-write-concurrency", "int", "32", "write requests to the API server at a time"),
   flag(
     "allowed-namespaces",
@@ -283,6 +289,12 @@ export const FLAGS: readonly Flag[] = [
     "duration",
     "15m",
     "how long after a start, promotion, switchover or restore every deletion is guarded",
+  ),
+  ours(
+    "ha-lease-duration",
+    "duration",
+    "15s",
+    "a process of this side whose Lease is not renewed for so long is succeeded by another (kubernetes store); it stops serving after two thirds of it",
   ),
   flag(
     "ha-failover-timeout",

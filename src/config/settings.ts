@@ -55,6 +55,10 @@ export interface Settings {
   allowAnyReplicationClient: boolean;
   initialAckTimeoutMs: number;
   peerCheckTimeoutMs: number;
+  /** How long a process that no longer renews its lock on the cluster keeps others waiting. */
+  leaseMs: number;
+  /** The UID of the pod in which this process runs; empty: unknown. */
+  podUid: string;
   plainContract: boolean;
   /** Which deletions wait for an operator; without HA, where no operator could release them, none. */
   deletionGuard: GuardPolicy;
@@ -199,12 +203,23 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
     initialAckTimeoutMs: parseDuration(value("ha-replication-initial-ack-timeout")) || 300_000,
     peerCheckTimeoutMs: parseDuration(value("ha-peer-check-timeout")) || 3_000,
+    leaseMs: leaseMsOf(value),
+    podUid: value("pod-uid"),
     plainContract: bool("ha-plain-contract"),
     deletionGuard: deletionGuardOf(value, bool("ha-enabled")),
   };
   if (settings.healthzPort === 0) throw new UsageError("--healthz-port must be between 1 and 32767");
   if (settings.haEnabled) checkHa(settings);
   return settings;
+}
+
+/** A third of it must be well above the second by which a measurement may be off (src/base/clock.ts). */
+const MIN_LEASE_MS = 5_000;
+
+function leaseMsOf(value: Value): number {
+  const leaseMs = parseDuration(value("ha-lease-duration")) ?? 0;
+  if (leaseMs >= MIN_LEASE_MS) return leaseMs;
+  throw new UsageError(`--ha-lease-duration "${value("ha-lease-duration")}": must be at least 5s`);
 }
 
 function checkHa(settings: Settings): void {

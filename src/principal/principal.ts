@@ -2,20 +2,21 @@
  * A principal without its listeners and files: everything that remembers, decides, replicates and writes, over a store and a way to
  * the peer. `serve.ts` gives it the real ones; the simulator gives it a simulated clock, network and disk.
  */
-import { ChangeIndex, type Entry } from "../domain/changes/index.ts";
+import { ChangeIndex } from "../domain/changes/index.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { Situation } from "../domain/ha/explain.ts";
 import type { ChainedEntry } from "../domain/ha/history.ts";
 import { initialModel, type Input, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
 import type { Key } from "../domain/resources/keys.ts";
-import { IdentifiedStore } from "./core/identified_store.ts";
+import { Refusal } from "../domain/ha/refusal.ts";
 import type { Store } from "./ports/store.ts";
+import type { Tenure } from "./ports/store_lock.ts";
 import { VERSION } from "../base/version.ts";
 import { ActiveStore } from "./active/active_store.ts";
 import { type AdmissionParts, AgentAdmission } from "./active/admission.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
-import type { RecentEvent } from "./core/observe.ts";
+import { observe, observeUnhandled, type RecentEvent } from "./core/observe.ts";
 import { Blocklist } from "./core/blocklist.ts";
 import { Counters } from "./core/counters.ts";
 import { PeerNeeds } from "./core/dependencies.ts";
@@ -31,7 +32,7 @@ import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
-import { type Changed, Feed } from "./core/feed.ts";
+import { Feed } from "./core/feed.ts";
 import { Fleet } from "./active/fleet.ts";
 import { Roster } from "./active/roster.ts";
 import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
@@ -45,11 +46,9 @@ import type { Log } from "../base/log.ts";
 import { copying } from "./replica/copying.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
-import { principalUid, readMemory } from "./core/memory.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
 import { replicationPolicy } from "./core/replication_policy.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
-import { observe, observeUnhandled } from "./core/observe.ts";
 import { isPeerReachable, standingOf } from "./core/standing.ts";
 import { Replicas } from "./core/replica_sessions.ts";
 import { Deletions, type HeldDeletions, heldIn } from "./operations/deletions.ts";
@@ -87,6 +86,8 @@ export interface CoreParts {
   settings: CoreSettings;
   log: Log;
   store: Store;
+  /** The time for which this process may act on the store. */
+  tenure: Pick<Tenure, "holds">;
   monitor: StoreMonitor;
   peer: Peer;
   history: RecentEvent[];
@@ -143,69 +144,14 @@ export interface Core {
   readonly failed: Promise<never>;
   /** Begins, with what the store remembers. */
   start(): void;
-  /** Ends what the active does and what the replica does. */
-  rest(): Promise<void>;
+  /** Ends what the active does and what the replica does; nothing begins any more. */
+  rest(reason: string): Promise<void>;
   /** Ends everything. */
   stop(): Promise<void>;
 }
 
-/** Reads the store and puts a principal together. @throws StoreError where the store lacks what will not come by itself */
-export async function openCore(parts: CoreParts): Promise<Core> {
-  const { settings, log, monitor } = parts;
-  let writeBack: WriteBack | undefined;
-  let deletions: DeletionRecord | undefined;
-  const store = new IdentifiedStore(parts.store, (key) => void writeBack?.annotation(key));
-  const index = new ChangeIndex(crypto.randomUUID());
-  const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
-  const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
-  const clusters = new ClusterSecrets();
-  const feeding = new AbortController();
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {});
-  const foreign = new ForeignObjects(store, settings.namespace, log);
-  await monitor.patiently(() => foreign.load());
-  const dependencies = new Dependencies(settings.scope);
-  let copies: DriftRepair | undefined;
-  const changed: Changed = (key, before, manager) => copies?.changed(key, before, manager);
-  const gone = (entry: Entry, concluded: boolean) => deletions?.gone(entry, concluded);
-  const observers = [clusters, dependencies];
-  const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone);
-  foreign.onChange = (key) => feed.refresh(key);
-  const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
-  const stopFeed = async () => {
-    feeding.abort();
-    await ended;
-  };
-  try {
-    monitor.follow();
-    await feed.synced;
-    const chain = new History(store, settings.namespace, log);
-    await monitor.patiently(() => chain.load());
-    const clusterInfo = await parts.clusterInfo(clusters);
-    const readFirst = { store, index, uid, clusters, dependencies, chain, clusterInfo, foreign, feed };
-    const read = { ...parts, ...readFirst };
-    const roles = rolesOf(read);
-    const core = coreOf(roles, memory);
-    writeBack = roles.writeBack;
-    copies = roles.copies;
-    deletions = roles.deletions;
-    await monitor.patiently(() => core.kept.load());
-    await monitor.patiently(() => roles.exposure.load());
-    const stop = async () => {
-      await core.rest();
-      await roles.deletions.flush();
-      await clusterInfo.close();
-      await stopFeed();
-    };
-    return { ...core, failed: failed.promise, stop };
-  } catch (error) {
-    await stopFeed();
-    throw error;
-  }
-}
-
 /** The parts that are read from the store before the others are made. */
-interface Read extends Omit<CoreParts, "clusterInfo"> {
+export interface Read extends Omit<CoreParts, "clusterInfo"> {
   index: ChangeIndex;
   uid: string;
   clusters: ClusterSecrets;
@@ -214,6 +160,12 @@ interface Read extends Omit<CoreParts, "clusterInfo"> {
   clusterInfo: ClusterInfo;
   foreign: ForeignObjects;
   feed: Feed;
+}
+
+/** Puts a principal together from what was read of its store. */
+export function composed(read: Read, memory: Memory | undefined) {
+  const roles = rolesOf(read);
+  return { roles, core: coreOf(roles, memory) };
 }
 
 /** Makes the parts that act in a role, each from exactly what it takes. */
@@ -270,7 +222,8 @@ function rolesOf(read: Read) {
   const held = { following, comparison, losses, drift, deletions: replicaDeletions };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
-  const effects = new Effects({ ...asking, store, log, index, replicas, losses, activeStore, input }, acting);
+  const written = { store, log, index, replicas, losses, activeStore, input };
+  const effects = new Effects({ ...asking, ...written, tenure: read.tenure }, acting);
   return {
     read,
     ...{ driver, machine, activeScope, activeStore, roster, blocklist, losses },
@@ -318,7 +271,7 @@ function coreOf(
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
-    health: healthOf({ settings, following, model, activeScope }),
+    health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),
     drills: (stage) => new Drill({ ...machine, ...reporting, settings }, stage),
@@ -329,7 +282,10 @@ function coreOf(
     ...{ model, standing, chain, activeScope },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
-    rest: () => rest(effects, fleet, follower),
+    rest: (reason) => {
+      driver.end(new Refusal(reason, "unavailable"));
+      return effects.rest(reason);
+    },
   };
 }
 
@@ -356,11 +312,4 @@ function driverOf(
     stepped: (before, after, name, refused) => observe(told, chain, { before, after, name, refused }),
     unhandled: (model, input) => observeUnhandled(told, model, input),
   });
-}
-
-async function rest(effects: Effects, fleet: Fleet, follower: ReplicationClient): Promise<void> {
-  effects.rest();
-  await effects.stopServing(false, "this principal is shutting down");
-  await fleet.ended;
-  await follower.stop();
 }

@@ -18,7 +18,7 @@ Deno.test({
           "--allow-read",
           "--allow-write",
           "--allow-env",
-          "--allow-sys=hostname",
+          "--allow-sys=hostname,osUptime",
           `--allow-run=${Deno.execPath()}`,
         ];
         const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseAllDocuments } from "yaml";
 import {
+  lockRights,
   NAMESPACE_CREATION,
   type Rights,
   rightsOf,
@@ -126,10 +127,10 @@ function served(
 }
 
 for (const [name, definitions] of definitionSets()) {
-  Deno.test(`deploy/base/rbac.yaml grants what every kind of KINDS takes, and nothing else (${name})`, () => {
+  Deno.test(`deploy/base/rbac.yaml grants what every kind of KINDS and the lock take, and nothing else (${name})`, () => {
     const watches = watchesOf({ namespace: NAMESPACE, labelSelector: "" });
     const rights = watches.flatMap((watched) => rightsOf(served(definitions, watched), watched.namespace));
-    assertEquals(granted("base/rbac.yaml"), needed(rights));
+    assertEquals(granted("base/rbac.yaml"), needed([...rights, lockRights(NAMESPACE)]));
     assertEquals(watches.length, API_KINDS.length);
   });
 }

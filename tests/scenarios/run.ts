@@ -74,7 +74,11 @@ class Stage {
     const side = this.#sides[name as Name];
     switch (verb) {
       case "start":
-        return side.start(["--log-level=debug", "--ha-peer-check-timeout=1s", ...rest]);
+        return side.start([
+          "--log-level=debug",
+          "--ha-peer-check-timeout=1s",
+          ...rest.map((flag) => flag.replace("DIR", this.dir)),
+        ]);
       case "kill":
         return void await side.kill("SIGKILL");
       case "stop":
@@ -232,7 +236,7 @@ class Stage {
         /resourceVersion: "\d+"/g,
         'resourceVersion: "N"',
       )
-      .replace(/ \d+ +Ns$/gm, " N  Ns")
+      .replace(/ \d+ +Ns$/gm, " N  Ns").replace(/process \d+ on "[^"]*"/g, 'process N on "HOST"')
       .replace(/Last Sequence: +\d+/, "Last Sequence:     N")
       .replace(/"last_sequence_num": \d+/, '"last_sequence_num": N')
       .replace(/lastsequencenum: [1-9]\d*/, "lastsequencenum: N");

@@ -5,7 +5,9 @@ import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
-import { type Core, openCore } from "../../src/principal/principal.ts";
+import { SOLE } from "../../src/principal/ports/store_lock.ts";
+import { openCore } from "../../src/principal/opening.ts";
+import type { Core } from "../../src/principal/principal.ts";
 import { type Log, LOG_LEVELS } from "../../src/base/log.ts";
 import { parseSettings, type Settings } from "../../src/config/settings.ts";
 import { StoreMonitor } from "../../src/principal/core/store_monitor.ts";
@@ -112,6 +114,7 @@ export class Site {
       settings: this.settings,
       log,
       store,
+      tenure: SOLE,
       monitor: new StoreMonitor(store, log, () => {}),
       peer: new SimPeer(this.network, caller, () => this.other),
       hasSigningKey: hasSigningKey(this.settings),

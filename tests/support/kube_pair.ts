@@ -59,6 +59,8 @@ export class KubePair extends LinkedSides {
         `--kubeconfig=${await cluster.kubeconfigFile("admin", port)}`,
         `--data-dir=${dir}/${side}`,
         "--insecure-jwt-generate",
+        // A principal that is killed and started again waits for the Lease of the one before.
+        "--ha-lease-duration=5s",
         ...options.flags ?? [],
       ];
       own[side] = { store, ...await options.prepare?.(side, cluster, dir) };

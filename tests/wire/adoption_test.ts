@@ -6,7 +6,8 @@ import { generatedApplication } from "../../src/cli/examples.ts";
 import { StoreMonitor } from "../../src/principal/core/store_monitor.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import type { Store } from "../../src/principal/ports/store.ts";
-import { openCore } from "../../src/principal/principal.ts";
+import { SOLE } from "../../src/principal/ports/store_lock.ts";
+import { openCore } from "../../src/principal/opening.ts";
 import { inWorkshop, LOOSE, until, type Workshop } from "../support/principals.ts";
 
 const KEY = "Application/edge-1/adopted";
@@ -51,6 +52,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     settings: { ...workshop.settings("primary", 0), peerAddress: "" },
     log,
     store,
+    tenure: SOLE,
     monitor,
     peer: { connect: noPeer, healthy: noPeer, certificateNotAfterMs: () => 0 },
     hasSigningKey: false,

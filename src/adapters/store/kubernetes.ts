@@ -35,6 +35,8 @@ export interface KubernetesOptions extends AccessOptions {
   writeConcurrency: number;
   createNamespaces: NamespaceCreation | undefined;
   reflectors?: ReflectorLimits;
+  /** Whether this process may write now; asked before each request. Default: it may. */
+  mayWrite?: () => boolean;
 }
 
 /** Opens the store; reflectors start at the first watch. @throws StoreError */
@@ -62,6 +64,7 @@ export class KubernetesStore implements Store {
     this.#writer = new KubernetesWriter(this.#client, this.#cache, {
       concurrency: options.writeConcurrency,
       createNamespaces: options.createNamespaces,
+      mayWrite: options.mayWrite ?? (() => true),
       covers: (kind, namespace) =>
         this.#reflectors.some((reflector) => reflector.watched.kind === kind && reflector.covers(namespace)),
     });
@@ -72,9 +75,11 @@ export class KubernetesStore implements Store {
   }
 
   examine(namespaces: readonly string[], fields: readonly string[]): Promise<Missing> {
-    const { createNamespaces: creation, writeConcurrency: concurrency } = this.options;
+    const { namespace, createNamespaces: creation, writeConcurrency: concurrency } = this.options;
     const watches = watchesOf(this.options);
-    return this.#asking(() => examine(this.#client, { watches, namespaces, fields, creation, concurrency }));
+    return this.#asking(() =>
+      examine(this.#client, { watches, namespaces, namespace, fields, creation, concurrency })
+    );
   }
 
   status(): StoreStatus {

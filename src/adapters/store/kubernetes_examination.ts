@@ -9,7 +9,7 @@ import { ApiFailure } from "../kube/api_failure.ts";
 import type { Resource } from "../kube/discovery.ts";
 import type { DynamicClient } from "../kube/dynamic_client.ts";
 import type { Watched } from "../kube/reflector.ts";
-import { NAMESPACE_CREATION, type Rights, rightsOf } from "./kubernetes_kinds.ts";
+import { lockRights, NAMESPACE_CREATION, type Rights, rightsOf } from "./kubernetes_kinds.ts";
 import { mayCreate, type NamespaceCreation } from "./kubernetes_writer.ts";
 
 /** The parts of a cluster to look at. */
@@ -17,6 +17,8 @@ export interface Examined {
   watches: readonly Watched[];
   namespaces: readonly string[];
   fields: readonly string[];
+  /** The principal's namespace. */
+  namespace: string;
   creation: NamespaceCreation | undefined;
   concurrency: number;
 }
@@ -26,7 +28,7 @@ const DRY_RUN_NAME = "argocd-agent-ha-preflight";
 
 /** Looks at everything. @throws ApiFailure when the API server does not answer */
 export async function examine(client: DynamicClient, examined: Examined): Promise<Missing> {
-  const { watches, namespaces, fields, creation, concurrency } = examined;
+  const { watches, namespaces, namespace, fields, creation, concurrency } = examined;
   const limit = pLimit(concurrency);
   const missing: Missing = { rights: [], definitions: [], namespaces: [] };
   const lookUp = async ({ apiVersion, kind, namespace }: Watched) => {
@@ -41,7 +43,7 @@ export async function examine(client: DynamicClient, examined: Examined): Promis
   client.discovery.invalidate();
   const served = (await Promise.all(watches.map(lookUp))).filter((one) => one !== undefined);
   const rights = served.flatMap(({ resource, namespace }) => rightsOf(resource, namespace));
-  for (const right of [...rights, ...(creation ? [NAMESPACE_CREATION] : [])]) {
+  for (const right of [...rights, lockRights(namespace), ...(creation ? [NAMESPACE_CREATION] : [])]) {
     const { verbs, ...about } = right;
     const answers = await Promise.all(
       verbs.map((verb) => limit(() => client.isAllowed({ ...about, verb }))),

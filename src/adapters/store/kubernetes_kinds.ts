@@ -22,6 +22,19 @@ export const NAMESPACES: Resource = {
   statusSubresource: false,
 };
 
+/** The lock on the store, in the principal's namespace. */
+export const LEASES: Resource = {
+  apiVersion: "coordination.k8s.io/v1",
+  kind: "Lease",
+  plural: "leases",
+  statusSubresource: false,
+};
+
+/** The rights that holding it takes. */
+export function lockRights(namespace: string): Rights {
+  return { resource: LEASES, subresource: "", namespace, verbs: ["get", "create", "patch"] };
+}
+
 /** The rights that `--namespace-create-enable` takes beside those of the kinds. */
 export const NAMESPACE_CREATION: Rights = {
   resource: NAMESPACES,

@@ -51,6 +51,8 @@ export interface WriterOptions {
   concurrency: number;
   /** Undefined: namespaces are never created. */
   createNamespaces: NamespaceCreation | undefined;
+  /** Whether this process may write now. */
+  mayWrite(): boolean;
   /** Whether the copy holds every object of this kind in this namespace. */
   covers(kind: string, namespace: string): boolean;
 }
@@ -314,6 +316,9 @@ export class KubernetesWriter {
     for (let failures = 0;;) {
       const pause = this.#pausedUntil - monotonicMs();
       if (pause > 0) await delay(pause);
+      if (counts && !this.options.mayWrite()) {
+        throw new StoreError("unavailable", "this process does not hold the lock on its store any more");
+      }
       if (counts) this.requests++;
       try {
         return await ask();

@@ -5,7 +5,8 @@
 import { type Concerns, countOf, present } from "./concerns.ts";
 import { exposedLoss, type Exposure } from "./exposure.ts";
 import { step } from "./machine.ts";
-import type { Model, Standing } from "./state.ts";
+import { holderText } from "./sentences.ts";
+import type { Model, Standing, Waiting } from "./state.ts";
 
 /** The facts known at the time of the question. */
 export interface Situation {
@@ -101,6 +102,7 @@ export function possibleLoss(situation: LossFacts): string {
     const blind = storeProblem === "" ? "" : "; and what this side's store has and does not tell";
     return exposedLoss(exposure, { ...situation, peerAddress: model.peerAddress }) + blind;
   }
+  if (model.waiting) return "unknown to this process: it has not read this side's store";
   const heldTotal = countOf(concerns, "held");
   const held = heldTotal > 0 ? `, ${count(heldTotal)} cannot be written here` : "";
   const differing = countOf(concerns, "differing");
@@ -149,6 +151,7 @@ function commandsFor(situation: Situation): string[] {
   if (model.operation) return [`wait: a ${model.operation.kind} is under way; then: ha status`];
   switch (model.state) {
     case "recovering":
+      if (model.waiting) return waiting(model.waiting);
       return model.memory.epoch === 0 && peer === undefined && situation.peerError !== ""
         ? [
           `start the peer "${model.peerAddress}"; or, if it is lost: ha promote --force here, which serves what this store holds`,
@@ -168,6 +171,11 @@ function commandsFor(situation: Situation): string[] {
     default:
       return passive(situation);
   }
+}
+
+function waiting({ holder, problem }: Waiting): string[] {
+  if (!holder) return [`make the lock on this side's store available: ${problem}`];
+  return [`nothing: ${holderText(holder)} acts for this side; ask it: ha status. If it hangs, end it`];
 }
 
 function passive(situation: Situation): string[] {

@@ -10,6 +10,7 @@ import {
   PROCEDURES,
   type State,
   STATES,
+  type Waiting,
 } from "./state.ts";
 import { TABLE } from "./transitions.ts";
 
@@ -48,6 +49,7 @@ function isAwaited(state: State, { kind, step }: Operation, { type }: Input): bo
 function canCome({ state, operation, procedures, streamLive }: Model, input: Input): boolean {
   switch (input.type) {
     case "start":
+    case "waiting":
       return state === "recovering" && !operation;
     case "peerAnswer":
       if (!operation) return state === "recovering";
@@ -100,7 +102,7 @@ function* models(): Generator<Model> {
             for (const preferredRole of ["primary", "replica"] as const) {
               const role = state === "active" ? "active" : "replica";
               for (const [promised, procedures] of beside(operation, known)) {
-                yield model({
+                const one = {
                   state,
                   operation,
                   procedures,
@@ -109,8 +111,11 @@ function* models(): Generator<Model> {
                   peerAddress,
                   preferredRole,
                   memory: memory({ complete, role, promised }),
-                });
-                if (state !== "recovering" || complete) continue;
+                };
+                yield model(one);
+                if (state !== "recovering") continue;
+                if (!operation) yield model({ ...one, waiting: WAITING });
+                if (complete) continue;
                 const empty = memory({ complete, epoch: 0, leader: "" });
                 yield model({ state, operation, peer: known, peerAddress, preferredRole, memory: empty });
               }
@@ -122,11 +127,15 @@ function* models(): Generator<Model> {
   }
 }
 
+const WAITING: Waiting = { holder: { name: "pod-1", pid: 7, sinceMs: 1 }, problem: "" };
+
 function inputs(): Input[] {
   const peers = STATES.flatMap((state) =>
     [2, 3, 4].flatMap((epoch) => ["a", "z"].map((uid) => peer({ state, epoch, uid })))
   );
   return [
+    { type: "waiting", waiting: WAITING },
+    { type: "waiting", waiting: { holder: undefined, problem: "no answer" } },
     { type: "start", memory: undefined },
     ...(["active", "replica"] as const).map((role): Input => ({ type: "start", memory: memory({ role }) })),
     { type: "peerAnswer", peer: undefined, error: "refused" },

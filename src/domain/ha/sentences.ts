@@ -1,5 +1,5 @@
 /** The operator's sentences for refused commands: the fact, the reason, and the next command. */
-import type { Input, Memory, Model, Standing } from "./state.ts";
+import type { Holder, Input, Memory, Model, Standing, Waiting } from "./state.ts";
 
 const count = (n: number) => n.toLocaleString("en-US");
 
@@ -8,6 +8,10 @@ export const refusals = {
   busy: (command: string) => (m: Model): string =>
     `cannot ${command}: a ${m.operation?.kind ?? "command"} is under way (${m.operation?.step ?? ""}); ` +
     "wait a few seconds and run: ha status",
+  waiting: ({ waiting }: Model): string =>
+    waiting?.holder
+      ? `cannot promote: ${holderText(waiting.holder)} acts for this side; run ha promote there`
+      : `cannot promote: this process does not hold the lock on its store: ${waiting?.problem}; see: ha explain`,
   nothingRemembered: (m: Model): string =>
     `cannot promote: this store remembers nothing and peer "${m.peerAddress}" does not answer; start the peer, ` +
     "or serve what this store holds with: ha promote --force",
@@ -76,6 +80,18 @@ export function leaderProblem(leader: Standing, memory: Memory): string | undefi
   if (leader.epoch > memory.epoch || memory.leader === "" || memory.leader === leader.uid) return undefined;
   return `the peer is ACTIVE in epoch ${leader.epoch} with another store than the one that was ACTIVE in it; has its ` +
     "store been lost? To serve what this side holds run ha promote --force here; to give it up, remove this side's store";
+}
+
+/** `process 7 on "principal-x"`. */
+export function holderText({ name, pid }: Holder): string {
+  return pid > 0 ? `process ${pid} on "${name}"` : `"${name}"`;
+}
+
+/** The explanation of a process that does not act for its side. */
+export function waitingText({ holder, problem }: Waiting): string {
+  if (!holder) return `this process does not hold the lock on its store: ${problem}; retrying`;
+  const since = holder.sinceMs > 0 ? ` since ${new Date(holder.sinceMs).toISOString()}` : "";
+  return `${holderText(holder)} acts for this side${since}; this process takes over when that one has ended`;
 }
 
 /** The explanation of a principal that follows, or would follow, its peer. */

@@ -29,6 +29,24 @@ export interface Standing {
   coverage: string;
 }
 
+/** A process that holds the lock on its side's store. */
+export interface Holder {
+  /** Its pod, or its host. */
+  name: string;
+  /** 0: unknown. */
+  pid: number;
+  /** Since when, in unix ms; 0: unknown. */
+  sinceMs: number;
+}
+
+/** The reason why a process does not act for its side. */
+export interface Waiting {
+  /** The process that does; undefined: unknown. */
+  holder: Holder | undefined;
+  /** The reason why the lock cannot be asked for; empty: it can. */
+  problem: string;
+}
+
 /** The state that survives a restart, kept in the store. */
 export interface Memory {
   role: "active" | "replica";
@@ -97,6 +115,8 @@ export interface Model {
   procedures: readonly Procedure[];
   /** The peer's report; undefined while it does not answer. */
   peer: Standing | undefined;
+  /** The reason why this process does not act for its side; undefined: it does. */
+  waiting: Waiting | undefined;
   /** The sentence for the operator about how this state came about. */
   explanation: string;
 }
@@ -104,6 +124,8 @@ export interface Model {
 /** The inputs of a principal. */
 export type Input =
   | { type: "start"; memory: Memory | undefined }
+  /** This process does not hold the lock on its side's store. */
+  | { type: "waiting"; waiting: Waiting }
   | { type: "peerAnswer"; peer: Standing | undefined; error: string }
   /** `problem`: copies here that are not what the leader sent last, and cannot be restored; empty or absent: none. */
   | { type: "stopped"; problem?: string }
@@ -137,6 +159,7 @@ export type InputType = Input["type"];
 
 export const INPUT_TYPES: readonly InputType[] = [
   "start",
+  "waiting",
   "peerAnswer",
   "stopped",
   "recorded",
@@ -202,6 +225,7 @@ export function initialModel(
     operation: undefined,
     procedures: [],
     peer: undefined,
+    waiting: undefined,
     explanation: "starting; nothing is known yet",
   };
 }

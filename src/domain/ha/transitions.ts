@@ -3,12 +3,12 @@
  * with which sentence for the operator, and which effects follow, in order. The first row that matches applies.
  * A row with `refuse` changes nothing and answers the operator.
  *
- * Reading order: start, promotion, demotion, takeover, procedures, the stream, supersession. Rows lead to ACTIVE only after
+ * Reading order: the lock, start, promotion, demotion, takeover, procedures, the stream, supersession. Rows lead to ACTIVE only after
  * the durable record of an operator's promotion or of a start, or after the handover of an operator's switchover.
  */
 import { commonCoverage } from "../resources/coverage.ts";
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
-import { byOperator, byPeer, epochText, refusals } from "./sentences.ts";
+import { byOperator, byPeer, epochText, refusals, waitingText } from "./sentences.ts";
 
 /** One row of the table. */
 export interface Row {
@@ -88,6 +88,7 @@ const G = {
   ),
   unfit: guard("facts stand against it", (_, i) => i.type === "begin" && i.problem !== ""),
   begun: guard("it has begun", (m, i) => i.type === "ended" && m.procedures.includes(i.procedure)),
+  waiting: guard("another process may act for this side", (m) => m.waiting !== undefined),
   starting: operation("start"),
   promoting: operation("promote"),
   demoting: operation("demote"),
@@ -231,6 +232,17 @@ function rememberIfNew(model: Model, _: Input, next: Model): Effect[] {
   return fields.some((field) => next.memory[field] !== model.memory[field]) ? [remember(next)] : [];
 }
 
+/** A process that does not hold the lock on its side's store answers its operator and does nothing else. */
+const WAIT: Row[] = [
+  {
+    name: "waiting",
+    from: ["recovering"],
+    on: "waiting",
+    when: [not(G.busy)],
+    says: (_, i) => i.type === "waiting" ? waitingText(i.waiting) : "",
+    change: (_, i) => i.type === "waiting" ? { waiting: i.waiting } : {},
+  },
+];
 /** How often a peer is asked on whose answer a start depends. */
 const ASK_AGAIN_MS = 1_000;
 
@@ -401,6 +413,7 @@ const PROMOTE: Row[] = [
     refusals.switchingOver("promote"),
   ),
   refuse("promote: busy", ANY, "promote", [G.busy], refusals.busy("promote")),
+  refuse("promote: waiting", ["recovering"], "promote", [not(G.busy), G.waiting], refusals.waiting),
   refuse(
     "promote: nothing is remembered",
     ["recovering"],
@@ -898,6 +911,7 @@ const SUPERSEDE: Row[] = [
 
 /** The table. */
 export const TABLE: readonly Row[] = [
+  ...WAIT,
   ...START,
   ...PROMOTE,
   ...DEMOTE,

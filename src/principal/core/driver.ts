@@ -22,6 +22,7 @@ export class Driver {
   #model: Model;
   readonly #inputs: Input[] = [];
   #running = false;
+  #ended: Refusal | undefined;
   #nextId = 1;
   readonly #changes = new Emitter();
   readonly #waiting = new Map<number, { resolve(model: Model): void; reject(error: Refusal): void }>();
@@ -41,12 +42,14 @@ export class Driver {
 
   /** Feeds an input; returns at once. */
   input(input: Input): void {
+    if (this.#ended) return;
     this.#inputs.push(input);
     if (!this.#running) this.#drain();
   }
 
   /** A command: resolves with the model when it is done. @throws Refusal */
   command(command: Command): Promise<Model> {
+    if (this.#ended) return Promise.reject(this.#ended);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -60,6 +63,14 @@ export class Driver {
     return () => this.input({ type: "ended", procedure });
   }
 
+  /** Takes no more inputs, and refuses the commands that wait for an answer. */
+  end(reason: Refusal): void {
+    this.#ended ??= reason;
+    this.#inputs.length = 0;
+    for (const { reject } of this.#waiting.values()) reject(reason);
+    this.#waiting.clear();
+  }
+
   async #drain(): Promise<void> {
     this.#running = true;
     for (let input = this.#inputs.shift(); input; input = this.#inputs.shift()) {
@@ -70,6 +81,7 @@ export class Driver {
       else this.observer.stepped(before, model, row.name, row.refuse === true);
       if (model !== before) this.#changes.notify();
       for (const effect of effects) {
+        if (this.#ended) return;
         if (effect.type === "reply") this.#reply(effect.id, effect.error);
         else await this.run(effect);
       }

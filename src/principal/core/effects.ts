@@ -10,6 +10,7 @@ import { reasonOf } from "../../base/reason.ts";
 import { until } from "../../base/until.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Store } from "../ports/store.ts";
+import type { Tenure } from "../ports/store_lock.ts";
 import type { EffectRunner } from "./driver.ts";
 import { writeMemory } from "./memory.ts";
 import { type Asking, askPeer } from "./peer.ts";
@@ -25,6 +26,7 @@ const REMEMBER_AGAIN_MS = 1_000;
 export interface EffectParts extends Asking {
   readonly settings: Asking["settings"] & { namespace: string };
   readonly store: Store;
+  readonly tenure: Pick<Tenure, "holds">;
   readonly log: Log;
   readonly index: ChangeIndex;
   readonly replicas: Replicas;
@@ -38,7 +40,11 @@ export interface EffectParts extends Asking {
 /** The scopes that effects open and end. */
 export interface Acting {
   readonly follower: { start(): void; stop(): Promise<void> };
-  readonly fleet: { open(durable: Promise<void>): void; close(why: string): Promise<void> };
+  readonly fleet: {
+    open(durable: Promise<void>): void;
+    close(why: string): Promise<void>;
+    readonly ended: Promise<void>;
+  };
   /** Copies that another writer changed; what `restore` says stands against serving. */
   readonly copies: { serving(): void; restore(compare: boolean): Promise<string> };
   readonly writeBack: { serving(): void };
@@ -59,8 +65,9 @@ export class Effects {
     private readonly parts: Acting,
   ) {}
 
+  /** Undefined as soon as this process does not hold the lock on its store, before anything else notices. */
   get scope(): AbortSignal | undefined {
-    return this.#scope?.signal;
+    return this.ctx.tenure.holds() ? this.#scope?.signal : undefined;
   }
 
   readonly run: EffectRunner = (effect) => {
@@ -115,9 +122,13 @@ export class Effects {
     await deadline(this.ctx.activeStore.settled(), DRAIN_MS).catch(() => {});
   }
 
-  /** Ends all retries. */
-  rest(): void {
+  /** Ends what the active does and what the replica does; nothing is retried any more. */
+  async rest(reason: string): Promise<void> {
     this.#resting = true;
+    await this.stopServing(false, reason);
+    const { fleet, follower } = this.parts;
+    await fleet.ended;
+    await follower.stop();
   }
 
   #endScope(why: string): void {

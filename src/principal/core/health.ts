@@ -2,22 +2,27 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Health } from "../ports/health.ts";
+import type { Tenure } from "../ports/store_lock.ts";
 import { type Following, lagMs } from "./following.ts";
 
 /** The sources of health. */
 export interface HealthParts {
   readonly settings: { readonly haEnabled: boolean };
   readonly following: Following;
+  readonly tenure: Pick<Tenure, "holds">;
   model(): Model;
   /** Open while this principal is ACTIVE. */
   activeScope(): AbortSignal | undefined;
 }
 
+/** The state of a process that acted and does not hold the lock on its store any more. */
+const LOST = { state: "recovering", explanation: "the lock on this side's store is lost" } as const;
+
 /** Health, read at each call. */
-export function healthOf({ settings, following, model, activeScope }: HealthParts): Health {
+export function healthOf({ settings, following, tenure, model, activeScope }: HealthParts): Health {
   return {
     haEnabled: settings.haEnabled,
-    model,
+    model: () => tenure.holds() || model().state === "recovering" ? model() : LOST,
     serves: () => model().state === "active" && activeScope() !== undefined,
     lagMs: () => lagMs(following, monotonicMs()),
   };

@@ -10,6 +10,9 @@ import type { PeerSays } from "./concerns.ts";
 import type { PeerNeeds } from "./dependencies.ts";
 import type { Following } from "./following.ts";
 
+/** A process that does not act for its side does not speak for it. */
+export const NOT_ASKED = "a process that does not act for its side does not ask the peer";
+
 /** A peer that looks around itself may take this much longer to answer. */
 export const EXAMINE_MS = 7_000;
 
@@ -72,6 +75,7 @@ export async function askPeer(
 ): Promise<PeerAnswer> {
   const { peerAddress, plainContract, peerCheckTimeoutMs } = asking.settings;
   if (peerAddress === "") return { peer: undefined, error: "" };
+  if (asking.model().waiting) return { peer: undefined, error: NOT_ASKED };
   if (plainContract) return await askHealth(asking);
   const connection = asking.peer.connect();
   try {

@@ -13,7 +13,7 @@ export class StoreMonitor {
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
-    private readonly store: Store,
+    private readonly store: Pick<Store, "status">,
     private readonly log: Log,
     private readonly changed: (text: string) => void,
   ) {}

@@ -45,6 +45,7 @@ export class Readiness {
   /** Looks now. */
   async look(): Promise<Look> {
     const { ctx } = this;
+    if (ctx.model().waiting) return waitingLook(ctx);
     const answer = await askPeer(ctx, { examineMs: EXAMINE_MS, fieldsInUse: await this.#fields.now() });
     const { peer, error: peerError, condition: peerCondition, skewMs = 0 } = answer;
     const compared = await compareSides(ctx, peer);
@@ -92,6 +93,14 @@ export class Readiness {
     Deno.unrefTimer(timer as unknown as number);
     return () => clearInterval(timer);
   }
+}
+
+/** A process that does not act knows nothing of the pair. */
+function waitingLook(ctx: ReadinessParts): Look {
+  const found = ctx.model().explanation;
+  const checks = [{ name: "process", ok: false, found, fix: "run ha preflight at the process that acts" }];
+  const loss = possibleLoss(situationOf(ctx, { peer: undefined, error: "" }));
+  return { checks, loss, time: "unknown to this process", atMs: Date.now() };
 }
 
 /** Namespaces that will be needed, and of which no resource here says that they exist: of known agents, and of changes that are held. */

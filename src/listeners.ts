@@ -1,0 +1,163 @@
+/** The listeners of a principal: for agents and the peer, for operators, for metrics and probes. */
+import { adminHandlers } from "./adapters/grpc/admin.ts";
+import { guarded } from "./adapters/grpc/admin_access.ts";
+import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
+import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
+import type { Authenticator } from "./adapters/grpc/methods.ts";
+import { drillStage } from "./drill_stage.ts";
+import { deletionsHandlers } from "./adapters/grpc/deletions.ts";
+import { diffHandlers } from "./adapters/grpc/diff.ts";
+import { drillHandlers } from "./adapters/grpc/drill.ts";
+import { knowingHandlers } from "./adapters/grpc/knowing.ts";
+import { operatorHandlers } from "./adapters/grpc/operator.ts";
+import { switchoverHandler } from "./adapters/grpc/switchover.ts";
+import { linkHandlers } from "./adapters/grpc/link_service.ts";
+import { reconcileHandlers } from "./adapters/grpc/reconcile.ts";
+import { replicationHandlers } from "./adapters/grpc/replication_service.ts";
+import {
+  createServer,
+  listen,
+  listenPlaintext,
+  RotatingCredentials,
+  shutdown,
+} from "./adapters/grpc/server.ts";
+import * as services from "./adapters/grpc/services.ts";
+import { metricsApp } from "./adapters/http/metrics.ts";
+import type { ProcessingTimes } from "./adapters/http/processing.ts";
+import type { TlsWatch } from "./adapters/tls/files.ts";
+import type { Core } from "./principal/principal.ts";
+import { reasonOf } from "./base/reason.ts";
+import type { Log } from "./base/log.ts";
+import type { Settings } from "./config/settings.ts";
+
+/** Open calls may take this long to end at shutdown. */
+const GRACE_MS = 1_500;
+const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Where a principal listens; ports are the real ones where 0 was asked for, and 0 where it does not. */
+export interface Ports {
+  grpc: number;
+  admin: number;
+  adminTls: number;
+  healthz: number;
+  metrics: number;
+}
+
+/** Steps that undo what was opened; the last comes first. */
+export type Undo = (() => Promise<void> | void)[];
+
+/** Takes these steps. */
+export async function undone(steps: Undo): Promise<void> {
+  for (let step = steps.pop(); step; step = steps.pop()) await step();
+}
+
+/** The address for agents, probes and metrics. */
+export function listenHost(settings: Settings): string {
+  return settings.listenHost || "0.0.0.0";
+}
+
+/** The parts needed to admit clients. */
+interface Doors {
+  settings: Settings;
+  log: Log;
+  /** Undefined: without TLS. */
+  tls: TlsWatch | undefined;
+  authenticator: Authenticator;
+  processing: ProcessingTimes;
+}
+
+/** Everything that a principal that acts answers on, but for probes. */
+export async function openListeners(
+  core: Core,
+  doors: Doors,
+  undo: Undo,
+): Promise<Omit<Ports, "healthz">> {
+  const { settings, log, tls, authenticator, processing } = doors;
+  const host = listenHost(settings);
+  const metrics = openMetrics(core, settings, processing.registry, undo);
+  const server = createServer(settings.maxMessageBytes);
+  server.addService(services.versionService, versionHandlers());
+  server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
+  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, authenticator, log));
+  server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
+  if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
+  undo.push(() => shutdown(server, GRACE_MS));
+  const address = `${host}:${settings.listenPort}`;
+  const grpcPort = tls
+    ? await listen(server, address, rotating(tls, settings))
+    : await listenPlaintext(server, address);
+  const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
+  return { grpc: grpcPort, ...admin, metrics };
+}
+
+/** `/metrics`; its port, 0 where it is off. */
+export function openMetrics(
+  { series }: Pick<Core, "series">,
+  settings: Settings,
+  registry: ProcessingTimes["registry"],
+  undo: Undo,
+): number {
+  if (settings.metricsPort === 0) return 0;
+  return serveHttp(metricsApp(series, registry).fetch, listenHost(settings), settings.metricsPort, undo);
+}
+
+function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
+  const credentials = new RotatingCredentials(tls.current, tlsMinVersion, requireClientCerts);
+  tls.onRotation((material) => credentials.rotate(material));
+  return credentials;
+}
+
+/** The loopback listener, and where configured another over mTLS for whom it names. */
+export async function openAdmin(
+  core: Pick<Core, "operations" | "index" | "blocklist" | "model" | "drills">,
+  { settings, log, tls }: Pick<Doors, "settings" | "log" | "tls">,
+  undo: Undo,
+): Promise<{ admin: number; adminTls: number }> {
+  const { operations, index, model } = core;
+  const haAdmin = adminHandlers(operations);
+  const operator = {
+    ...operatorHandlers(operations),
+    Switchover: switchoverHandler(operations),
+    ...knowingHandlers(operations),
+    ...diffHandlers(operations),
+    ...drillHandlers(core.drills(drillStage({ settings, index, model }))),
+    ...reconcileHandlers(operations),
+    ...deletionsHandlers(operations),
+  };
+  const loopback = createServer(ADMIN_MESSAGE_BYTES);
+  loopback.addService(services.adminService, haAdmin);
+  loopback.addService(services.operatorService, operator);
+  undo.push(() => loopback.forceShutdown());
+  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`);
+  const { adminListen, auth } = settings;
+  if (!adminListen || !tls || auth.method !== "mtls") return { admin, adminTls: 0 };
+  const policy = {
+    rule: auth.rule,
+    readers: new Set(adminListen.readers),
+    operators: new Set(adminListen.operators),
+    blocked: (fingerprint: string) => core.blocklist.has(fingerprint),
+  };
+  const guard = (service: object, handlers: typeof operator) =>
+    guarded(service as services.Methods, handlers, policy, log);
+  const remote = createServer(ADMIN_MESSAGE_BYTES);
+  remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
+  remote.addService(services.operatorService, guard(services.operatorService, operator));
+  undo.push(() => remote.forceShutdown());
+  return { admin, adminTls: await listen(remote, adminListen.address, rotating(tls, settings)) };
+}
+
+/** Serves HTTP; its port. @throws Error where the address is taken */
+export function serveHttp(
+  answer: (request: Request) => Response | Promise<Response>,
+  hostname: string,
+  port: number,
+  undo: Undo,
+): number {
+  try {
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
+    undo.push(() => server.shutdown());
+    return (server.addr as Deno.NetAddr).port;
+  } catch (error) {
+    throw new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
+  }
+}
