@@ -375,7 +375,8 @@ export class Checks {
       const at = records.findLastIndex(({ atMs }) => atMs <= since);
       const record = records[at];
       if (!record || held.has(key)) continue;
-      const now = site.disk.now(key);
+      const last = site.disk.states.get(key)?.at(-1);
+      const now = last ? sentOf(last) : "";
       if (records.slice(at).some(({ digest }) => digest === now)) continue;
       throw new Violation(
         "I12",
