@@ -1,10 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { API_KINDS } from "../../src/domain/resources/kinds.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { createLog } from "../../src/base/log.ts";
+import { KeptObjects } from "../../src/principal/core/kept_objects.ts";
+import type { KeptObject } from "../../src/principal/core/kept_pages.ts";
 import type { StoreEvent } from "../../src/principal/ports/store.ts";
 import { until } from "../../src/cli/processes.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
+import { ApiProxy } from "../support/api_proxy.ts";
 import { Proxy } from "../support/principals.ts";
 import { application, expectStoreError, storeContract } from "./store_contract.ts";
 
@@ -158,6 +162,88 @@ Deno.test({
         (await store.list("Secret")).filter(({ metadata }) => metadata.name.includes("trial")),
         [],
       );
+    } finally {
+      await store.close();
+    }
+  },
+});
+
+Deno.test({
+  ...ON_CLUSTER,
+  name: "kubernetes: a replacement that stops half-way says so, and the next write completes it",
+  fn: async () => {
+    const cluster = await clusterOf(ours, definitions);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const proxy = await ApiProxy.of(cluster);
+    const store = await cluster.store(namespace, {
+      kubeconfig: await cluster.kubeconfigFile("admin", proxy.port),
+    });
+    const secret = (type: string): ApiObject => ({
+      apiVersion: "v1",
+      kind: "Secret",
+      type,
+      metadata: { name: "s", namespace },
+      data: { type: btoa(type) },
+    });
+    try {
+      await store.write({ op: "put", object: secret("a") });
+      let deleted = false;
+      proxy.fate = (method) => {
+        deleted ||= method === "DELETE";
+        return deleted && method === "POST" ? "broken" : "pass";
+      };
+      const write = { op: "put", object: secret("b"), replace: true } as const;
+      const failed = await expectStoreError(store.write(write), "unavailable");
+      assert(failed.message.includes("could not be recreated yet"), failed.message);
+      assertEquals(await store.get(`Secret/${namespace}/s`), undefined);
+      proxy.fate = () => "pass";
+      await store.write(write);
+      assertEquals((await store.get(`Secret/${namespace}/s`))?.["type"], "b");
+    } finally {
+      await store.close();
+      await proxy.close();
+    }
+  },
+});
+
+Deno.test({
+  ...ON_CLUSTER,
+  name: "kubernetes: an object that no Secret can hold is kept in several, and forgotten with all of them",
+  fn: async () => {
+    const cluster = await clusterOf(ours, definitions);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const store = await cluster.store(namespace);
+    const random = Array.from(
+      { length: 16 },
+      () => crypto.getRandomValues(new Uint8Array(65_536)).toBase64(),
+    );
+    const { object } = await store.write({
+      op: "put",
+      object: application("large", { info: [{ name: "a", value: random.join("") }] }, namespace),
+    });
+    const kept = () => new KeptObjects({ store, settings: { namespace }, log: createLog("error", "text") });
+    const entry: KeptObject = {
+      key: `Application/${namespace}/large`,
+      reason: "overwritten",
+      digest: "0".repeat(32),
+      epoch: 1,
+      newActiveHas: "nothing",
+      atMs: 0,
+      cause: "",
+      object: object as ApiObject,
+    };
+    const secrets = async () => {
+      const { body } = await cluster.request("GET", `/api/v1/namespaces/${namespace}/secrets`);
+      return (body["items"] as ApiObject[]).length;
+    };
+    try {
+      assert(JSON.stringify(object).length > 1_390_000);
+      await kept().keep(entry);
+      assert(await secrets() > 1);
+      const again = kept();
+      assertEquals(await again.list(), [entry]);
+      await again.forget(() => true);
+      assertEquals([await again.list(), await secrets()], [[], 0]);
     } finally {
       await store.close();
     }
