@@ -44,6 +44,12 @@ const NOT_FROM_OUTSIDE = [
   "adopt: busy",
   "adopt",
   "forget",
+  "release: busy",
+  "release: unfit",
+  "release",
+  "restore: busy",
+  "restore: unfit",
+  "restore",
 ];
 
 const folder = new URL(".", import.meta.url).pathname;
