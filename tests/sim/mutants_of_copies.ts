@@ -1,5 +1,5 @@
 /** Mistakes about copies that another writer changes and about deletions that are requested. */
-import { type Mutant, mutant } from "./mutant.ts";
+import type { Mutant } from "./mutant.ts";
 
 const FOLLOWER = "src/domain/replication/follower.ts";
 const DRIFT_REPAIR = "src/principal/replica/drift_repair.ts";
