@@ -109,10 +109,14 @@ function replicaProblem({ replicas, peerMissing, peerLacks }: Facts, peer: Stand
   }
   const named = `replica "${replica.identity}"`;
   if (peer.state !== "replicating") return `${named} is ${peer.state}, not REPLICATING; wait, see: ha watch`;
+  const lacking = [...peerMissing?.definitions ?? [], ...peerMissing?.rights ?? []];
+  if (lacking.length > 0) {
+    return `${named} could not serve as ACTIVE: it lacks ${
+      lacking.slice(0, 5).join("; ")
+    }; see: ha preflight`;
+  }
   if (replica.heldTotal > 0) {
     return `${named} holds ${replica.heldTotal} changes that it cannot write; see its ha status`;
   }
-  const lacking = [...peerMissing?.definitions ?? [], ...peerMissing?.rights ?? []];
-  if (lacking.length === 0) return dependencyProblem(named, peerLacks);
-  return `${named} could not serve as ACTIVE: it lacks ${lacking.slice(0, 5).join("; ")}; see: ha preflight`;
+  return dependencyProblem(named, peerLacks);
 }
