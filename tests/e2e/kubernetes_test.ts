@@ -38,7 +38,7 @@ for (const [name, definitions] of definitionSets()) {
     ...ON_CLUSTER,
     name: `kubernetes with ${name}: what is replicated, and how; a resync of what agrees writes nothing`,
     fn: () =>
-      withKubePair(definitions, { flags: ["--ha-replicate-cluster-secrets=all"] }, async (pair) => {
+      withKubePair(definitions, {}, async (pair) => {
         const { primary, replica } = pair.clusters;
         const manual = secret("cluster-manual", { "argocd.argoproj.io/secret-type": "cluster" });
         const objects = [
