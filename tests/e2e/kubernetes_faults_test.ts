@@ -153,7 +153,7 @@ Deno.test({
 });
 
 story(
-  "the primary's etcd is restored from a backup: the pair follows the cluster back in time",
+  "the primary's etcd is restored from a backup: the replica keeps what is gone until an operator releases it, and then both agree",
   {},
   async (pair) => {
     const { primary } = pair.clusters;
@@ -165,6 +165,27 @@ story(
     await applyAll(primary, applications(100, "second"));
     await pair.untilEqual(30_000, COUNT);
     await primary.restore();
+    let said = "";
+    await until(
+      async () => {
+        said = (await runCli(["ha", "deletions", "-a", pair.replica.admin])).stdout;
+        return said.includes(`${COUNT - 100}`);
+      },
+      60_000,
+      () => `the deletions are not held:\n${said}`,
+      200,
+    );
+    assertEquals((await pair.content("replica")).size, COUNT);
+    const released = await runCli([
+      "ha",
+      "deletions",
+      "--release",
+      "--all",
+      "--yes",
+      "-a",
+      pair.replica.admin,
+    ]);
+    assertEquals(released.code, 0, released.stderr);
     const content = await pair.untilEqual(60_000, 100);
     assert(
       [...content.values()].every((text) => text.includes('"tag":"first"')),
