@@ -178,7 +178,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "a failed write is tried again over a newer state",
     APPLIER,
-    "    if (work.waiting) {\n      this.#ready.add(change.key);\n      return;\n    }\n    const attempts",
+    "    if (work.waiting) {\n      if (!work.held) this.#ready.add(change.key);\n      return;\n    }\n    const attempts",
     "    const attempts",
   ),
   mutant(
@@ -208,7 +208,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "a snapshot counts as applied before it is",
     FOLLOWER,
-    "if (this.applier.processed < this.#snapshotEndAt) return false;",
+    "if (this.applier.undecided > 0 || this.applier.processed < (this.#snapshotEndAt ?? 0)) return false;",
     "",
     ["disk", "promote"],
   ),
@@ -235,8 +235,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "an object is overwritten before it is in the loss manifest",
     LOSS,
-    "    await this.#append({",
-    "    void this.#append({",
+    "    await this.parts.kept.keep({",
+    "    void this.parts.kept.keep({",
   ),
   mutant(
     "what was compared later than the digests counts as proved",

@@ -11,8 +11,8 @@ export const COPY_MUTANTS: readonly Mutant[] = [
       { file: FOLLOWER, from: "return this.#differed >= DRIFT_HEARTBEATS;", to: "return false;" },
       {
         file: DRIFT_REPAIR,
-        from: "if (drift.changed(key, before, manager, monotonicMs())) this.#look(0);",
-        to: "if (drift.changed(key, before, manager, monotonicMs())) this.#look(2_000_000_000);",
+        from: "    this.#look(0);\n  };",
+        to: "    this.#look(2_000_000_000);\n  };",
       },
     ],
   },
