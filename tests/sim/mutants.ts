@@ -215,8 +215,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what is sent again for a repair is sent as deleted",
     LEADER,
-    "changes.push(this.#now(key));\n    }",
-    "changes.push({ key });\n    }",
+    "changes.push(this.#now(key));\n      const revision",
+    "changes.push({ key });\n      const revision",
     ["repair", "write"],
   ),
   mutant(

@@ -65,6 +65,8 @@ export class LeaderProtocol {
   #snapshot: string[] = [];
   #snapshotAt = 0;
   readonly #resend = new Set<string>();
+  /** Changes that were resent and are not applied: what the replica had acknowledged of them counts no longer. */
+  #resent: { sequence: number; revision: number }[] = [];
   #cursor: Cursor;
   #sequence = 0;
   #processed = 0;
@@ -139,6 +141,7 @@ export class LeaderProtocol {
     }
     this.#processed = Math.max(this.#processed, processed);
     this.#applied = Math.max(this.#applied, applied);
+    this.#resent = this.#resent.filter(({ sequence }) => sequence > this.#applied);
   }
 
   /** The next message, or undefined when no change waits or the window is full. */
@@ -153,6 +156,8 @@ export class LeaderProtocol {
       if (changes.length === room) break;
       this.#resend.delete(key);
       changes.push(this.#now(key));
+      const revision = this.index.get(key)?.revision;
+      if (revision !== undefined) this.#resent.push({ sequence: this.#sequence + changes.length, revision });
     }
     while (changes.length < room && bytes < this.limits.maxMessageBytes) {
       const [entry] = this.#cursor.read(1);
@@ -183,7 +188,9 @@ export class LeaderProtocol {
 
   /** Everything up to this revision of the index is durable at the replica; 0 during a snapshot. */
   get appliedRevision(): number {
-    return this.#phase === "live" ? this.#marks.reached(this.#applied) : 0;
+    if (this.#phase !== "live") return 0;
+    const resent = this.#resent.map(({ revision }) => revision - 1);
+    return Math.min(this.#marks.reached(this.#applied), ...resent);
   }
 
   /** Everything up to this revision of the index is durable or held at the replica; undefined during a snapshot. */
