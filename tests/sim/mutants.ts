@@ -357,6 +357,7 @@ export const MUTANTS: readonly Mutant[] = [
     EFFECTS,
     "await this.parts.follower.stop();",
     "void this.parts.follower.stop();",
+    ["disk", "promote"],
   ),
   ...COPY_MUTANTS,
   ...DELETION_MUTANTS,
