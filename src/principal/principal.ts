@@ -56,6 +56,7 @@ import { operationsOf, situation } from "./operations/operations.ts";
 import { Drill } from "./operations/drill.ts";
 import { commandsOf, machineOf } from "./operations/machine.ts";
 import type { Leadership } from "./active/leadership.ts";
+import { PendingDeletions } from "./operations/pending_deletions.ts";
 import { PeerServer } from "./operations/peer_server.ts";
 import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
 import { repairHere } from "./operations/repair.ts";
@@ -129,6 +130,7 @@ export interface Core {
   readonly heldDeletions: HeldDeletions;
   readonly exposure: ExposureKeeper;
   readonly copies: DriftRepair;
+  readonly pending: PendingDeletions;
   readonly foreign: ForeignObjects;
   readonly peerNeeds: PeerNeeds;
   /** The state machine's present model. */
@@ -257,7 +259,8 @@ function coreOf(
   const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
   const adopting = { ...machine, settings, index, kept, peer, activeScope, standing, chain };
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
-  const deletions = new Deletions({ ...adopting, heldDeletions }, roles.adoptionWriter);
+  const pending = new PendingDeletions({ index, activeStore });
+  const deletions = new Deletions({ ...adopting, heldDeletions, pending }, roles.adoptionWriter);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
     ...{ ...leadership, peerSays, peerNeeds, redial, switchover, reconciler },
@@ -279,7 +282,7 @@ function coreOf(
     plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
     ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
     ...{ following, counters, kept, heldDeletions, exposure, copies, foreign, peerNeeds },
-    ...{ model, standing, chain, activeScope },
+    ...{ pending, model, standing, chain, activeScope },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: (reason) => {

@@ -29,6 +29,9 @@ export type Action =
   | { do: "agent restarts"; agent: number }
   | { do: "astray"; agent: number; to: "a" | "b"; ms: number }
   | { do: "stranger"; to: "a" | "b" }
+  /** Another writer on a standby; with `failover`, right before the other side dies and this one is promoted. */
+  | { do: "foreign hand"; site: "a" | "b"; change: "edit" | "delete" | "create"; failover: boolean }
+  | { do: "decide deletions"; site: "a" | "b"; release: boolean }
   | { do: "promote"; site: "a" | "b"; force: boolean }
   | { do: "demote"; site: "a" | "b" }
   | { do: "switchover"; at: "a" | "b" }
@@ -81,6 +84,16 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   "agent restarts": [1, (r) => ({ do: "agent restarts", agent: r.int(1_000) })],
   astray: [2, (r) => ({ do: "astray", agent: r.int(1_000), to: site(r), ms: ms(r, 1_000, 20_000) })],
   stranger: [1, (r) => ({ do: "stranger", to: site(r) })],
+  "foreign hand": [
+    3,
+    (r) => ({
+      do: "foreign hand",
+      site: site(r),
+      change: r.pick(["edit", "delete", "delete", "create"] as const),
+      failover: r.chance(0.2),
+    }),
+  ],
+  "decide deletions": [1, (r) => ({ do: "decide deletions", site: site(r), release: r.chance(0.5) })],
   promote: [4, (r) => ({ do: "promote", site: site(r), force: r.chance(0.4) })],
   demote: [1, (r) => ({ do: "demote", site: site(r) })],
   switchover: [4, (r) => ({ do: "switchover", at: site(r) })],

@@ -2,7 +2,7 @@
 import type { AgentConnection, AgentConnectionEvents } from "../../src/adapters/grpc/agent_client.ts";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
 import { reasonOf } from "../../src/base/reason.ts";
-import type { Admission, AttachedStream } from "../../src/principal/ports/agents.ts";
+import type { Admission, AttachedStream, Caller as AgentCaller } from "../../src/principal/ports/agents.ts";
 import type { Caller, Failure, Handler, Network, Server, ServerEnd } from "./network.ts";
 import { REFUSAL_DELAY_MS, unary } from "./peer.ts";
 
@@ -46,16 +46,19 @@ export async function connectAgent(
   };
 }
 
+/** Hears of each event when it is sent to an agent. */
+export type Sent = (to: AgentCaller, event: AgentEvent) => void;
+
 /** Serves agents. */
-export function serveAgents(handlers: Server["handlers"], admission: Admission): void {
+export function serveAgents(handlers: Server["handlers"], admission: Admission, sent: Sent): void {
   handlers.set("version", unary(() => ({})));
-  handlers.set("agent", agentHandler(admission));
+  handlers.set("agent", agentHandler(admission, sent));
 }
 
 /** The first message is the agent's token. */
-function agentHandler(admission: Admission): Handler {
+function agentHandler(admission: Admission, sent: Sent): Handler {
   return (stream) => {
-    const end = new AgentEnd(stream, admission);
+    const end = new AgentEnd(stream, admission, sent);
     return {
       received: (message) => end.received(message),
       drained: () => end.drained(),
@@ -72,7 +75,11 @@ class AgentEnd {
   #over = false;
   #waiting: AgentEvent[] = [];
 
-  constructor(private readonly stream: ServerEnd, private readonly admission: Admission) {}
+  constructor(
+    private readonly stream: ServerEnd,
+    private readonly admission: Admission,
+    private readonly sent: Sent,
+  ) {}
 
   received(message: unknown): void {
     if (!this.#known) {
@@ -96,7 +103,11 @@ class AgentEnd {
     try {
       const caller = await this.admission.caller(token, (identity) => ({ identity, fingerprint: "" }));
       this.#attached = await this.admission.attach(caller, {
-        send: (event) => this.#over || this.stream.send(event),
+        send: (event) => {
+          if (this.#over) return true;
+          this.sent(caller, event);
+          return this.stream.send(event);
+        },
         end: (why) => this.#end({ kind: "failed", message: why }),
         pause: () => this.#paused = true,
         resume: () => this.#resume(),

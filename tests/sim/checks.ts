@@ -9,6 +9,7 @@ import type { Clock } from "./clock.ts";
 import type { State } from "./disk.ts";
 import { Erasures } from "./erasures.ts";
 import type { Site } from "./site.ts";
+import { Requests } from "./requests.ts";
 import { Violation } from "./violation.ts";
 import { fresh, watch, type Watched } from "./watched.ts";
 
@@ -21,11 +22,11 @@ const BOUNDS_EVERY = 50;
 const SOUND_MS = 5_000;
 /** Longer than a message is on its way where nothing is wrong. */
 const PROMPT_MS = 250;
-/** A switchover under way asks every 50 ms. */
-const DIAL_WINDOW_MS = 10_000;
-const MAX_DIALS = 400;
 /** The longest pause, and a switchover. */
 const MOVE_MS = 160_000;
+
+/** The writer of what another writer does on a standby. */
+export const HAND = "hand";
 
 export class Checks {
   readonly #watched: Record<"a" | "b", Watched>;
@@ -34,10 +35,10 @@ export class Checks {
   /** Deletions by autonomous agents, as `KEY UID`. */
   readonly removedByAgents = new Set<string>();
   readonly autonomous = new Set<string>();
+  readonly requests: Requests;
   violation: Violation | undefined;
   /** Deletions that must wait for an operator. */
   readonly erasures: Erasures;
-  readonly #dials = new Map<string, number[]>();
   /** States that a side did not get by replication. */
   readonly #own = new WeakSet<State>();
   #moveUntilMs = 0;
@@ -53,6 +54,7 @@ export class Checks {
   ) {
     this.#watched = { a: watch(sites.a), b: watch(sites.b) };
     this.erasures = new Erasures(clock, this.#watched, () => this.note("I14"));
+    this.requests = new Requests(clock, this.#watched, (invariant) => this.note(invariant));
     for (const one of [this.#watched.a, this.#watched.b]) {
       one.site.disk.onChange = (key, state, write) => {
         try {
@@ -263,17 +265,6 @@ export class Checks {
     }
   }
 
-  /** Dialling a peer that does not answer is bounded (I10). */
-  dialled(from: string): void {
-    const recent = (this.#dials.get(from) ?? []).filter((atMs) => atMs > this.clock.nowMs - DIAL_WINDOW_MS);
-    recent.push(this.clock.nowMs);
-    this.#dials.set(from, recent);
-    if (recent.length <= MAX_DIALS) return;
-    this.found(
-      new Violation("I10", `${from} dialled its peer ${recent.length} times in ${DIAL_WINDOW_MS} ms`),
-    );
-  }
-
   /** The index stays bounded (I10). */
   #bounded({ site, taken }: Watched): void {
     const { core } = site;
@@ -286,8 +277,9 @@ export class Checks {
 
   /** No older state over a newer one (I4), and no deletion without a word (I5), at each durable write. */
   #written(one: Watched, key: Key, state: State, write: Write): void {
-    if (state.by === "user" || !one.site.core?.following.connected) this.#own.add(state);
-    if (state.by === "user") return;
+    const byPeople = state.by === "user" || state.by === HAND;
+    if (byPeople || !one.site.core?.following.connected) this.#own.add(state);
+    if (byPeople) return;
     if (!one.site.serving && one.site.core?.following.connected) this.#saved(one, key);
     if (state.digest === "") this.#deleted(one, key, write);
     else if (!one.site.serving && one.site.core?.following.connected) this.#overwritten(one, key, state);
@@ -297,7 +289,8 @@ export class Checks {
   #saved(one: Watched, key: Key): void {
     const { disk } = one.site;
     const before = disk.states.get(key)?.at(-2);
-    if (!before || before.digest === "" || this.strays.has(key) || key.endsWith(`/${ROSTER_NAME}`)) return;
+    if (!before || before.digest === "" || before.by === HAND || this.strays.has(key)) return;
+    if (key.endsWith(`/${ROSTER_NAME}`)) return;
     const known = this.#other(one).site.disk.states.get(key) ?? [];
     if (known.some(({ digest }) => digest === sentOf(before))) return;
     this.note("manifest");
@@ -331,6 +324,8 @@ export class Checks {
     const { namespace = "" } = parseKey(key) ?? {};
     const removed = `${key} ${one.site.disk.identities.get(key)}`;
     if (this.autonomous.has(namespace) && this.removedByAgents.has(removed)) return;
+    if (one.site.serving && this.requests.asked.has(removed)) return;
+    if (one.site.disk.states.get(key)?.at(-2)?.by === HAND) return;
     this.note("I5");
     const leader = this.#other(one);
     if (one.site.serving) {

@@ -1,5 +1,5 @@
 /** Mistakes about copies that another writer changes and about deletions that are requested. */
-import type { Mutant } from "./mutant.ts";
+import { type Mutant, mutant } from "./mutant.ts";
 
 const FOLLOWER = "src/domain/replication/follower.ts";
 const DRIFT_REPAIR = "src/principal/replica/drift_repair.ts";
@@ -16,4 +16,48 @@ export const COPY_MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  mutant(
+    "what another writer did on a standby is promoted",
+    DRIFT_REPAIR,
+    "for (const { key, payload } of drift.copies) wanted.set(key, payload);",
+    "for (const { key, payload } of drift.copies.slice(0, 0)) wanted.set(key, payload);",
+    ["foreign hand"],
+  ),
+  mutant(
+    "a promotion does not look at what the watch has not told",
+    DRIFT_REPAIR,
+    "if (compare) await feed.catchUp();",
+    "if (compare && index.head < 0) await feed.catchUp();",
+    ["foreign hand", "disk"],
+  ),
+  {
+    name: "a deletion that was in flight when its ACTIVE died fires when that side serves again",
+    edits: [
+      {
+        file: "src/domain/changes/index.ts",
+        from: "return digest.replace(/./g, (digit) => (15 - Number.parseInt(digit, 16)).toString(16));",
+        to: "return digest;",
+      },
+      {
+        file: DRIFT_REPAIR,
+        from: "index.terminating().map(({ key, payload }) => [",
+        to: "index.terminating().slice(0, 0).map(({ key, payload }) => [",
+      },
+    ],
+    about: ["kill", "promote", "switchover"],
+  },
+  mutant(
+    "a request to delete that an earlier ACTIVE left is carried out",
+    "src/domain/agents/view.ts",
+    '? "requested"',
+    '? "carried out"',
+    ["promote", "agent stalls"],
+  ),
+  mutant(
+    "an Application that is being deleted is sent like any other",
+    "src/domain/agents/step.ts",
+    'if (agent.mode === "managed" && view.deletion !== "") return deletionStep(before, view);',
+    'if (agent.mode === "managed" && view.deletion === "requested") return deletionStep(before, view);',
+    ["kill", "agent stalls"],
+  ),
 ];

@@ -41,8 +41,21 @@ export class Operator {
     return this.command(site, `deletions --${action}`, (site) => {
       if (action === "release") {
         this.world.checks.erasures.released(site, site.core?.heldDeletions.list() ?? []);
+        for (const { key, waitsFor } of site.core?.pending.list() ?? []) {
+          if (site.serving && waitsFor === "an operator") this.world.checks.requests.request(site, key);
+        }
       }
       return site.core?.operations.decideDeletions({ action, keys: undefined, agent: "", who: "operator" });
+    });
+  }
+
+  /** `ha deletions --release` or `--restore` of every requested deletion. */
+  decideDeletions(site: Site, release: boolean): Promise<void> {
+    const action = release ? "release" : "restore";
+    return this.command(site, `deletions --${action}`, (site) => {
+      const keys = site.core?.pending.list().map(({ key }) => key) ?? [];
+      for (const key of keys) if (release && site.serving) this.world.checks.requests.request(site, key);
+      return site.core?.operations.decideDeletions({ action, keys, agent: "", who: "operator" });
     });
   }
 

@@ -18,6 +18,8 @@ const AGENTS_MS = 120_000;
 /** The principal retries a failed record of its role every second. */
 const REMEMBERED_MS = 10_000;
 const DRIFT_MS = 150_000;
+const DECIDED_MS = 120_000;
+const DECIDE_EVERY_MS = 10_000;
 const OPERATOR_EVERY_MS = 4_000;
 const OPERATOR_PATIENCE_MS = 30_000;
 
@@ -47,6 +49,8 @@ export class Rest {
     await this.#oneActive();
     await this.#equal();
     await this.#remembered();
+    await this.#decided();
+    await this.#equal();
     await this.#agentsConverge();
     await this.#drift();
     await this.#equal();
@@ -133,6 +137,22 @@ export class Rest {
     if (await world.run(() => world.both.every(knows), REMEMBERED_MS)) return;
     const forgetful = world.both.find((site) => !knows(site));
     throw new Violation("I1", `${forgetful?.name} would start with another role than it has`);
+  }
+
+  /** An operator decides about each deletion that waits; what an agent does not carry out is ended without it. */
+  async #decided(): Promise<void> {
+    const { world, operator } = this;
+    const untilMs = world.clock.nowMs + DECIDED_MS;
+    for (let n = world.clock.random.int(2);; n++) {
+      await world.run(() => false, DECIDE_EVERY_MS);
+      const site = world.serving;
+      const waiting = site?.core?.pending.list() ?? [];
+      if (waiting.length === 0) return;
+      if (world.clock.nowMs > untilMs) {
+        throw new Violation("I14", `${waiting.map(({ key }) => key).join(", ")} is never decided`);
+      }
+      if (site) await this.#meanwhile(operator.decideDeletions(site, n % 2 === 0));
+    }
   }
 
   #sameOnDisk(): boolean {

@@ -1,6 +1,8 @@
 /** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
 import { hasSigningKey } from "../../src/adapters/tls/secrets.ts";
 import type { Tokens } from "../../src/principal/ports/tokens.ts";
+import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
+import type { Caller as AgentCaller } from "../../src/principal/ports/agents.ts";
 import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
@@ -52,6 +54,7 @@ export function settingsOf(name: SiteName): Settings {
 export interface SiteEvents {
   log(site: Site, level: string, message: string, fields: Record<string, unknown>): void;
   opened(site: Site, core: Core): void;
+  sent(site: Site, to: AgentCaller, event: AgentEvent): void;
 }
 
 export class Site {
@@ -137,7 +140,7 @@ export class Site {
   #server(me: Process, core: Core): Server {
     const server: Server = { process: me, handlers: new Map() };
     servePeer(server.handlers, core.peerService);
-    serveAgents(server.handlers, core.admission);
+    serveAgents(server.handlers, core.admission, (to, event) => this.events.sent(this, to, event));
     return server;
   }
 

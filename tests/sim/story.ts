@@ -3,20 +3,20 @@
  * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
  */
 import { exactNumber } from "../../src/base/json.ts";
-import type { Standing } from "../../src/domain/ha/state.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { seeded } from "../support/random.ts";
 import { type Action, draw, type Timed } from "./actions.ts";
 import { Violation } from "./violation.ts";
 import type { Process } from "./clock.ts";
+import { ForeignHand } from "./foreign_hand.ts";
 import { Operator } from "./operator.ts";
+import { stranger } from "./stranger.ts";
 import { Rest } from "./rest.ts";
-import { certificateOf, type Site } from "./site.ts";
+import type { Site } from "./site.ts";
 import { NEWER_FIELD } from "./disk.ts";
 import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
 import { applicationKey, World } from "./world.ts";
-import { SimPeer } from "./peer.ts";
 
 /** How a story ended. */
 export interface Outcome {
@@ -81,11 +81,13 @@ class Story {
   readonly #deleted = new Map<string, number>();
 
   readonly #operator: Operator;
+  readonly #foreignHand: ForeignHand;
   readonly #restarting = new Set<Process>();
   #calm = false;
 
   constructor(private readonly world: World) {
     this.#operator = new Operator(world);
+    this.#foreignHand = new ForeignHand(world, this.#operator);
   }
 
   async play(actions: readonly Timed[], steps: number): Promise<void> {
@@ -128,13 +130,17 @@ class Story {
         return this.#later(action.ms, () => world.astray.delete(agent.name));
       }
       case "stranger":
-        return this.#stranger(action.to);
+        return stranger(world, action.to);
       case "promote":
         return this.#operator.promote(world.sites[action.site], action.force);
       case "demote":
         return this.#operator.demote(world.sites[action.site]);
       case "switchover":
         return this.#operator.switchover(world.sites[action.at]);
+      case "foreign hand":
+        return this.#foreignHand.act(action);
+      case "decide deletions":
+        return this.#operator.decideDeletions(world.sites[action.site], action.release);
       case "repair":
         return this.#operator.repair(world.sites[action.site]);
       case "reconcile":
@@ -243,7 +249,9 @@ class Story {
       const name = `app-${random.int(12)}`;
       if (random.chance(0.15)) {
         this.#deleted.set(owner, (this.#deleted.get(owner) ?? 0) + 1);
-        await site.disk.write("user", { op: "delete", key: applicationKey(owner, name) });
+        const key = applicationKey(owner, name);
+        world.checks.requests.request(site, key);
+        await site.disk.write("user", { op: "delete", key, graceful: true });
       } else if (random.chance(0.1)) await this.#apply(site, this.#credential());
       else await this.#apply(site, newer(this.#application(owner, name), this.#written));
     }
@@ -259,7 +267,9 @@ class Story {
       const managed = kind === "Application" && !this.world.checks.autonomous.has(namespace);
       if (!managed || (!all && namespace !== name)) continue;
       this.#deleted.set(namespace, (this.#deleted.get(namespace) ?? 0) + 1);
-      await site.disk.write("user", { op: "delete", key: applicationKey(namespace, metadata.name) });
+      const key = applicationKey(namespace, metadata.name);
+      this.world.checks.requests.request(site, key);
+      await site.disk.write("user", { op: "delete", key, graceful: true });
     }
   }
 
@@ -280,7 +290,12 @@ class Story {
     return {
       apiVersion: "argoproj.io/v1alpha1",
       kind: "Application",
-      metadata: { name, namespace: owner, labels: { owner } },
+      metadata: {
+        name,
+        namespace: owner,
+        labels: { owner },
+        ...(Number(name.at(-1)) % 2 === 0 ? { finalizers: [FINALIZER] } : {}),
+      },
       spec: {
         project: "default",
         source: {
@@ -327,39 +342,9 @@ class Story {
       agent.apply("Application", { ...object, metadata: { ...object.metadata, namespace: "argocd" } });
     });
   }
-
-  /** Somebody whose certificate is of our CA and who may not replicate tries to. */
-  #stranger(to: "a" | "b"): void {
-    const { world } = this;
-    const caller = { process: world.clock.nobody, from: "stranger", certificate: certificateOf("agent-1") };
-    const peer = new SimPeer(world.network, caller, () => to).connect();
-    const standing: Standing = {
-      uid: "stranger",
-      version: "1",
-      namespace: "argocd",
-      state: "syncing",
-      epoch: 0,
-      sinceMs: 0,
-      connectedAgents: 0,
-      lineage: "",
-      coverage: "",
-    };
-    const stream = peer.follow({
-      received: () => world.checks.found(new Violation("I11", `a stranger follows ${to}`)),
-      drained: () => {},
-      closed: () => {},
-    });
-    const resume = { session: "", revision: 0 };
-    stream.send({ type: "hello", standing, resume, buckets: new Uint8Array() });
-    peer.ask({
-      standing: { ...standing, state: "active", epoch: 1_000_000 },
-      examine: false,
-    }, 2_000).then(
-      () => world.checks.found(new Violation("I11", `${to} answers a stranger`)),
-      () => world.checks.note("I11"),
-    );
-  }
 }
+
+const FINALIZER = "resources-finalizer.argocd.argoproj.io";
 
 /** The share of stories with up to 20 agents; they are slower, and what they find is seldom the number. */
 const MANY_AGENTS = 0.05;

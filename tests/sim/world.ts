@@ -8,6 +8,7 @@ import { connectAgent } from "./agents.ts";
 import { Checks } from "./checks.ts";
 import { Violation } from "./violation.ts";
 import { Clock, type Process, process, useClock } from "./clock.ts";
+import { Dials } from "./dials.ts";
 import { Disk } from "./disk.ts";
 import { Network } from "./network.ts";
 import { SOUND_PATH } from "./sound.ts";
@@ -55,12 +56,23 @@ export class World {
           this.tell(from.process.name, `${level} ${message}${textOf(fields)}`);
         },
         opened: (from, core) => this.checks.opened(from, core),
+        sent: (from, { name, mode }, event) => {
+          try {
+            if (mode === "managed") this.checks.requests.sent(from, name, event);
+          } catch (error) {
+            this.checks.found(error);
+          }
+        },
       });
     };
     this.sites = { a: site("a"), b: site("b") };
     this.checks = new Checks(clock, this.sites, () => this.#linked());
+    const dials = new Dials(clock);
     this.network.onDial = (from, to) => {
-      if (from in this.sites && to in this.sites) this.checks.dialled(from);
+      if (from in this.sites && to in this.sites) {
+        const violation = dials.dialled(from);
+        if (violation) this.checks.found(violation);
+      }
     };
     for (let n = 1; n <= managed + autonomous; n++) {
       this.#addAgent(n, n <= managed ? "managed" : "autonomous");

@@ -111,8 +111,7 @@ export class AgentSession {
 
   /** Whether the agent is to delete a resource that it has. */
   deletes(key: Key): boolean {
-    const last = this.#last.get(key);
-    return (last?.present || last?.sent) === true && this.world.look(key) === undefined;
+    return stepFor(this.agent, this.#last.get(key), this.world.look(key)).step?.deletes === true;
   }
 
   /** Acknowledgements of the agent so far. */
@@ -281,7 +280,7 @@ export class AgentSession {
     const last = this.#last.get(key);
     const { step, last: after } = stepFor(this.agent, last, this.world.look(key));
     if (after !== last) this.#keep(key, after);
-    return step?.type === "delete" && !this.world.mayDelete(key) ? undefined : step;
+    return step?.deletes && !this.world.mayDelete(key) ? undefined : step;
   }
 
   #message(tag: string): Step | undefined {

@@ -235,7 +235,8 @@ export class AgentWrites {
     const { session, id } = this.agent;
     if (session.underway(resource.key)) return;
     const view = this.parts.view(id, resource.key);
-    if (view && view.checksum === checksum) return;
+    // Of a resource that is being deleted it matters whether the agent has it, not in which state.
+    if (view && view.deletion === "" && view.checksum === checksum) return;
     this.#recheck(view ? { ...resource, ...identityOf(view) } : resource);
   }
 

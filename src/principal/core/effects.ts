@@ -33,7 +33,7 @@ export interface EffectParts extends Asking {
   readonly counters: { recordMs: number };
   readonly losses: { proved(revision: number): void };
   /** Writes of the ACTIVE; `settled`: none is under way. */
-  readonly activeStore: { settled(): Promise<unknown> };
+  readonly activeStore: { settled(): Promise<unknown>; readonly newest: number };
   input(input: Input): void;
 }
 
@@ -46,7 +46,11 @@ export interface Acting {
     readonly ended: Promise<void>;
   };
   /** Copies that another writer changed; what `restore` says stands against serving. */
-  readonly copies: { serving(): void; restore(compare: boolean): Promise<string> };
+  readonly copies: {
+    standby(ownUpTo: number): void;
+    serving(): void;
+    restore(compare: boolean): Promise<string>;
+  };
   readonly writeBack: { serving(): void };
   readonly exposure: { serving(signal: AbortSignal): void };
 }
@@ -59,6 +63,8 @@ export class Effects {
   readonly #oneAtATime = pLimit(1);
   #asked = 0;
   #resting = false;
+  /** The version of the last record of role and epoch. */
+  #recordedAt = 0;
 
   constructor(
     private readonly ctx: EffectParts,
@@ -80,14 +86,13 @@ export class Effects {
       case "remember":
         return this.#remember(effect.memory).tried;
       case "follow":
-        this.ctx.index.standby = true;
+        this.parts.copies.standby(Math.max(this.#recordedAt, this.ctx.activeStore.newest));
         this.parts.follower.start();
         return;
       case "stopFollowing":
         void this.#stopFollowing(effect.compare ?? false);
         return;
       case "serve":
-        this.ctx.index.standby = false;
         this.parts.copies.serving();
         this.#scope = new AbortController();
         this.ctx.losses.proved(0);
@@ -186,7 +191,7 @@ export class Effects {
     const { store, settings, counters } = this.ctx;
     const startedAt = monotonicMs();
     try {
-      await writeMemory(store, settings.namespace, memory);
+      this.#recordedAt = Number(await writeMemory(store, settings.namespace, memory));
       counters.recordMs = monotonicMs() - startedAt;
       return "";
     } catch (error) {

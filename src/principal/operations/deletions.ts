@@ -18,6 +18,7 @@ import type { Peer, PeerConnection, Repaired } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
 import type { ReplicaDeletions } from "../replica/replica_deletions.ts";
 import type { Machine } from "./machine.ts";
+import type { PendingDeletion, PendingDeletions } from "./pending_deletions.ts";
 
 const ADOPT_TIMEOUT_MS = 20_000;
 const MAX_KEY = 300;
@@ -51,6 +52,7 @@ export interface DeletionsParts extends Machine {
   readonly kept: Pick<KeptObjects, "newest">;
   readonly peer: Pick<Peer, "connect">;
   readonly heldDeletions: HeldDeletions;
+  readonly pending: Pick<PendingDeletions, "list" | "release" | "restore">;
   activeScope(): AbortSignal | undefined;
   standing(): Standing;
 }
@@ -62,7 +64,6 @@ export class Deletions {
   /** The deletions that wait, oldest first. @throws StoreError */
   async list(): Promise<ListedDeletion[]> {
     const held = this.ctx.heldDeletions.list();
-    if (held.length === 0) return [];
     const kept = await this.ctx.kept.newest(new Set(held.map(({ key }) => key)));
     const { memory, peerAddress } = this.ctx.model();
     const listed = held.map(({ key, agent, cause, sinceMs }) => ({
@@ -75,7 +76,15 @@ export class Deletions {
         : kept.get(key)?.cause ?? "not known: this store has never held it, as far as it remembers",
       restorable: agent === "" || kept.has(key),
     }));
-    return listed.sort((a, b) => a.sinceMs - b.sinceMs || (a.key < b.key ? -1 : 1));
+    const requested = this.#pending().map(({ key, requested, waitsFor }) => ({
+      key,
+      agent: "",
+      cause: "requested" as const,
+      sinceMs: Date.parse(requested),
+      by: waitsFor === "finalizers" ? "a user; waits for finalizers" : "a user of an earlier ACTIVE",
+      restorable: true,
+    }));
+    return [...listed, ...requested].sort((a, b) => a.sinceMs - b.sinceMs || (a.key < b.key ? -1 : 1));
   }
 
   /** Lets deletions go, or has the objects restored; what fails still waits. @throws Refusal when nothing can be done */
@@ -85,12 +94,28 @@ export class Deletions {
     const end = await this.ctx.begin(action, "problem" in chosen ? chosen.problem : "");
     try {
       const { keys } = chosen as { keys: Key[] };
-      const result = action === "release" ? this.#release(keys, agent) : await this.#restore(keys, who);
+      const result = await this.#carryOut(action, keys, agent, who);
       this.ctx.note(`deletions --${action} (${summary(result.done, keys.length, agent)})`, who);
       return result;
     } finally {
       end();
     }
+  }
+
+  /** Requested deletions, which the ACTIVE alone decides about. */
+  #pending(): PendingDeletion[] {
+    return this.ctx.activeScope() ? this.ctx.pending.list() : [];
+  }
+
+  async #carryOut(action: "release" | "restore", keys: readonly Key[], agent: string, who: string) {
+    const held = new Set(this.ctx.heldDeletions.list().map(({ key }) => key));
+    const guarded = keys.filter((key) => held.has(key));
+    const requested = keys.filter((key) => !held.has(key));
+    const results = [
+      action === "release" ? this.#release(guarded, agent) : await this.#restore(guarded, who),
+      await each(requested, (key) => this.ctx.pending[action](key)),
+    ];
+    return { done: results.flatMap(({ done }) => done), failed: results.flatMap(({ failed }) => failed) };
   }
 
   #chosen({ keys, agent }: DeletionsDecision): { keys: Key[] } | { problem: string } {
@@ -99,6 +124,10 @@ export class Deletions {
         key
       ),
     );
+    // What waits for finalizers goes on by itself: it is ended only by name.
+    for (const { key, waitsFor } of agent === "" ? this.#pending() : []) {
+      if (waitsFor === "an operator" || keys?.includes(key)) held.add(key);
+    }
     const where = agent === "" ? "" : ` at agent "${agent.slice(0, MAX_KEY)}"`;
     if (held.size === 0) return { problem: `no deletion waits here${where}; see: ha deletions` };
     const unknown = keys?.find((key) => !held.has(key));

@@ -166,7 +166,7 @@ export interface ListedDeletion {
   key: Key;
   /** Empty: in this side's own copy. */
   agent: string;
-  cause: DeletionCause;
+  cause: DeletionCause | "requested";
   /** In unix ms. */
   sinceMs: number;
   /** The one who deleted it, as far as that is known, in words. */

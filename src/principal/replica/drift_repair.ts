@@ -11,6 +11,7 @@ import type { Digest } from "../../domain/changes/digest.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { commandAgainst, OtherWriters, writerLine } from "../../domain/ha/writers.ts";
+import { SETTLED_MS } from "../../domain/replication/caught_up.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import type { Drift, DriftedCopy } from "../../domain/replication/drift.ts";
 import { type Changed, type Feed, READS_AT_ONCE } from "../core/feed.ts";
@@ -40,6 +41,9 @@ export interface DriftRepairParts {
 export class DriftRepair {
   readonly writers = new OtherWriters();
   #looking: ReturnType<typeof setTimeout> | undefined;
+  #served = false;
+  #steppedDownAtMs = -Infinity;
+  #ownUpTo = 0;
 
   constructor(private readonly parts: DriftRepairParts) {}
 
@@ -52,8 +56,8 @@ export class DriftRepair {
   readonly changed: Changed = (key, before, manager) => {
     const { index, model, drift } = this.parts;
     const { complete, formerActive } = model().memory;
-    // A former ACTIVE finds what it wrote last by comparing, and saves it before it is overwritten.
-    if (!index.standby || !complete || formerActive) return;
+    if (!index.standby || !complete) return;
+    if (formerActive && this.#mayBeOwn(index.get(key)?.version ?? "")) return;
     const now = monotonicMs();
     if (!drift.changed(key, before, manager, now)) return;
     if (this.writers.saw(manager, key, now)) this.#tell(manager);
@@ -94,8 +98,20 @@ export class DriftRepair {
     ];
   }
 
+  /** This side holds a copy, or is about to. @param ownUpTo the newest version that it is known to have written as the ACTIVE */
+  standby(ownUpTo: number): void {
+    const { index } = this.parts;
+    if (index.standby) return;
+    index.standby = true;
+    if (!this.#served) return;
+    this.#ownUpTo = ownUpTo;
+    this.#steppedDownAtMs = monotonicMs();
+  }
+
   /** This side is ACTIVE: its objects are its own. */
   serving(): void {
+    this.#served = true;
+    this.parts.index.standby = false;
     this.parts.drift.clear();
     this.writers.clear();
     clearTimeout(this.#looking);
@@ -134,6 +150,15 @@ export class DriftRepair {
     return `another writer changed copies here, and they cannot be restored: ${
       failed.slice(0, MAX_TOLD).join(", ")
     }${more}`;
+  }
+
+  /**
+   * Whether a state of this version may be one of this side's last as the ACTIVE, told late. Such a state is found by comparing, and saved
+   * before it is overwritten.
+   */
+  #mayBeOwn(version: string): boolean {
+    if (monotonicMs() - this.#steppedDownAtMs > SETTLED_MS) return false;
+    return version === "" || Number(version) <= this.#ownUpTo;
   }
 
   #look(afterMs: number): void {

@@ -1,0 +1,69 @@
+/** Another writer in the cluster of a standby: its copies are the leader's, whatever is done to them there. */
+import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import type { ApiObject } from "../../src/domain/resources/object.ts";
+import type { Action } from "./actions.ts";
+import { HAND } from "./checks.ts";
+import type { Operator } from "./operator.ts";
+import type { Site } from "./site.ts";
+import type { World } from "./world.ts";
+
+const PASSIVE = ["syncing", "replicating", "disconnected"];
+/** The other side dies within this time after, where it does; the promotion comes within the next. */
+const DIES_MS = 300;
+const PROMOTED_MS = 3_000;
+const DOWN_MS = 20_000;
+
+type Act = Extract<Action, { do: "foreign hand" }>;
+
+export class ForeignHand {
+  #written = 0;
+
+  constructor(private readonly world: World, private readonly operator: Operator) {}
+
+  /** Changes something where the side is passive, and lets the other side die where that is asked for. */
+  async act({ site: name, change, failover }: Act): Promise<void> {
+    const { sites, clock: { random } } = this.world;
+    const site = sites[name];
+    const other = sites[site.other];
+    if (!PASSIVE.includes(site.state)) return;
+    await this.#change(site, change);
+    if (!failover || !other.serving) return;
+    this.#later(random.int(DIES_MS), () => other.kill());
+    this.#later(DIES_MS + random.int(PROMOTED_MS), () => this.operator.promote(site, false));
+    this.#later(DOWN_MS, () => other.start());
+  }
+
+  async #change(site: Site, change: Act["change"]): Promise<void> {
+    const { checks, clock: { random } } = this.world;
+    if (change === "create") {
+      await site.disk.write(HAND, { op: "put", object: stray(`hand-${random.int(3)}`) });
+      return;
+    }
+    const own = (await site.disk.list()).filter(({ kind, metadata }) =>
+      kind === "Application" && metadata.labels?.["owner"] === metadata.namespace
+    );
+    if (own.length === 0) return;
+    const object = random.pick(own);
+    if (change === "delete") {
+      checks.requests.byHand(site, keyOfObject(object));
+      await site.disk.write(HAND, { op: "delete", key: keyOfObject(object), graceful: true });
+      return;
+    }
+    const spec = { ...object["spec"] as object, project: `by hand ${++this.#written}` };
+    await site.disk.write(HAND, { op: "put", object: { ...object, spec } });
+  }
+
+  #later(ms: number, run: () => unknown): void {
+    const { clock } = this.world;
+    clock.schedule(clock.nobody, ms, run, "later");
+  }
+}
+
+function stray(name: string): ApiObject {
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "Application",
+    metadata: { name, namespace: "agent-1", labels: { owner: "agent-1" } },
+    spec: { project: "default", destination: { name: "agent-1", namespace: "default" } },
+  };
+}
