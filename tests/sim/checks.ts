@@ -54,7 +54,7 @@ export class Checks {
   ) {
     this.#watched = { a: watch(sites.a), b: watch(sites.b) };
     this.erasures = new Erasures(clock, this.#watched, () => this.note("I14"));
-    this.requests = new Requests(clock, this.#watched, (invariant) => this.note(invariant));
+    this.requests = new Requests((invariant) => this.note(invariant));
     for (const one of [this.#watched.a, this.#watched.b]) {
       one.site.disk.onChange = (key, state, write) => {
         try {
@@ -87,6 +87,7 @@ export class Checks {
 
   /** A principal has read its store. */
   opened(site: Site, core: Core): void {
+    this.requests.opened(site);
     const one = this.#watched[site.name];
     Object.assign(one, fresh(), { uid: core.uid, openedMs: this.clock.nowMs });
     const take = () => {

@@ -14,6 +14,8 @@ export interface IncomingChange {
   changedAt: number;
   /** Concluded by comparing with a store that never held this leader's data: a deletion must not be carried out. */
   foreign?: true;
+  /** This copy's own last state, restored after another writer: what stands in its place is not the next leader's by this. */
+  restored?: true;
   /** Of a deletion: it is concluded from absence, no watch saw it. */
   concluded?: boolean;
 }

@@ -233,10 +233,10 @@ export class AgentWrites {
 
   #compare(resource: Named, checksum: string): void {
     const { session, id } = this.agent;
-    if (session.underway(resource.key)) return;
     const view = this.parts.view(id, resource.key);
-    // Of a resource that is being deleted it matters whether the agent has it, not in which state.
-    if (view && view.deletion === "" && view.checksum === checksum) return;
+    // Of a resource that is being deleted it matters whether the agent has it, not in which state; nothing else says so.
+    const deleted = view !== undefined && view.deletion !== "";
+    if (!deleted && (session.underway(resource.key) || view?.checksum === checksum)) return;
     this.#recheck(view ? { ...resource, ...identityOf(view) } : resource);
   }
 

@@ -31,6 +31,8 @@ import { mayBeDone, type UnconfirmedWrites } from "../core/unconfirmed_writes.ts
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
 
+const NOTHING_LOST = { beforeWrite: () => Promise.resolve(undefined), written: () => {} };
+
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
@@ -85,10 +87,10 @@ export class ChangeWriter {
     const form = replicatedForm(object, kind);
     checkAnnotations(form);
     const unknown = change.foreign === true || this.foreign.has(change.key);
-    const expect = await this.losses.beforeWrite(change.key, form, unknown);
+    const expect = await this.#losses(change).beforeWrite(change.key, form, unknown);
     await this.foreign.delete(change.key);
     const { wanted, answer } = await this.#put(change.key, form, change.object, expect);
-    this.losses.written(change.key);
+    this.#losses(change).written(change.key);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
     const altered = answer && alteration(replicatedForm(wanted, kind), answer, kind);
     if (altered) throw new StoreError("invalid", altered);
@@ -100,13 +102,19 @@ export class ChangeWriter {
     await this.foreign.add(key);
   }
 
-  async #delete({ key, concluded = false }: IncomingChange): Promise<void> {
-    const expect = await this.losses.beforeWrite(key, undefined);
+  async #delete(change: IncomingChange): Promise<void> {
+    const { key, concluded = false } = change;
+    const expect = await this.#losses(change).beforeWrite(key, undefined);
     if (expect !== "absent") {
       this.deletions.applying(key, concluded);
       await this.#write(key, { op: "delete", key, ...(expect ? { expect } : {}) });
     }
-    this.losses.written(key);
+    this.#losses(change).written(key);
+  }
+
+  /** Restoring this side's own state loses nothing of its own, and makes nothing the leader's. */
+  #losses({ restored }: IncomingChange): Pick<LossManifest, "beforeWrite" | "written"> {
+    return restored ? NOTHING_LOST : this.losses;
   }
 
   async #put(

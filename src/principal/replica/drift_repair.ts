@@ -138,7 +138,13 @@ export class DriftRepair {
     const failed: string[] = [];
     await pLimit(READS_AT_ONCE).map(wanted, async ([key, object]) => {
       try {
-        await writer.apply({ sequence: 0, key, changedAt: 0, ...(object === undefined ? {} : { object }) });
+        await writer.apply({
+          sequence: 0,
+          key,
+          changedAt: 0,
+          restored: true,
+          ...(object === undefined ? {} : { object }),
+        });
         await feed.refresh(key);
         log.warn("a copy that another writer changed is restored to what the active sent last", { key });
       } catch (error) {
