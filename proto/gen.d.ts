@@ -525,6 +525,8 @@ export interface Ack {
   standing?: argocdagentha.v1.Standing | undefined;
   saidAtMs?: number | undefined;
   equalAtMs?: number | undefined;
+  received?: number | undefined;
+  unwritten?: number | undefined;
 }
 export const Ack: Codec<Ack>;
 export interface Held {

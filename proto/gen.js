@@ -8698,6 +8698,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Ack.prototype.standing = null;
             Ack.prototype.saidAtMs = 0;
             Ack.prototype.equalAtMs = 0;
+            Ack.prototype.received = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Ack.prototype.unwritten = 0;
 
             Ack.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -8721,6 +8723,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(49).double(message.saidAtMs);
                 if (message.equalAtMs != null && $Object.hasOwnProperty.call(message, "equalAtMs") && !$Object.is(message.equalAtMs, 0))
                     writer.uint32(57).double(message.equalAtMs);
+                if (message.received != null && $Object.hasOwnProperty.call(message, "received") && (typeof message.received === "object" ? message.received.low || message.received.high : message.received !== 0))
+                    writer.uint32(64).uint64(message.received);
+                if (message.unwritten != null && $Object.hasOwnProperty.call(message, "unwritten") && message.unwritten !== 0)
+                    writer.uint32(72).uint32(message.unwritten);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -8811,6 +8817,24 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.equalAtMs = value;
                             else
                                 delete message.equalAtMs;
+                            continue;
+                        }
+                    case 8: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.received = value;
+                            else
+                                delete message.received;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.uint32())
+                                message.unwritten = value;
+                            else
+                                delete message.unwritten;
                             continue;
                         }
                     }

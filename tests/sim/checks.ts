@@ -11,6 +11,7 @@ import { Erasures } from "./erasures.ts";
 import type { Site } from "./site.ts";
 import { Requests } from "./requests.ts";
 import { Violation } from "./violation.ts";
+import { exposureBounded } from "./exposed.ts";
 import { fresh, watch, type Watched } from "./watched.ts";
 
 /** How long what was true a moment ago may still be acted upon: the longest way of a message, and the writes after it. */
@@ -18,6 +19,7 @@ const IN_FLIGHT_MS = 30_000;
 /** A replica says REPLICATING of a stream that is broken at most this long: 8 s of silence, and what a slow host adds. */
 const STALE_MS = 15_000;
 const BOUNDS_EVERY = 50;
+const EXPOSED_EVERY = 10;
 /** Longer than the question of the peer takes. */
 const SOUND_MS = 5_000;
 /** Longer than a message is on its way where nothing is wrong. */
@@ -133,6 +135,9 @@ export class Checks {
       this.#welcomed(one);
       this.#honest(one);
       if (this.#steps % BOUNDS_EVERY === 0) this.#bounded(one);
+      if (this.#steps % EXPOSED_EVERY === 0) {
+        if (exposureBounded(one, this.#other(one), this.#own)) this.note("exposure");
+      }
     }
     this.#oneActive();
   }

@@ -60,4 +60,10 @@ export const COPY_MUTANTS: readonly Mutant[] = [
     'if (agent.mode === "managed" && view.deletion === "requested") return deletionStep(before, view);',
     ["kill", "agent stalls"],
   ),
+  mutant(
+    "an ACTIVE counts what has arrived at its replica as what is durable there",
+    "src/domain/ha/exposure.ts",
+    "return this.index.countSince(received) + unwritten;",
+    "return this.index.countSince(received) + 0 * unwritten;",
+  ),
 ];

@@ -58,6 +58,8 @@ export function followerMessageFromWire(
   return {
     type: "ack",
     ack: {
+      received: ack.received ?? 0,
+      unwritten: ack.unwritten ?? 0,
       processed: ack.processed ?? 0,
       applied: ack.applied ?? 0,
       held: (ack.held ?? []).map(({ key = "", reason = "" }) => ({ key, reason })),

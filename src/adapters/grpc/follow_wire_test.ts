@@ -41,6 +41,8 @@ Deno.test("each of a replica's messages passes the wire unchanged", () => {
     {
       type: "ack",
       ack: {
+        received: 10,
+        unwritten: 2,
         processed: 9,
         applied: 8,
         held: [{ key: "k", reason: "no namespace" }],

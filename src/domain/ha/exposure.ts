@@ -28,10 +28,10 @@ export interface Exposure {
 export interface Progressed {
   /** Changes up to this revision are durable there; undefined: its copy is being compared or filled. */
   applied: number | undefined;
-  /** Changes up to this revision are durable or held there. */
-  settled: number;
-  /** Changes that it cannot write. */
-  held: number;
+  /** Changes up to this revision have arrived there. */
+  received: number;
+  /** Keys that have arrived and are not durable, those that it cannot write included. */
+  unwritten: number;
   /** When it last had everything and the same digest, on our clock; 0: never. */
   equalAtMs: number;
 }
@@ -93,7 +93,14 @@ export class Copies {
   /** Takes an earlier process's knowledge. */
   remembered({ replica, heldAtMs, equalAtMs, same }: Remembered): void {
     const applied = same ? this.index.head : -1;
-    this.#copies.set(replica, { applied, settled: applied, held: 0, equalAtMs, heldAtMs, connected: false });
+    this.#copies.set(replica, {
+      applied,
+      received: applied,
+      unwritten: 0,
+      equalAtMs,
+      heldAtMs,
+      connected: false,
+    });
   }
 
   /** Nothing is known any more: this side is not ACTIVE, or becomes it anew. */
@@ -125,9 +132,9 @@ export class Copies {
     };
   }
 
-  #missing({ applied, settled, held }: Copy): number | undefined {
+  #missing({ applied, received, unwritten }: Copy): number | undefined {
     if (applied === undefined || applied < 0) return undefined;
-    return this.index.countSince(settled) + held;
+    return this.index.countSince(received) + unwritten;
   }
 
   /** The last time at which everything there was is covered by a revision. */

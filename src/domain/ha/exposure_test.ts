@@ -23,7 +23,7 @@ function stage() {
       index.put(key, { payload: `${atMs}`, digest: `${atMs}`.padStart(32, "0"), version: "1", now: atMs });
     },
     acked(applied: number | undefined, atMs: number, rest: Partial<Progressed> = {}) {
-      copies.progressed("r", { applied, settled: applied ?? 0, held: 0, equalAtMs: 0, ...rest }, atMs);
+      copies.progressed("r", { applied, received: applied ?? 0, unwritten: 0, equalAtMs: 0, ...rest }, atMs);
     },
     index,
   };
@@ -54,7 +54,7 @@ Deno.test("Copies: a copy that is being compared counts for nothing, and a held 
   assertEquals(copies.exposure(40), exposure({ replicas: 1, equalAgoMs: 25 }));
   write("held", 50);
   write("b", 60);
-  acked(1, 70, { settled: 3, held: 1 });
+  acked(1, 70, { received: 3, unwritten: 1 });
   assertEquals(copies.exposure(80), exposure({ replicas: 1, unacknowledged: 1, heldAgoMs: 30 }));
 });
 
@@ -73,7 +73,7 @@ Deno.test("Copies: of many the best counts; after a restart what was remembered;
   copies.remembered({ replica: "old", heldAtMs: -5_000, equalAtMs: 0, same: false });
   assertEquals(copies.exposure(1_000), exposure({ heldAgoMs: 6_000 }));
   for (let n = 0; n < 100; n++) {
-    copies.progressed(`r${n}`, { applied: index.head, settled: index.head, held: 0, equalAtMs: 0 }, 50);
+    copies.progressed(`r${n}`, { applied: index.head, received: index.head, unwritten: 0, equalAtMs: 0 }, 50);
     copies.gone(`r${n}`);
   }
   copies.clear();

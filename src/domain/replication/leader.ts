@@ -71,8 +71,9 @@ export class LeaderProtocol {
   #sequence = 0;
   #processed = 0;
   #applied = 0;
+  #received = 0;
   readonly #marks = new Marks();
-  readonly #settledMarks = new Marks();
+  readonly #receivedMarks = new Marks();
 
   constructor(private readonly index: ChangeIndex, private readonly limits: LeaderLimits = LEADER_LIMITS) {
     this.#cursor = new Cursor(index, index.head);
@@ -134,14 +135,16 @@ export class LeaderProtocol {
     this.#start();
   }
 
-  /** The replica's progress; numbers beyond what was sent are a protocol error. */
-  ack(processed: number, applied: number): void {
+  /** The replica's progress; numbers beyond what was sent are a protocol error. @param received 0: it does not tell */
+  ack(processed: number, applied: number, received = 0): void {
     if (processed > this.#sequence || applied > processed) {
       throw new ProtocolError(`acknowledged ${applied}/${processed} of ${this.#sequence} sent`);
     }
     this.#processed = Math.max(this.#processed, processed);
     this.#applied = Math.max(this.#applied, applied);
     this.#resent = this.#resent.filter(({ sequence }) => sequence > this.#applied);
+    // An older release does not tell what has arrived: then no more counts than what is durable.
+    this.#received = Math.max(this.#received, this.#applied, Math.min(received, this.#sequence));
   }
 
   /** The next message, or undefined when no change waits or the window is full. */
@@ -193,14 +196,19 @@ export class LeaderProtocol {
     return Math.min(this.#marks.reached(this.#applied), ...resent);
   }
 
-  /** Everything up to this revision of the index is durable or held at the replica; undefined during a snapshot. */
-  get settledRevision(): number | undefined {
-    return this.#phase === "live" ? this.#settledMarks.reached(this.#processed) : undefined;
+  /** Everything up to this revision of the index has arrived at the replica; undefined during a snapshot. */
+  get receivedRevision(): number | undefined {
+    return this.#phase === "live" ? this.#receivedMarks.reached(this.#received) : undefined;
+  }
+
+  /** Changes that were resent and have not arrived there. */
+  get resending(): number {
+    return this.#resent.filter(({ sequence }) => sequence > this.#received).length;
   }
 
   #mark(sequence: number, revision: number): void {
     this.#marks.push(sequence, revision);
-    this.#settledMarks.push(sequence, revision);
+    this.#receivedMarks.push(sequence, revision);
   }
 
   #room(): number {

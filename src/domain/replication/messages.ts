@@ -34,6 +34,10 @@ export type FollowerMessage =
 
 /** A replica's progress. */
 export interface Acknowledgement {
+  /** Changes up to here have arrived; 0: an older release. */
+  received: number;
+  /** Keys that have arrived and are not durable. */
+  unwritten: number;
   /** Changes up to here are durable or held. */
   processed: number;
   /** Changes up to here are durable. */

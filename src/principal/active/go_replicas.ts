@@ -90,6 +90,7 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
   readonly standing: Standing | undefined = undefined;
   readonly heldTotal = 0;
   readonly equalAtMs = 0;
+  readonly unwritten = 0;
   readonly #protocol: GoLeaderProtocol;
   readonly #outlet: Outlet<Event>;
   readonly #cleanups: (() => void)[] = [];
@@ -136,7 +137,7 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
     return this.#protocol.appliedRevision;
   }
 
-  get settledRevision(): number {
+  get receivedRevision(): number {
     return this.#protocol.appliedRevision;
   }
 

@@ -36,6 +36,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
   standing: Standing | undefined;
   heldTotal = 0;
   equalAtMs = 0;
+  #unwritten = 0;
   readonly #protocol: LeaderProtocol;
   readonly #outlet: Outlet<SentByLeader>;
   readonly #cleanups: (() => void)[] = [];
@@ -71,8 +72,12 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     return this.#protocol.appliedRevision;
   }
 
-  get settledRevision(): number | undefined {
-    return this.#protocol.settledRevision;
+  get receivedRevision(): number | undefined {
+    return this.#protocol.receivedRevision;
+  }
+
+  get unwritten(): number {
+    return this.#unwritten + this.#protocol.resending;
   }
 
   received(message: FollowerMessage): void {
@@ -138,7 +143,8 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
   }
 
   #acknowledged(ack: Acknowledgement): void {
-    this.#protocol.ack(ack.processed, ack.applied);
+    this.#protocol.ack(ack.processed, ack.applied, ack.received);
+    this.#unwritten = ack.unwritten;
     this.heldTotal = ack.heldTotal;
     this.equalAtMs = ack.equalAtMs;
     this.#saidAtMs = ack.saidAtMs;

@@ -74,7 +74,7 @@ export class ExposureKeeper {
     const nowMs = monotonicMs();
     this.#copies.progressed(
       replica,
-      { applied: revision, settled: revision, held: 0, equalAtMs: nowMs },
+      { applied: revision, received: revision, unwritten: 0, equalAtMs: nowMs },
       nowMs,
     );
     this.#copies.gone(replica);
@@ -105,9 +105,13 @@ export class ExposureKeeper {
     this.#connected = new Set(connected.keys());
     const nowMs = monotonicMs();
     for (const [name, session] of connected) {
-      const { settledRevision: settled, appliedRevision, heldTotal: held, equalAtMs } = session;
-      const applied = settled === undefined ? undefined : appliedRevision;
-      this.#copies.progressed(name, { applied, settled: settled ?? 0, held, equalAtMs }, nowMs);
+      const { receivedRevision, appliedRevision, unwritten, equalAtMs } = session;
+      const applied = receivedRevision === undefined ? undefined : appliedRevision;
+      this.#copies.progressed(
+        name,
+        { applied, received: receivedRevision ?? 0, unwritten, equalAtMs },
+        nowMs,
+      );
       if (equalAtMs > 0) comparison.equal(equalAtMs);
     }
   }

@@ -14,8 +14,10 @@ export interface ReplicaSession {
   readonly heldTotal: number;
   /** Everything up to this revision of our index is durable there. */
   readonly appliedRevision: number;
-  /** Everything up to this revision is durable or held there; undefined: its copy is being compared or filled. */
-  readonly settledRevision: number | undefined;
+  /** Everything up to this revision has arrived there; undefined: its copy is being compared or filled. */
+  readonly receivedRevision: number | undefined;
+  /** Keys that have arrived there and are not durable. */
+  readonly unwritten: number;
   /** When it last had everything and the same digest, on our monotonic clock; 0: it has never said so. */
   readonly equalAtMs: number;
 }

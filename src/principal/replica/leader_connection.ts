@@ -201,6 +201,8 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     this.#stream.send({
       type: "ack",
       ack: {
+        received: applier.received,
+        unwritten: applier.pending,
         processed: applier.processed,
         applied: applier.applied,
         held: applier.held(MAX_HELD_SHOWN).map(({ key, reason }) => ({ key, reason })),
