@@ -206,3 +206,28 @@ Deno.test({
       assertEquals([primary.core.model().state, replica.core.model().state], ["active", "replicating"]);
     }),
 });
+
+Deno.test({
+  name: "an ACTIVE that restarts alone still knows until when a replica had everything",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica } = await pair(workshop);
+      await until(() => primary.core.exposure.now().unacknowledged === 0, 5_000, () => "not acknowledged");
+      await replica.stop();
+      await until(() => primary.core.replicas.size === 0, 10_000, () => "the replica is still there");
+      await primary.stop();
+      const again = await workshop.start(workshop.settings("primary", 1));
+      await untilState(again, "active");
+      const loss = async () => /Possible loss: +(.*)/.exec(await ha(again, "status"))?.[1] ?? "";
+      assertMatch(await loss(), /^nothing so far: .*nobody replicates/);
+      await put(again, app(1, "new"));
+      await until(() => again.core.exposure.now().unacknowledged === 1, 5_000, () => "the write is not seen");
+      await again.stop();
+      const third = await workshop.start(workshop.settings("primary", 1));
+      await untilState(third, "active");
+      const said = /Possible loss: +(.*)/.exec(await ha(third, "status"))?.[1] ?? "";
+      assertMatch(said, /^everything since \S+Z \(nobody replicates\)/);
+      assert((third.core.exposure.now().heldAgoMs ?? Infinity) < 60_000);
+    }),
+});

@@ -52,7 +52,7 @@ export interface Acting {
     restore(compare: boolean): Promise<string>;
   };
   readonly writeBack: { serving(): void };
-  readonly exposure: { serving(signal: AbortSignal): void };
+  readonly exposure: { serving(signal: AbortSignal): void; keep(): Promise<void> };
 }
 
 /** Opens and ends what only the active does, and everything else that the state machine asks for. */
@@ -130,6 +130,8 @@ export class Effects {
   /** Ends what the active does and what the replica does; nothing is retried any more. */
   async rest(reason: string): Promise<void> {
     this.#resting = true;
+    // It begins its write while this side still serves, and the end of serving waits for writes in flight.
+    void this.parts.exposure.keep();
     await this.stopServing(false, reason);
     const { fleet, follower } = this.parts;
     await fleet.ended;

@@ -65,7 +65,7 @@ export class ExposureKeeper {
   serving(signal: AbortSignal): void {
     this.#copies.clear();
     this.#recall();
-    const timer = setInterval(() => void this.#keep(), KEEP_EVERY_MS);
+    const timer = setInterval(() => void this.keep(), KEEP_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
   }
 
@@ -116,7 +116,8 @@ export class ExposureKeeper {
     }
   }
 
-  async #keep(): Promise<void> {
+  /** Makes the present knowledge durable where it has changed; a failure is only told. */
+  async keep(): Promise<void> {
     const { index, model, activeStore, settings, log } = this.parts;
     const nowMs = monotonicMs();
     const best = this.#copies.best(nowMs);

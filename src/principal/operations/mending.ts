@@ -1,7 +1,10 @@
 /** Before a switchover proves that both sides are equal, the replica takes again, in the stream's order, the keys that differ. */
 import { chunk } from "@std/collections/chunk";
+import { until } from "../../base/until.ts";
 import type { Standing } from "../../domain/ha/state.ts";
+import { HEARTBEAT_MS } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
+import type { Replicas } from "../core/replica_sessions.ts";
 import { MAX_REPAIRED } from "../ports/operations.ts";
 import type { PeerConnection, Repaired } from "../ports/peer.ts";
 
@@ -9,6 +12,8 @@ import type { PeerConnection, Repaired } from "../ports/peer.ts";
 const NAMED = 5;
 /** The replica's answer takes so much longer than its work. */
 const ANSWER_MS = 5_000;
+/** A replica acknowledges at least this often. */
+const ACK_MS = 2 * HEARTBEAT_MS;
 
 /** Has the replica take these keys again, within `timeoutMs`. @throws PeerError */
 export async function mend(
@@ -26,6 +31,13 @@ export async function mend(
     result.failed.push(...failed);
   }
   return result;
+}
+
+/** Whether a replica holds changes, which it tells with its next acknowledgement. */
+export async function tellsHeld(replicas: Replicas): Promise<boolean> {
+  const holds = () => [...replicas].some(({ heldTotal }) => heldTotal > 0);
+  await until(holds, { changed: [replicas.onChange], withinMs: ACK_MS });
+  return holds();
 }
 
 /** `2 keys differ at the replica, which cannot take them: …`. */

@@ -19,7 +19,7 @@ import { type PeerConnection, PeerError, type Repaired, type SwitchoverRequest }
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import { type ComparingParts, differingKeys } from "./comparing.ts";
 import type { Machine } from "./machine.ts";
-import { mend, unmended } from "./mending.ts";
+import { mend, tellsHeld, unmended } from "./mending.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** How long the hand-over is retried where no answer comes, and how long each attempt waits. */
@@ -214,8 +214,9 @@ class Move {
     const request = { standing: ctx.standing(), who: this.#who, timeoutMs };
     const { failed } = await mend(this.#peer, keys, request);
     this.#unmended = failed;
-    const holds = [...ctx.replicas].some(({ heldTotal }) => heldTotal > 0);
-    if (failed.length > 0 && holds) throw new Error(`switchover undone: ${unmended(failed)}`);
+    if (failed.length > 0 && await tellsHeld(ctx.replicas)) {
+      throw new Error(`switchover undone: ${unmended(failed)}`);
+    }
     return noted(keys);
   }
 
