@@ -12,6 +12,7 @@ export type Action =
   | { do: "kill"; site: "a" | "b"; ms: number }
   | { do: "kill both"; ms: number; gapMs: number }
   | { do: "pause"; site: "a" | "b"; ms: number }
+  | { do: "second process"; site: "a" | "b" }
   | { do: "skew"; site: "a" | "b"; skewMs: number }
   | { do: "drift"; site: "a" | "b"; percent: number }
   | {
@@ -64,6 +65,7 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   kill: [4, (r) => ({ do: "kill", site: site(r), ms: ms(r, 1, 20_000) })],
   "kill both": [1, (r) => ({ do: "kill both", ms: ms(r, 1, 10_000), gapMs: ms(r, 0, 8_000) })],
   pause: [2, (r) => ({ do: "pause", site: site(r), ms: ms(r, 1_000, 120_000) })],
+  "second process": [1, (r) => ({ do: "second process", site: site(r) })],
   skew: [1, (r) => ({ do: "skew", site: site(r), skewMs: (r.int(3) - 1) * 3_600_000 })],
   drift: [1, (r) => ({ do: "drift", site: site(r), percent: r.pick([-20, -1, 0, 1, 20]) })],
   disk: [

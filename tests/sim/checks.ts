@@ -1,4 +1,4 @@
-/** The invariants I1 to I15 of docs/invariants.md, checked after every event and after every durable write. */
+/** The invariants I1 to I15 and I18 of docs/invariants.md, checked after every event and after every durable write. */
 import type { Entry } from "../../src/domain/changes/index.ts";
 import type { Situation } from "../../src/domain/ha/explain.ts";
 import { type Key, parseKey } from "../../src/domain/resources/keys.ts";
@@ -8,6 +8,7 @@ import type { Write } from "../../src/principal/ports/store.ts";
 import type { Clock } from "./clock.ts";
 import type { State } from "./disk.ts";
 import { Erasures } from "./erasures.ts";
+import { OneProcess } from "./one_process.ts";
 import type { Site } from "./site.ts";
 import { Requests } from "./requests.ts";
 import { Violation } from "./violation.ts";
@@ -41,6 +42,7 @@ export class Checks {
   violation: Violation | undefined;
   /** Deletions that must wait for an operator. */
   readonly erasures: Erasures;
+  private readonly oneProcess: OneProcess;
   /** States that a side did not get by replication. */
   readonly #own = new WeakSet<State>();
   #moveUntilMs = 0;
@@ -55,6 +57,7 @@ export class Checks {
     private readonly linked: () => boolean,
   ) {
     this.#watched = { a: watch(sites.a), b: watch(sites.b) };
+    this.oneProcess = new OneProcess(sites, this);
     this.erasures = new Erasures(clock, this.#watched, () => this.note("I14"));
     this.requests = new Requests((invariant) => this.note(invariant));
     for (const one of [this.#watched.a, this.#watched.b]) {
@@ -93,6 +96,7 @@ export class Checks {
     const one = this.#watched[site.name];
     Object.assign(one, fresh(), { uid: core.uid, openedMs: this.clock.nowMs });
     const take = () => {
+      if (site.core !== core) return;
       const { entries, position } = core.index.since(one.seen, Infinity);
       one.seen = position;
       for (const entry of entries) this.#take(one, entry);
@@ -124,8 +128,8 @@ export class Checks {
   after(): void {
     if (this.violation) throw this.violation;
     for (const one of this.#all) {
-      const { alive, paused } = one.site.process;
-      if (!alive || paused || !this.linked()) one.deafAtMs = this.clock.nowMs;
+      const { process: { alive, paused }, core } = one.site;
+      if (!alive || paused || !core || !this.linked()) one.deafAtMs = this.clock.nowMs;
     }
     this.#steps++;
     for (const one of this.#all) {
@@ -140,6 +144,7 @@ export class Checks {
       }
     }
     this.#oneActive();
+    this.oneProcess.after();
   }
 
   /** One active per epoch (I1). */

@@ -209,6 +209,7 @@ export function useClock(clock: Clock): void {
   Object.defineProperty(Math, "random", { value: () => (running as Clock).random.next() });
   Object.defineProperty(crypto, "randomUUID", { value: () => (running as Clock).uuid() });
   Object.defineProperty(Deno, "unrefTimer", { value: () => {} });
+  Object.defineProperty(Deno, "osUptime", { value: () => Math.floor((running as Clock).nowMs / 1_000) });
   Object.defineProperty(AbortSignal, "timeout", {
     value: (ms: number) => {
       const controller = new AbortController();

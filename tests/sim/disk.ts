@@ -20,6 +20,8 @@ import {
   type Write,
   type Written,
 } from "../../src/principal/ports/store.ts";
+import { LeaseConflict, type Leases, type SeenLease } from "../../src/adapters/store/lease.ts";
+import type { Tenure } from "../../src/principal/ports/store_lock.ts";
 import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
 import { openFile } from "../../src/adapters/store/sqlite_file.ts";
 import { entriesOf } from "../../src/principal/core/kept_pages.ts";
@@ -70,6 +72,11 @@ export class Disk {
   readonly identities = new Map<Key, string>();
   /** Whether the principal here is ACTIVE. */
   serves = () => false;
+  /** The lock on this disk; undefined: no process has asked for it. */
+  lease: SeenLease | undefined;
+  #leaseWrites = 0;
+  /** Called when a process writes without holding the lock. */
+  onIntrusion: ((identity: string) => void) | undefined;
   /** The role that the principal here would remember if it started now. */
   remembered: Memory | undefined;
   readonly #store: SqliteStore;
@@ -81,9 +88,45 @@ export class Disk {
     this.#store = clock.as(nobody, () => new SqliteStore(database, name, false));
   }
 
-  /** A principal's handle. */
-  mount(process: Process): Store {
-    return new FaultyStore(this, this.#store, process);
+  /** A principal's handle, for as long as it holds the lock; `identity` is the lock's name for its process. */
+  mount(process: Process, identity: string, tenure: Pick<Tenure, "holds">): Store {
+    return new FaultyStore(this, this.#store, { process, identity, tenure });
+  }
+
+  /** The lock on this disk, as a process reaches it. */
+  leases(process: Process): Leases {
+    const failing = () => {
+      if (this.clock.random.chance(this.faults.failing)) {
+        throw new StoreError("unavailable", "503 (simulated)");
+      }
+    };
+    return {
+      read: async () => {
+        await this.wait(process, "lease read");
+        failing();
+        return this.lease;
+      },
+      write: async (record, over) => {
+        await this.wait(process, "lease write");
+        failing();
+        if (over?.version !== this.lease?.version) throw new LeaseConflict();
+        const written = { ...record, version: String(++this.#leaseWrites) };
+        this.lease = written;
+        await this.wait(process, "lease written");
+        if (this.clock.random.chance(this.faults.lostAnswers)) {
+          throw new StoreError("unavailable", "the answer was lost (simulated)");
+        }
+        return written;
+      },
+      close: () => {},
+    };
+  }
+
+  /** The time that the API server takes. */
+  wait(process: Process, label: string): Promise<void> {
+    const { minMs, maxMs } = this.faults;
+    const ms = minMs + this.clock.random.next() * (maxMs - minMs);
+    return new Promise((resolve) => this.clock.schedule(process, ms, resolve, `disk ${label}`));
   }
 
   /** Somebody writes with kubectl. */
@@ -150,7 +193,7 @@ class FaultyStore implements Store {
   constructor(
     private readonly disk: Disk,
     private readonly inner: SqliteStore,
-    private readonly process: Process,
+    private readonly holder: { process: Process; identity: string; tenure: Pick<Tenure, "holds"> },
   ) {}
 
   async get(key: Key): Promise<StoredObject | undefined> {
@@ -169,8 +212,12 @@ class FaultyStore implements Store {
     if (clock.random.chance(faults.failing)) {
       throw new StoreError("unavailable", "the API server answered 503 (simulated)");
     }
+    const { process, identity, tenure } = this.holder;
+    if (!tenure.holds()) throw new StoreError("unavailable", "this process does not hold the lock");
+    const { lease } = this.disk;
+    if (lease && lease.identity !== identity) this.disk.onIntrusion?.(identity);
     const written = await this.inner.write(this.disk.kept(write));
-    this.disk.note(this.process.name, write, written);
+    this.disk.note(process.name, write, written);
     await this.#wait("written");
     if (clock.random.chance(faults.lostAnswers)) {
       throw new StoreError("unavailable", "the API server's answer was lost (simulated)");
@@ -205,11 +252,10 @@ class FaultyStore implements Store {
   }
 
   #wait(label: string): Promise<void> {
-    const { clock, faults } = this.disk;
-    return this.#sleep(faults.minMs + clock.random.next() * (faults.maxMs - faults.minMs), `disk ${label}`);
+    return this.disk.wait(this.holder.process, label);
   }
 
   #sleep(ms: number, label: string): Promise<void> {
-    return new Promise((resolve) => this.disk.clock.schedule(this.process, ms, resolve, label));
+    return new Promise((resolve) => this.disk.clock.schedule(this.holder.process, ms, resolve, label));
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { DELETION_MUTANTS } from "./mutants_of_deletions.ts";
+import { LOCK_MUTANTS } from "./mutants_of_locks.ts";
 import { COPY_MUTANTS } from "./mutants_of_copies.ts";
 import { VALUE_MUTANTS } from "./mutants_of_values.ts";
 import { type Mutant, mutant } from "./mutant.ts";
@@ -361,4 +362,5 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   ...COPY_MUTANTS,
   ...DELETION_MUTANTS,
+  ...LOCK_MUTANTS,
 ];

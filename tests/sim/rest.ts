@@ -43,6 +43,7 @@ export class Rest {
     for (const site of world.both) {
       Object.assign(site.disk.faults, SOUND_DISK);
       world.clock.resume(site.process);
+      site.endOthers();
       site.start();
     }
     this.#decide();

@@ -7,7 +7,10 @@ import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
-import { SOLE } from "../../src/principal/ports/store_lock.ts";
+import { LeaseLock } from "../../src/adapters/store/lease.ts";
+import { Refusal } from "../../src/domain/ha/refusal.ts";
+import { runTenures } from "../../src/principal/core/tenures.ts";
+import { SOLE, type Tenure } from "../../src/principal/ports/store_lock.ts";
 import { openCore } from "../../src/principal/opening.ts";
 import type { Core } from "../../src/principal/principal.ts";
 import { type Log, LOG_LEVELS } from "../../src/base/log.ts";
@@ -50,9 +53,13 @@ export function settingsOf(name: SiteName): Settings {
   return settings;
 }
 
+/** Short, so that a story sees many tenures. */
+const LEASE_MS = 6_000;
+
 /** The events that a site reports to the checkers. */
 export interface SiteEvents {
-  log(site: Site, level: string, message: string, fields: Record<string, unknown>): void;
+  /** @param by the process; by default the one that acts */
+  log(site: Site, level: string, message: string, fields: Record<string, unknown>, by?: string): void;
   opened(site: Site, core: Core): void;
   sent(site: Site, to: AgentCaller, event: AgentEvent): void;
 }
@@ -61,6 +68,12 @@ export class Site {
   process: Process = { ...process("none"), alive: false };
   core: Core | undefined;
   starts = 0;
+  /** Whether a second process may run here; then each asks for the lock on the disk. */
+  contended = false;
+  /** The last process of each identity. */
+  readonly #processes = new Map<string, Process>();
+  /** The processes that have opened the store, until they have ended or lost the lock. */
+  readonly acting = new Map<Process, { core: Core; identity: string }>();
   readonly settings: Settings;
   readonly other: SiteName;
 
@@ -85,39 +98,85 @@ export class Site {
     return this.core?.model().state ?? "starting";
   }
 
+  /** Starts the principal's process where none runs. */
   start(): void {
     if (this.process.alive) return;
-    const { skewMs, drift } = this.process;
-    this.process = { ...process(`${this.name}${++this.starts}`), skewMs, drift };
+    const main = this.#processes.get(this.name);
     this.core = undefined;
-    this.network.clock.schedule(this.process, 1, () => void this.#run(this.process), "start");
+    this.process = main?.alive ? main : this.#launch(this.name);
+  }
+
+  /** Starts a second process on the same disk, as an operator's mistake or a pod that hangs in Terminating does. */
+  startSecond(): void {
+    const identity = `${this.name}-second`;
+    if (!this.#processes.get(identity)?.alive) this.#launch(identity);
+  }
+
+  /** Ends every process but the one that acts, or acts next. */
+  endOthers(): void {
+    for (const one of this.#processes.values()) {
+      if (one !== this.process) this.#kill(one);
+    }
+  }
+
+  #launch(identity: string): Process {
+    const { skewMs, drift } = this.process;
+    const me = { ...process(`${this.name}${++this.starts}`), skewMs, drift };
+    this.#processes.set(identity, me);
+    this.network.clock.schedule(me, 1, () => void this.#run(me, identity), "start");
+    return me;
   }
 
   kill(): void {
     if (!this.process.alive) return;
-    this.process.alive = false;
+    this.#kill(this.process);
     this.core = undefined;
     this.network.servers.delete(this.name);
-    this.network.died(this.process);
   }
 
-  /** The answer of `ha explain` here. @throws Error if this principal does not run */
+  #kill(process: Process): void {
+    process.alive = false;
+    this.acting.delete(process);
+    this.network.died(process);
+  }
+
+  /** The answer of `ha explain` here. @throws Refusal if no principal acts here */
   async explain(): Promise<{ situation: Situation; explanation: Explanation }> {
     const { core } = this;
-    if (!core) throw new Error("not running");
+    if (!core) throw new Refusal("not running", "unavailable");
     const situation = await core.situation();
     return { situation, explanation: explain(situation) };
   }
 
-  async #run(me: Process): Promise<void> {
-    const log = this.#log();
-    const store = this.disk.mount(me);
+  async #run(me: Process, identity: string): Promise<void> {
+    if (!this.contended) return await this.#act(me, identity, SOLE);
+    const lock = new LeaseLock(this.disk.leases(me), { identity, name: identity, pid: 1 }, LEASE_MS);
+    const act = async (tenure: Tenure) => {
+      await this.#act(me, identity, tenure);
+      const core = this.acting.get(me)?.core;
+      return async (reason: Error) => {
+        this.acting.delete(me);
+        if (this.process === me) {
+          this.core = undefined;
+          this.network.servers.delete(this.name);
+        }
+        this.events.log(this, "info", `stops acting: ${reason.message}`, {}, me.name);
+        await core?.rest(reason.message);
+        await core?.stop();
+      };
+    };
+    await runTenures(lock, { wait: () => {}, act }, new AbortController().signal);
+  }
+
+  async #act(me: Process, identity: string, tenure: Pick<Tenure, "holds">): Promise<void> {
+    const log = this.#log(me);
+    const store = this.disk.mount(me, identity, tenure);
     const caller = { process: me, from: this.name, certificate: certificateOf(ROLE[this.name]) };
     const core = await openCore({
       settings: this.settings,
       log,
       store,
-      tenure: SOLE,
+      tenure,
       monitor: new StoreMonitor(store, log, () => {}),
       peer: new SimPeer(this.network, caller, () => this.other),
       hasSigningKey: hasSigningKey(this.settings),
@@ -126,8 +185,10 @@ export class Site {
       tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     });
-    if (me !== this.process) return;
+    if (!this.contended && me !== this.process) return;
+    this.process = me;
     this.core = core;
+    this.acting.set(me, { core, identity });
     core.failed.catch((error) => {
       this.events.log(this, "error", `the store failed: ${error}`, {});
       this.kill();
@@ -155,9 +216,9 @@ export class Site {
     } as unknown as Tokens;
   }
 
-  #log(): Log {
+  #log(me: Process): Log {
     const line = (level: string) => (message: string, fields = {}) =>
-      this.events.log(this, level, message, fields);
+      this.events.log(this, level, message, fields, me.name);
     return Object.fromEntries(LOG_LEVELS.map((level) => [level, line(level)])) as Log;
   }
 }

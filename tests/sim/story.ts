@@ -50,6 +50,8 @@ export async function play(options: StoryOptions): Promise<Outcome> {
     autonomous: 1 + random.int(autonomous),
   });
   const actions = options.actions ?? draw(random, options.about);
+  const contended = actions.some(({ action }) => action.do === "second process");
+  for (const site of world.both) site.contended = contended;
   const story = new Story(world);
   let violation: Violation | undefined;
   world.guard();
@@ -193,6 +195,8 @@ class Story {
         return this.#later(action.gapMs, () => sites.b.start());
       case "pause":
         return this.#pause(sites[action.site].process, action.ms);
+      case "second process":
+        return sites[action.site].startSecond();
       case "skew":
         sites[action.site].process.skewMs = action.skewMs;
         return;

@@ -48,12 +48,12 @@ export class World {
     const site = (name: SiteName) => {
       const disk = new Disk(name, clock, settingsOf(name).scope);
       return new Site(name, this.network, disk, {
-        log: (from, level, message, fields) => {
+        log: (from, level, message, fields, by = from.process.name) => {
           if (level === "trace" || level === "debug") return;
           if (message === UNHANDLED) {
             this.checks.found(new Violation("table", `${from.name}: ${message}${textOf(fields)}`));
           }
-          this.tell(from.process.name, `${level} ${message}${textOf(fields)}`);
+          this.tell(by, `${level} ${message}${textOf(fields)}`);
         },
         opened: (from, core) => this.checks.opened(from, core),
         sent: (from, { name, mode }, event) => {

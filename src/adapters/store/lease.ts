@@ -113,6 +113,7 @@ class LeaseTenure implements Tenure {
   readonly #renewing: Promise<void>;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #problem = "";
+  #lapsed = false;
 
   /** @param age how long ago the last renewal was sent */
   constructor(
@@ -130,11 +131,8 @@ class LeaseTenure implements Tenure {
   }
 
   holds(): boolean {
-    const over = this.ended.aborted;
-    if (!over && this.#leftMs() <= 0) {
-      this.#end(`the lock on the store could not be renewed in time${this.#problem && `: ${this.#problem}`}`);
-    }
-    return !this.ended.aborted;
+    if (this.#leftMs() <= 0) this.#lapsed = true;
+    return !this.#lapsed && !this.ended.aborted;
   }
 
   /** Another process may take it at once, where it is still this one's. */
@@ -157,6 +155,9 @@ class LeaseTenure implements Tenure {
   #watch(): void {
     clearTimeout(this.#timer);
     if (this.holds()) this.#timer = setTimeout(() => this.#watch(), Math.max(1, this.#leftMs()));
+    else {this.#end(
+        `the lock on the store could not be renewed in time${this.#problem && `: ${this.#problem}`}`,
+      );}
   }
 
   async #renew(): Promise<void> {
