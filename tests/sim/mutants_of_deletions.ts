@@ -5,8 +5,8 @@ export const DELETION_MUTANTS: readonly Mutant[] = [
   mutant(
     "agents are told to delete whatever is absent",
     "src/domain/agents/session.ts",
-    'return step?.type === "delete" && !this.world.mayDelete(key) ? undefined : step;',
-    "return step;",
+    'if (step?.type !== "delete" || this.world.mayDelete(key)) return step;',
+    "if (step) return step;",
     ["delete many", "promote"],
   ),
   mutant(

@@ -75,6 +75,8 @@ export class AgentSession {
   /** Keys that the agent's own event is changing here, and whether something else changed them meanwhile. */
   readonly #held = new Map<Key, boolean>();
   #acks: AgentEvent[] = [];
+  /** Deletions that the agent must not be told of yet. */
+  readonly #waiting = new Set<Key>();
   /** Keys that only the agent speaks of. */
   readonly #agentOnly = new Set<Key>();
   #stream = 0;
@@ -97,9 +99,10 @@ export class AgentSession {
     else this.#dirty.add(key);
   }
 
-  /** Keys and messages that the agent has not acknowledged. */
+  /** Keys and messages that the agent has not acknowledged, deletions that must wait included. */
   get pending(): number {
-    return new Set([...this.#dirty, ...this.#flights.keys(), ...this.#messages.keys()]).size;
+    const { size } = new Set([...this.#dirty, ...this.#flights.keys(), ...this.#messages.keys()]);
+    return size + this.#waiting.difference(this.#dirty).size;
   }
 
   /** Resources that the agent is known to have, or was sent. */
@@ -280,7 +283,10 @@ export class AgentSession {
     const last = this.#last.get(key);
     const { step, last: after } = stepFor(this.agent, last, this.world.look(key));
     if (after !== last) this.#keep(key, after);
-    return step?.deletes && !this.world.mayDelete(key) ? undefined : step;
+    if (this.#waiting.size > 0) this.#waiting.delete(key);
+    if (!step?.deletes || this.world.mayDelete(key)) return step;
+    this.#waiting.add(key);
+    return undefined;
   }
 
   #message(tag: string): Step | undefined {
@@ -351,5 +357,6 @@ export class AgentSession {
     }
     this.#last.delete(key);
     this.#agentOnly.delete(key);
+    this.#waiting.delete(key);
   }
 }

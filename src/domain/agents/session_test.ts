@@ -360,6 +360,7 @@ Deno.test("AgentSession tells of no deletion that must wait, goes on with the re
   world.set("b", { state: "2" });
   assertEquals(types(world.drain()), ["spec-update"], "only the deletion waits");
   assert(world.session.deletes("a") && !world.session.deletes("b"));
+  assertEquals(world.session.pending, 2, "the one that waits, and the one in flight");
   world.session.connected();
   assertEquals(types(world.drain()), ["spec-update"], "also on another stream");
   world.waiting.clear();
@@ -368,6 +369,7 @@ Deno.test("AgentSession tells of no deletion that must wait, goes on with the re
   assertEquals([deletion?.type, deletion?.subject], ["delete", "edge-1/a"]);
   world.ack(deletion);
   assertEquals([world.session.holding, world.session.deletes("a")], [1, false]);
+  for (const event of world.drain()) world.ack(event);
 });
 
 Deno.test("AgentSession does not tell of a deletion that waited where the resource is back", () => {
