@@ -191,7 +191,7 @@ function rolesOf(read: Read) {
   const remembering = { settings, log, store, activeStore, model };
   const exposure = new ExposureKeeper({ ...remembering, index, replicas, comparison });
   const writeBack = new WriteBack(activeStore, log);
-  const agents = { settings, log, counters, roster, clusters, activeStore };
+  const agents = { settings, log, counters, roster, clusters, activeStore, foreign };
   const { clusterInfo, processing } = read;
   const unproven = () => model().memory.unproven;
   const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid, unproven });

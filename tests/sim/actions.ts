@@ -11,6 +11,12 @@ export type Action =
   | { do: "cut" }
   | { do: "kill"; site: "a" | "b"; ms: number }
   | { do: "kill both"; ms: number; gapMs: number }
+  /** Before anything starts: people have Applications in these sides' clusters. */
+  | { do: "data first"; at: "a" | "b" | "both"; many: number }
+  /** The process dies, and its store is lost with it, identity included. */
+  | { do: "erase"; site: "a" | "b"; ms: number }
+  /** A backup is made, and comes back when the process has died. */
+  | { do: "restore"; site: "a" | "b"; afterMs: number; ms: number }
   | { do: "pause"; site: "a" | "b"; ms: number }
   | { do: "second process"; site: "a" | "b" }
   | { do: "skew"; site: "a" | "b"; skewMs: number }
@@ -64,6 +70,12 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   cut: [3, () => ({ do: "cut" })],
   kill: [4, (r) => ({ do: "kill", site: site(r), ms: ms(r, 1, 20_000) })],
   "kill both": [1, (r) => ({ do: "kill both", ms: ms(r, 1, 10_000), gapMs: ms(r, 0, 8_000) })],
+  "data first": [0, (r) => ({ do: "data first", at: r.pick(["a", "b", "both"]), many: 1 + r.int(30) })],
+  erase: [1, (r) => ({ do: "erase", site: site(r), ms: ms(r, 1, 20_000) })],
+  restore: [
+    0,
+    (r) => ({ do: "restore", site: site(r), afterMs: ms(r, 500, 60_000), ms: ms(r, 1, 20_000) }),
+  ],
   pause: [2, (r) => ({ do: "pause", site: site(r), ms: ms(r, 1_000, 120_000) })],
   "second process": [1, (r) => ({ do: "second process", site: site(r) })],
   skew: [1, (r) => ({ do: "skew", site: site(r), skewMs: (r.int(3) - 1) * 3_600_000 })],
@@ -105,6 +117,8 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
 };
 
 const ALWAYS: readonly Action["do"][] = ["write", "agent writes", "switchover", "promote"];
+/** The share of stories in which a side has data before it starts. */
+const DATA_FIRST = 0.15;
 const FIRST_MS = 300;
 const MEAN_GAP_MS = 400;
 const LAST_MS = 240_000;
@@ -128,6 +142,9 @@ export function draw(random: Random, wanted: readonly string[] = []): Timed[] {
     });
   const total = kinds.reduce((sum, [, [weight]]) => sum + weight, 0);
   const story: Timed[] = [];
+  if (wanted.includes("data first") || random.chance(DATA_FIRST)) {
+    story.push({ atMs: 0, action: KINDS["data first"][1](random) });
+  }
   for (let atMs = FIRST_MS; atMs < LAST_MS; atMs += -Math.log(1 - random.next()) * MEAN_GAP_MS) {
     let at = random.next() * total;
     const [, [, make]] = kinds.find(([, [weight]]) => (at -= weight) < 0) ?? kinds[0] as typeof kinds[number];

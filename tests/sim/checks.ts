@@ -39,6 +39,8 @@ export class Checks {
   readonly removedByAgents = new Set<string>();
   readonly autonomous = new Set<string>();
   readonly requests: Requests;
+  /** Kept objects that an operator discarded. */
+  readonly discarded = new Set<Key>();
   violation: Violation | undefined;
   /** Deletions that must wait for an operator. */
   readonly erasures: Erasures;
@@ -109,6 +111,11 @@ export class Checks {
     const list = taken.get(key) ?? [];
     list.push({ revision, digest, atMs: this.clock.nowMs });
     taken.set(key, list);
+  }
+
+  /** A side's store is lost, or an older one is in its place. */
+  storeLost(site: Site): void {
+    this.#watched[site.name].stands.clear();
   }
 
   /** An operator has asked this side's principal for a promotion. */
@@ -219,7 +226,7 @@ export class Checks {
   #acknowledgements(one: Watched): void {
     const { core } = one.site;
     const other = this.#other(one);
-    if (!core) return;
+    if (!core || this.clock.nowMs - other.site.disk.lostAtMs < IN_FLIGHT_MS) return;
     for (const replica of core.replicas) {
       const upTo = replica.appliedRevision;
       if (upTo <= one.acknowledged) continue;
@@ -300,8 +307,8 @@ export class Checks {
   #saved(one: Watched, key: Key): void {
     const { disk } = one.site;
     const before = disk.states.get(key)?.at(-2);
-    if (!before || before.digest === "" || before.by === HAND || this.strays.has(key)) return;
-    if (key.endsWith(`/${ROSTER_NAME}`)) return;
+    if (!before || before.digest === "" || before.by === HAND) return;
+    if (this.strays.has(key) || this.discarded.has(key) || key.endsWith(`/${ROSTER_NAME}`)) return;
     const known = this.#other(one).site.disk.states.get(key) ?? [];
     if (known.some(({ digest }) => digest === sentOf(before))) return;
     this.note("manifest");
@@ -337,6 +344,7 @@ export class Checks {
     if (this.autonomous.has(namespace) && this.removedByAgents.has(removed)) return;
     if (one.site.serving && this.requests.asked.has(removed)) return;
     if (one.site.disk.states.get(key)?.at(-2)?.by === HAND) return;
+    if (this.discarded.has(key)) return;
     this.note("I5");
     const leader = this.#other(one);
     if (one.site.serving) {

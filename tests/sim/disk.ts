@@ -3,6 +3,7 @@
  * late, fail, or get lost although the write was carried out. Every durable state of a resource is noted in order: what the checkers
  * compare with.
  */
+import type { DatabaseSync } from "node:sqlite";
 import type { Key } from "../../src/domain/resources/keys.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import { kindOf } from "../../src/domain/resources/kinds.ts";
@@ -60,6 +61,18 @@ export interface State {
   sent?: string;
 }
 
+type Column = string | number;
+
+/** A copy of a store, and what is known about it. */
+export interface Backup {
+  objects: Record<string, unknown>[];
+  counters: Record<string, unknown>[];
+  states: Map<Key, string>;
+  saved: Set<string>;
+  identities: Map<Key, string>;
+  remembered: Memory | undefined;
+}
+
 export class Disk {
   readonly faults: DiskFaults = { ...SOUND_DISK };
   /** Every durable state of every replicated key, oldest first. */
@@ -77,15 +90,69 @@ export class Disk {
   #leaseWrites = 0;
   /** Called when a process writes without holding the lock. */
   onIntrusion: ((identity: string) => void) | undefined;
+  /** When the store was lost last. */
+  lostAtMs = -Infinity;
   /** The role that the principal here would remember if it started now. */
   remembered: Memory | undefined;
-  readonly #store: SqliteStore;
+  #store: SqliteStore;
+  #database: DatabaseSync;
 
   constructor(readonly name: string, readonly clock: Clock, readonly scope: Scope) {
-    const database = openFile(":memory:", { create: true, verify: false });
+    this.#database = openFile(":memory:", { create: true, verify: false });
+    this.#store = this.#open();
+  }
+
+  /** Its polls for what other operating system processes write are nobody's, and never come. */
+  #open(): SqliteStore {
     const nobody = { ...process("disk"), alive: false };
-    // Its polls for what other operating system processes write are nobody's, and never come.
-    this.#store = clock.as(nobody, () => new SqliteStore(database, name, false));
+    return this.clock.as(nobody, () => new SqliteStore(this.#database, this.name, false));
+  }
+
+  /** A copy of everything, as it is now. */
+  backup(): Backup {
+    return {
+      objects: this.#database.prepare("SELECT * FROM objects").all(),
+      counters: this.#database.prepare("SELECT * FROM counters").all(),
+      states: new Map([...this.states].map(([key, states]) => [key, states.at(-1)?.digest ?? ""])),
+      saved: new Set(this.saved),
+      identities: new Map(this.identities),
+      remembered: this.remembered,
+    };
+  }
+
+  /** The store is lost, and where there is a backup it takes its place. No process may run on it. */
+  replace(backup: Backup | undefined): void {
+    this.#database = openFile(":memory:", { create: true, verify: false });
+    for (const { kind, namespace, name, revision, deleted, body, sum } of backup?.objects ?? []) {
+      const put = this.#database.prepare("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)");
+      put.run(
+        kind as Column,
+        namespace as Column,
+        name as Column,
+        revision as Column,
+        deleted as Column,
+        body as Column,
+        sum as Column,
+      );
+    }
+    for (const { name, value } of backup?.counters ?? []) {
+      this.#database.prepare("UPDATE counters SET value = ? WHERE name = ?").run(
+        value as Column,
+        name as Column,
+      );
+    }
+    this.#store = this.#open();
+    for (const [key, states] of this.states) {
+      const digest = backup?.states.get(key) ?? "";
+      if (this.now(key) !== digest) states.push({ digest, atMs: this.clock.nowMs, by: "a loss" });
+    }
+    this.saved.clear();
+    for (const saved of backup?.saved ?? []) this.saved.add(saved);
+    this.identities.clear();
+    for (const [key, uid] of backup?.identities ?? []) this.identities.set(key, uid);
+    this.remembered = backup?.remembered;
+    this.lease = undefined;
+    this.lostAtMs = this.clock.nowMs;
   }
 
   /** A principal's handle, for as long as it holds the lock; `identity` is the lock's name for its process. */

@@ -29,11 +29,20 @@ export class Operator {
   }
 
   reconcile(site: Site, action: "adopt" | "discard"): Promise<void> {
-    return this.command(
-      site,
-      `reconcile --${action}`,
-      (site) => site.core?.operations.reconcile({ action, keys: undefined, who: "operator" }),
-    );
+    const { checks, clock, ledger } = this.world;
+    return this.command(site, `reconcile --${action}`, async (site) => {
+      const kept = [
+        ...site.core?.foreign.keys ?? [],
+        ...site.core?.losses.waiting.map(({ key }) => key) ?? [],
+      ];
+      if (action === "discard") {
+        for (const key of kept) {
+          checks.discarded.add(key);
+          ledger.deleted(key, clock.nowMs);
+        }
+      }
+      await site.core?.operations.reconcile({ action, keys: undefined, who: "operator" });
+    });
   }
 
   /** `ha deletions` of everything that waits here. */

@@ -3,7 +3,7 @@
  * itself: exactly one ACTIVE, both copies equal, every agent as the active says, and nothing written twice.
  */
 import { isDeepStrictEqual } from "node:util";
-import { keyOfObject } from "../../src/domain/resources/keys.ts";
+import { type Key, keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { Violation } from "./violation.ts";
 import type { Operator } from "./operator.ts";
@@ -14,6 +14,8 @@ import type { World } from "./world.ts";
 /** Bounds of coming to rest, in simulated time. */
 const ONE_ACTIVE_MS = 120_000;
 const EQUAL_MS = 120_000;
+/** So many times meanwhile an operator looks at a side that does not follow, and obeys its `ha explain`. */
+const EQUAL_ROUNDS = 6;
 const AGENTS_MS = 120_000;
 /** The principal retries a failed record of its role every second. */
 const REMEMBERED_MS = 10_000;
@@ -49,12 +51,14 @@ export class Rest {
     this.#decide();
     await this.#oneActive();
     await this.#equal();
+    this.#nothingVanished();
     await this.#remembered();
     await this.#decided();
     await this.#equal();
     await this.#agentsConverge();
     await this.#drift();
     await this.#equal();
+    this.#nothingVanished();
     await this.#nothingTwice();
   }
 
@@ -123,12 +127,25 @@ export class Rest {
         this.#sameOnDisk();
     };
     world.checks.note("I6");
-    if (await world.run(same, EQUAL_MS)) return;
+    for (let rounds = 0; rounds < EQUAL_ROUNDS; rounds++) {
+      if (await world.run(same, EQUAL_MS / EQUAL_ROUNDS)) return;
+      const waiting = world.both.find(({ state }) => state !== "active" && state !== "replicating");
+      if (waiting) await this.#meanwhile(this.#obey(waiting, rounds));
+    }
     const { a, b } = world.sites;
     throw new Violation(
       "I6",
       `a (${a.state}) and b (${b.state}) hold different things: ${this.#difference()}`,
     );
+  }
+
+  /** Every Application that people wrote and did not delete exists at rest (I14). */
+  #nothingVanished(): void {
+    const { ledger, sites: { a, b }, checks } = this.world;
+    if (ledger.size > 0) checks.note("I14");
+    const [key, ...more] = ledger.missing(a.disk, b.disk);
+    if (key === undefined) return;
+    throw new Violation("I14", `${key} and ${more.length} more exist nowhere, and nobody deleted them`);
   }
 
   /** A side that restarted now would come up in its present role (I1). */
@@ -163,15 +180,18 @@ export class Rest {
   #difference(): string {
     const { a, b } = this.world.sites;
     const keys = new Set([...a.disk.states.keys(), ...b.disk.states.keys()]);
-    return [...keys].filter((key) => a.disk.now(key) !== b.disk.now(key)).slice(0, 5).join(", ");
+    const kept = (site: Site, key: Key) => site.core?.foreign.has(key) === true;
+    const now = (site: Site, key: Key) => kept(site, key) ? "" : site.disk.now(key);
+    return [...keys].filter((key) => now(a, key) !== now(b, key)).slice(0, 5).join(", ");
   }
 
   /** Every agent holds what the active says. */
   async #agentsConverge(): Promise<void> {
     const { world } = this;
     const differing = async () => {
-      const objects = await world.serving?.disk.list() ?? [];
-      return world.crowd.differing(objects);
+      const { serving } = world;
+      const objects = await serving?.disk.list() ?? [];
+      return world.crowd.differing(objects.filter((one) => !serving?.core?.foreign.has(keyOfObject(one))));
     };
     const untilMs = world.clock.nowMs + AGENTS_MS;
     let left = await differing();
@@ -182,7 +202,7 @@ export class Rest {
       left = await differing();
     }
     // What was lost and is written again by people is another object, everywhere.
-    if (world.both.some(({ disk }) => disk.saved.size > 0)) return;
+    if (world.both.some(({ disk }) => disk.saved.size > 0) || world.ledger.losses > 0) return;
     for (const { name, cluster: { recreated } } of world.crowd.all) {
       if (recreated <= (this.deleted.get(name) ?? 0)) continue;
       throw new Violation("agents", `${recreated} objects of ${name} were made anew, which nobody asked for`);

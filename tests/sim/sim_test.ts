@@ -13,8 +13,9 @@ const HUNT_SEEDS = 1_000;
 const WORKERS = 2;
 const LOOSE = { sanitizeOps: false, sanitizeResources: false } as const;
 /** Everything that is checked; each must have had something to look at. */
-const INVARIANTS =
-  "I1 I2 I3 I4 I5 I6 I7 I8 I9 I10 I11 I12 I13 I14 I15 I18 agents exposure manifest".split(" ");
+const INVARIANTS = "I1 I2 I3 I4 I5 I6 I7 I8 I9 I10 I11 I12 I13 I14 I15 I18 agents exposure manifest".split(
+  " ",
+);
 
 async function linesOf(...args: string[]): Promise<{ code: number; lines: string[] }> {
   const { code, stdout, stderr } = await simulate(args);

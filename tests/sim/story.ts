@@ -10,6 +10,7 @@ import { type Action, draw, type Timed } from "./actions.ts";
 import { Violation } from "./violation.ts";
 import type { Process } from "./clock.ts";
 import { ForeignHand } from "./foreign_hand.ts";
+import type { Backup } from "./disk.ts";
 import { Operator } from "./operator.ts";
 import { stranger } from "./stranger.ts";
 import { Rest } from "./rest.ts";
@@ -95,6 +96,7 @@ class Story {
   async play(actions: readonly Timed[], steps: number): Promise<void> {
     const { world } = this;
     const { clock } = world;
+    for (const { action } of actions) if (action.do === "data first") await this.#dataFirst(action);
     world.start();
     for (const { atMs, action } of actions) {
       clock.schedule(clock.nobody, atMs, () => this.#calm ? undefined : this.#act(action), action.do);
@@ -113,6 +115,8 @@ class Story {
   #perform(action: Action): Promise<unknown> | void {
     const { world } = this;
     switch (action.do) {
+      case "data first":
+        return;
       case "write":
         return this.#write(action.many);
       case "agent writes":
@@ -152,7 +156,7 @@ class Story {
     }
   }
 
-  #trouble(action: Exclude<Action, { do: "write" | "agent writes" }>): void {
+  #trouble(action: Exclude<Action, { do: "write" | "agent writes" | "data first" }>): void {
     const { world } = this;
     const { network, sites } = world;
     switch (action.do) {
@@ -189,6 +193,15 @@ class Story {
       case "kill":
         sites[action.site].kill();
         return this.#later(action.ms, () => sites[action.site].start());
+      case "erase":
+        return this.#lose(sites[action.site], undefined, action.ms);
+      case "restore": {
+        const backup = sites[action.site].disk.backup();
+        return this.#later(
+          action.afterMs,
+          () => this.#calm || this.#lose(sites[action.site], backup, action.ms),
+        );
+      }
       case "kill both":
         for (const site of world.both) site.kill();
         this.#later(action.ms, () => sites.a.start());
@@ -213,6 +226,25 @@ class Story {
         const { faults } = sites[action.site].disk;
         faults.older = true;
         return this.#later(action.ms, () => faults.older = false);
+      }
+    }
+  }
+
+  #lose(site: Site, backup: Backup | undefined, ms: number): void {
+    const { clock, ledger, sites, checks } = this.world;
+    site.kill();
+    site.disk.replace(backup);
+    checks.storeLost(site);
+    ledger.storeLost(sites[site.other].disk, (key) => (backup?.states.get(key) ?? "") !== "", clock.nowMs);
+    this.#later(ms, () => site.start());
+  }
+
+  /** People have Applications where nothing of ours has run yet. */
+  async #dataFirst({ at, many }: Extract<Action, { do: "data first" }>): Promise<void> {
+    const { both } = this.world;
+    for (const site of both.filter(({ name }) => at === "both" || at === name)) {
+      for (let n = 0; n < many; n++) {
+        await this.#apply(site, this.#application("agent-1", `first-${site.name}-${n}`));
       }
     }
   }
@@ -255,6 +287,7 @@ class Story {
         this.#deleted.set(owner, (this.#deleted.get(owner) ?? 0) + 1);
         const key = applicationKey(owner, name);
         world.checks.requests.request(site, key);
+        world.ledger.deleted(key, world.clock.nowMs);
         await site.disk.write("user", { op: "delete", key, graceful: true });
       } else if (random.chance(0.1)) await this.#apply(site, this.#credential());
       else await this.#apply(site, newer(this.#application(owner, name), this.#written));
@@ -287,6 +320,7 @@ class Story {
       metadata: { ...metadata, ...(annotations ? { annotations } : {}) },
     };
     await disk.write("user", { op: "put", object });
+    if (object.kind === "Application") this.world.ledger.wrote(keyOfObject(object));
   }
 
   #application(owner: string, name: string): ApiObject {

@@ -10,6 +10,7 @@ import { Violation } from "./violation.ts";
 import { Clock, type Process, process, useClock } from "./clock.ts";
 import { Dials } from "./dials.ts";
 import { Disk } from "./disk.ts";
+import { Ledger } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { SOUND_PATH } from "./sound.ts";
 import { settingsOf, Site, type SiteName } from "./site.ts";
@@ -36,6 +37,7 @@ export class World {
   readonly agents: { agent: SimAgent; process: Process; mode: Mode }[] = [];
   readonly trace: string[] = [];
   readonly crowd: Crowd;
+  readonly ledger = new Ledger();
   /** Where the name points. */
   dns: SiteName = "a";
   /** Agents that another answer of the name has reached. */

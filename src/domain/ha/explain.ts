@@ -5,7 +5,7 @@
 import { type Concerns, countOf, present } from "./concerns.ts";
 import { exposedLoss, type Exposure } from "./exposure.ts";
 import { step } from "./machine.ts";
-import { holderText } from "./sentences.ts";
+import { holderText, leaderProblem } from "./sentences.ts";
 import type { Model, Standing, Waiting } from "./state.ts";
 
 /** The facts known at the time of the question. */
@@ -181,6 +181,8 @@ function waiting({ holder, problem }: Waiting): string[] {
 function passive(situation: Situation): string[] {
   const { model, peer } = situation;
   if (peer?.state === "active") {
+    const problem = leaderProblem(peer, model.memory);
+    if (problem) return [`this side does not follow: ${problem}`];
     return model.streamLive ? ["wait: this side is filling its copy; the peer serves"] : [
       'No promotion needed: the peer is serving. See "Because" above and this side\'s log for why replication is down',
     ];
@@ -190,6 +192,11 @@ function passive(situation: Situation): string[] {
       peer
         ? "ha promote here, or on the peer: neither is ACTIVE"
         : "ha promote here, if the peer is dead; if it lives and only the network between the two is broken, nothing",
+    ];
+  }
+  if (peer && peer.uid !== "" && peer.lineage === "" && peer.state !== "recovering") {
+    return [
+      "neither side has ever held a complete copy: ha promote --force here, or on the peer if its store holds more",
     ];
   }
   return [

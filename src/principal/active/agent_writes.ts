@@ -35,6 +35,8 @@ export interface WritingAgent {
 export interface AgentWritesParts {
   readonly settings: { readonly namespace: string; readonly scope: Scope };
   readonly activeStore: Pick<ActiveStore, "get" | "write">;
+  /** Objects that are kept out of the index: the report of the agent that owns one lets it in. */
+  readonly foreign: { delete(key: Key): Promise<void> };
   /** Makes the index show what the store has of a key. @throws StoreError */
   lookUp(key: Key): Promise<void>;
   /** A resource of the index, or an object of the store, as an agent is to have it. */
@@ -192,6 +194,7 @@ export class AgentWrites {
       });
       if (!written) return;
       const { object, changed } = written;
+      if (intent.do === "adopt") await this.parts.foreign.delete(key);
       if (changed) await this.parts.indexed(key, object?.metadata.resourceVersion);
       if (!attempt.open) this.#open.delete(key);
       if (incoming) this.#remember(key, incoming);

@@ -62,6 +62,7 @@ export class Fleet {
       counters: parts.counters,
       processing: parts.processing,
       activeStore: parts.activeStore,
+      foreign: parts.foreign,
       lookUp: (key) => parts.lookUp(key),
       view: (id, key) => routing.view(id, key),
       viewOfObject: (id, object) => routing.viewOfObject(id, object),

@@ -18,6 +18,8 @@ export class ForeignObjects {
   readonly #keys = new Set<Key>();
   #pages = 0;
   #told = 0;
+  /** Keys that entered or left, of which that is not durable yet or the index has not heard. */
+  readonly #unsettled = new Set<Key>();
   readonly #saving = new Coalesced(() => this.#save());
   /** Makes the index follow a key that enters or leaves. */
   onChange: (key: Key) => Promise<void> = () => Promise.resolve();
@@ -50,16 +52,22 @@ export class ForeignObjects {
 
   /** Keeps a key out of the index; resolves when that is durable. @throws StoreError */
   async add(key: Key): Promise<void> {
+    if (this.#keys.has(key) && !this.#unsettled.has(key)) return;
     this.#keys.add(key);
-    await this.#saving.request();
-    await this.onChange(key);
+    await this.#settle(key);
   }
 
   /** Lets a key into the index; resolves when that is durable. @throws StoreError */
   async delete(key: Key): Promise<void> {
-    if (!this.#keys.delete(key)) return;
+    if (!this.#keys.delete(key) && !this.#unsettled.has(key)) return;
+    await this.#settle(key);
+  }
+
+  async #settle(key: Key): Promise<void> {
+    this.#unsettled.add(key);
     await this.#saving.request();
     await this.onChange(key);
+    this.#unsettled.delete(key);
   }
 
   async #save(): Promise<void> {

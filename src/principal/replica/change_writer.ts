@@ -98,7 +98,7 @@ export class ChangeWriter {
 
   /** The leader lacks a resource that this store held before it followed: absence there is no deletion. */
   async #keepForeign(key: Key): Promise<void> {
-    if (this.foreign.has(key) || !await this.store.get(key)) return;
+    if (!this.foreign.has(key) && !await this.store.get(key)) return;
     await this.foreign.add(key);
   }
 
