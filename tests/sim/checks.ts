@@ -338,13 +338,13 @@ export class Checks {
 
   #deleted(one: Watched, key: Key, write: Write): void {
     if (write.op !== "delete") return;
+    if (this.discarded.has(key)) return;
     this.erasures.written(one, key);
     const { namespace = "" } = parseKey(key) ?? {};
     const removed = `${key} ${one.site.disk.identities.get(key)}`;
     if (this.autonomous.has(namespace) && this.removedByAgents.has(removed)) return;
     if (one.site.serving && this.requests.asked.has(removed)) return;
     if (one.site.disk.states.get(key)?.at(-2)?.by === HAND) return;
-    if (this.discarded.has(key)) return;
     this.note("I5");
     const leader = this.#other(one);
     if (one.site.serving) {

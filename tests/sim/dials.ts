@@ -3,20 +3,22 @@ import type { Clock } from "./clock.ts";
 import { Violation } from "./violation.ts";
 
 /** A switchover under way asks every 50 ms. */
-const WINDOW_MS = 10_000;
+const DIAL_WINDOW_MS = 10_000;
 const MAX_DIALS = 400;
 
 export class Dials {
-  readonly #dials = new Map<string, number[]>();
+  readonly #byDialler = new Map<string, number[]>();
 
-  constructor(private readonly clock: Clock) {}
+  /** @param found hears of what is found */
+  constructor(private readonly clock: Clock, private readonly found: (violation: Violation) => void) {}
 
-  /** A side dialled its peer; the violation, where that is too often. */
-  dialled(from: string): Violation | undefined {
-    const recent = (this.#dials.get(from) ?? []).filter((atMs) => atMs > this.clock.nowMs - WINDOW_MS);
+  dialled(from: string): void {
+    const since = this.clock.nowMs - DIAL_WINDOW_MS;
+    const recent = (this.#byDialler.get(from) ?? []).filter((atMs) => atMs > since);
     recent.push(this.clock.nowMs);
-    this.#dials.set(from, recent);
-    if (recent.length <= MAX_DIALS) return undefined;
-    return new Violation("I10", `${from} dialled its peer ${recent.length} times in ${WINDOW_MS} ms`);
+    this.#byDialler.set(from, recent);
+    if (recent.length <= MAX_DIALS) return;
+    const text = `${from} dialled its peer ${recent.length} times in ${DIAL_WINDOW_MS} ms`;
+    this.found(new Violation("I10", text));
   }
 }

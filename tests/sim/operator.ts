@@ -31,12 +31,9 @@ export class Operator {
   reconcile(site: Site, action: "adopt" | "discard"): Promise<void> {
     const { checks, clock, ledger } = this.world;
     return this.command(site, `reconcile --${action}`, async (site) => {
-      const kept = [
-        ...site.core?.foreign.keys ?? [],
-        ...site.core?.losses.waiting.map(({ key }) => key) ?? [],
-      ];
+      const kept = site.core?.kept.waiting.map(({ key }) => key) ?? [];
       if (action === "discard") {
-        for (const key of kept) {
+        for (const key of [...site.core?.foreign.keys ?? [], ...kept]) {
           checks.discarded.add(key);
           ledger.deleted(key, clock.nowMs);
         }
@@ -48,10 +45,15 @@ export class Operator {
   /** `ha deletions` of everything that waits here. */
   deletions(site: Site, action: "release" | "restore"): Promise<void> {
     return this.command(site, `deletions --${action}`, (site) => {
+      const { checks, clock, ledger } = this.world;
+      const held = site.core?.heldDeletions.list() ?? [];
       if (action === "release") {
-        this.world.checks.erasures.released(site, site.core?.heldDeletions.list() ?? []);
+        checks.erasures.released(site, held);
+        for (const { key } of held) ledger.deleted(key, clock.nowMs);
         for (const { key, waitsFor } of site.core?.pending.list() ?? []) {
-          if (site.serving && waitsFor === "an operator") this.world.checks.requests.request(site, key);
+          if (!site.serving || waitsFor !== "an operator") continue;
+          checks.requests.request(site, key);
+          ledger.deleted(key, clock.nowMs);
         }
       }
       return site.core?.operations.decideDeletions({ action, keys: undefined, agent: "", who: "operator" });

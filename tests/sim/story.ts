@@ -2,9 +2,6 @@
  * One story: a world, what happens to it, and how it ends. First everything that was drawn happens, until so many events have run;
  * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
  */
-import { exactNumber } from "../../src/base/json.ts";
-import { keyOfObject } from "../../src/domain/resources/keys.ts";
-import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { seeded } from "../support/random.ts";
 import { type Action, draw, type Timed } from "./actions.ts";
 import { Violation } from "./violation.ts";
@@ -12,12 +9,12 @@ import type { Process } from "./clock.ts";
 import { ForeignHand } from "./foreign_hand.ts";
 import type { Backup } from "./disk.ts";
 import { Operator } from "./operator.ts";
+import { People } from "./people.ts";
 import { stranger } from "./stranger.ts";
 import { Rest } from "./rest.ts";
 import type { Site } from "./site.ts";
-import { NEWER_FIELD } from "./disk.ts";
 import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
-import { applicationKey, World } from "./world.ts";
+import { World } from "./world.ts";
 
 /** How a story ended. */
 export interface Outcome {
@@ -79,10 +76,7 @@ export async function play(options: StoryOptions): Promise<Outcome> {
 }
 
 class Story {
-  #written = 0;
-  /** How many Applications of each agent people have deleted. */
-  readonly #deleted = new Map<string, number>();
-
+  readonly #people: People;
   readonly #operator: Operator;
   readonly #foreignHand: ForeignHand;
   readonly #restarting = new Set<Process>();
@@ -91,19 +85,20 @@ class Story {
   constructor(private readonly world: World) {
     this.#operator = new Operator(world);
     this.#foreignHand = new ForeignHand(world, this.#operator);
+    this.#people = new People(world);
   }
 
   async play(actions: readonly Timed[], steps: number): Promise<void> {
     const { world } = this;
     const { clock } = world;
-    for (const { action } of actions) if (action.do === "data first") await this.#dataFirst(action);
+    for (const { action } of actions) if (action.do === "data first") await this.#people.dataFirst(action);
     world.start();
     for (const { atMs, action } of actions) {
       clock.schedule(clock.nobody, atMs, () => this.#calm ? undefined : this.#act(action), action.do);
     }
     await world.run(() => false, Infinity, steps);
     this.#calm = true;
-    await new Rest(world, this.#operator, this.#deleted).come();
+    await new Rest(world, this.#operator, this.#people.deleted).come();
   }
 
   #act(action: Action): void {
@@ -118,11 +113,11 @@ class Story {
       case "data first":
         return;
       case "write":
-        return this.#write(action.many);
+        return this.#people.write(action.many);
       case "agent writes":
-        return this.#agentWrites(action.agent, action.remove);
+        return this.#people.agentWrites(action.agent, action.remove);
       case "delete many":
-        return this.#deleteMany(action.agent, action.all);
+        return this.#people.deleteMany(action.agent, action.all);
       case "deletions":
         return this.#operator.deletions(world.sites[action.site], action.restore ? "restore" : "release");
       case "agent stalls":
@@ -239,16 +234,6 @@ class Story {
     this.#later(ms, () => site.start());
   }
 
-  /** People have Applications where nothing of ours has run yet. */
-  async #dataFirst({ at, many }: Extract<Action, { do: "data first" }>): Promise<void> {
-    const { both } = this.world;
-    for (const site of both.filter(({ name }) => at === "both" || at === name)) {
-      for (let n = 0; n < many; n++) {
-        await this.#apply(site, this.#application("agent-1", `first-${site.name}-${n}`));
-      }
-    }
-  }
-
   #pause(process: Process, ms: number): void {
     this.world.clock.pause(process);
     this.#later(ms, () => this.world.clock.resume(process));
@@ -272,117 +257,7 @@ class Story {
     const { agents } = this.world;
     return agents[n % agents.length] as (typeof agents)[number];
   }
-
-  /** Somebody changes things in the cluster of the side that serves. */
-  async #write(many: number): Promise<void> {
-    const { world } = this;
-    const { random } = world.clock;
-    const site = world.serving;
-    if (!site) return;
-    for (let n = 0; n < many; n++) {
-      const agent = this.#agent(random.int(1_000));
-      const owner = agent.mode === "managed" ? agent.agent.name : "agent-1";
-      const name = `app-${random.int(12)}`;
-      if (random.chance(0.15)) {
-        this.#deleted.set(owner, (this.#deleted.get(owner) ?? 0) + 1);
-        const key = applicationKey(owner, name);
-        world.checks.requests.request(site, key);
-        world.ledger.deleted(key, world.clock.nowMs);
-        await site.disk.write("user", { op: "delete", key, graceful: true });
-      } else if (random.chance(0.1)) await this.#apply(site, this.#credential());
-      else await this.#apply(site, newer(this.#application(owner, name), this.#written));
-    }
-  }
-
-  /** Somebody deletes every Application of an agent, or of all. */
-  async #deleteMany(n: number, all: boolean): Promise<void> {
-    const site = this.world.serving;
-    if (!site) return;
-    const { agent: { name } } = this.#agent(n);
-    for (const { kind, metadata } of await site.disk.list()) {
-      const { namespace = "" } = metadata;
-      const managed = kind === "Application" && !this.world.checks.autonomous.has(namespace);
-      if (!managed || (!all && namespace !== name)) continue;
-      this.#deleted.set(namespace, (this.#deleted.get(namespace) ?? 0) + 1);
-      const key = applicationKey(namespace, metadata.name);
-      this.world.checks.requests.request(site, key);
-      await site.disk.write("user", { op: "delete", key, graceful: true });
-    }
-  }
-
-  /** As `kubectl apply` does: what it does not name stays. */
-  async #apply({ disk }: Site, { metadata, ...rest }: ApiObject): Promise<void> {
-    const existing = await disk.get(keyOfObject({ metadata, ...rest }));
-    const { annotations } = existing?.metadata ?? {};
-    const object = {
-      ...existing,
-      ...rest,
-      metadata: { ...metadata, ...(annotations ? { annotations } : {}) },
-    };
-    await disk.write("user", { op: "put", object });
-    if (object.kind === "Application") this.world.ledger.wrote(keyOfObject(object));
-  }
-
-  #application(owner: string, name: string): ApiObject {
-    const written = String(++this.#written);
-    return {
-      apiVersion: "argoproj.io/v1alpha1",
-      kind: "Application",
-      metadata: {
-        name,
-        namespace: owner,
-        labels: { owner },
-        ...(Number(name.at(-1)) % 2 === 0 ? { finalizers: [FINALIZER] } : {}),
-      },
-      spec: {
-        project: "default",
-        source: {
-          repoURL: "https://git.example.com/a.git",
-          path: name,
-          targetRevision: written,
-          // As doubles, most of these numbers would be another's.
-          helm: { valuesObject: { id: exactNumber(`10987654321${written.padStart(8, "0")}`) } },
-        },
-        destination: { name: owner, namespace: "default" },
-      },
-    };
-  }
-
-  #credential(): ApiObject {
-    const { random } = this.world.clock;
-    return {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: {
-        name: `repo-${random.int(3)}`,
-        namespace: "argocd",
-        labels: { "argocd.argoproj.io/secret-type": "repository" },
-      },
-      data: { password: btoa(String(++this.#written)) },
-    };
-  }
-
-  /** An autonomous agent's own users change things there. */
-  #agentWrites(n: number, remove: boolean): void {
-    const { world } = this;
-    const own = world.agents.filter(({ mode }) => mode === "autonomous");
-    const { agent, process } = own[n % own.length] as (typeof own)[number];
-    const name = `own-${world.clock.random.int(5)}`;
-    world.clock.as(process, () => {
-      if (remove) {
-        const removed = agent.cluster.get("Application", name);
-        if (!removed) return;
-        world.checks.removedByAgents.add(`${applicationKey(agent.name, name)} ${removed.metadata.uid}`);
-        agent.remove("Application", name);
-        return;
-      }
-      const object = this.#application(agent.name, name);
-      agent.apply("Application", { ...object, metadata: { ...object.metadata, namespace: "argocd" } });
-    });
-  }
 }
-
-const FINALIZER = "resources-finalizer.argocd.argoproj.io";
 
 /** The share of stories with up to 20 agents; they are slower, and what they find is seldom the number. */
 const MANY_AGENTS = 0.05;
@@ -391,15 +266,6 @@ const WAYS: Record<string, [string, string][]> & { both: [string, string][] } = 
   "b>a": [["b", "a"]],
   both: [["a", "b"], ["b", "a"]],
 };
-
-/** Every third Application has a field that an older release of its definition does not know. */
-function newer(application: ApiObject, n: number): ApiObject {
-  if (n % 3 > 0) return application;
-  return {
-    ...application,
-    spec: { ...application["spec"] as object, [NEWER_FIELD]: [{ name: "n", value: String(n) }] },
-  };
-}
 
 function describe({ do: what, ...rest }: Action): string {
   return [what, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");

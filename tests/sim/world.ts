@@ -69,12 +69,9 @@ export class World {
     };
     this.sites = { a: site("a"), b: site("b") };
     this.checks = new Checks(clock, this.sites, () => this.#linked());
-    const dials = new Dials(clock);
+    const dials = new Dials(clock, (violation) => this.checks.found(violation));
     this.network.onDial = (from, to) => {
-      if (from in this.sites && to in this.sites) {
-        const violation = dials.dialled(from);
-        if (violation) this.checks.found(violation);
-      }
+      if (from in this.sites && to in this.sites) dials.dialled(from);
     };
     for (let n = 1; n <= managed + autonomous; n++) {
       this.#addAgent(n, n <= managed ? "managed" : "autonomous");
