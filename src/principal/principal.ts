@@ -65,6 +65,7 @@ import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import type { Drills, Operations } from "./ports/operations.ts";
 import type { Stage } from "./ports/stage.ts";
+import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import { WriteBack } from "./active/write_back.ts";
 
 /** The settings that the parts of a principal take. */
@@ -194,12 +195,13 @@ function rolesOf(read: Read) {
   const agents = { settings, log, counters, roster, clusters, activeStore, foreign };
   const { clusterInfo, processing } = read;
   const unproven = () => model().memory.unproven;
+  const unconfirmed = new UnconfirmedWrites(store, index);
   const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid, unproven });
-  const replicaDeletions = new ReplicaDeletions({ settings, index, log });
+  const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
 
-  const copied = { store, index, settings, counters, losses, foreign, log, feed, following };
+  const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
   const counted = { following, kept, foreign, comparison, dependencies, peerNeeds, index, copies, feed };
   const concerns = () => concernsOf({ ...counted, heldDeletions });

@@ -115,7 +115,9 @@ export class Checks {
 
   /** A side's store is lost, or an older one is in its place. */
   storeLost(site: Site): void {
-    this.#watched[site.name].stands.clear();
+    const { stands, erased } = this.#watched[site.name];
+    stands.clear();
+    erased.clear();
   }
 
   /** An operator has asked this side's principal for a promotion. */

@@ -12,7 +12,7 @@ export const DELETION_MUTANTS: readonly Mutant[] = [
   mutant(
     "a replica deletes as much at once as its leader says",
     "src/domain/replication/applier.ts",
-    "if (change.object === undefined) return this.gate?.mayDelete(change) === false;",
+    "if (change.object === undefined) return this.gate?.mayDelete(change, writing) === false;",
     "if (change.object === undefined) return false;",
     ["delete many", "promote"],
   ),

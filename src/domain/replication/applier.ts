@@ -30,8 +30,8 @@ export interface HeldKey {
 
 /** Decides when a deletion may be carried out. */
 export interface DeletionGate {
-  /** Whether it may be now; otherwise it waits for `Applier.decide`. */
-  mayDelete(change: IncomingChange): boolean;
+  /** Whether it may be now; otherwise it waits for `Applier.decide`. @param writing a state of the key is being written */
+  mayDelete(change: IncomingChange, writing: boolean): boolean;
   /** The key has a later state, or its deletion is durable. */
   forget(key: string): void;
 }
@@ -75,7 +75,7 @@ export class Applier {
       work.waitingSince ??= change.sequence;
       work.waiting = change;
       this.#unhold(work);
-      if (this.#mustWait(change)) {
+      if (this.#mustWait(change, work.inFlight?.object !== undefined)) {
         this.#ready.delete(change.key);
         this.#hold(work, { reason: "", retryAt: Infinity, by: "undecided" });
       } else if (!work.inFlight) this.#ready.add(change.key);
@@ -198,8 +198,8 @@ export class Applier {
     return work;
   }
 
-  #mustWait(change: IncomingChange): boolean {
-    if (change.object === undefined) return this.gate?.mayDelete(change) === false;
+  #mustWait(change: IncomingChange, writing: boolean): boolean {
+    if (change.object === undefined) return this.gate?.mayDelete(change, writing) === false;
     this.gate?.forget(change.key);
     return false;
   }

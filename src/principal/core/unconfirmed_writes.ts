@@ -45,6 +45,11 @@ export class UnconfirmedWrites {
     this.#uncertain.add(key);
   }
 
+  /** Whether the store may have an object under a key although the index does not show it. */
+  mayHave(key: Key): boolean {
+    return this.#uncertain.has(key) || (this.#versions.get(key) ?? "") !== "";
+  }
+
   /** Waits until the index shows everything that was written here, 5 s at most. */
   async confirmed(signal: AbortSignal): Promise<void> {
     const until = monotonicMs() + WAIT_MS;

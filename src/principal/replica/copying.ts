@@ -5,7 +5,7 @@ import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
 import type { DeletionRecord } from "../core/deletion_record.ts";
 import type { ForeignObjects } from "../core/foreign_objects.ts";
-import { UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
+import type { UnconfirmedWrites } from "../core/unconfirmed_writes.ts";
 import type { Store } from "../ports/store.ts";
 import { ChangeWriter } from "./change_writer.ts";
 import { DriftRepair, type DriftRepairParts } from "./drift_repair.ts";
@@ -20,13 +20,13 @@ export interface CopyingParts extends Omit<DriftRepairParts, "drift" | "writer" 
   readonly losses: LossManifest;
   readonly foreign: ForeignObjects;
   readonly deletions: DeletionRecord;
+  readonly unconfirmed: UnconfirmedWrites;
 }
 
 /** `writerOver` makes a writer over another store; all share what is known of unconfirmed writes and of drift. */
 export function copying(parts: CopyingParts) {
-  const { store, index, settings, counters, losses, foreign, deletions } = parts;
+  const { store, index, settings, counters, losses, foreign, deletions, unconfirmed } = parts;
   const drift = new Drift(index);
-  const unconfirmed = new UnconfirmedWrites(store, index);
   const writerOver = (to: Pick<Store, "get" | "write">) =>
     new ChangeWriter(to, settings.scope, counters, losses, unconfirmed, foreign, drift, deletions);
   const writer = writerOver(store);

@@ -60,7 +60,7 @@ class GoLeaderConnection {
     const { index, settings, writer, model, deletions } = followership;
     this.#foreign = holdsForeignData(model().memory, undefined);
     this.#protocol = new GoFollowerProtocol(index, settings.scope, {
-      mayDelete: (change) => this.#foreign || deletions.mayDelete(change),
+      mayDelete: (change, writing) => this.#foreign || deletions.mayDelete(change, writing),
       forget: (key) => deletions.forget(key),
     });
     this.#pump = new ApplyPump(this.#protocol.applier, {

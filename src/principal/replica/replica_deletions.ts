@@ -17,6 +17,8 @@ const REASON = "one of many deletions at once, which wait for an operator; see: 
 export interface ReplicaDeletionsParts {
   readonly settings: { readonly deletionGuard: GuardPolicy };
   readonly index: Pick<ChangeIndex, "present" | "size">;
+  /** Writes that the index does not show yet. */
+  readonly unconfirmed: { mayHave(key: Key): boolean };
   readonly log: Log;
 }
 
@@ -62,8 +64,10 @@ export class ReplicaDeletions implements DeletionGate {
   }
 
   /** A foreign object is not deleted, but kept: nothing is to be decided. */
-  mayDelete({ key, concluded = false, foreign }: IncomingChange): boolean {
-    if (foreign || !this.parts.index.present(key)) return true;
+  mayDelete({ key, concluded = false, foreign }: IncomingChange, writing: boolean): boolean {
+    const { index, unconfirmed } = this.parts;
+    if (foreign) return true;
+    if (!writing && !index.present(key) && !unconfirmed.mayHave(key)) return true;
     return this.#guard.ask(key, concluded ? "absence" : "tombstone", monotonicMs());
   }
 
