@@ -108,6 +108,14 @@ export class Disk {
     return this.clock.as(nobody, () => new SqliteStore(this.#database, this.name, false));
   }
 
+  /** The keys that are kept as foreign, as far as that is durable. */
+  foreign(): Set<Key> {
+    const pages = this.#database.prepare(
+      "SELECT body FROM objects WHERE kind = 'ConfigMap' AND name LIKE 'argocd-agent-ha-foreign-%' AND deleted = 0",
+    ).all() as { body: string }[];
+    return new Set(pages.flatMap(({ body }) => String(JSON.parse(body).data["keys.txt"]).split("\n")));
+  }
+
   /** A copy of everything, as it is now. */
   backup(): Backup {
     return {

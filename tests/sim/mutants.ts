@@ -6,6 +6,7 @@
 import { DELETION_MUTANTS } from "./mutants_of_deletions.ts";
 import { LOCK_MUTANTS } from "./mutants_of_locks.ts";
 import { COPY_MUTANTS } from "./mutants_of_copies.ts";
+import { EMPTINESS_MUTANTS } from "./mutants_of_emptiness.ts";
 import { VALUE_MUTANTS } from "./mutants_of_values.ts";
 import { type Mutant, mutant } from "./mutant.ts";
 
@@ -361,6 +362,7 @@ export const MUTANTS: readonly Mutant[] = [
     ["disk", "promote"],
   ),
   ...COPY_MUTANTS,
+  ...EMPTINESS_MUTANTS,
   ...DELETION_MUTANTS,
   ...LOCK_MUTANTS,
 ];

@@ -17,6 +17,10 @@ export interface Watched {
   uid: string;
   seen: number;
   wasActive: boolean;
+  /** Its store remembered no role when its process started. */
+  emptyAtStart: boolean;
+  /** When its process was alive last. */
+  aliveMs: number;
   /** The epoch that it was promised, before the last event. */
   promised: number;
   wasLive: boolean;
@@ -62,6 +66,8 @@ export function watch(site: Site): Watched {
     site,
     ...fresh(),
     activations: 0,
+    emptyAtStart: false,
+    aliveMs: 0,
     lastServedMs: -Infinity,
     notServingMs: 0,
     openedMs: 0,

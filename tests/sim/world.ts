@@ -8,7 +8,7 @@ import { connectAgent } from "./agents.ts";
 import { Checks } from "./checks.ts";
 import { Violation } from "./violation.ts";
 import { Clock, type Process, process, useClock } from "./clock.ts";
-import { Dials } from "./dials.ts";
+import { Dials } from "./bounds.ts";
 import { Disk } from "./disk.ts";
 import { Ledger } from "./ledger.ts";
 import { Network } from "./network.ts";

@@ -1,6 +1,7 @@
-/** Dialling a peer that does not answer is bounded (I10). */
+/** I10: dialling a peer that does not answer is bounded, and so is an index. */
 import type { Clock } from "./clock.ts";
 import { Violation } from "./violation.ts";
+import type { Watched } from "./watched.ts";
 
 /** A switchover under way asks every 50 ms. */
 const DIAL_WINDOW_MS = 10_000;
@@ -21,4 +22,11 @@ export class Dials {
     const text = `${from} dialled its peer ${recent.length} times in ${DIAL_WINDOW_MS} ms`;
     this.found(new Violation("I10", text));
   }
+}
+
+/** @throws Violation */
+export function indexBounded({ site, taken }: Watched): void {
+  const length = site.core?.index.logLength ?? 0;
+  if (length <= 2 * (taken.size + 10_000) + 1_024) return;
+  throw new Violation("I10", `${site.name}'s log of changes has ${length} entries`);
 }

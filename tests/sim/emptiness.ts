@@ -1,0 +1,44 @@
+/** I14: a side that remembers nothing does not serve unasked, and objects that are kept as foreign are not in the index. */
+import type { Key } from "../../src/domain/resources/keys.ts";
+import type { Clock } from "./clock.ts";
+import { Violation } from "./violation.ts";
+import type { Watched } from "./watched.ts";
+
+/** Longer than it takes from the durable list to the index. */
+const SETTLED_MS = 5_000;
+
+export class Emptiness {
+  readonly #since = new Map<string, number>();
+
+  constructor(private readonly clock: Clock) {}
+
+  /** A side has become ACTIVE. @throws Violation */
+  active({ site, emptyAtStart, openedMs, promotionAsked }: Watched, other: Watched): void {
+    if (!emptyAtStart || promotionAsked || other.aliveMs >= openedMs) return;
+    throw new Violation("I14", `${site.name} remembered nothing, could ask nobody, and serves unasked`);
+  }
+
+  /** Call now and then. @throws Violation */
+  kept({ site, openedMs }: Watched): void {
+    const { nowMs } = this.clock;
+    const keys = site.disk.foreign();
+    for (const known of [...this.#since.keys()]) {
+      const [name, key = ""] = known.split(" ");
+      if (name === site.name && !keys.has(key)) this.#since.delete(known);
+    }
+    for (const key of keys) {
+      this.#settled(`${site.name} ${key}`, openedMs, nowMs) && this.#mustBeOut(site, key);
+    }
+  }
+
+  #settled(known: string, openedMs: number, nowMs: number): boolean {
+    const since = this.#since.get(known) ?? nowMs;
+    this.#since.set(known, since);
+    return nowMs - Math.max(since, openedMs) > SETTLED_MS;
+  }
+
+  #mustBeOut({ name, core, process }: Watched["site"], key: Key): void {
+    if (process.paused || !core?.index.present(key)) return;
+    throw new Violation("I14", `${name} serves ${key}, which is kept as foreign and was not adopted`);
+  }
+}
