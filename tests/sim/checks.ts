@@ -14,7 +14,7 @@ import { OneProcess } from "./one_process.ts";
 import type { Site } from "./site.ts";
 import { Requests } from "./requests.ts";
 import { Violation } from "./violation.ts";
-import { exposureBounded } from "./exposed.ts";
+import { exposureBounded, lossBounded, sentOf } from "./exposed.ts";
 import { fresh, watch, type Watched } from "./watched.ts";
 
 /** How long what was true a moment ago may still be acted upon: the longest way of a message, and the writes after it. */
@@ -383,31 +383,11 @@ export class Checks {
     }
   }
 
-  /** The changes that this side lacks are within its estimate, at `atMs`, of a possible loss (I12). */
-  lossBounded(site: Site, { inSyncAgoMs, model }: Situation, atMs: number): void {
+  /** As `lossBounded` (I12). */
+  lossBounded(site: Site, situation: Situation, atMs: number): void {
     const other = this.#watched[site.other];
-    if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) return;
-    this.note("I12");
-    const since = atMs - Math.ceil(inSyncAgoMs / 1_000) * 1_000;
-    const held = new Set(site.core?.following.held.map(({ key }) => key) ?? []);
-    for (const [key, records] of other.taken) {
-      const at = records.findLastIndex(({ atMs }) => atMs <= since);
-      const record = records[at];
-      if (!record || held.has(key)) continue;
-      const last = site.disk.states.get(key)?.at(-1);
-      const now = last ? sentOf(last) : "";
-      if (records.slice(at).some(({ digest }) => digest === now)) continue;
-      throw new Violation(
-        "I12",
-        `${site.name} says that at most the last ${
-          Math.ceil(inSyncAgoMs / 1_000)
-        } s are lost, and lacks ${key} of ${Math.round(this.clock.nowMs - record.atMs)} ms ago`,
-      );
+    if (lossBounded(this.#watched[site.name], other, situation, { atMs, nowMs: this.clock.nowMs })) {
+      this.note("I12");
     }
   }
-}
-
-/** The digest of what was written, whatever the API server keeps of it. */
-function sentOf({ digest, sent = digest }: State): string {
-  return sent;
 }

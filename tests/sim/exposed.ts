@@ -1,4 +1,5 @@
-/** The loss that an ACTIVE reports of itself, against what its replica's store really lacks (I12, from the ACTIVE's own view). */
+/** The loss that either side reports, against what the replica's store really lacks (I12). */
+import type { Situation } from "../../src/domain/ha/explain.ts";
 import type { State } from "./disk.ts";
 import { Violation } from "./violation.ts";
 import type { Watched } from "./watched.ts";
@@ -35,4 +36,40 @@ export function exposureBounded(
     `${site.name}, ACTIVE, says that ${unacknowledged} changes are not acknowledged, and ${other.site.name} lacks ` +
       `${missing.length}: ${named}`,
   );
+}
+
+/**
+ * The changes that a side lacks are within its estimate, at `atMs`, of a possible loss. False: it gives none. @throws Violation
+ */
+export function lossBounded(
+  { site }: Watched,
+  other: Watched,
+  { inSyncAgoMs, model }: Situation,
+  { atMs, nowMs }: { atMs: number; nowMs: number },
+): boolean {
+  if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) {
+    return false;
+  }
+  const seconds = Math.ceil(inSyncAgoMs / 1_000);
+  const since = atMs - seconds * 1_000;
+  const held = new Set(site.core?.following.held.map(({ key }) => key) ?? []);
+  for (const [key, records] of other.taken) {
+    const at = records.findLastIndex(({ atMs }) => atMs <= since);
+    const record = records[at];
+    if (!record || held.has(key)) continue;
+    const last = site.disk.states.get(key)?.at(-1);
+    const now = last ? sentOf(last) : "";
+    if (records.slice(at).some(({ digest }) => digest === now)) continue;
+    const agoMs = Math.round(nowMs - record.atMs);
+    throw new Violation(
+      "I12",
+      `${site.name} says that at most the last ${seconds} s are lost, and lacks ${key} of ${agoMs} ms ago`,
+    );
+  }
+  return true;
+}
+
+/** The digest of what was written, whatever the API server keeps of it. */
+export function sentOf({ digest, sent = digest }: State): string {
+  return sent;
 }

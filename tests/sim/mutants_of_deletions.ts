@@ -5,7 +5,7 @@ export const DELETION_MUTANTS: readonly Mutant[] = [
   mutant(
     "agents are told to delete whatever is absent",
     "src/domain/agents/session.ts",
-    'if (step?.type !== "delete" || this.world.mayDelete(key)) return step;',
+    "if (!step?.deletes || this.world.mayDelete(key)) return step;",
     "if (step) return step;",
     ["delete many", "promote"],
   ),
