@@ -20,6 +20,9 @@ export function exposureBounded(
   const { unacknowledged, replicas } = core.exposure.now();
   const followed = [...core.replicas].some(({ standing }) => standing?.uid === other.uid);
   if (unacknowledged === undefined || (replicas > 0 && !followed)) return false;
+  const { lostAtMs } = other.site.disk;
+  // Nobody has told it yet that the replica's store was lost.
+  if (lostAtMs > 0 && (!followed || lostAtMs > other.openedMs)) return false;
   if ((other.site.disk.remembered?.epoch ?? 0) > core.model().memory.epoch) return false;
   const missing = [...taken].filter(([key, records]) => {
     const last = records.at(-1);

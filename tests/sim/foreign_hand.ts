@@ -34,7 +34,7 @@ export class ForeignHand {
   }
 
   async #change(site: Site, change: Act["change"]): Promise<void> {
-    const { checks, clock: { random } } = this.world;
+    const { checks, clock: { random, nowMs }, ledger, sites } = this.world;
     if (change === "create") {
       await site.disk.write(HAND, { op: "put", object: stray(`hand-${random.int(3)}`) });
       return;
@@ -46,6 +46,7 @@ export class ForeignHand {
     const object = random.pick(own);
     if (change === "delete") {
       checks.requests.byHand(site, keyOfObject(object));
+      ledger.deletedByHand(keyOfObject(object), sites[site.other].disk, nowMs);
       await site.disk.write(HAND, { op: "delete", key: keyOfObject(object), graceful: true });
       return;
     }

@@ -24,6 +24,11 @@ export class Ledger {
     this.#deletedAtMs.set(key, nowMs);
   }
 
+  /** Somebody deleted it on a standby: for good where the other side does not have it. */
+  deletedByHand(key: Key, other: Disk, nowMs: number): void {
+    if (!exists(other, key)) this.deleted(key, nowMs);
+  }
+
   /** A store is lost; `left`: its backup has this key. */
   storeLost(other: Disk, left: (key: Key) => boolean, nowMs: number): void {
     this.losses++;

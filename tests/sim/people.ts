@@ -93,7 +93,8 @@ export class People {
       metadata: { ...metadata, ...(annotations ? { annotations } : {}) },
     };
     await disk.write("user", { op: "put", object });
-    if (object.kind === "Application") this.world.ledger.wrote(keyOfObject(object));
+    const goes = existing?.metadata.deletionTimestamp !== undefined;
+    if (object.kind === "Application" && !goes) this.world.ledger.wrote(keyOfObject(object));
   }
 
   #application(owner: string, name: string): ApiObject {

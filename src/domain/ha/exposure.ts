@@ -69,8 +69,14 @@ export class Copies {
     for (const copy of this.#copies.values()) if (copy.applied === head - 1) copy.heldAtMs = nowMs;
   }
 
-  /** The progress of a replica that is connected. */
+  /**
+   * The progress of a replica that is connected. One that was not known before may have taken the place of those that are gone, with a store
+   * that is lost: theirs count no longer.
+   */
   progressed(replica: string, progress: Progressed, nowMs: number): void {
+    if (!this.#copies.has(replica)) {
+      for (const [other, { connected }] of this.#copies) if (!connected) this.#copies.delete(other);
+    }
     const { applied } = progress;
     const equalAtMs = Math.min(progress.equalAtMs, nowMs);
     const before = this.#copies.get(replica);

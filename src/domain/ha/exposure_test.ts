@@ -91,6 +91,16 @@ Deno.test("Copies: thousands of changes later the bound is earlier than the trut
   assert((copies.exposure(6_000).heldAgoMs ?? Infinity) < 1_050, "the bound is near");
 });
 
+Deno.test("Copies: a replica that was not known takes the place of one that is gone, whose store may be lost", () => {
+  const { copies, write, acked } = stage();
+  write("a", 10);
+  acked(1, 20);
+  copies.gone("r");
+  assertEquals(copies.exposure(30).unacknowledged, 0);
+  copies.progressed("r2", { applied: undefined, received: 0, unwritten: 0, equalAtMs: 0 }, 40);
+  assertEquals(copies.exposure(50), exposure({ replicas: 1 }));
+});
+
 Deno.test("exposedLoss() says nothing only where nothing would be lost", () => {
   const say = (change: Partial<Exposure>, rest: Partial<typeof ADDRESS> = {}) =>
     exposedLoss(exposure(change), { ...ADDRESS, ...rest });

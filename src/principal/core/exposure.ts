@@ -100,7 +100,9 @@ export class ExposureKeeper {
 
   #look(): void {
     const { replicas, comparison } = this.parts;
-    const connected = new Map([...replicas].map((session) => [nameOf(session), session]));
+    // The last stream of an identity counts: of an earlier one the end may not have been noticed.
+    const last = new Map([...replicas].map((session) => [session.identity, session]));
+    const connected = new Map([...last.values()].map((session) => [nameOf(session), session]));
     for (const name of this.#connected) if (!connected.has(name)) this.#copies.gone(name);
     this.#connected = new Set(connected.keys());
     const nowMs = monotonicMs();
