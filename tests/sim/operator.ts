@@ -1,4 +1,5 @@
 /** Operators: what they type, at either side's admin listener, also two at a time and at the wrong one. */
+import type { Key } from "../../src/domain/resources/keys.ts";
 import { Refusal } from "../../src/domain/ha/refusal.ts";
 import { MAX_REPAIRED } from "../../src/principal/ports/operations.ts";
 import { StoreError } from "../../src/principal/ports/store.ts";
@@ -50,11 +51,10 @@ export class Operator {
       if (action === "release") {
         checks.erasures.released(site, held);
         for (const { key } of held) ledger.deleted(key, clock.nowMs);
-        for (const { key, waitsFor } of site.core?.pending.list() ?? []) {
-          if (!site.serving || waitsFor !== "an operator") continue;
-          checks.requests.request(site, key);
-          ledger.deleted(key, clock.nowMs);
-        }
+        this.#requested(
+          site,
+          (site.core?.pending.list() ?? []).filter(({ waitsFor }) => waitsFor === "an operator"),
+        );
       }
       return site.core?.operations.decideDeletions({ action, keys: undefined, agent: "", who: "operator" });
     });
@@ -64,10 +64,20 @@ export class Operator {
   decideDeletions(site: Site, release: boolean): Promise<void> {
     const action = release ? "release" : "restore";
     return this.command(site, `deletions --${action}`, (site) => {
-      const keys = site.core?.pending.list().map(({ key }) => key) ?? [];
-      for (const key of keys) if (release && site.serving) this.world.checks.requests.request(site, key);
+      const pending = site.core?.pending.list() ?? [];
+      if (release) this.#requested(site, pending);
+      const keys = pending.map(({ key }) => key);
       return site.core?.operations.decideDeletions({ action, keys, agent: "", who: "operator" });
     });
+  }
+
+  /** What a side that serves is told to delete is asked for anew there. */
+  #requested(site: Site, pending: readonly { key: Key }[]): void {
+    const { checks, clock, ledger } = this.world;
+    for (const { key } of site.serving ? pending : []) {
+      checks.requests.request(site, key);
+      ledger.deleted(key, clock.nowMs);
+    }
   }
 
   /** An operator's command at a side's admin listener; what is refused is only told. */

@@ -2,6 +2,7 @@
 import { exactNumber } from "../../src/base/json.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { DELETION_REQUESTED } from "../../src/domain/resources/transform.ts";
 import type { Action } from "./actions.ts";
 import { NEWER_FIELD } from "./disk.ts";
 import type { Site } from "./site.ts";
@@ -93,8 +94,9 @@ export class People {
       metadata: { ...metadata, ...(annotations ? { annotations } : {}) },
     };
     await disk.write("user", { op: "put", object });
-    const goes = existing?.metadata.deletionTimestamp !== undefined;
-    if (object.kind === "Application" && !goes) this.world.ledger.wrote(keyOfObject(object));
+    // Whoever writes on what is to be deleted does not take the request back.
+    const goes = existing?.metadata.deletionTimestamp ?? annotations?.[DELETION_REQUESTED];
+    if (object.kind === "Application" && goes === undefined) this.world.ledger.wrote(keyOfObject(object));
   }
 
   #application(owner: string, name: string): ApiObject {
