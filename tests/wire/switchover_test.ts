@@ -133,6 +133,24 @@ Deno.test(
 );
 
 Deno.test(
+  "a replica whose stream breaks at the cut is waited for, and takes over with everything",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica, toPrimary } = await pair(workshop);
+      toPrimary.freeze();
+      await primary.core.store.write({ op: "put", object: application("edge-1", "unseen") });
+      const unseen = () => primary.core.index.get("Application/edge-1/unseen");
+      await until(() => unseen() !== undefined, 5_000, () => "the write is not seen", 5);
+      const { epochAfter, lostAcknowledged } = await primary.core.switchover.run(OPTIONS, ({ phase }) => {
+        if (phase === "cut") toPrimary.cut();
+      });
+      assertEquals([epochAfter, lostAcknowledged, replica.core.model().state], [2, 0, "active"]);
+      assert(await replica.core.store.get("Application/edge-1/unseen"));
+    }),
+);
+
+Deno.test(
   "a handover whose answer is lost is finished by what the peer says; one that was refused is undone",
   LOOSE,
   () =>

@@ -19,7 +19,7 @@ import { type PeerConnection, PeerError, type Repaired, type SwitchoverRequest }
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import { type ComparingParts, differingKeys } from "./comparing.ts";
 import type { Machine } from "./machine.ts";
-import { mend, tellsHeld, unmended } from "./mending.ts";
+import { mend, tellsHeld, unmended, untilApplied } from "./mending.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** How long the hand-over is retried where no answer comes, and how long each attempt waits. */
@@ -266,12 +266,9 @@ class Move {
 
   /** Waits until a replica has applied a revision. @throws Error when none does in time */
   async #applied(revision: number): Promise<void> {
-    const { replicas } = this.ctx;
-    const over = () => replicas.haveApplied(revision) || replicas.size === 0;
-    await until(over, { changed: [replicas.onChange], withinMs: this.#deadline - monotonicMs() });
-    if (replicas.haveApplied(revision)) return;
-    if (replicas.size === 0) throw new Error("switchover undone: the replica's stream is gone");
-    this.#mustBeInTime("the replica has not applied everything in time");
+    const how = await untilApplied(this.ctx.replicas, revision, this.#deadline);
+    if (how === "gone") throw new Error("switchover undone: the replica's stream is gone");
+    if (how === "late") throw this.#late("the replica has not applied everything in time");
   }
 
   /** Returns the epoch that the replica has recorded. */
