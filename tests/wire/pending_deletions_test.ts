@@ -6,7 +6,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { DELETION_REQUESTED } from "../../src/domain/resources/transform.ts";
 import type { Running } from "../../src/serve.ts";
+import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
+import { Outbox } from "../../src/simagents/outbox.ts";
 import { application, startAgent, untilHolds, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";
 import { runCli } from "../support/processes.ts";
@@ -62,6 +64,38 @@ Deno.test(
       await put(primary, application("edge-1", "later"));
       await untilHolds(agent, "Application", ["later"]);
       assertEquals(events, ["spec-update", "create"]);
+      assertEquals(agent.cluster.deleted, 1);
+    }),
+);
+
+Deno.test(
+  "an agent whose stream breaks while it carries a deletion out is not told of it once more, and nothing is created there",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary } = await pair(workshop);
+      await put(primary, leaving("a"));
+      const agent = await startAgent(workshop, primary, { name: "edge-1" });
+      await untilHolds(agent, "Application", ["a"]);
+      await untilServed(primary, agent);
+      const events = eventsTo(agent);
+      agent.onEvent = ({ type }) => {
+        if (type === "spec-update") agent.connection?.close();
+      };
+      const { outbox } = agent;
+      const late: AgentEvent[] = [];
+      outbox.add = (event) =>
+        void (event.type === "delete" ? late.push(event) : Outbox.prototype.add.call(outbox, event));
+      await remove(primary, KEY);
+      await until(() => late.length === 1, 5_000, () => "the agent deletes nothing");
+      await untilServed(primary, agent);
+      await put(primary, application("edge-1", "meanwhile"));
+      await untilHolds(agent, "Application", ["meanwhile"]);
+      for (const event of late) Outbox.prototype.add.call(outbox, event);
+      await until(() => primary.core.index.get(KEY)?.deleted === true, 5_000, () => "it is still there");
+      await put(primary, application("edge-1", "later"));
+      await untilHolds(agent, "Application", ["later", "meanwhile"]);
+      assertEquals(events, ["spec-update", "create", "create"]);
       assertEquals(agent.cluster.deleted, 1);
     }),
 );

@@ -8,7 +8,16 @@ import type { AgentEvent } from "../events/cloudevent.ts";
 import type { Key } from "../resources/keys.ts";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { listChecksum, type Listed, type Sha256 } from "./checksum.ts";
-import { type Identity, identityOf, isUnknown, type LastKnown, type Step, stepFor, unknown } from "./step.ts";
+import {
+  DELETING,
+  type Identity,
+  identityOf,
+  isUnknown,
+  type LastKnown,
+  type Step,
+  stepFor,
+  unknown,
+} from "./step.ts";
 import type { AgentId, AgentView } from "./view.ts";
 
 /** Retries: 5 s to 2 min × 4, as in the Go principal. */
@@ -114,7 +123,7 @@ export class AgentSession {
 
   /** Whether the agent is to delete a resource that it has. */
   deletes(key: Key): boolean {
-    return stepFor(this.agent, this.#last.get(key), this.world.look(key)).step?.deletes === true;
+    return this.#step(key)?.deletes === true;
   }
 
   /** Acknowledgements of the agent so far. */
@@ -141,15 +150,20 @@ export class AgentSession {
     return true;
   }
 
+  /** Asks a managed agent which resources it has. */
+  resync(): void {
+    this.queueMessage("resync", "request-resource-resync", {});
+  }
+
   /**
    * The agent has a new stream. Events in flight are retried. The agent may have been at another principal meanwhile, so its last
-   * known states no longer count, but for the operations that it was given: none is given twice.
+   * known states no longer count, but for the operations and deletions that it was given: none is given twice.
    */
   connected(): void {
     this.#stream++;
     for (const [tag, flight] of this.#flights) this.#expire(tag, flight);
     for (const [key, last] of [...this.#last]) {
-      this.#keep(key, { ...last, state: "", source: undefined });
+      this.#keep(key, { ...last, state: last.state === DELETING ? DELETING : "", source: undefined });
       this.touch(key);
     }
   }
@@ -176,7 +190,10 @@ export class AgentSession {
         const flight = this.#flights.get(tag);
         const step = tag.startsWith(MESSAGE) ? this.#message(tag) : this.#plan(tag);
         if (step) return this.#send(tag, step, flight, nowMs, random);
-        if (flight) this.#drop(tag, flight);
+        if (!flight) continue;
+        this.#drop(tag, flight);
+        // Whether it had come is not known; the agent's own word is.
+        if (this.#last.get(tag)?.state === DELETING) this.resync();
       }
     }
     return undefined;
@@ -251,14 +268,17 @@ export class AgentSession {
       if (this.#agentOnly.size >= MAX_AGENT_ONLY) return false;
       this.#agentOnly.add(key);
     }
-    this.#keep(key, { ...unknown(), ...what, operation: last?.operation ?? "", present: true });
+    // Said, it may be, before the agent carried out what is in flight.
+    const state = last?.state === DELETING && this.#flights.has(key) ? DELETING : "";
+    this.#keep(key, { ...unknown(), ...what, state, operation: last?.operation ?? "", present: true });
     this.touch(key);
     return true;
   }
 
   /** Whether the agent is about to hear of a key anyway. */
   underway(key: Key): boolean {
-    return this.#dirty.has(key) || this.#flights.has(key);
+    if (this.#flights.has(key)) return true;
+    return this.#dirty.has(key) && this.#step(key) !== undefined;
   }
 
   /** Whether the agent has heard of a key on this stream, or is about to. */
@@ -277,6 +297,10 @@ export class AgentSession {
   /** The checksum of such a list. */
   checksum(list: readonly Listed[]): string {
     return listChecksum(list, this.world.sha256);
+  }
+
+  #step(key: Key): Step | undefined {
+    return stepFor(this.agent, this.#last.get(key), this.world.look(key)).step;
   }
 
   #plan(key: Key): Step | undefined {

@@ -1,71 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { seeded } from "../../../tests/support/random.ts";
+import { AUTONOMOUS, types, World } from "../../../tests/support/session_world.ts";
 import type { AgentEvent } from "../events/cloudevent.ts";
-import { AgentSession, MAX_ACKS, RESEND } from "./session.ts";
-import type { AgentId, AgentView } from "./view.ts";
-
-const MANAGED: AgentId = { name: "edge-1", mode: "managed" };
-const AUTONOMOUS: AgentId = { name: "auto-1", mode: "autonomous" };
-
-/** Resources as a principal has them, and a session over them. */
-class World {
-  readonly views = new Map<string, AgentView>();
-  /** Deletions that must wait. */
-  readonly waiting = new Set<string>();
-  readonly session: AgentSession;
-  #id = 0;
-
-  constructor(agent: AgentId = MANAGED) {
-    this.session = new AgentSession(agent, {
-      look: (key) => this.views.get(key),
-      mayDelete: (key) => !this.waiting.has(key),
-      id: () => `id-${++this.#id}`,
-      principalUid: "principal",
-      sha256: (text) => text,
-    });
-  }
-
-  set(name: string, what: Partial<AgentView> = {}): void {
-    const before = this.views.get(name);
-    const body = { apiVersion: "v1", kind: "Application", metadata: { name, uid: `uid-${name}` } };
-    const view: AgentView = {
-      target: "application",
-      kind: "Application",
-      namespace: "edge-1",
-      name,
-      uid: `uid-${name}`,
-      state: "1",
-      deletion: "",
-      operation: "",
-      terminating: false,
-      source: undefined,
-      checksum: "",
-      ...before,
-      ...what,
-      body: { ...body, spec: { state: what.state ?? before?.state ?? "1" } },
-      withOperation: { ...body, operation: what.operation ?? before?.operation },
-    };
-    this.views.set(name, view);
-    this.session.touch(name);
-  }
-
-  remove(name: string): void {
-    this.views.delete(name);
-    this.session.touch(name);
-  }
-
-  drain(now = 0): AgentEvent[] {
-    const events: AgentEvent[] = [];
-    for (let event = this.session.next(now, 0); event; event = this.session.next(now, 0)) events.push(event);
-    return events;
-  }
-
-  ack(event: AgentEvent | undefined): boolean {
-    return event !== undefined && this.session.acknowledged(event.extensions) !== undefined;
-  }
-}
-
-const types = (events: AgentEvent[]) => events.map(({ type }) => type);
+import { MAX_ACKS, RESEND } from "./session.ts";
 
 Deno.test("AgentSession sends a change once, one event of a key at a time, and the newest state", () => {
   const world = new World();
@@ -304,82 +241,17 @@ Deno.test("AgentSession by seed: whatever is lost, late or doubled, the agent co
   }
 });
 
-Deno.test("AgentSession: an Application that is being deleted is created nowhere, and its end is told once", () => {
+Deno.test("AgentSession: a change of which there is nothing to tell is not under way", () => {
   const world = new World();
-  world.set("a");
-  const [created] = world.drain();
-  world.ack(created);
-  world.set("a", { state: "2", deletion: "carried out" });
-  const [told] = world.drain();
-  assertEquals([told?.type, world.drain().length], ["spec-update", 0]);
-  // The agent is quick: it reports the end before it acknowledges the event.
-  world.session.gone("a");
-  world.ack(told);
   world.session.touch("a");
-  assertEquals(types(world.drain()), []);
-  world.remove("a");
-  assertEquals(types(world.drain()), []);
-});
-
-Deno.test("AgentSession: what an agent may have been sent just before its deletion is deleted there, never made", () => {
-  const world = new World();
-  world.set("a");
-  const [created] = world.drain();
-  world.set("a", { state: "2", deletion: "carried out" });
-  assertEquals(types(world.drain()), [], "one event of a key at a time");
-  world.session.connected();
-  const [deleted] = world.drain();
-  assertEquals([created?.type, deleted?.type], ["create", "delete"]);
-  world.ack(deleted);
-  world.session.connected();
-  assertEquals(types(world.drain()), []);
-});
-
-Deno.test("AgentSession: a deletion requested at an earlier ACTIVE is told to no agent until it is released", () => {
-  const world = new World();
-  world.set("a", { deletion: "requested" });
-  assertEquals(types(world.drain()), []);
-  world.session.recheck("a", world.views.get("a") as AgentView);
-  assertEquals(types(world.drain()), [], "not to one that has it either");
-  world.set("a", { deletion: "carried out" });
-  const [told] = world.drain();
-  assertEquals(told?.type, "spec-update");
-  world.ack(told);
-  world.set("a", { deletion: "" });
-  assertEquals(types(world.drain()), ["spec-update"], "restored");
-});
-
-Deno.test("AgentSession tells of no deletion that must wait, goes on with the rest, and tells when it may", () => {
-  const world = new World();
-  world.set("a");
-  world.set("b");
-  for (const event of world.drain()) world.ack(event);
-  assertEquals(world.session.holding, 2);
-  world.waiting.add("a");
-  world.remove("a");
-  world.set("b", { state: "2" });
-  assertEquals(types(world.drain()), ["spec-update"], "only the deletion waits");
-  assert(world.session.deletes("a") && !world.session.deletes("b"));
-  assertEquals(world.session.pending, 2, "the one that waits, and the one in flight");
-  world.session.connected();
-  assertEquals(types(world.drain()), ["spec-update"], "also on another stream");
-  world.waiting.clear();
-  world.session.touch("a");
-  const [deletion] = world.drain();
-  assertEquals([deletion?.type, deletion?.subject], ["delete", "edge-1/a"]);
-  world.ack(deletion);
-  assertEquals([world.session.holding, world.session.deletes("a")], [1, false]);
-  for (const event of world.drain()) world.ack(event);
-});
-
-Deno.test("AgentSession does not tell of a deletion that waited where the resource is back", () => {
-  const world = new World();
-  world.set("a");
-  for (const event of world.drain()) world.ack(event);
-  world.waiting.add("a");
-  world.remove("a");
-  assertEquals(world.drain(), []);
-  world.set("a");
-  world.waiting.clear();
-  assertEquals(types(world.drain()), [], "the agent has it in that state");
+  assert(!world.session.underway("a"));
+  world.session.recheck("a", {
+    namespace: "edge-1",
+    name: "a",
+    kind: "Application",
+    target: "application",
+    uid: "u",
+  });
+  assert(world.session.underway("a"));
+  assertEquals(types(world.drain()), ["delete"]);
 });

@@ -1,8 +1,8 @@
 /** Computes the next event that moves an agent from its last known state of a resource to the desired state, and what its acknowledgement means. */
 import type { AgentId, AgentView } from "./view.ts";
 
-/** The state of an agent that was told to delete a resource. */
-const DELETING = "deleting";
+/** The state of an agent that was told to delete a resource, whether or not it has heard: another word of it would make the resource. */
+export const DELETING = "deleting";
 
 /** Which resource of an agent's. */
 export type Identity = Pick<AgentView, "namespace" | "name" | "kind" | "target" | "uid">;
@@ -93,8 +93,8 @@ export function stepFor(
 
 /**
  * Nothing is created at an agent whose Application is being deleted. An agent that has it is told, as the Go principal does, by its
- * deletionTimestamp, of which an agent without it would make another; one that may have it, by a deletion. A request from an earlier
- * ACTIVE is not told at all.
+ * deletionTimestamp, of which an agent without it would make another; so once, and once more only when the agent has said that it has it.
+ * One that may have it is told by a deletion. A request from an earlier ACTIVE is not told at all.
  */
 function deletionStep(
   last: LastKnown | undefined,
@@ -103,7 +103,10 @@ function deletionStep(
   if (view.deletion === "requested" || !last || last.state === DELETING) return { last };
   if (!last.present) return last.sent ? { step: deletion(last), last } : { last };
   const step = event("spec-update", view, DELETING, { state: DELETING, present: true });
-  return { step: { ...step, deletes: true }, last };
+  return {
+    step: { ...step, deletes: true, begun: (now) => ({ ...step.begun(now), state: DELETING }) },
+    last,
+  };
 }
 
 function stepsFor(agent: AgentId, last: LastKnown, view: AgentView): Step[] {

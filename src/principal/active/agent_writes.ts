@@ -239,6 +239,8 @@ export class AgentWrites {
     const view = this.parts.view(id, resource.key);
     // Of a resource that is being deleted it matters whether the agent has it, not in which state; nothing else says so.
     const deleted = view !== undefined && view.deletion !== "";
+    // A Go agent says of what it was told the name of that it lacks it, when it has it in another namespace.
+    if (deleted && checksum === "") return;
     if (!deleted && (session.underway(resource.key) || view?.checksum === checksum)) return;
     this.#recheck(view ? { ...resource, ...identityOf(view) } : resource);
   }

@@ -242,7 +242,7 @@ export class Fleet {
   #greet({ id, session }: ServedAgent): void {
     const keys = this.#routing.keysOf(id);
     for (const key of keys) session.touch(key);
-    if (id.mode === "managed") session.queueMessage("resync", "request-resource-resync", {});
+    if (id.mode === "managed") session.resync();
     else {
       const checksum = session.checksum(session.list(keys)) || null;
       session.queueMessage("list", "request-synced-resource-list", { checksum });
