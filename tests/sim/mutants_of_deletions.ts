@@ -30,4 +30,27 @@ export const DELETION_MUTANTS: readonly Mutant[] = [
     'return known.state !== "undecided";',
     ["delete many", "promote", "cut"],
   ),
+  {
+    name: "an agent is told of a deletion once more, and not asked what it has",
+    edits: [
+      {
+        file: "src/domain/agents/step.ts",
+        from: "begun: (now) => ({ ...step.begun(now), state: DELETING })",
+        to: "begun: step.begun",
+      },
+      {
+        file: "src/domain/agents/session.ts",
+        from: "return this.#dirty.has(key) && this.#step(key) !== undefined;",
+        to: "return this.#dirty.has(key);",
+      },
+    ],
+    about: ["write", "delete many", "swallow", "pause"],
+  },
+  mutant(
+    "a promotion restores only the copies that it knew before it began",
+    "src/principal/replica/drift_repair.ts",
+    'if (wanted.size === 0) return "";',
+    'if (wanted.size === 0 || round > 1) return "";',
+    ["foreign hand", "promote", "disk"],
+  ),
 ];

@@ -71,7 +71,7 @@ export class Operator {
     });
   }
 
-  /** What a side that serves is told to delete is asked for anew there. */
+  /** A side that serves is asked anew for each deletion that an operator releases there. */
   #requested(site: Site, pending: readonly { key: Key }[]): void {
     const { checks, clock, ledger } = this.world;
     for (const { key } of site.serving ? pending : []) {

@@ -10,6 +10,7 @@ import { reasonOf } from "../../base/reason.ts";
 import type { Digest } from "../../domain/changes/digest.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Model } from "../../domain/ha/state.ts";
+import type { Key } from "../../domain/resources/keys.ts";
 import { commandAgainst, OtherWriters, writerLine } from "../../domain/ha/writers.ts";
 import { SETTLED_MS } from "../../domain/replication/caught_up.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
@@ -24,6 +25,8 @@ const MAX_ASKED = 500;
 const MAX_NAMED = 5;
 /** Keys that a refusal names. */
 const MAX_TOLD = 10;
+/** So often are copies restored that another writer changes while others are being restored. */
+const MAX_ROUNDS = 5;
 
 /** The part of the principal that a repair needs. */
 export interface DriftRepairParts {
@@ -119,22 +122,43 @@ export class DriftRepair {
   }
 
   /**
-   * Restores every copy that is not what the leader sent last; of one that was being deleted before, the deletion becomes a request.
-   * Returns what stands against serving: the keys that could not be restored; empty: nothing.
+   * Restores every copy that is not what the leader sent last, those included that another writer changes meanwhile; of one that was being
+   * deleted before, the deletion becomes a request. Returns what stands against serving: the keys that could not be restored; empty: nothing.
    *
    * @param compare whether everything in the store is looked at first, which the watch may not have told
    */
   async restore(compare: boolean): Promise<string> {
-    const { feed, index, log, drift, writer } = this.parts;
     try {
-      if (compare) await feed.catchUp();
+      if (compare) await this.parts.feed.catchUp();
     } catch (error) {
       return `the copy here cannot be compared with what the active sent last: ${reasonOf(error)}`;
     }
+    for (let round = 1;; round++) {
+      const wanted = this.#wanted();
+      if (wanted.size === 0) return "";
+      if (round > MAX_ROUNDS) {
+        return `another writer keeps changing copies here: ${listed([...wanted.keys()])}`;
+      }
+      const failed = await this.#restoreAll(wanted);
+      if (failed.length > 0) {
+        return `another writer changed copies here, and they cannot be restored: ${listed(failed)}`;
+      }
+    }
+  }
+
+  /** Each copy that is not what the leader sent last, with that. */
+  #wanted(): Map<Key, string | undefined> {
+    const { index, drift } = this.parts;
     const wanted = new Map(
       index.terminating().map(({ key, payload }) => [key, payload as string | undefined]),
     );
     for (const { key, payload } of drift.copies) wanted.set(key, payload);
+    return wanted;
+  }
+
+  /** Returns the keys that could not be restored, with the reasons. */
+  async #restoreAll(wanted: ReadonlyMap<Key, string | undefined>): Promise<string[]> {
+    const { feed, log, writer } = this.parts;
     const failed: string[] = [];
     await pLimit(READS_AT_ONCE).map(wanted, async ([key, object]) => {
       try {
@@ -151,11 +175,7 @@ export class DriftRepair {
         failed.push(`${key} (${reasonOf(error)})`);
       }
     });
-    if (failed.length === 0) return "";
-    const more = failed.length > MAX_TOLD ? ` and ${failed.length - MAX_TOLD} more` : "";
-    return `another writer changed copies here, and they cannot be restored: ${
-      failed.slice(0, MAX_TOLD).join(", ")
-    }${more}`;
+    return failed;
   }
 
   /**
@@ -193,4 +213,10 @@ export class DriftRepair {
     }
     if (due.length > MAX_NAMED) log.warn("as did others", { keys: due.length - MAX_NAMED });
   }
+}
+
+/** Names, as far as a message has room. */
+function listed(names: readonly string[]): string {
+  const more = names.length > MAX_TOLD ? ` and ${names.length - MAX_TOLD} more` : "";
+  return `${names.slice(0, MAX_TOLD).join(", ")}${more}`;
 }
