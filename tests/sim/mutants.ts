@@ -307,7 +307,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what an agent has is taken for known although it was elsewhere",
     "src/domain/agents/session.ts",
-    'this.#keep(key, { ...last, state: "", source: undefined });\n      this.touch(key);',
+    'this.#keep(key, { ...last, state: last.state === DELETING ? DELETING : "", source: undefined });\n      this.touch(key);',
     "this.#keep(key, last);",
     ["astray", "agent writes", "promote", "refuse"],
   ),
