@@ -7,6 +7,7 @@ import { parseJson } from "./base/json.ts";
 import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
+import { OpenCalls } from "./adapters/grpc/open_calls.ts";
 import { createServer, listen, RotatingCredentials } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
 import { SignedTokens } from "./adapters/grpc/tokens.ts";
@@ -228,11 +229,12 @@ async function serve(
   material: TlsMaterial,
   undo: Undo,
 ): Promise<number> {
-  const auth = authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, () => false);
-  const server = createServer(maxMessageBytes);
+  const auth = await authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, log);
+  const openCalls = new OpenCalls(() => false, log);
+  const server = createServer(maxMessageBytes, [openCalls.interceptor]);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
-  server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, log));
+  server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, log, openCalls));
   undo.push(() => server.forceShutdown());
   return await listen(server, "127.0.0.1:0", new RotatingCredentials(material, "TLSv1.3", true));
 }

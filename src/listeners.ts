@@ -4,6 +4,7 @@ import { guarded } from "./adapters/grpc/admin_access.ts";
 import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import type { Authenticator } from "./adapters/grpc/methods.ts";
+import type { OpenCalls } from "./adapters/grpc/open_calls.ts";
 import { drillStage } from "./drill_stage.ts";
 import { deletionsHandlers } from "./adapters/grpc/deletions.ts";
 import { diffHandlers } from "./adapters/grpc/diff.ts";
@@ -64,6 +65,8 @@ interface Doors {
   tls: TlsWatch | undefined;
   authenticator: Authenticator;
   processing: ProcessingTimes;
+  /** Ends what a revoked or expired certificate, or a removed user, has open. */
+  openCalls: OpenCalls;
 }
 
 /** Everything that a principal that acts answers on, but for probes. */
@@ -72,13 +75,14 @@ export async function openListeners(
   doors: Doors,
   undo: Undo,
 ): Promise<Omit<Ports, "healthz">> {
-  const { settings, log, tls, authenticator, processing } = doors;
+  const { settings, log, tls, authenticator, processing, openCalls } = doors;
   const host = listenHost(settings);
   const metrics = openMetrics(core, settings, processing.registry, undo);
-  const server = createServer(settings.maxMessageBytes);
+  const server = createServer(settings.maxMessageBytes, [openCalls.interceptor]);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
-  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, authenticator, log));
+  const eventStream = eventStreamHandlers(core.admission, authenticator, log, openCalls);
+  server.addService(services.eventStreamService, eventStream);
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));
@@ -86,6 +90,7 @@ export async function openListeners(
   const grpcPort = tls
     ? await listen(server, address, rotating(tls, settings))
     : await listenPlaintext(server, address);
+  openCalls.attach(server);
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   return { grpc: grpcPort, ...admin, metrics };
 }
@@ -109,8 +114,10 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
 
 /** The loopback listener, and where configured another over mTLS for whom it names. */
 export async function openAdmin(
-  core: Pick<Core, "operations" | "index" | "blocklist" | "model" | "drills">,
-  { settings, log, tls }: Pick<Doors, "settings" | "log" | "tls">,
+  core: Pick<Core, "operations" | "index" | "model" | "drills">,
+  { settings, log, tls, openCalls }:
+    & Pick<Doors, "settings" | "log" | "tls">
+    & Partial<Pick<Doors, "openCalls">>,
   undo: Undo,
 ): Promise<{ admin: number; adminTls: number }> {
   const { operations, index, model } = core;
@@ -130,20 +137,21 @@ export async function openAdmin(
   undo.push(() => loopback.forceShutdown());
   const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`);
   const { adminListen, auth } = settings;
-  if (!adminListen || !tls || auth.method !== "mtls") return { admin, adminTls: 0 };
+  if (!adminListen || !tls || !openCalls || auth.method !== "mtls") return { admin, adminTls: 0 };
   const policy = {
     rule: auth.rule,
     readers: new Set(adminListen.readers),
     operators: new Set(adminListen.operators),
-    blocked: (fingerprint: string) => core.blocklist.has(fingerprint),
   };
   const guard = (service: object, handlers: typeof operator) =>
     guarded(service as services.Methods, handlers, policy, log);
-  const remote = createServer(ADMIN_MESSAGE_BYTES);
+  const remote = createServer(ADMIN_MESSAGE_BYTES, [openCalls.interceptor]);
   remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
   remote.addService(services.operatorService, guard(services.operatorService, operator));
   undo.push(() => remote.forceShutdown());
-  return { admin, adminTls: await listen(remote, adminListen.address, rotating(tls, settings)) };
+  const adminTls = await listen(remote, adminListen.address, rotating(tls, settings));
+  openCalls.attach(remote);
+  return { admin, adminTls };
 }
 
 /** Serves HTTP; its port. @throws Error where the address is taken */

@@ -1,7 +1,8 @@
 /** The composition root: builds a principal from its settings, starts it while it holds the lock on its store, and stops it in order. */
 import { VERSION } from "./base/version.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
-import { SignedTokens } from "./adapters/grpc/tokens.ts";
+import { OpenCalls } from "./adapters/grpc/open_calls.ts";
+import { OVERLAP_MS, SignedTokens } from "./adapters/grpc/tokens.ts";
 import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
@@ -20,9 +21,10 @@ import { type Office, runTenures } from "./principal/core/tenures.ts";
 import type { Core } from "./principal/principal.ts";
 import { openCore, type WaitingCore, waitingCore } from "./principal/opening.ts";
 import type { Log } from "./base/log.ts";
+import { Reread } from "./adapters/tls/reread.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
-import { hasSigningKey, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
+import { hasSigningKey, jwtEveryMs, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import {
@@ -211,7 +213,7 @@ class Host implements Office {
     this.#health = startingApp(() => monitor.problem);
     const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
     undo.push(() => tls?.close());
-    const tokens = await monitor.patiently(() => loadTokens(settings, store));
+    const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
     const processing = new ProcessingTimes();
     const core = await openCore({
       settings,
@@ -228,8 +230,12 @@ class Host implements Office {
     });
     core.failed.catch((error) => this.fail(error));
     undo.push(() => core.stop());
-    const agentsAuth = authenticator(settings.auth, (fingerprint) => core.blocklist.has(fingerprint));
-    const doors = { settings, log, tls, authenticator: agentsAuth, processing };
+    const agentsAuth = await authenticator(settings.auth, log);
+    undo.push(() => agentsAuth.close());
+    const openCalls = new OpenCalls((fingerprint) => core.blocklist.has(fingerprint), log);
+    agentsAuth.onChange(() => openCalls.recheck());
+    undo.push(core.blocklist.onChange(() => openCalls.recheck()));
+    const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls };
     const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);
@@ -284,16 +290,40 @@ function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> 
   return TlsWatch.open(tlsSource(settings, store), tell, tlsEveryMs(settings));
 }
 
-/** The key that signs agents' tokens; undefined where none is configured: then no agent can authenticate. */
-async function loadTokens(settings: Settings, store: Store): Promise<SignedTokens | undefined> {
+/** The key that signs agents' tokens, which is reread; undefined where none is configured: then no agent can authenticate. */
+async function openTokens(
+  settings: Settings,
+  store: Store,
+  log: Log,
+  undo: Undo,
+): Promise<SignedTokens | undefined> {
   if (settings.generateJwtKey && settings.jwtKey === "") return await SignedTokens.generate();
   if (!hasSigningKey(settings)) return undefined;
-  const { text, from } = await jwtPem(settings, store);
-  try {
-    return await SignedTokens.fromPem(text.toString("utf8"));
-  } catch (error) {
-    throw new Error(`${from} is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`);
-  }
+  const readable = async () => {
+    const { text, from } = await jwtPem(settings, store);
+    const pem = text.toString("utf8");
+    try {
+      return { pem, tokens: await SignedTokens.fromPem(pem) };
+    } catch (error) {
+      throw new Error(`${from} is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`);
+    }
+  };
+  const source = await Reread.open(readable, {
+    everyMs: jwtEveryMs(settings),
+    same: (a, b) => a.pem === b.pem,
+    unusable: (problem) =>
+      log.warn("the key of agents' tokens cannot be used, keeping the last good one", { reason: problem }),
+  });
+  undo.push(() => source.close());
+  const { tokens } = source.current;
+  source.onChange(({ pem }) => {
+    void tokens.rotate(pem).then(() =>
+      log.info("agents' tokens are signed with another key; those of the key before stay good for a while", {
+        seconds: OVERLAP_MS / 1_000,
+      })
+    );
+  });
+  return tokens;
 }
 
 /** Argo CD's Redis, where one is configured; its library is loaded only then. */

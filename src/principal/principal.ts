@@ -196,7 +196,7 @@ function rolesOf(read: Read) {
   const { clusterInfo, processing } = read;
   const unproven = () => model().memory.unproven;
   const unconfirmed = new UnconfirmedWrites(store, index);
-  const fleet = new Fleet({ ...agents, index, clusterInfo, blocklist, lookUp, processing, uid, unproven });
+  const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven });
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
@@ -266,7 +266,7 @@ function coreOf(
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
     ...{ ...leadership, peerSays, peerNeeds, redial, switchover, reconciler },
-    policy: replicationPolicy(settings, blocklist),
+    policy: replicationPolicy(settings),
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
   });

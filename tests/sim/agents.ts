@@ -101,7 +101,10 @@ class AgentEnd {
 
   async #attach(token: string): Promise<void> {
     try {
-      const caller = await this.admission.caller(token, (identity) => ({ identity, fingerprint: "" }));
+      const caller = await this.admission.caller(
+        token,
+        ({ clientID: identity }) => ({ identity, credential: "" }),
+      );
       this.#attached = await this.admission.attach(caller, {
         send: (event) => {
           if (this.#over) return true;

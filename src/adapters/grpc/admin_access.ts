@@ -19,8 +19,6 @@ export interface AdminPolicy {
   readers: ReadonlySet<string>;
   /** Identities that may ask and change. */
   operators: ReadonlySet<string>;
-  /** Whether a certificate is on the blocklist. */
-  blocked(fingerprint: string): boolean;
 }
 
 const { Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses, Deletions } =
@@ -45,9 +43,9 @@ export function provedIdentity(metadata: grpc.Metadata): string | undefined {
 export function authorizeAdmin(
   call: AuthenticatedCall & { metadata: grpc.Metadata },
   path: string,
-  { rule, readers, operators, blocked }: AdminPolicy,
+  { rule, readers, operators }: AdminPolicy,
 ): string {
-  const found = identityOf(call, rule, blocked);
+  const found = identityOf(call, rule);
   if ("problem" in found) throw new Status(grpc.status.UNAUTHENTICATED, `admin listener: ${found.problem}`);
   const { identity } = found;
   const name = path.slice(path.lastIndexOf("/") + 1);

@@ -10,6 +10,7 @@ import type { Admission, AgentStream, Caller } from "../../principal/ports/agent
 import type { AuthenticatedCall } from "./auth.ts";
 import { paced } from "./authentication.ts";
 import type { Authenticator } from "./methods.ts";
+import type { OpenCalls } from "./open_calls.ts";
 import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status, survivable, toStatus } from "./status.ts";
 
@@ -22,10 +23,18 @@ export function eventStreamHandlers(
   admission: Admission,
   authenticator: Authenticator,
   log: Log,
+  openCalls: Pick<OpenCalls, "require">,
 ): grpc.UntypedServiceImplementation {
   const callerOf = (call: Call) => {
     const token = String(call.metadata.get("authorization")[0] ?? "");
-    return admission.caller(token, (agent) => authenticator.stillHolds(call, agent));
+    return admission.caller(token, (subject) => {
+      const holds = () => authenticator.stillHolds(call, subject);
+      openCalls.require(call.metadata, () => {
+        const proof = holds();
+        return "problem" in proof ? proof.problem : undefined;
+      });
+      return holds();
+    });
   };
   return {
     Subscribe: (stream: Stream) => {
@@ -56,7 +65,7 @@ async function attach(admission: Admission, caller: Caller, call: Stream, log: L
     if (!("problem" in event)) return attached.received(event);
     const facts = { agent: caller.name, reason: event.problem };
     log.warn("stream of an agent ended: it sent what is no event", facts);
-    stream.end(`not an event: ${event.problem}`, false);
+    stream.end(`not an event: ${event.problem}`);
   });
 }
 
@@ -82,11 +91,10 @@ class WireStream implements AgentStream {
     return this.#over || this.call.write({ event: encodeEvent(event) });
   }
 
-  end(why: string, revoked: boolean): void {
+  end(why: string): void {
     if (this.#over) return;
     this.#over = true;
-    const code = revoked ? grpc.status.UNAUTHENTICATED : grpc.status.UNAVAILABLE;
-    failStream(this.call, new Status(code, why));
+    failStream(this.call, new Status(grpc.status.UNAVAILABLE, why));
   }
 
   pause(): void {

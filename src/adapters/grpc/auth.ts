@@ -28,10 +28,6 @@ export function certificateOf(call: AuthenticatedCall): CertificateNames | undef
 }
 
 /** The identity behind a call, or why there is none. */
-export function identityOf(
-  call: AuthenticatedCall,
-  rule: MtlsRule,
-  blocked: (fingerprint: string) => boolean,
-): ReturnType<typeof identityBehind> {
-  return identityBehind(certificateOf(call), { rule, blocked });
+export function identityOf(call: AuthenticatedCall, rule: MtlsRule): ReturnType<typeof identityBehind> {
+  return identityBehind(certificateOf(call), rule);
 }

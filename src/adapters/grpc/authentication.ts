@@ -35,7 +35,7 @@ export function authenticationHandlers(
     }),
     RefreshToken: unary<authapi.RefreshTokenRequest, authapi.AuthResponse>((request, call) =>
       paced(
-        admission.refresh(request.refreshToken ?? "", (agent) => authenticator.stillHolds(call, agent)),
+        admission.refresh(request.refreshToken ?? "", (subject) => authenticator.stillHolds(call, subject)),
       )
     ),
   };

@@ -4,6 +4,10 @@ import bcrypt from "bcryptjs";
 import type grpc from "@grpc/grpc-js";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import type { AuthMethod, MtlsRule, Proof } from "../../domain/agents/identity.ts";
+import { Reread } from "../tls/reread.ts";
+import { sha256 } from "../../base/sha256.ts";
+import type { Log } from "../../base/log.ts";
+import type { Subject } from "../../principal/ports/tokens.ts";
 import { type AuthenticatedCall, identityOf } from "./auth.ts";
 
 type Call = AuthenticatedCall & { metadata: grpc.Metadata };
@@ -12,42 +16,75 @@ type Call = AuthenticatedCall & { metadata: grpc.Metadata };
 export interface Authenticator {
   readonly method: AuthMethod["method"];
   authenticate(call: Call, credentials: Record<string, string>): Promise<Proof> | Proof;
-  /** Whether a later call that carries a token of `identity` comes over a connection that may use it. */
-  stillHolds(call: Call, identity: string): Proof;
+  /** Whether a later call with a token about `subject` may use it: over its connection, and still. */
+  stillHolds(call: Call, subject: Subject): Proof;
+  /** Calls `listener` when an answer of `stillHolds` may have changed. */
+  onChange(listener: () => void): void;
+  close(): void;
 }
+
+/** The file of users is looked at this often. */
+const USERS_EVERY_MS = 2_000;
 
 /** The authenticator of a parsed `--auth`. @throws Error when its file cannot be used */
-export function authenticator(auth: AuthMethod, blocked: (fingerprint: string) => boolean): Authenticator {
-  if (auth.method === "mtls") return byCertificate(auth.rule, blocked);
-  const unbound = (_: Call, identity: string): Proof => ({ identity, fingerprint: "" });
-  if (auth.method === "userpass") {
-    const users = readUsers(auth.file);
-    // A hash of no password, of the usual cost: a name that does not exist takes as long as one that does.
-    const unknownUser = bcrypt.hashSync(crypto.randomUUID(), 10);
-    return {
-      method: "userpass",
-      stillHolds: unbound,
-      authenticate: (_, { clientid = "", clientsecret = "" }) =>
-        byPassword(users.get(clientid) ?? unknownUser, clientid, clientsecret),
-    };
-  }
+export async function authenticator(auth: AuthMethod, log: Log): Promise<Authenticator> {
+  const unchanging = { onChange: () => {}, close: () => {} };
+  if (auth.method === "mtls") return { ...byCertificate(auth.rule), ...unchanging };
+  if (auth.method === "userpass") return await byUsers(auth.file, log);
   return {
     method: "header",
-    stillHolds: unbound,
+    stillHolds: (_, { clientID: identity }) => ({ identity, credential: "" }),
     authenticate: ({ metadata }) => byHeader(auth, metadata),
+    ...unchanging,
   };
 }
 
-function byCertificate(rule: MtlsRule, blocked: (fingerprint: string) => boolean): Authenticator {
+function byCertificate(rule: MtlsRule): Omit<Authenticator, "onChange" | "close"> {
+  const prove = (call: Call): Proof => {
+    const found = identityOf(call, rule);
+    return "problem" in found ? found : { identity: found.identity, credential: "" };
+  };
   return {
     method: "mtls",
-    authenticate: (call) => identityOf(call, rule, blocked),
-    stillHolds(call, identity) {
-      const found = identityOf(call, rule, blocked);
-      if ("problem" in found || found.identity === identity) return found;
-      return { problem: `the token is of "${identity}", the certificate of "${found.identity}"` };
+    authenticate: prove,
+    stillHolds(call, { clientID }) {
+      const found = prove(call);
+      if ("problem" in found || found.identity === clientID) return found;
+      return { problem: `the token is of "${clientID}", the certificate of "${found.identity}"` };
     },
   };
+}
+
+/** By a file of users, which is reread: a token ends with the user, and with the password it was given for. */
+async function byUsers(file: string, log: Log): Promise<Authenticator> {
+  const source = await Reread.open(() => readUsers(file), {
+    everyMs: USERS_EVERY_MS,
+    same: (a, b) => a.size === b.size && [...a].every(([name, hash]) => b.get(name) === hash),
+    unusable: (problem) =>
+      log.warn("the file of users cannot be used, keeping the users of before", { reason: problem }),
+  });
+  source.onChange((users) => log.info("users reloaded", { users: users.size }));
+  // A hash of no password, of the usual cost: a name that does not exist takes as long as one that does.
+  const unknownUser = bcrypt.hashSync(crypto.randomUUID(), 10);
+  return {
+    method: "userpass",
+    authenticate: (_, { clientid = "", clientsecret = "" }) =>
+      byPassword(source.current.get(clientid) ?? unknownUser, clientid, clientsecret),
+    stillHolds(_, { clientID: identity, credential }) {
+      const hash = source.current.get(identity);
+      if (hash === undefined) return { problem: "the user has been removed" };
+      return tagOf(hash) === credential
+        ? { identity, credential }
+        : { problem: "the user's password has been changed" };
+    },
+    onChange: (listener) => source.onChange(listener),
+    close: () => source.close(),
+  };
+}
+
+/** Stands in a token for the password: it says nothing about the hash, which is salted with 128 bits. */
+function tagOf(hash: string): string {
+  return sha256(hash).slice(0, 32);
 }
 
 /** bcrypt looks at no more. */
@@ -55,7 +92,7 @@ const MAX_PASSWORD_BYTES = 72;
 
 async function byPassword(hash: string, name: string, password: string): Promise<Proof> {
   const same = await bcrypt.compare(password.slice(0, MAX_PASSWORD_BYTES), hash);
-  return same ? { identity: name, fingerprint: "" } : { problem: "unknown user or wrong password" };
+  return same ? { identity: name, credential: tagOf(hash) } : { problem: "unknown user or wrong password" };
 }
 
 function byHeader(
@@ -64,8 +101,9 @@ function byHeader(
 ): Proof {
   const value = String(metadata.get(name)[0] ?? "");
   const identity = pattern.exec(value)?.[1] ?? "";
-  if (isDnsLabel(identity)) return { identity, fingerprint: "" };
-  return { problem: `header ${name} "${value.slice(0, 100)}" names no agent` };
+  if (isDnsLabel(identity)) return { identity, credential: "" };
+  // Not the value: a header of a proxy may carry a credential.
+  return { problem: `header ${name} ${value === "" ? "is missing" : "names no agent"}` };
 }
 
 /** The users of a file in the Go principal's form: one `user:bcrypt-hash` a line; the last of a name counts. @throws Error */

@@ -57,10 +57,14 @@ function context({ ca, cert, key }: TlsMaterial, minVersion: string): ContextOpt
   return { ca, cert, key, minVersion };
 }
 
-/** A server without services yet. */
-export function createServer(maxMessageBytes: number): grpc.Server {
+/** A server without services yet; `interceptors` see each of its calls. */
+export function createServer(
+  maxMessageBytes: number,
+  interceptors: grpc.ServerInterceptor[] = [],
+): grpc.Server {
   return new grpc.Server({
     ...OPTIONS,
+    interceptors,
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
   });

@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { reasonOf } from "../../base/reason.ts";
+import { Reread } from "./reread.ts";
 
 /** Certificate, key and CA as PEM. */
 export interface TlsMaterial {
@@ -66,19 +67,13 @@ function parse({ text, from }: Pem): X509Certificate {
 
 /** Rereads a source every `everyMs`; calls back with good new material only. */
 export class TlsWatch {
-  readonly #timer: ReturnType<typeof setInterval>;
-  readonly #listeners = new Set<(material: TlsMaterial) => void>();
-  #lastProblem = "";
-  #checking = false;
-
   private constructor(
-    private readonly source: TlsSource,
-    private readonly report: (level: "info" | "warn", message: string) => void,
-    everyMs: number,
-    private material: TlsMaterial,
+    private readonly source: Reread<TlsMaterial>,
+    report: (level: "info" | "warn", message: string) => void,
   ) {
-    this.#timer = setInterval(() => this.#check(), everyMs);
-    Deno.unrefTimer(this.#timer as unknown as number);
+    source.onChange(({ notAfterMs }) =>
+      report("info", `certificates reloaded; valid until ${new Date(notAfterMs).toISOString()}`)
+    );
   }
 
   /** Reads the source once. @throws Error if its parts cannot be used */
@@ -87,47 +82,31 @@ export class TlsWatch {
     report: (level: "info" | "warn", message: string) => void,
     everyMs = 2_000,
   ): Promise<TlsWatch> {
-    return new TlsWatch(source, report, everyMs, checkTls(await source(), Date.now()));
+    let validAtMs = Date.now();
+    const read = async () => checkTls(await source(), validAtMs);
+    const kept = "certificates changed but cannot be used, keeping the last good ones";
+    const same = (a: TlsMaterial, b: TlsMaterial) =>
+      (["cert", "key", "ca"] as const).every((part) => a[part].equals(b[part]));
+    const reread = await Reread.open(read, {
+      everyMs,
+      same,
+      unusable: (problem) => report("warn", `${kept}: ${problem}`),
+    });
+    // An expired certificate is better than none: only a start refuses it.
+    validAtMs = 0;
+    return new TlsWatch(reread, report);
   }
 
   get current(): TlsMaterial {
-    return this.material;
+    return this.source.current;
   }
 
   /** Calls `listener` after each rotation. */
   onRotation(listener: (material: TlsMaterial) => void): void {
-    this.#listeners.add(listener);
+    this.source.onChange(listener);
   }
 
   close(): void {
-    clearInterval(this.#timer);
-  }
-
-  async #check(): Promise<void> {
-    if (this.#checking) return;
-    this.#checking = true;
-    try {
-      this.#take(checkTls(await this.source(), 0));
-    } catch (error) {
-      const problem = reasonOf(error);
-      if (problem !== this.#lastProblem) {
-        this.report(
-          "warn",
-          `certificates changed but cannot be used, keeping the last good ones: ${problem}`,
-        );
-      }
-      this.#lastProblem = problem;
-    } finally {
-      this.#checking = false;
-    }
-  }
-
-  #take(next: TlsMaterial): void {
-    this.#lastProblem = "";
-    const same = (["cert", "key", "ca"] as const).every((part) => next[part].equals(this.material[part]));
-    if (same) return;
-    this.material = next;
-    this.report("info", `certificates reloaded; valid until ${new Date(next.notAfterMs).toISOString()}`);
-    for (const listener of this.#listeners) listener(next);
+    this.source.close();
   }
 }

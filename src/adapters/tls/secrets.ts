@@ -58,9 +58,15 @@ export function tlsSource(wanted: TlsSettings, store: Store): TlsSource {
   };
 }
 
-/** How often the source is looked at again, in ms: a Secret costs the API server a request. */
+/** How often a source is looked at again, in ms: a Secret costs the API server a request. */
+const EVERY_MS = { secret: 30_000, file: 2_000 };
+
 export function tlsEveryMs({ tls }: TlsSettings): number {
-  return tls.cert === "" || tls.ca === "" ? 30_000 : 2_000;
+  return tls.cert === "" || tls.ca === "" ? EVERY_MS.secret : EVERY_MS.file;
+}
+
+export function jwtEveryMs({ jwtKey }: TlsSettings): number {
+  return jwtKey === "" ? EVERY_MS.secret : EVERY_MS.file;
 }
 
 /** Whether a key for agents' tokens is configured: without one no agent can authenticate. */

@@ -26,8 +26,8 @@ export type AuthMethod =
   | { method: "userpass"; file: string }
   | { method: "header"; name: string; pattern: RegExp };
 
-/** An agent's identity, with the fingerprint of its certificate (empty: none), or why it is unknown. */
-export type Proof = { identity: string; fingerprint: string } | { problem: string };
+/** An agent's identity, with a tag of what proves it where that can be changed (empty: it cannot), or why it is unknown. */
+export type Proof = { identity: string; credential: string } | { problem: string };
 
 const ORDER = ["SERIALNUMBER", "CN", "POSTALCODE", "STREET", "ST", "L", "OU", "O", "C"];
 const BY_OID: Record<string, string> = {
@@ -94,11 +94,7 @@ export function identify(
 /** The identity behind a certificate, or why there is none. */
 export function identityBehind(
   certificate: CertificateNames | undefined,
-  { rule, blocked }: { rule: MtlsRule; blocked(fingerprint: string): boolean },
-): { identity: string; fingerprint: string } | { problem: string } {
-  if (!certificate) return { problem: "the client presented no certificate" };
-  const { fingerprint } = certificate;
-  if (blocked(fingerprint)) return { problem: `certificate ${fingerprint} is on the blocklist` };
-  const found = identify(certificate, rule);
-  return "problem" in found ? found : { ...found, fingerprint };
+  rule: MtlsRule,
+): { identity: string } | { problem: string } {
+  return certificate ? identify(certificate, rule) : { problem: "the client presented no certificate" };
 }

@@ -9,13 +9,8 @@ const POLICY: ReplicationPolicy = {
   rule: parseMtlsRule("CN=([^,]+)"),
   allowed: new Set(["primary"]),
   allowAny: false,
-  blocked: (fingerprint) => fingerprint === "BLOCKED",
 };
-const named = (cn: string, fingerprint = "F"): CertificateNames => ({
-  subject: [["CN", cn]],
-  uris: [],
-  fingerprint,
-});
+const named = (cn: string): CertificateNames => ({ subject: [["CN", cn]], uris: [], fingerprint: "F" });
 
 function outcome(certificate: CertificateNames | undefined, policy: Partial<ReplicationPolicy> = {}): string {
   try {
@@ -29,7 +24,6 @@ Deno.test("admit() lets in who is named, and says by its kind why others are not
   assertEquals(outcome(named("primary")), "primary");
   assertEquals(outcome(named("agent-1")), "forbidden");
   assertEquals(outcome(named("agent-1"), { allowAny: true }), "agent-1");
-  assertEquals(outcome(named("primary", "BLOCKED"), { allowAny: true }), "unauthenticated");
   assertEquals(outcome(undefined, { allowAny: true }), "unauthenticated");
   assertEquals(outcome(named("primary"), { rule: undefined }), "unauthenticated");
   assertEquals(outcome(named("primary"), { haEnabled: false }), "disabled");

@@ -19,7 +19,7 @@ import {
   type Caller,
   NotAdmitted,
 } from "../ports/agents.ts";
-import type { Tokens } from "../ports/tokens.ts";
+import type { Subject, Tokens } from "../ports/tokens.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Roster } from "./roster.ts";
 import { registerAgent, type SelfRegistrationParts } from "./self_registration.ts";
@@ -61,14 +61,14 @@ export class AgentAdmission implements Admission {
       parts.log.warn("agent refused", { reason: proof.problem });
       throw failed();
     }
-    const { identity: clientID } = proof;
+    const { identity: clientID, credential } = proof;
     this.#checkVersion(version, clientID);
     const tokens = this.#signing();
     await this.#register(clientID, tokens);
     parts.roster.authenticated(clientID, mode, namespace.slice(0, MAX_NAMESPACE));
     return {
-      accessToken: await tokens.access({ clientID, mode }),
-      refreshToken: await tokens.refresh({ clientID, mode }),
+      accessToken: await tokens.access({ clientID, mode, credential }),
+      refreshToken: await tokens.refresh({ clientID, mode, credential }),
       version: parts.version,
       principalNamespace: parts.settings.namespace,
     };
@@ -76,31 +76,38 @@ export class AgentAdmission implements Admission {
 
   async refresh(
     token: string,
-    holds: (agent: string) => Proof,
+    holds: (subject: Subject) => Proof,
   ): Promise<Pick<Admitted, "accessToken" | "refreshToken">> {
     const tokens = this.#signing();
-    const { subject, leftS } = await tokens.verifyRefresh(token, Date.now() / 1_000).catch(() => {
+    const { subject, leftS } = await tokens.verifyRefresh(token).catch(() => {
       throw failed();
     });
-    if ("problem" in holds(subject.clientID)) throw failed();
+    const proof = holds(subject);
+    if ("problem" in proof) {
+      this.parts.log.warn("refresh of an agent's token refused", {
+        agent: subject.clientID,
+        reason: proof.problem,
+      });
+      throw failed();
+    }
     return {
       accessToken: await tokens.access(subject),
       refreshToken: leftS < RENEW_REFRESH_BELOW_S ? await tokens.refresh(subject) : "",
     };
   }
 
-  async caller(token: string, holds: (agent: string) => Proof): Promise<Caller> {
+  async caller(token: string, holds: (subject: Subject) => Proof): Promise<Caller> {
     const { log, settings } = this.parts;
     const subject = await this.tokens?.verifyAccess(token).catch(() => undefined);
     // The principal itself is no agent.
     if (!subject || subject.clientID === settings.namespace) throw invalid();
-    const proof = holds(subject.clientID);
+    const proof = holds(subject);
     if ("problem" in proof) {
       log.warn("agent's call refused", { agent: subject.clientID, reason: proof.problem });
       throw invalid();
     }
     this.#mustServe();
-    return { name: subject.clientID, mode: subject.mode, fingerprint: proof.fingerprint };
+    return { name: subject.clientID, mode: subject.mode };
   }
 
   async attach(caller: Caller, stream: AgentStream): Promise<AttachedStream> {

@@ -11,7 +11,6 @@ import { type ChangeIndex, wasSeenToGo } from "../../domain/changes/index.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { HeldDeletion } from "../../domain/ha/deletion_guard.ts";
 import type { Key } from "../../domain/resources/keys.ts";
-import type { Blocklist } from "../core/blocklist.ts";
 import type { MeasuredAgent } from "../core/metric.ts";
 import type { AgentStream, AttachedStream, Caller } from "../ports/agents.ts";
 import type { AgentClusters, ClusterInfo } from "../ports/cluster_info.ts";
@@ -35,7 +34,6 @@ export interface FleetParts extends
   readonly roster: Pick<Roster, "connected" | "noneConnected" | "namespaceOf">;
   readonly clusters: AgentClusters;
   readonly clusterInfo: ClusterInfo;
-  readonly blocklist: Blocklist;
 }
 
 export class Fleet {
@@ -110,7 +108,7 @@ export class Fleet {
     for (const some of chunk(streams, ENDED_AT_ONCE)) {
       await delay(wait);
       wait = 0;
-      for (const stream of some) stream.end(why, false);
+      for (const stream of some) stream.end(why);
     }
   }
 
@@ -182,11 +180,9 @@ export class Fleet {
     if (!await this.#serves()) return undefined;
     const agent = this.#agentOf(caller);
     this.#greet(agent);
-    agent.connect(stream, caller.fingerprint);
+    agent.connect(stream);
     this.parts.log.info("agent connected", { agent: caller.name, mode: caller.mode });
     this.#noteConnected(caller, true);
-    // The list may have changed since the caller was admitted.
-    this.#revoke(agent);
     return {
       received: (event) => agent.inbox.received(event),
       drained: () => {
@@ -229,7 +225,7 @@ export class Fleet {
     const before = this.#agents.get(name);
     if (before?.id.mode === mode) return before;
     if (before) {
-      before.detach()?.end("the agent came back in another mode", false);
+      before.detach()?.end("the agent came back in another mode");
       void before.inbox.stop();
     }
     const agent = new ServedAgent({ name, mode }, this.#agentParts);
@@ -260,17 +256,6 @@ export class Fleet {
         agent.schedule();
       }
     }
-    if (changed === this.parts.blocklist.key) {
-      for (const agent of this.#agents.values()) {
-        this.#revoke(agent);
-      }
-    }
-  }
-
-  #revoke({ stream, fingerprint, id }: ServedAgent): void {
-    if (!stream || fingerprint === "" || !this.parts.blocklist.has(fingerprint)) return;
-    this.parts.log.warn("agent cut off: its certificate is on the blocklist", { agent: id.name });
-    stream.end("the certificate is on the blocklist", true);
   }
 
   #tick(): void {

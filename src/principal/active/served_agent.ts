@@ -25,7 +25,6 @@ export class ServedAgent {
   readonly deletions: AgentDeletions;
   #stream: AgentStream | undefined;
   #outlet: Outlet<AgentEvent> | undefined;
-  #fingerprint = "";
 
   constructor(readonly id: AgentId, private readonly parts: ServedAgentParts) {
     this.session = new AgentSession(id, {
@@ -44,16 +43,10 @@ export class ServedAgent {
     return this.#stream;
   }
 
-  /** The certificate of its stream; empty: it has none, or is not connected. */
-  get fingerprint(): string {
-    return this.#stream ? this.#fingerprint : "";
-  }
-
   /** Takes over a stream, in place of an earlier one. */
-  connect(stream: AgentStream, fingerprint: string): void {
-    this.detach()?.end("another stream of this agent has taken its place", false);
+  connect(stream: AgentStream): void {
+    this.detach()?.end("another stream of this agent has taken its place");
     this.#stream = stream;
-    this.#fingerprint = fingerprint;
     this.#outlet = new Outlet({
       sink: { send: (event) => this.#send(stream, event) },
       next: () => this.session.next(monotonicMs(), Math.random()),

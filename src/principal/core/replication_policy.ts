@@ -1,7 +1,6 @@
 /** The rule that admits a peer's calls, from this principal's settings. */
 import type { AuthMethod } from "../../domain/agents/identity.ts";
 import type { ReplicationPolicy } from "../../domain/replication/admission.ts";
-import type { Blocklist } from "./blocklist.ts";
 
 /** The settings that say whose calls of replication are answered. */
 export interface ReplicationSettings {
@@ -12,13 +11,12 @@ export interface ReplicationSettings {
 }
 
 /** Whose calls of replication are answered. */
-export function replicationPolicy(settings: ReplicationSettings, blocklist: Blocklist): ReplicationPolicy {
+export function replicationPolicy(settings: ReplicationSettings): ReplicationPolicy {
   const { haEnabled, auth, allowedReplicationClients, allowAnyReplicationClient } = settings;
   return {
     haEnabled,
     rule: auth.method === "mtls" ? auth.rule : undefined,
     allowed: new Set(allowedReplicationClients),
     allowAny: allowAnyReplicationClient,
-    blocked: (fingerprint) => blocklist.has(fingerprint),
   };
 }

@@ -3,17 +3,15 @@ import type { AgentId } from "../../domain/agents/view.ts";
 import type { Proof } from "../../domain/agents/identity.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { Sink } from "./stream.ts";
+import type { Subject } from "./tokens.ts";
 
 /** An agent that has proved who it is. */
-export interface Caller extends AgentId {
-  /** Of its certificate; empty: it has none. */
-  fingerprint: string;
-}
+export type Caller = AgentId;
 
 /** One `EventStream/Subscribe` of an agent. */
 export interface AgentStream extends Sink<AgentEvent> {
-  /** Ends the stream. `revoked`: the agent must prove once more who it is. */
-  end(why: string, revoked: boolean): void;
+  /** Ends the stream; the agent comes back. */
+  end(why: string): void;
   /** Stops and resumes reading. */
   pause(): void;
   resume(): void;
@@ -63,13 +61,13 @@ export class NotAdmitted extends Error {
 export interface Admission {
   /** Tokens for an agent that proves who it is. */
   authenticate(request: AgentRequest, prove: () => Promise<Proof> | Proof): Promise<Admitted>;
-  /** The next tokens for a refresh token. `holds`: whether the connection may use a token of this agent. */
+  /** The next tokens for a refresh token. `holds`: whether the connection may use a token about this subject. */
   refresh(
     token: string,
-    holds: (agent: string) => Proof,
+    holds: (subject: Subject) => Proof,
   ): Promise<Pick<Admitted, "accessToken" | "refreshToken">>;
   /** The agent that calls with an access token. */
-  caller(token: string, holds: (agent: string) => Proof): Promise<Caller>;
+  caller(token: string, holds: (subject: Subject) => Proof): Promise<Caller>;
   /** Takes over a stream of an agent. */
   attach(caller: Caller, stream: AgentStream): Promise<AttachedStream>;
   /** One event without a stream; whether it was carried out. */
