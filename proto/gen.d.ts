@@ -127,8 +127,14 @@ export interface Standing {
   connectedAgents?: number | undefined;
   lineage?: string | undefined;
   coverage?: string | undefined;
+  store?: argocdagentha.v1.StorePoint | undefined;
 }
 export const Standing: Codec<Standing>;
+export interface StorePoint {
+  mark?: string | undefined;
+  version?: number | undefined;
+}
+export const StorePoint: Codec<StorePoint>;
 export interface AskRequest {
   standing?: argocdagentha.v1.Standing | undefined;
   examine?: boolean | undefined;
@@ -138,6 +144,7 @@ export const AskRequest: Codec<AskRequest>;
 export interface AskResponse {
   standing?: argocdagentha.v1.Standing | undefined;
   condition?: argocdagentha.v1.Condition | undefined;
+  seen?: argocdagentha.v1.StorePoint | undefined;
 }
 export const AskResponse: Codec<AskResponse>;
 export interface Condition {
@@ -545,6 +552,7 @@ export interface Welcome {
   session?: string | undefined;
   resumed?: boolean | undefined;
   differing?: number[] | undefined;
+  marks?: argocdagentha.v1.StorePoint[] | undefined;
 }
 export const Welcome: Codec<Welcome>;
 export interface Changes {
@@ -554,6 +562,7 @@ export interface Changes {
   snapshotRemaining?: number | undefined;
   snapshot?: boolean | undefined;
   snapshotEnd?: boolean | undefined;
+  store?: argocdagentha.v1.StorePoint | undefined;
 }
 export const Changes: Codec<Changes>;
 export interface Change {

@@ -1855,6 +1855,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Standing.prototype.connectedAgents = 0;
             Standing.prototype.lineage = "";
             Standing.prototype.coverage = "";
+            Standing.prototype.store = null;
 
             Standing.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1881,6 +1882,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(66).string(message.lineage);
                 if (message.coverage != null && $Object.hasOwnProperty.call(message, "coverage") && message.coverage !== "")
                     writer.uint32(74).string(message.coverage);
+                if (message.store != null && $Object.hasOwnProperty.call(message, "store"))
+                    $root.argocdagentha.v1.StorePoint.encode(message.store, writer.uint32(82).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -1995,6 +1998,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 delete message.coverage;
                             continue;
                         }
+                    case 10: {
+                            if (wireType !== 2)
+                                break;
+                            message.store = $root.argocdagentha.v1.StorePoint.decode(reader, reader.size(), $undefined, _depth + 1, message.store);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -2013,6 +2022,100 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             return Standing;
+        })();
+
+        v1.StorePoint = (function() {
+
+            const StorePoint = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            StorePoint.prototype.mark = "";
+            StorePoint.prototype.version = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+            StorePoint.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.mark != null && $Object.hasOwnProperty.call(message, "mark") && message.mark !== "")
+                    writer.uint32(10).string(message.mark);
+                if (message.version != null && $Object.hasOwnProperty.call(message, "version") && (typeof message.version === "object" ? message.version.low || message.version.high : message.version !== 0))
+                    writer.uint32(16).uint64(message.version);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            StorePoint.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.argocdagentha.v1.StorePoint();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.mark = value;
+                            else
+                                delete message.mark;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.version = value;
+                            else
+                                delete message.version;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return StorePoint;
         })();
 
         v1.AskRequest = (function() {
@@ -2126,6 +2229,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             AskResponse.prototype.standing = null;
             AskResponse.prototype.condition = null;
+            AskResponse.prototype.seen = null;
 
             AskResponse.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2138,6 +2242,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Standing.encode(message.standing, writer.uint32(10).fork(), _depth + 1).ldelim();
                 if (message.condition != null && $Object.hasOwnProperty.call(message, "condition"))
                     $root.argocdagentha.v1.Condition.encode(message.condition, writer.uint32(18).fork(), _depth + 1).ldelim();
+                if (message.seen != null && $Object.hasOwnProperty.call(message, "seen"))
+                    $root.argocdagentha.v1.StorePoint.encode(message.seen, writer.uint32(26).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2181,6 +2287,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             message.condition = $root.argocdagentha.v1.Condition.decode(reader, reader.size(), $undefined, _depth + 1, message.condition);
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            message.seen = $root.argocdagentha.v1.StorePoint.decode(reader, reader.size(), $undefined, _depth + 1, message.seen);
                             continue;
                         }
                     }
@@ -9062,6 +9174,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             const Welcome = function (properties) {
                 this.differing = [];
+                this.marks = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -9072,6 +9185,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Welcome.prototype.session = "";
             Welcome.prototype.resumed = false;
             Welcome.prototype.differing = $util.emptyArray;
+            Welcome.prototype.marks = $util.emptyArray;
 
             Welcome.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -9088,6 +9202,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(24).bool(message.resumed);
                 if (message.differing != null && message.differing.length)
                     writer.uint32(34).uint32s(message.differing);
+                if (message.marks != null && message.marks.length)
+                    for (let i = 0; i < message.marks.length; ++i)
+                        $root.argocdagentha.v1.StorePoint.encode(message.marks[i], writer.uint32(42).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -9159,6 +9276,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             message.differing.push(reader.uint32());
                             continue;
                         }
+                    case 5: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.marks && message.marks.length))
+                                message.marks = [];
+                            message.marks.push($root.argocdagentha.v1.StorePoint.decode(reader, reader.size(), $undefined, _depth + 1));
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -9195,6 +9320,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Changes.prototype.snapshotRemaining = 0;
             Changes.prototype.snapshot = false;
             Changes.prototype.snapshotEnd = false;
+            Changes.prototype.store = null;
 
             Changes.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -9216,6 +9342,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(40).bool(message.snapshot);
                 if (message.snapshotEnd != null && $Object.hasOwnProperty.call(message, "snapshotEnd") && message.snapshotEnd !== false)
                     writer.uint32(48).bool(message.snapshotEnd);
+                if (message.store != null && $Object.hasOwnProperty.call(message, "store"))
+                    $root.argocdagentha.v1.StorePoint.encode(message.store, writer.uint32(58).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -9300,6 +9428,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.snapshotEnd = value;
                             else
                                 delete message.snapshotEnd;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            message.store = $root.argocdagentha.v1.StorePoint.decode(reader, reader.size(), $undefined, _depth + 1, message.store);
                             continue;
                         }
                     }

@@ -9,6 +9,8 @@ import { type Changed, Feed } from "./core/feed.ts";
 import { History } from "./core/history.ts";
 import { DeletionRecord } from "./core/deletion_record.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
+import { PeerStore } from "./core/peer_store.ts";
+import { StoreMarks } from "./core/store_marks.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
 import { WriteBack } from "./active/write_back.ts";
 import type { Waiting } from "../domain/ha/state.ts";
@@ -26,6 +28,10 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const index = new ChangeIndex(crypto.randomUUID());
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
   const memory = await monitor.patiently(() => readMemory(store, settings.namespace));
+  const marks = new StoreMarks(store, settings.namespace, log);
+  await monitor.patiently(() => marks.leaveFirst());
+  const peerStore = new PeerStore(store, settings.namespace, log);
+  await monitor.patiently(() => peerStore.load());
   const clusters = new ClusterSecrets();
   const feeding = new AbortController();
   const failed = Promise.withResolvers<never>();
@@ -36,7 +42,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   let copies: DriftRepair | undefined;
   const changed: Changed = (key, before, manager) => copies?.changed(key, before, manager);
   const gone = (entry: Entry, concluded: boolean) => deletions?.gone(entry, concluded);
-  const observers = [clusters, dependencies];
+  const observers = [clusters, dependencies, marks];
   const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone);
   foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
@@ -51,15 +57,18 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
     const readFirst = { store, index, uid, clusters, dependencies, chain, clusterInfo, foreign, feed };
-    const read = { ...parts, ...readFirst };
+    const read = { ...parts, ...readFirst, marks, peerStore };
     const { roles, core } = composed(read, memory);
     writeBack = roles.writeBack;
     copies = roles.copies;
     deletions = roles.deletions;
     await monitor.patiently(() => core.kept.load());
     await monitor.patiently(() => roles.exposure.load());
+    marks.keepOn();
     const stop = async () => {
       await core.rest("this principal is shutting down");
+      await marks.stop();
+      await peerStore.stop();
       await roles.deletions.flush();
       await clusterInfo.close();
       await stopFeed();
@@ -100,6 +109,8 @@ export function waitingCore(
     uid: "",
     chain: new History(store, namespace, log),
     foreign,
+    marks: new StoreMarks(store, namespace, log),
+    peerStore: new PeerStore(store, namespace, log),
     feed: new Feed(store, index, settings.scope, [clusters], foreign, () => {}),
   }, undefined);
   return { ...core, wait: (waiting) => roles.driver.input({ type: "waiting", waiting }) };

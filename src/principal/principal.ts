@@ -65,6 +65,8 @@ import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import type { Drills, Operations } from "./ports/operations.ts";
 import type { Stage } from "./ports/stage.ts";
+import type { PeerStore } from "./core/peer_store.ts";
+import type { StoreMarks } from "./core/store_marks.ts";
 import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import { WriteBack } from "./active/write_back.ts";
 
@@ -162,6 +164,8 @@ export interface Read extends Omit<CoreParts, "clusterInfo"> {
   chain: History;
   clusterInfo: ClusterInfo;
   foreign: ForeignObjects;
+  marks: StoreMarks;
+  peerStore: PeerStore;
   feed: Feed;
 }
 
@@ -195,11 +199,12 @@ function rolesOf(read: Read) {
   const agents = { settings, log, counters, roster, clusters, activeStore, foreign };
   const { clusterInfo, processing } = read;
   const unproven = () => model().memory.unproven;
-  const unconfirmed = new UnconfirmedWrites(store, index);
+  const unconfirmed = new UnconfirmedWrites(store, index, (version) => read.marks.saw(version));
   const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven });
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
-  const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected);
+  const { marks, peerStore } = read;
+  const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected, marks.point);
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
@@ -218,11 +223,11 @@ function rolesOf(read: Read) {
     concerns,
     storeProblem,
   };
-  const asking = { ...condition, settings, comparison };
+  const asking = { ...condition, settings, comparison, marks };
   const peerReachable = () => isPeerReachable(model());
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
-  const streaming = { index, log, counters, settings, model, standing, input };
+  const streaming = { index, log, counters, settings, model, standing, input, peerStore };
   const held = { following, comparison, losses, drift, deletions: replicaDeletions };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
@@ -235,7 +240,7 @@ function rolesOf(read: Read) {
     effects,
     asking,
     reporting,
-    leadership: { ...streaming, replicas, activeScope, lookUp },
+    leadership: { ...streaming, replicas, activeScope, lookUp, marks },
     adoptionWriter: writerOver(activeStore),
     ...{ kept, deletions, heldDeletions },
   };

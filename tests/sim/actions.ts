@@ -73,7 +73,7 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   "data first": [0, (r) => ({ do: "data first", at: r.pick(["a", "b", "both"]), many: 1 + r.int(30) })],
   erase: [1, (r) => ({ do: "erase", site: site(r), ms: ms(r, 1, 20_000) })],
   restore: [
-    0,
+    1,
     (r) => ({ do: "restore", site: site(r), afterMs: ms(r, 500, 60_000), ms: ms(r, 1, 20_000) }),
   ],
   pause: [2, (r) => ({ do: "pause", site: site(r), ms: ms(r, 1_000, 120_000) })],

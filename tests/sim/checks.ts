@@ -162,7 +162,7 @@ export class Checks {
       if (this.#steps % BOUNDS_EVERY > 0) continue;
       this.note("I10");
       indexBounded(one);
-      this.#emptiness.kept(one);
+      this.#emptiness.check(one, this.#other(one));
     }
     this.#oneActive();
     this.oneProcess.after();
@@ -257,6 +257,8 @@ export class Checks {
         // State that only this side held and a late watch reported is drift, which it finds later (I6).
         const last = other.site.disk.states.get(key)?.at(-1);
         if (last && this.#own.has(last)) continue;
+        // An object that another store's leader does not have is kept, and not taken for deleted (I14).
+        if (record.digest === "" && other.site.disk.foreign().has(key)) continue;
         // What an API server altered of a later state stands in its place, and that one is not acknowledged.
         if (records.slice(at + 1).some(({ digest }) => digest === last?.sent)) continue;
         throw new Violation(

@@ -32,6 +32,9 @@ import { type Clock, type Process, process } from "./clock.ts";
 /** A watch that was lost is opened again within this time. */
 const WATCH_AGAIN_MS = 2_000;
 
+/** The writer of a state that a lost or restored store is in. */
+const LOSS = "a loss";
+
 /** A field of an Application's spec. */
 export const NEWER_FIELD = "info";
 
@@ -152,7 +155,7 @@ export class Disk {
     this.#store = this.#open();
     for (const [key, states] of this.states) {
       const digest = backup?.states.get(key) ?? "";
-      if (this.now(key) !== digest) states.push({ digest, atMs: this.clock.nowMs, by: "a loss" });
+      if (this.now(key) !== digest) states.push({ digest, atMs: this.clock.nowMs, by: LOSS });
     }
     this.saved.clear();
     for (const saved of backup?.saved ?? []) this.saved.add(saved);

@@ -1,4 +1,7 @@
-/** I14: a side that remembers nothing does not serve unasked, and objects that are kept as foreign are not in the index. */
+/**
+ * I14: a side that remembers nothing does not serve unasked, objects that are kept as foreign are not in the index, and no store is taken
+ * for a restored one that is not.
+ */
 import type { Key } from "../../src/domain/resources/keys.ts";
 import type { Clock } from "./clock.ts";
 import { Violation } from "./violation.ts";
@@ -19,7 +22,25 @@ export class Emptiness {
   }
 
   /** Call now and then. @throws Violation */
-  kept({ site, openedMs }: Watched): void {
+  check(one: Watched, other: Watched): void {
+    this.#kept(one);
+    this.#sound(one, other);
+  }
+
+  /** A side that calls a store restored is right. */
+  #sound({ site: { name, core, disk } }: Watched, other: Watched): void {
+    if (core?.following.leaderRestored && other.site.disk.lostAtMs === -Infinity) {
+      throw new Violation(
+        "I14",
+        `${name} takes its leader's store, which was never lost, for a restored one`,
+      );
+    }
+    if (core?.model().explanation.includes("from a backup") && disk.lostAtMs === -Infinity) {
+      throw new Violation("I14", `${name} takes its own store, which was never lost, for a restored one`);
+    }
+  }
+
+  #kept({ site, openedMs }: Watched): void {
     const { nowMs } = this.clock;
     const keys = site.disk.foreign();
     for (const known of [...this.#since.keys()]) {

@@ -30,6 +30,8 @@ export function exposureBounded(
     const written = states?.at(-1);
     // What its API server altered while a key was sent again is held, and told with the next acknowledgement (I15).
     if (!last || (written && (own.has(written) || written.sent !== undefined))) return false;
+    // What is kept as foreign is nothing that this side has lost.
+    if (last.digest === "" && other.site.core?.foreign.has(key)) return false;
     return other.site.disk.now(key) !== last.digest;
   });
   if (missing.length <= unacknowledged) return true;

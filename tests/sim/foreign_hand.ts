@@ -46,7 +46,10 @@ export class ForeignHand {
     const object = random.pick(own);
     if (change === "delete") {
       checks.requests.byHand(site, keyOfObject(object));
-      ledger.deletedByHand(keyOfObject(object), sites[site.other].disk, nowMs);
+      // A side that follows nobody takes what is done to it for its own.
+      if (site.state === "replicating") {
+        ledger.deletedByHand(keyOfObject(object), sites[site.other].disk, nowMs);
+      } else ledger.deleted(keyOfObject(object), nowMs);
       await site.disk.write(HAND, { op: "delete", key: keyOfObject(object), graceful: true });
       return;
     }

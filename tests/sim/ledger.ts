@@ -5,17 +5,33 @@
 import type { Key } from "../../src/domain/resources/keys.ts";
 import type { Disk } from "./disk.ts";
 
+/**
+ * A principal keeps what it heard of its peer's store within 5 s, or when its own store takes writes again: what was written so shortly
+ * before it died may be rolled back by a peer whose store was restored.
+ */
+const UNKEPT_MS = 30_000;
 /** A deletion may still be on its way to the other side for so long: the longest pause, and the writes after it. */
 const ON_ITS_WAY_MS = 200_000;
 
 export class Ledger {
-  readonly #written = new Set<Key>();
+  /** By key: when it was written last. */
+  readonly #written = new Map<Key, number>();
   readonly #deletedAtMs = new Map<Key, number>();
+  /** By side: Applications that a restored store of the other one may roll back. */
+  readonly #unkept = { a: new Set<Key>(), b: new Set<Key>() };
+  /** Sides whose store was restored. */
+  readonly #restored = new Set<"a" | "b">();
   /** Stores that were lost or restored in this story. */
   losses = 0;
 
-  wrote(key: Key): void {
-    this.#written.add(key);
+  wrote(key: Key, nowMs: number): void {
+    this.#written.set(key, nowMs);
+    for (const keys of Object.values(this.#unkept)) keys.delete(key);
+  }
+
+  /** The process of a side has died. */
+  died(name: "a" | "b", nowMs: number): void {
+    for (const [key, atMs] of this.#written) if (nowMs - atMs < UNKEPT_MS) this.#unkept[name].add(key);
   }
 
   /** Somebody deleted it, or an operator discarded what was kept of it. */
@@ -29,18 +45,23 @@ export class Ledger {
     if (!exists(other, key)) this.deleted(key, nowMs);
   }
 
-  /** A store is lost; `left`: its backup has this key. */
-  storeLost(other: Disk, left: (key: Key) => boolean, nowMs: number): void {
+  /** A store is lost; `left`: its backup has this key; undefined: there is none. */
+  storeLost(name: "a" | "b", other: Disk, left: ((key: Key) => boolean) | undefined, nowMs: number): void {
     this.losses++;
-    for (const key of this.#written) {
+    if (left) this.#restored.add(name);
+    // With two stores that went back nothing says which is the newer.
+    if (this.#restored.size > 0 && other.lostAtMs > 0) this.#written.clear();
+    for (const key of this.#written.keys()) {
       const deletedMs = nowMs - (this.#deletedAtMs.get(key) ?? -Infinity);
-      if (deletedMs < ON_ITS_WAY_MS || !(left(key) || exists(other, key))) this.#written.delete(key);
+      if (deletedMs < ON_ITS_WAY_MS || !(left?.(key) || exists(other, key))) this.#written.delete(key);
     }
   }
 
   /** The Applications that no side has although nobody deleted them. */
   missing(a: Disk, b: Disk): Key[] {
-    return [...this.#written].filter((key) => !exists(a, key) && !exists(b, key));
+    const unkept = [...this.#restored].map((name) => this.#unkept[name === "a" ? "b" : "a"]);
+    const must = [...this.#written.keys()].filter((key) => !unkept.some((keys) => keys.has(key)));
+    return must.filter((key) => !exists(a, key) && !exists(b, key));
   }
 
   get size(): number {

@@ -1,4 +1,4 @@
-/** Mistakes about stores that are empty, or hold another data set than the leader's. */
+/** Mistakes about stores that are empty, restored, or hold another data set than the leader's. */
 import { type Mutant, mutant } from "./mutant.ts";
 
 export const EMPTINESS_MUTANTS: readonly Mutant[] = [
@@ -36,5 +36,33 @@ export const EMPTINESS_MUTANTS: readonly Mutant[] = [
     'for (const key of String(text ?? "").split("\\n").filter(Boolean)) this.#keys.add(key);',
     "if (text) continue;",
     ["data first", "kill"],
+  ),
+  mutant(
+    "a leader's restored store passes for whole",
+    "src/principal/core/peer_store.ts",
+    "const older = isOlder(marks, this.#seen);",
+    "const older = isOlder(marks, undefined);",
+    ["restore"],
+  ),
+  mutant(
+    "how far the peer's store was is forgotten by a restart",
+    "src/principal/core/peer_store.ts",
+    'if (typeof mark === "string" && mark !== "") this.#seen = { mark, version: Number(version) };',
+    "if (mark === version) return;",
+    ["restore", "kill both"],
+  ),
+  mutant(
+    "any restart of the leader counts as a restored store",
+    "src/domain/ha/store_history.ts",
+    "return next !== undefined && next.version <= seen.version;",
+    "return next !== undefined;",
+    ["kill"],
+  ),
+  mutant(
+    "a restored leader's store counts as known before this copy is complete",
+    "src/principal/core/peer_store.ts",
+    "if (point && this.#older) this.#older = point;",
+    "if (point && this.#older) this.#take(point);",
+    ["restore", "cut", "disk"],
   ),
 ];

@@ -121,10 +121,12 @@ export class Operator {
       const from = site.serving ? site : world.sites[site.other];
       const to = world.sites[from.other];
       world.checks.moveAsked();
+      const cutAt = from.core;
       const options = { who: "operator", dryRun: false, timeoutMs: SWITCHOVER_MS };
       const receipt = await site.core?.operations.switchover(options, () => {});
       world.tell("operator", `receipt: epoch ${receipt?.epochBefore} -> ${receipt?.epochAfter}`);
-      world.checks.switchedOver(from, to, receipt?.cutRevision ?? 0);
+      // Another tenure counts its revisions anew.
+      if (from.core === cutAt) world.checks.switchedOver(from, to, receipt?.cutRevision ?? 0);
     });
   }
 }

@@ -96,7 +96,9 @@ export class People {
     await disk.write("user", { op: "put", object });
     // Whoever writes on what is to be deleted does not take the request back.
     const goes = existing?.metadata.deletionTimestamp ?? annotations?.[DELETION_REQUESTED];
-    if (object.kind === "Application" && goes === undefined) this.world.ledger.wrote(keyOfObject(object));
+    if (object.kind === "Application" && goes === undefined) {
+      this.world.ledger.wrote(keyOfObject(object), this.world.clock.nowMs);
+    }
   }
 
   #application(owner: string, name: string): ApiObject {

@@ -62,6 +62,7 @@ export interface SiteEvents {
   log(site: Site, level: string, message: string, fields: Record<string, unknown>, by?: string): void;
   opened(site: Site, core: Core): void;
   sent(site: Site, to: AgentCaller, event: AgentEvent): void;
+  died(site: Site): void;
 }
 
 export class Site {
@@ -131,6 +132,7 @@ export class Site {
     if (!this.process.alive) return;
     this.#kill(this.process);
     this.core = undefined;
+    this.events.died(this);
     this.network.servers.delete(this.name);
   }
 

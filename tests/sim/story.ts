@@ -228,9 +228,10 @@ class Story {
   #lose(site: Site, backup: Backup | undefined, ms: number): void {
     const { clock, ledger, sites, checks } = this.world;
     site.kill();
+    const left = backup && ((key: string) => (backup.states.get(key) ?? "") !== "");
+    ledger.storeLost(site.name, sites[site.other].disk, left, clock.nowMs);
     site.disk.replace(backup);
     checks.storeLost(site);
-    ledger.storeLost(sites[site.other].disk, (key) => (backup?.states.get(key) ?? "") !== "", clock.nowMs);
     this.#later(ms, () => site.start());
   }
 

@@ -65,6 +65,7 @@ export class World {
             this.checks.found(error);
           }
         },
+        died: ({ name }) => this.ledger.died(name, clock.nowMs),
       });
     };
     this.sites = { a: site("a"), b: site("b") };

@@ -9,7 +9,7 @@ import type { Outgoing } from "../../src/domain/replication/leader.ts";
 
 /** One message. */
 export function asHeard(message: SentByLeader): HeardFromLeader {
-  return message.type === "changes" ? { type: "changes", changes: asIncoming(message.changes) } : message;
+  return message.type === "changes" ? { ...message, changes: asIncoming(message.changes) } : message;
 }
 
 /** One message of changes. */

@@ -55,7 +55,7 @@ Deno.test(
       assertEquals(await listed(replica), [...KEYS].sort());
       await untilEqual(primary, replica);
       assertEquals(replica.core.index.size, primary.core.index.size);
-      assert(workshop.logs.some((line) => line.includes("held objects before it ever followed this leader")));
+      assert(workshop.logs.some((line) => line.includes("are not in the leader's data")));
       const { concerns } = await replica.operations.report();
       assertEquals(concerns.foreign?.count, 10);
 

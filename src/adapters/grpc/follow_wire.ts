@@ -6,7 +6,15 @@ import type {
   KeyDigest,
   SentByLeader,
 } from "../../domain/replication/messages.ts";
-import { changesFromWire, changesToWire, digestFromWire, digestToWire, standingFromWire } from "./wire.ts";
+import {
+  changesFromWire,
+  changesToWire,
+  digestFromWire,
+  digestToWire,
+  marksFromWire,
+  standingFromWire,
+  storePointFromWire,
+} from "./wire.ts";
 
 type FollowerWire = argocdagentha.v1.FollowerMessage;
 type LeaderWire = argocdagentha.v1.LeaderMessage;
@@ -74,11 +82,13 @@ export function followerMessageFromWire(
 export function leaderMessageToWire(message: SentByLeader): LeaderWire {
   switch (message.type) {
     case "welcome": {
-      const { session, resumed, differing } = message;
-      return { welcome: { standing: message.standing, session, resumed, differing: [...differing] } };
+      const { session, resumed, differing, standing, marks } = message;
+      return { welcome: { standing, session, resumed, differing: [...differing], marks: [...marks] } };
     }
-    case "changes":
-      return { changes: changesToWire(message.changes) };
+    case "changes": {
+      const { changes, store } = message;
+      return { changes: { ...changesToWire(changes), ...(store ? { store } : {}) } };
+    }
     case "heartbeat": {
       return {
         heartbeat: {
@@ -102,9 +112,13 @@ export function leaderMessageFromWire(
       session: welcome.session ?? "",
       resumed: welcome.resumed ?? false,
       differing: welcome.differing ?? [],
+      marks: marksFromWire(welcome.marks),
     };
   }
-  if (changes) return { type: "changes", changes: incoming(changes) };
+  if (changes) {
+    const store = storePointFromWire(changes.store);
+    return { type: "changes", changes: incoming(changes), ...(store ? { store } : {}) };
+  }
   if (!heartbeat) return undefined;
   return {
     type: "heartbeat",

@@ -72,9 +72,17 @@ Deno.test("each of a leader's messages reaches its replica as the replica reads 
     return entry ? { key, entry } : { key };
   });
   const header = { revision: 3, snapshot: true, snapshotEnd: true, snapshotRemaining: 2 };
+  const store = { mark: "own", version: 2 ** 40 };
   const messages: SentByLeader[] = [
-    { type: "welcome", standing: STANDING, session: "s", resumed: false, differing: [1, 4095] },
-    { type: "changes", changes: { ...header, firstSequence: 11, changes } },
+    {
+      type: "welcome",
+      standing: { ...STANDING, store },
+      session: "s",
+      resumed: false,
+      differing: [1, 4095],
+      marks: [{ mark: "earlier", version: 3 }, store],
+    },
+    { type: "changes", changes: { ...header, firstSequence: 11, changes }, store },
     {
       type: "heartbeat",
       standing: STANDING,

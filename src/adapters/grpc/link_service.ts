@@ -38,6 +38,7 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
       return {
         standing: asked.standing,
         condition: asked.condition && conditionToWire(asked.condition, asked.nowMs ?? 0),
+        ...(asked.seen ? { seen: asked.seen } : {}),
       };
     }),
     Inventory: authorised<Message<"InventoryRequest">, Message<"InventoryResponse">>(({ groups = [] }) => {

@@ -25,6 +25,7 @@ import {
   digestFromWire,
   digestToWire,
   standingFromWire,
+  storePointFromWire,
 } from "./wire.ts";
 
 const encoder = new TextEncoder();
@@ -86,7 +87,8 @@ class GrpcConnection implements PeerConnection {
     const said = condition && conditionToWire(condition, Date.now());
     const request = { standing, condition: said, examine };
     const answer = await this.#call(linkService.Ask, request, timeoutMs);
-    const asked = { standing: standingFromWire(answer.standing) };
+    const seen = storePointFromWire(answer.seen);
+    const asked = { standing: standingFromWire(answer.standing), ...(seen ? { seen } : {}) };
     if (!answer.condition) return asked;
     return {
       ...asked,

@@ -2,6 +2,7 @@
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { wasSeenToGo } from "../../domain/changes/index.ts";
 import { type Concerns, isConcern, noted, present } from "../../domain/ha/concerns.ts";
+import { MAX_MARKS, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
 import { isReadable, MAX_NEEDS, type Need } from "../../domain/resources/dependencies.ts";
@@ -18,10 +19,24 @@ const MAX_NEED_TEXT = 4_096;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+export function marksFromWire(wire: readonly argocdagentha.v1.StorePoint[] = []): StorePoint[] {
+  return wire.slice(-MAX_MARKS).flatMap((point) => storePointFromWire(point) ?? []);
+}
+
+/** How far a store is; a version beyond any store's counts as the highest. */
+export function storePointFromWire(
+  wire: argocdagentha.v1.StorePoint | null | undefined,
+): StorePoint | undefined {
+  if (!wire?.mark) return undefined;
+  return { mark: wire.mark.slice(0, 64), version: Math.max(0, Math.floor(Number(wire.version ?? 0))) };
+}
+
 export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefined): Standing | undefined {
   if (!wire) return undefined;
   const state = wire.state ?? "";
+  const store = storePointFromWire(wire.store);
   return {
+    ...(store ? { store } : {}),
     uid: (wire.uid ?? "").slice(0, 64),
     version: (wire.version ?? "").slice(0, 64),
     namespace: (wire.namespace ?? "").slice(0, 64),

@@ -51,15 +51,26 @@ export const CONCERNS = {
     help: "Overwritten or deleted states that wait for ha reconcile",
     unready: false,
   },
+  restored: {
+    label: "restored",
+    sentence: (n) =>
+      `${
+        count(n, "leader has", "leaders have")
+      } a store older than this side had heard of; newer states and objects here are kept`,
+    next: "ha reconcile",
+    metric: "argocd_agent_ha_leader_restored",
+    help: "The leader's store was restored from a copy older than what this side had of it",
+    unready: false,
+  },
   foreign: {
     label: "foreign",
     sentence: (n) =>
-      `${count(n, "object")} of this store never belonged to the leader's data and ${
+      `${count(n, "object")} of this store ${n === 1 ? "is" : "are"} not in the leader's data and ${
         n === 1 ? "is" : "are"
       } neither served nor replicated`,
     next: "ha reconcile",
     metric: "argocd_agent_ha_foreign_objects",
-    help: "Objects that were in this store before it followed, and wait for ha reconcile",
+    help: "Objects of this store that are not in the leader's data, and wait for ha reconcile",
     unready: false,
   },
   deletions: {

@@ -152,7 +152,13 @@ function commandsFor(situation: Situation): string[] {
   switch (model.state) {
     case "recovering":
       if (model.waiting) return waiting(model.waiting);
-      return model.memory.epoch === 0 && peer === undefined && situation.peerError !== ""
+      if (model.memory.epoch > 0) {
+        return [
+          "ha promote on the peer, which holds newer data than this restored store; or, to serve this older state: " +
+          "ha promote --force here",
+        ];
+      }
+      return peer === undefined && situation.peerError !== ""
         ? [
           `start the peer "${model.peerAddress}"; or, if it is lost: ha promote --force here, which serves what this store holds`,
         ]

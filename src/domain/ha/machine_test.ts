@@ -140,6 +140,7 @@ function inputs(): Input[] {
     ...(["active", "replica"] as const).map((role): Input => ({ type: "start", memory: memory({ role }) })),
     { type: "peerAnswer", peer: undefined, error: "refused" },
     ...peers.map((p): Input => ({ type: "peerAnswer", peer: p, error: "" })),
+    ...peers.map((p): Input => ({ type: "peerAnswer", peer: p, error: "", olderStore: true })),
     { type: "stopped" },
     { type: "stopped", problem: "a copy is not what it was" },
     { type: "recorded", error: "" },

@@ -13,8 +13,10 @@ export const refusals = {
       ? `cannot promote: ${holderText(waiting.holder)} acts for this side; run ha promote there`
       : `cannot promote: this process does not hold the lock on its store: ${waiting?.problem}; see: ha explain`,
   nothingRemembered: (m: Model): string =>
-    `cannot promote: this store remembers nothing and peer "${m.peerAddress}" does not answer; start the peer, ` +
-    "or serve what this store holds with: ha promote --force",
+    m.memory.epoch > 0
+      ? `cannot promote: ${byBackup(m)}`
+      : `cannot promote: this store remembers nothing and peer "${m.peerAddress}" does not answer; start the peer, ` +
+        "or serve what this store holds with: ha promote --force",
   alreadyActive: (): string => "already active",
   replicating: (): string => "still replicating from peer — demote peer first, or use --force",
   syncing: (m: Model): string =>
@@ -103,8 +105,16 @@ export function byPeer(model: Model, why: string): string {
   return `${lead}waiting for peer "${model.peerAddress}" to be ACTIVE and answer`;
 }
 
+/** The explanation of a principal whose store was restored from an older copy. */
+export function byBackup({ peerAddress }: Model): string {
+  return `this store is older than what peer "${peerAddress}" has heard of it: it was restored from a backup; to serve what the ` +
+    "peer holds run ha promote there, to serve this older state run ha promote --force here";
+}
+
 /** The explanation of a principal that may be an empty one beside a peer that holds everything. */
-export function byOperator({ peerAddress }: Model): string {
+export function byOperator(model: Model): string {
+  if (model.memory.epoch > 0) return byBackup(model);
+  const { peerAddress } = model;
   return `this store remembers nothing and peer "${peerAddress}" does not answer; start the peer, or, if it is lost, ` +
     "serve what this store holds with: ha promote --force";
 }

@@ -1,4 +1,5 @@
 /** The words of high availability: states, what is remembered, what goes in, what comes out. */
+import type { StorePoint } from "./store_history.ts";
 
 /** The five states, as the Go principal writes them. */
 export const STATES = ["recovering", "syncing", "replicating", "disconnected", "active"] as const;
@@ -25,6 +26,8 @@ export interface Standing {
   connectedAgents: number;
   /** The name of its data set, see lineage.ts; empty: it has none yet, or is a Go principal or an older release. */
   lineage: string;
+  /** How far its store is, see store_history.ts; absent: as for lineage. */
+  store?: StorePoint;
   /** The classes of objects that it replicates, see resources/coverage.ts; empty: an older release. */
   coverage: string;
 }
@@ -126,7 +129,8 @@ export type Input =
   | { type: "start"; memory: Memory | undefined }
   /** This process does not hold the lock on its side's store. */
   | { type: "waiting"; waiting: Waiting }
-  | { type: "peerAnswer"; peer: Standing | undefined; error: string }
+  /** `olderStore`: the peer has heard of a newer state of this side's own store. */
+  | { type: "peerAnswer"; peer: Standing | undefined; error: string; olderStore?: boolean }
   /** `problem`: copies here that are not what the leader sent last, and cannot be restored; empty or absent: none. */
   | { type: "stopped"; problem?: string }
   | { type: "recorded"; error: string }

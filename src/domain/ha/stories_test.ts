@@ -2,25 +2,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { step } from "./machine.ts";
 import { memory, model, peer } from "../../../tests/support/models.ts";
-import { type Effect, initialModel, type Input, type Model, type Standing } from "./state.ts";
+import { fresh, play } from "../../../tests/support/stories.ts";
+import type { Input, Model, Standing } from "./state.ts";
 
-/** Plays inputs one after the other; returns the states passed and all effects. */
-function play(start: Model, ...all: Input[]): { states: string[]; effects: Effect[]; model: Model } {
-  const states: string[] = [];
-  const effects: Effect[] = [];
-  let now = start;
-  for (const input of all) {
-    const result = step(now, input, 1);
-    assert(result.row, `no row takes ${JSON.stringify(input)} in ${now.state}`);
-    now = result.model;
-    effects.push(...result.effects);
-    if (states.at(-1) !== now.state) states.push(now.state);
-  }
-  return { states, effects, model: now };
-}
-
-const fresh = (preferredRole: Model["preferredRole"], peerAddress = "b.example:8443") =>
-  initialModel({ preferredRole, peerAddress, uid: "m", coverage: "nothing" }, 0);
 const noAnswer: Input = { type: "peerAnswer", peer: undefined, error: "refused" };
 const recorded: Input = { type: "recorded", error: "" };
 
@@ -40,33 +24,6 @@ Deno.test("a preferred primary that served before goes ACTIVE again though its p
   const start: Input = { type: "start", memory: memory({ role: "active", epoch: 3, leader: "m" }) };
   const { states, model } = play(fresh("primary"), start, noAnswer, recorded);
   assertEquals([states, model.memory.epoch], [["recovering", "active"], 3]);
-});
-
-Deno.test("a principal that remembers nothing does not serve while its peer is silent; an operator can force it, and it is known to be unproven", () => {
-  const start: Input = { type: "start", memory: undefined };
-  const waiting = play(fresh("primary"), start, noAnswer, noAnswer);
-  assertEquals(waiting.states, ["recovering"]);
-  assertStringIncludes(waiting.model.explanation, "start the peer, or, if it is lost");
-  assertEquals(waiting.effects.map(({ type }) => type), ["askPeer", "askPeer", "askPeer"]);
-
-  const promote = (force: boolean): Input => ({ type: "promote", id: 1, force });
-  const refused = play(waiting.model, promote(false));
-  assertStringIncludes((refused.effects[0] as { error: string }).error, "ha promote --force");
-  const forced = play(waiting.model, promote(true), noAnswer, { type: "stopped" }, recorded);
-  assertEquals(forced.states, ["recovering", "active"]);
-  assertEquals([forced.model.memory.epoch, forced.model.memory.unproven], [1, true]);
-  const again = play(
-    { ...fresh("primary"), memory: forced.model.memory },
-    { type: "start", memory: forced.model.memory },
-    noAnswer,
-    recorded,
-  );
-  assertEquals(again.model.memory.unproven, true);
-
-  const answered = play(waiting.model, nobodyServes, nobodyServes, recorded);
-  assertEquals(answered.states, ["recovering", "active"]);
-  const serves: Input = { type: "peerAnswer", peer: peer({ state: "active" }), error: "" };
-  assertEquals(play(waiting.model, serves, serves).model.state, "syncing");
 });
 
 Deno.test("an old primary that restarts while its peer is ACTIVE comes up as its replica", () => {

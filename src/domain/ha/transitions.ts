@@ -8,7 +8,7 @@
  */
 import { commonCoverage } from "../resources/coverage.ts";
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
-import { byOperator, byPeer, epochText, refusals, waitingText } from "./sentences.ts";
+import { byBackup, byOperator, byPeer, epochText, refusals, waitingText } from "./sentences.ts";
 
 /** One row of the table. */
 export interface Row {
@@ -50,6 +50,12 @@ const G = {
   streamLive: guard("the stream is live", (m) => m.streamLive),
   complete: guard("has held a complete copy", (m) => m.memory.complete),
   remembers: guard("something is remembered", (m) => m.memory.epoch > 0 || m.memory.complete),
+  restored: guard(
+    "the peer, of the same epoch and not ACTIVE, has heard of a newer state of this store",
+    (m, i) =>
+      i.type === "peerAnswer" && i.olderStore === true && i.peer?.state !== "active" &&
+      peerEpoch(i) === m.memory.epoch,
+  ),
   silent: guard("the peer did not answer", (_, i) => isSilent(i)),
   resumed: guard("the stream is resumed", (_, i) => i.type === "welcomed" && i.resumed),
   failed: guard("the record failed", (_, i) => i.type === "recorded" && i.error !== ""),
@@ -323,10 +329,28 @@ const START: Row[] = [
     effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
   },
   {
+    name: "start: this store was restored",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [G.starting, G.restored],
+    says: byBackup,
+    change: (m, i) => ({ ...done, peer: peerOf(m, i) }),
+    effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
+  },
+  {
+    name: "start: this store is still older",
+    from: ["recovering"],
+    on: "peerAnswer",
+    when: [not(G.busy), not(G.silent), G.restored],
+    says: byBackup,
+    change: (m, i) => ({ peer: peerOf(m, i) }),
+    effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
+  },
+  {
     name: "start: the peer answers",
     from: ["recovering"],
     on: "peerAnswer",
-    when: [not(G.busy), not(G.silent)],
+    when: [not(G.busy), not(G.silent), not(G.restored)],
     says: (m) => `peer "${m.peerAddress}" answers now; asking whether it is ACTIVE before serving`,
     change: () => asOperation("start", "asking"),
     effects: () => [{ type: "askPeer" }],
@@ -335,7 +359,7 @@ const START: Row[] = [
     name: "start: the peer is not active",
     from: ["recovering"],
     on: "peerAnswer",
-    when: [G.starting, not(G.peerActive), not(G.peerAhead)],
+    when: [G.starting, not(G.peerActive), not(G.peerAhead), not(G.restored)],
     says: () => "recording the role before serving",
     change: (m, i) => {
       const peer = peerOf(m, i);

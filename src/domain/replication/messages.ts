@@ -2,6 +2,7 @@
  * The messages between two principals on one `Follow` stream, as plain values: the adapter encodes them, the simulator
  * passes them as they are. `proto/link.proto` documents each field.
  */
+import type { StorePoint } from "../ha/store_history.ts";
 import type { Standing } from "../ha/state.ts";
 import type { IncomingChange } from "./applier.ts";
 import type { ChangesHeader, LeaderBeat } from "./follower.ts";
@@ -60,8 +61,11 @@ export type LeaderMessage<Changes> =
     resumed: boolean;
     /** Buckets whose digests differ. */
     differing: readonly number[];
+    /** The marks on the leader's store; none: an older release. */
+    marks: readonly StorePoint[];
   }
-  | { type: "changes"; changes: Changes }
+  /** `store`: the leader's store when this was sent. */
+  | { type: "changes"; changes: Changes; store?: StorePoint }
   | { type: "heartbeat"; standing: Standing | undefined; beat: LeaderBeat };
 
 export type SentByLeader = LeaderMessage<Outgoing>;

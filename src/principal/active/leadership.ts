@@ -2,6 +2,7 @@
 import type { Log } from "../../base/log.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { Refusal, type RefusalKind } from "../../domain/ha/refusal.ts";
+import type { StorePoint } from "../../domain/ha/store_history.ts";
 import type { Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
@@ -20,6 +21,9 @@ export interface Leadership {
   activeScope(): AbortSignal | undefined;
   model(): Model;
   standing(): Standing;
+  /** The marks on this side's store, and what is known of the peer's. */
+  readonly marks: { readonly list: readonly StorePoint[] };
+  readonly peerStore: { readonly seen: StorePoint | undefined; acknowledged(standing: Standing): void };
   input(input: Input): void;
   /** Makes the index show what the store has of a key. @throws StoreError */
   lookUp(key: Key): Promise<void>;

@@ -130,6 +130,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
       type: "welcome",
       standing: leadership.standing(),
       session: index.session,
+      marks: leadership.marks.list,
       ...opening,
     });
     this.#cleanups.push(index.onChange(() => this.#outlet.kick()));
@@ -150,6 +151,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     this.#saidAtMs = ack.saidAtMs;
     this.standing = ack.standing ?? this.standing;
     this.leadership.replicas.acknowledged();
+    if (ack.standing) this.leadership.peerStore.acknowledged(ack.standing);
     if (this.standing) this.leadership.input({ type: "heard", peer: this.standing });
   }
 
@@ -171,7 +173,8 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     const changes = this.#protocol.next();
     if (!changes) return undefined;
     this.leadership.counters.add("eventsForwarded", changes.changes.length);
-    return { type: "changes", changes };
+    const { store } = this.leadership.standing();
+    return { type: "changes", changes, ...(store ? { store } : {}) };
   }
 
   #beat(): void {

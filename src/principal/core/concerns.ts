@@ -9,7 +9,7 @@ import type { Following } from "./following.ts";
 
 /** Where the counts are kept. */
 export interface ConcernSources {
-  readonly following: Pick<Following, "held" | "heldTotal" | "guarded">;
+  readonly following: Pick<Following, "held" | "heldTotal" | "guarded" | "leaderRestored">;
   /** Deletions that the guard holds; `agent` is empty in a replica's copy. */
   readonly heldDeletions: { list(): readonly { readonly key: Key; readonly agent: string }[] };
   readonly kept: { readonly waiting: readonly { readonly key: Key }[] };
@@ -34,6 +34,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   deletions: ({ heldDeletions }) =>
     noted(heldDeletions.list().map(({ key, agent }) => agent === "" ? key : `${key} at ${agent}`)),
   losses: ({ kept: { waiting } }) => noted(waiting.map(({ key }) => key)),
+  restored: ({ following, index }) => noted([], following.leaderRestored && index.standby ? 1 : 0),
   foreign: ({ foreign: { keys } }) => noted(keys),
   pending: ({ index }) => noted(index.requested().map((entry) => requestOf(entry, index.standby))),
   drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),

@@ -10,6 +10,8 @@ export interface Following {
   inSyncAsOfMs: number;
   /** When this copy was last found to differ from the active's, on the monotonic clock; 0: never. */
   driftAtMs: number;
+  /** The leader's store is older than this side has heard of before. */
+  leaderRestored: boolean;
   lastEventMs: number;
   lastSequence: number;
   held: HeldKey[];
@@ -28,6 +30,7 @@ export function newFollowing(): Following {
     behind: 0,
     inSyncAsOfMs: 0,
     driftAtMs: 0,
+    leaderRestored: false,
     lastEventMs: 0,
     lastSequence: 0,
     held: [],

@@ -1,7 +1,8 @@
 /**
- * Objects of this store that never belonged to the leader's data: they were here when this side followed it for the first time. They
- * stay in the store under their keys and out of the change index, so nobody is served or sent them, until an operator adopts or
- * discards each (`ha reconcile`) or the leader sends a state of that key. The keys are kept in the ConfigMaps `argocd-agent-ha-foreign-1`, …
+ * Objects of this store that are not in the leader's data: they were here when this side followed it for the first time, or the leader's
+ * store was restored without them. They stay in the store under their keys and out of the change index, so nobody is served or sent
+ * them, until an operator adopts or discards each (`ha reconcile`) or the leader sends a state of that key. The keys are kept in the
+ * ConfigMaps `argocd-agent-ha-foreign-1`, …
  */
 import { Coalesced } from "../../base/coalesced.ts";
 import type { Log } from "../../base/log.ts";
@@ -20,7 +21,7 @@ export class ForeignObjects {
   #told = 0;
   /** Keys that entered or left, of which that is not durable yet or the index has not heard. */
   readonly #unsettled = new Set<Key>();
-  readonly #saving = new Coalesced(() => this.#save());
+  readonly #saving = new Coalesced(() => this.#saveAndSettle());
   /** Makes the index follow a key that enters or leaves. */
   onChange: (key: Key) => Promise<void> = () => Promise.resolve();
 
@@ -66,8 +67,16 @@ export class ForeignObjects {
   async #settle(key: Key): Promise<void> {
     this.#unsettled.add(key);
     await this.#saving.request();
-    await this.onChange(key);
-    this.#unsettled.delete(key);
+  }
+
+  /** Makes the list durable, and the index follow those of its keys that were not settled. */
+  async #saveAndSettle(): Promise<void> {
+    const settling = [...this.#unsettled].map((key) => ({ key, kept: this.#keys.has(key) }));
+    await this.#save();
+    for (const { key, kept } of settling) {
+      await this.onChange(key);
+      if (this.#keys.has(key) === kept) this.#unsettled.delete(key);
+    }
   }
 
   async #save(): Promise<void> {
@@ -84,8 +93,8 @@ export class ForeignObjects {
     this.#pages = pages;
     if (keys.length > this.#told) {
       this.log.warn(
-        "this store held objects before it ever followed this leader, which does not have them; they are kept, and neither " +
-          "served nor replicated: ha reconcile lists them, and adopts or discards each",
+        "objects of this store are not in the leader's data, which never had them or was restored without them; they are kept, and " +
+          "neither served nor replicated: ha reconcile lists them, and adopts or discards each",
         { objects: keys.length, first: keys[0] ?? "" },
       );
     }

@@ -2,6 +2,7 @@
 import { reasonOf } from "../../base/reason.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import { isOlder, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Dependencies } from "../../domain/resources/dependencies.ts";
 import { type Peer, PeerError } from "../ports/peer.ts";
@@ -23,6 +24,8 @@ export interface Asking extends Conditional {
   readonly peerSays: Pick<PeerSays, "heard">;
   readonly peerNeeds: Pick<PeerNeeds, "heard">;
   readonly settings: { peerAddress: string; plainContract: boolean; peerCheckTimeoutMs: number };
+  /** The marks on this side's store. */
+  readonly marks: { readonly list: readonly StorePoint[] };
   model(): Model;
   standing(): Standing;
 }
@@ -49,6 +52,8 @@ export interface PeerAnswer {
   condition?: Condition;
   /** Its clock less ours, in ms; good to half a round trip. */
   skewMs?: number;
+  /** The peer has heard of a newer state of this side's store. */
+  olderStore?: boolean;
 }
 
 /** The condition of this side; with `examine` also what an ACTIVE side needs of its peer. */
@@ -85,7 +90,8 @@ export async function askPeer(
     const request = { standing: asking.standing(), condition, examine };
     const asked = await connection.ask(request, peerCheckTimeoutMs + examineMs);
     const { standing, condition: theirs, nowMs = 0 } = asked;
-    const answer = { peer: standing, error: "" };
+    const olderStore = isOlder(asking.marks.list, asked.seen);
+    const answer = { peer: standing, error: "", ...(olderStore ? { olderStore } : {}) };
     asking.peerSays.heard(theirs);
     asking.peerNeeds.heard(theirs);
     if (!theirs) return answer;

@@ -1,10 +1,28 @@
 /** A principal's report of itself, and whether it hears from its peer. */
 import { VERSION } from "../../base/version.ts";
+import type { StorePoint } from "../../domain/ha/store_history.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 
-export function standingOf(uid: string, namespace: string, model: Model, connectedAgents: number): Standing {
+export function standingOf(
+  uid: string,
+  namespace: string,
+  model: Model,
+  connectedAgents: number,
+  store: StorePoint | undefined,
+): Standing {
   const { state, sinceMs, coverage, memory: { epoch, lineage } } = model;
-  return { uid, version: VERSION, namespace, state, epoch, sinceMs, connectedAgents, lineage, coverage };
+  const standing = {
+    uid,
+    version: VERSION,
+    namespace,
+    state,
+    epoch,
+    sinceMs,
+    connectedAgents,
+    lineage,
+    coverage,
+  };
+  return store ? { ...standing, store } : standing;
 }
 
 /** Whether the peer has answered lately. */

@@ -31,12 +31,18 @@ export class UnconfirmedWrites {
   readonly #uncertain = new Set<Key>();
   #lookAt = LOOK_AT;
 
-  constructor(private readonly store: Pick<Store, "get">, private readonly index: ChangeIndex) {}
+  /** @param saw hears of the version of each object that was written */
+  constructor(
+    private readonly store: Pick<Store, "get">,
+    private readonly index: ChangeIndex,
+    private readonly saw: (version: string) => void = () => {},
+  ) {}
 
   /** A write was carried out. @param version of the object; empty: it does not exist any more */
   wrote(key: Key, version: string): void {
     this.#uncertain.delete(key);
     this.#versions.set(key, version);
+    if (version !== "") this.saw(version);
     if (this.#versions.size > this.#lookAt) this.#forgetConfirmed();
   }
 

@@ -64,7 +64,8 @@ export class PeerServer implements PeerService {
     if (peer) input({ type: "heard", peer });
     if (peer?.state === "active") redial();
     const said = await condition(examine, theirs?.fieldsInUse ?? []);
-    return { standing: standing(), condition: said, nowMs: Date.now() };
+    const { seen } = this.parts.peerStore;
+    return { standing: standing(), condition: said, nowMs: Date.now(), ...(seen ? { seen } : {}) };
   }
 
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage> {

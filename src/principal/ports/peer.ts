@@ -13,6 +13,7 @@ import type {
 import type { CertificateNames } from "../../domain/agents/identity.ts";
 import type { Group } from "../../domain/changes/inventory.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import type { StorePoint } from "../../domain/ha/store_history.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
 import type {
@@ -109,6 +110,8 @@ export interface Asked {
   condition?: Condition;
   /** The peer's clock when it answered, in unix ms; absent with `condition`. */
   nowMs?: number;
+  /** How far it has heard the asking side's store to be; absent: it has heard of none, or is an older release. */
+  seen?: StorePoint;
 }
 
 /** The resources of one side. */

@@ -9,6 +9,7 @@ import { hasCaughtUp } from "../../domain/replication/caught_up.ts";
 import type { Drift } from "../../domain/replication/drift.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
+import type { PeerStore } from "../core/peer_store.ts";
 import type { Following } from "../core/following.ts";
 import type { ReplicaDeletions } from "./replica_deletions.ts";
 
@@ -28,6 +29,8 @@ export interface Followership {
   /** The copies that others have changed. */
   readonly drift: Pick<Drift, "received">;
   readonly writer: { apply(change: IncomingChange): Promise<void> };
+  /** The leader's store as far as this side has heard of it. */
+  readonly peerStore: Pick<PeerStore, "welcomed" | "saw" | "complete" | "flush">;
   model(): Model;
   standing(): Standing;
   input(input: Input): void;

@@ -19,6 +19,7 @@ import {
   tellCaughtUp,
   tellProgress,
 } from "./followership.ts";
+import { Unkept } from "./unkept.ts";
 
 /** A snapshot of a large installation takes the peer a while. */
 const SNAPSHOT_TIMEOUT_MS = 120_000;
@@ -55,6 +56,7 @@ class GoLeaderConnection {
   #comparing = false;
   /** This store never held a complete copy: deletions that a comparison concludes are not carried out. */
   #foreign: boolean;
+  readonly #unkept = new Unkept();
 
   constructor(private readonly peer: PlainPeer, private readonly followership: Followership) {
     const { index, settings, writer, model, deletions } = followership;
@@ -64,7 +66,11 @@ class GoLeaderConnection {
       forget: (key) => deletions.forget(key),
     });
     this.#pump = new ApplyPump(this.#protocol.applier, {
-      apply: (change) => writer.apply(this.#foreign ? { ...change, foreign: true } : change),
+      apply: (change) =>
+        this.#unkept.applying(
+          this.#foreign ? { ...change, foreign: true } : change,
+          (one) => writer.apply(one),
+        ),
       decide: () => deletions.tick(this.#comparing),
       settled: () => this.#settled(),
       live: () => this.#protocol.live,
@@ -178,7 +184,7 @@ class GoLeaderConnection {
     const { applier } = this.#protocol;
     const { following, input } = this.followership;
     tellProgress(this.followership, this.#protocol);
-    if (this.answered && this.#protocol.settle()) {
+    if (this.answered && !this.#unkept.some && this.#protocol.settle()) {
       this.#foreign = false;
       input({ type: "snapshotApplied" });
     }

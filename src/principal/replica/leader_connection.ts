@@ -6,6 +6,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import { parseJson } from "../../base/json.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
 import { holdsForeignData } from "../../domain/ha/lineage.ts";
+import type { StorePoint } from "../../domain/ha/store_history.ts";
 import { leaderProblem } from "../../domain/ha/sentences.ts";
 import type { LeaderBeat } from "../../domain/replication/follower.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
@@ -32,6 +33,7 @@ import {
   tellCaughtUp,
   tellProgress,
 } from "./followership.ts";
+import { Unkept } from "./unkept.ts";
 
 /** Drift that comparing does not cure must not keep the stream from running. */
 const DRIFT_EVERY_MS = 60_000;
@@ -64,6 +66,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   #welcomedAtMs = 0;
   /** This store never held the leader's data. */
   #foreign = false;
+  readonly #unkept = new Unkept();
   /** The leader does not say whether objects of these classes exist; and in a comparison not those that this copy never had. */
   #unsaid: { leader: Uncovered; copy: Uncovered } | undefined;
   readonly #abort = () => this.closed(new Error("stopped"));
@@ -77,7 +80,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     const { index, writer, deletions } = followership;
     this.#protocol = new FollowerProtocol(index, position, monotonicMs(), deletions);
     this.#pump = new ApplyPump(this.#protocol.applier, {
-      apply: (change) => writer.apply(change),
+      apply: (change) => this.#unkept.applying(change, (one) => writer.apply(one)),
       decide: () => deletions.tick(!this.#protocol.compared),
       settled: () => this.#settled(),
       live: () => this.#protocol.live,
@@ -117,21 +120,24 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
         this.#welcome(message);
         break;
       case "changes":
+        this.followership.peerStore.saw(message.store);
         this.#changes(message.changes);
         break;
       case "heartbeat":
         this.#heartbeat(message.beat);
+        this.followership.peerStore.saw(message.standing?.store);
         if (message.standing) this.followership.input({ type: "heard", peer: message.standing });
     }
     this.#report();
   }
 
-  #welcome({ standing: peer, session, resumed, differing }: Welcome): void {
+  #welcome({ standing: peer, session, resumed, differing, marks }: Welcome): void {
     const { model, following, counters, input, deletions } = this.followership;
     const problem = peer && leaderProblem(peer, model().memory);
     if (problem) throw new ProtocolError(problem);
     this.#answered = true;
-    this.#foreign = holdsForeignData(model().memory, peer);
+    const restored = this.#restored(marks);
+    this.#foreign = restored || holdsForeignData(model().memory, peer);
     const { scope } = this.followership.settings;
     const coverage = peer?.coverage ?? "";
     this.#unsaid = {
@@ -146,6 +152,20 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     if (!resumed) counters.increment("snapshots");
     input({ type: "welcomed", peer, resumed });
     for (const { entries, last } of batches) this.#stream.send({ type: "have", entries, last });
+  }
+
+  /** Whether the leader's store went back: what this side has more of is then nothing that was deleted or is out of date. */
+  #restored(marks: readonly StorePoint[]): boolean {
+    const { peerStore, following, log } = this.followership;
+    const restored = peerStore.welcomed(marks);
+    following.leaderRestored = restored;
+    if (restored) {
+      log.warn(
+        "the leader's store is older than what this side had of it: it was restored from a backup, or lost; newer states here are " +
+          "kept before they are overwritten, and nothing that it lacks is deleted: ha reconcile lists them",
+      );
+    }
+    return restored;
   }
 
   #changes({ header, changes }: IncomingChanges): void {
@@ -187,9 +207,10 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     if (this.#finished) return;
     const { input, losses } = this.followership;
     tellProgress(this.followership, this.#protocol);
-    if (this.#protocol.settle()) {
+    if (!this.#unkept.some && this.#protocol.settle()) {
       // A resource that has not changed since the comparison is the leader's, unless a held change waits to overwrite it.
       if (this.#protocol.applier.heldCount === 0) losses.proved(this.#comparedAt);
+      this.followership.peerStore.complete();
       input({ type: "snapshotApplied" });
     }
     this.#report();
@@ -250,6 +271,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     Object.assign(this.followership.following, { connected: false, resend: undefined });
     this.#stream.cancel();
     this.followership.deletions.detach();
+    void this.followership.peerStore.flush();
     await this.#pump.stop();
     const reached = this.#protocol.resumeAt;
     // A former ACTIVE that has not caught up must find by comparing what it holds alone.

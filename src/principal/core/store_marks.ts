@@ -1,0 +1,117 @@
+/**
+ * The marks on this store, in the ConfigMap `argocd-agent-ha-marks` (see domain/ha/store_history.ts), and the newest version of a
+ * replicated resource that this process knows. A process leaves a mark when it starts, and one a minute while something changes: so a
+ * store that was restored is known even where the restored objects got new versions.
+ */
+import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
+import { parseJson } from "../../base/json.ts";
+import { MAX_MARKS, type StorePoint } from "../../domain/ha/store_history.ts";
+import { configMap, dataOf } from "../../domain/resources/config_map.ts";
+import { keyOf } from "../../domain/resources/keys.ts";
+import { isRecord, type StoredObject } from "../../domain/resources/object.ts";
+import { type Store, StoreError } from "../ports/store.ts";
+
+const NAME = "argocd-agent-ha-marks";
+const FIELD = "marks.json";
+const EVERY_MS = 60_000;
+
+export class StoreMarks {
+  #marks: readonly StorePoint[] = [];
+  #version = 0;
+  /** While a mark is being left, and the versions after it cannot be told from those before: the newest version that is before it. */
+  #before: number | undefined;
+  /** This process's own, also those of which it is not known whether they were left. */
+  readonly #own = new Set<string>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #leaving: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly store: Pick<Store, "get" | "write">,
+    private readonly namespace: string,
+    private readonly log: Log,
+  ) {}
+
+  /** Leaves a mark. Once this process has one, it leaves none after another process's. @throws StoreError */
+  async leave(): Promise<void> {
+    const key = keyOf("ConfigMap", this.namespace, NAME);
+    const existing = await this.store.get(key);
+    const earlier = existing ? marksOf(existing) : [];
+    if (this.#marks.length > 0 && !this.#own.has(earlier.at(-1)?.mark ?? "")) return;
+    this.#before ??= this.#version;
+    const mark = crypto.randomUUID();
+    this.#own.add(mark);
+    const text = JSON.stringify([...earlier, { mark, version: 0 }]);
+    const object = configMap(this.namespace, NAME, { [FIELD]: text });
+    const expect = existing?.metadata.resourceVersion ?? "absent";
+    const written = await this.store.write({ op: "put", object, expect });
+    this.#marks = [...earlier, { mark, version: Number(written.object?.metadata.resourceVersion) }];
+    this.#before = undefined;
+  }
+
+  /** Leaves the first mark of this process. @throws StoreError */
+  async leaveFirst(): Promise<void> {
+    try {
+      await this.leave();
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "conflict") throw error;
+      await this.leaveFirst();
+    }
+  }
+
+  /** From now on leaves marks while something changes. */
+  keepOn(): void {
+    this.#timer = setInterval(() => {
+      if (this.#version <= (this.#marks.at(-1)?.version ?? 0)) return;
+      this.#leaving = this.leave().catch((error) =>
+        this.log.debug("no mark was left on the store", { error: reasonOf(error) })
+      );
+    }, EVERY_MS);
+    Deno.unrefTimer(this.#timer as unknown as number);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#leaving;
+  }
+
+  /** Oldest first. */
+  get list(): readonly StorePoint[] {
+    return this.#marks;
+  }
+
+  /** The newest point that this process knows; undefined: it has left no mark. */
+  get point(): StorePoint | undefined {
+    const last = this.#marks.at(-1);
+    return last && { mark: last.mark, version: this.#before ?? this.#version };
+  }
+
+  /** A version of a replicated resource, as the store has told it. */
+  saw(version: string): void {
+    const number = Number(version);
+    if (number > this.#version) this.#version = number;
+  }
+
+  /** As an observer of the feed. */
+  put({ metadata }: StoredObject, replicated: boolean): void {
+    if (replicated) this.saw(metadata.resourceVersion);
+  }
+
+  reset(): void {}
+  synced(): void {}
+  removed(): void {}
+}
+
+/** The version of the last mark is that of the ConfigMap, which nothing else writes. */
+function marksOf(existing: StoredObject): StorePoint[] {
+  const text = dataOf(existing)[FIELD];
+  const read = typeof text === "string" ? parseJson(text) : [];
+  const marks = Array.isArray(read) ? read.filter(isRecord) : [];
+  const points = marks.map(({ mark, version }): StorePoint => ({
+    mark: String(mark),
+    version: Number(version),
+  }));
+  const last = points.at(-1);
+  if (last) last.version = Number(existing.metadata.resourceVersion);
+  return points.slice(1 - MAX_MARKS);
+}
