@@ -1,10 +1,11 @@
 /**
  * `deno task docs`: the parts of docs/ that are printed from the program: the rooms, the state diagram and the table in
- * architecture.md, flags, environment and metrics in reference.md. A test fails when they are stale.
+ * architecture.md, flags, environment and metrics in reference.md, the table of rights in security.md. A test fails when they are stale.
  */
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { PROCESS } from "../src/adapters/http/metrics.ts";
 import { METRICS } from "../src/principal/core/metrics.ts";
+import { identitiesTable, rightsTable } from "../src/adapters/grpc/rights.ts";
 import { envOf, FLAGS } from "../src/config/flags.ts";
 import { drawing, roomTable } from "./tidy/drawing.ts";
 
@@ -30,6 +31,8 @@ const PARTS: Record<string, () => string> = {
   transitions: () => table(),
   flags: () => [...FLAG_HEAD, ...flagRows(false)].join("\n"),
   "flags later": () => FLAGS.filter((flag) => flag.later).map((flag) => `\`--${flag.name}\``).join(", "),
+  identities: () => identitiesTable(),
+  rights: () => rightsTable(),
   metrics: () =>
     [
       "| series | type | meaning |",
@@ -50,7 +53,9 @@ export function refresh(text: string): string {
   }, text);
 }
 
-export const DOCUMENTS = ["docs/architecture.md", "docs/reference.md"].map((path) => `${root}${path}`);
+export const DOCUMENTS = ["docs/architecture.md", "docs/reference.md", "docs/security.md"].map((path) =>
+  `${root}${path}`
+);
 
 if (import.meta.main) {
   for (const path of DOCUMENTS) Deno.writeTextFileSync(path, refresh(Deno.readTextFileSync(path)));

@@ -3,8 +3,8 @@ import { VERSION } from "./base/version.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
 import { OpenCalls } from "./adapters/grpc/open_calls.ts";
 import { OVERLAP_MS, SignedTokens } from "./adapters/grpc/tokens.ts";
-import { dialPeer } from "./adapters/grpc/dial.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
+import { accessTo } from "./adapters/grpc/peer_access.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
 import { ProcessingTimes } from "./adapters/http/processing.ts";
 import { FileLock } from "./adapters/store/file_lock.ts";
@@ -269,20 +269,19 @@ async function openStore({ store, scope }: Settings, mayWrite: () => boolean): P
 }
 
 /** The way to the peer. */
-function peerOf(
-  { peerAddress, peerHealthz, maxMessageBytes }: Settings,
-  tls: TlsWatch | undefined,
-): Peer {
-  const material = () => {
-    if (tls) return tls.current;
-    throw new Error("this principal serves without TLS and has no peer");
-  };
-  return new GrpcPeer({
+function peerOf(settings: Settings, tls: TlsWatch | undefined): Peer {
+  const { peerAddress, peerHealthz, maxMessageBytes, peerIdentity, auth } = settings;
+  const configured = {
     address: peerAddress,
     healthz: peerHealthz,
-    dial: () => dialPeer(peerAddress, material(), maxMessageBytes),
-    certificateNotAfterMs: () => material().notAfterMs,
-  });
+    maxMessageBytes,
+    identity: peerIdentity,
+    rule: auth.method === "mtls" ? auth.rule : undefined,
+  };
+  return new GrpcPeer(accessTo(configured, () => {
+    if (tls) return tls.current;
+    throw new Error("this principal serves without TLS and has no peer");
+  }));
 }
 
 function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {

@@ -227,7 +227,13 @@ export const FLAGS: readonly Flag[] = [
     "ha-allowed-replication-clients",
     "list",
     "",
-    "identities that may replicate from us, comma separated",
+    "identities that may replicate from us (read everything), comma separated",
+  ),
+  ours(
+    "ha-peer-identity",
+    "string",
+    "",
+    "the peer's identity, by the rule of --auth: only its word moves a role, and it may replicate; empty: the only other identity in the list above, or else that of the certificate at --ha-peer-address",
   ),
   ours(
     "ha-allow-any-replication-client",

@@ -53,6 +53,8 @@ export interface Settings {
   adminListen: { address: string; readers: string[]; operators: string[] } | undefined;
   allowedReplicationClients: string[];
   allowAnyReplicationClient: boolean;
+  /** Empty: not given, see domain/ha/peer_identity.ts. */
+  peerIdentity: string;
   initialAckTimeoutMs: number;
   peerCheckTimeoutMs: number;
   /** How long a process that no longer renews its lock on the cluster keeps others waiting. */
@@ -201,6 +203,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     adminListen: adminListenOf(value),
     allowedReplicationClients: listOf(value, "ha-allowed-replication-clients"),
     allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
+    peerIdentity: value("ha-peer-identity"),
     initialAckTimeoutMs: parseDuration(value("ha-replication-initial-ack-timeout")) || 300_000,
     peerCheckTimeoutMs: parseDuration(value("ha-peer-check-timeout")) || 3_000,
     leaseMs: leaseMsOf(value),
@@ -234,10 +237,14 @@ function checkHa(settings: Settings): void {
       `--ha-peer-healthz "${settings.peerHealthz}": must be a URL such as http://b.example:8003/healthz`,
     );
   }
-  if (settings.allowedReplicationClients.length === 0 && !settings.allowAnyReplicationClient) {
+  const { allowedReplicationClients: allowed, allowAnyReplicationClient, peerIdentity } = settings;
+  if (peerIdentity !== "" && !isDnsLabel(peerIdentity)) {
+    throw new UsageError(`--ha-peer-identity "${peerIdentity}": must be a DNS-1123 label`);
+  }
+  if (allowed.length === 0 && !allowAnyReplicationClient && peerIdentity === "") {
     throw new UsageError(
-      "no replication client is allowed: name the peer's identity in --ha-allowed-replication-clients, " +
-        "or give --ha-allow-any-replication-client (then every agent's certificate reads everything)",
+      "no replication client is allowed: name the peer's identity in --ha-peer-identity, further readers in " +
+        "--ha-allowed-replication-clients, or give --ha-allow-any-replication-client (then every agent's certificate reads everything)",
     );
   }
   if (settings.auth.method !== "mtls") {

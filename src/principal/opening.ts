@@ -100,7 +100,7 @@ export function waitingCore(
     ...parts,
     store,
     tenure: { holds: () => false },
-    peer: { connect: notAsked, healthy: notAsked, certificateNotAfterMs: () => 0 },
+    peer: { connect: notAsked, healthy: notAsked, certificates: () => ({}), certificateNotAfterMs: () => 0 },
     tokens: undefined,
     clusterInfo: NO_CLUSTER_INFO,
     index,

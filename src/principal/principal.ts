@@ -47,7 +47,8 @@ import { copying } from "./replica/copying.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
-import { replicationPolicy } from "./core/replication_policy.ts";
+import { PeerVoice } from "./core/peer_voice.ts";
+import { knownPeer, replicationPolicy } from "./core/replication_policy.ts";
 import { GoReplicas } from "./active/go_replicas.ts";
 import { isPeerReachable, standingOf } from "./core/standing.ts";
 import { Replicas } from "./core/replica_sessions.ts";
@@ -83,6 +84,7 @@ export type CoreSettings =
     readonly auth: AuthMethod;
     readonly allowedReplicationClients: readonly string[];
     readonly allowAnyReplicationClient: boolean;
+    readonly peerIdentity: string;
   };
 
 /** The parts that a principal is put together from. */
@@ -186,6 +188,8 @@ function rolesOf(read: Read) {
   const { model } = machine;
   const input = (input: Input) => driver.input(input);
   const activeScope = () => effects.scope;
+  const peerIdentity = () => knownPeer(settings, peer);
+  const voice = new PeerVoice({ log, model, input, peerIdentity });
   const storeProblem = () => read.monitor.problem;
   const activeStore: ActiveStore = new ActiveStore(store, activeScope);
   const roster = new Roster(activeStore, settings.namespace, log);
@@ -208,26 +212,16 @@ function rolesOf(read: Read) {
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
-  const counted = { following, kept, foreign, comparison, dependencies, peerNeeds, index, copies, feed };
+  const heard = { peerSays, peerNeeds, voice };
+  const counted = { ...heard, following, kept, foreign, comparison, dependencies, index, copies, feed };
   const concerns = () => concernsOf({ ...counted, heldDeletions });
-  const condition = {
-    peer,
-    peerSays,
-    peerNeeds,
-    dependencies,
-    following,
-    counters,
-    hasSigningKey,
-    model,
-    standing,
-    concerns,
-    storeProblem,
-  };
+  const known = { ...heard, peer, dependencies, following, counters, hasSigningKey, model, standing };
+  const condition = { ...known, concerns, storeProblem };
   const asking = { ...condition, settings, comparison, marks };
   const peerReachable = () => isPeerReachable(model());
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
-  const streaming = { index, log, counters, settings, model, standing, input, peerStore };
+  const streaming = { index, log, counters, settings, model, standing, input, peerStore, voice };
   const held = { following, comparison, losses, drift, deletions: replicaDeletions };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
@@ -286,7 +280,7 @@ function coreOf(
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),
     drills: (stage) => new Drill({ ...machine, ...reporting, settings }, stage),
     peerService,
-    plainPeerService: new GoReplicas(leadership, (certificate) => peerService.authorize(certificate)),
+    plainPeerService: new GoReplicas(leadership, (...call) => peerService.authorize(...call)),
     ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
     ...{ following, counters, kept, heldDeletions, exposure, copies, foreign, peerNeeds },
     ...{ pending, model, standing, chain, activeScope },

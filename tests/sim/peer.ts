@@ -17,6 +17,8 @@ import {
 import type { StreamEvents } from "../../src/principal/ports/stream.ts";
 import type { Standing } from "../../src/domain/ha/state.ts";
 import { asHeard } from "../support/replication.ts";
+import { rightFor } from "../../src/adapters/grpc/rights.ts";
+import { linkService } from "../../src/adapters/grpc/services.ts";
 import type { Caller, Failure, Handler, Network, Server } from "./network.ts";
 
 /** A refusal is held back for so long, as the real server does. */
@@ -42,6 +44,11 @@ export class SimPeer implements Peer {
 
   healthy(): Promise<boolean> {
     return Promise.resolve(false);
+  }
+
+  certificates(): ReturnType<Peer["certificates"]> {
+    const { certificate } = this.caller;
+    return certificate ? { own: certificate } : {};
   }
 
   certificateNotAfterMs(): number {
@@ -122,10 +129,17 @@ export class SimPeerConnection implements PeerConnection {
   }
 }
 
+/** As in the table of rights. */
+const READERS = new Set(
+  ["inventory", "fetch", "repair", "prove", "prepare", "takeOver", "adopt"].filter((name) => {
+    const call = `${name[0]?.toUpperCase()}${name.slice(1)}` as keyof typeof linkService;
+    return rightFor(linkService[call].path) === "read";
+  }),
+);
+
 /** Serves the peer's calls and streams, each authorised first. */
 export function servePeer(handlers: Server["handlers"], service: PeerService): void {
   const answers: Record<string, (...args: never[]) => unknown> = {
-    ask: (request: Parameters<PeerService["ask"]>[0]) => service.ask(request),
     inventory: (groups: string[]) => service.inventory(groups),
     fetch: (keys: string[], salt?: Uint8Array) => service.fetch(keys, salt),
     repair: (request: Parameters<PeerService["repair"]>[0]) => service.repair(request),
@@ -134,18 +148,25 @@ export function servePeer(handlers: Server["handlers"], service: PeerService): v
     takeOver: (request: Parameters<PeerService["takeOver"]>[0]) => service.takeOver(request),
     adopt: (request: Parameters<PeerService["adopt"]>[0]) => service.adopt(request),
   };
+  handlers.set(
+    "ask",
+    unary((args, caller) => {
+      const [request] = args as Parameters<PeerService["ask"]>;
+      return service.ask(request, service.authorize(caller.certificate, "read"));
+    }),
+  );
   for (const [name, answer] of Object.entries(answers)) {
     handlers.set(
       name,
       unary((args, caller) => {
-        service.authorize(caller.certificate);
+        service.authorize(caller.certificate, READERS.has(name) ? "read" : "peer");
         return answer(...args as never[]);
       }),
     );
   }
   handlers.set("switchover", (stream) => {
     const run = async (request: unknown) => {
-      service.authorize(stream.caller.certificate);
+      service.authorize(stream.caller.certificate, "peer");
       const asked = request as Parameters<PeerService["switchover"]>[0];
       return await service.switchover(asked, (progress) => stream.send({ progress }));
     };
@@ -166,7 +187,7 @@ function followHandler(service: PeerService): Handler {
   return (stream) => {
     const refuse = (error: unknown) => void setTimeout(() => stream.end(failureOf(error)), REFUSAL_DELAY_MS);
     try {
-      const identity = service.authorize(stream.caller.certificate);
+      const identity = service.authorize(stream.caller.certificate, "read");
       const events = service.follow(identity, {
         send: (message) => stream.send(asHeard(message)),
         fail: (error) => stream.end(failureOf(error)),

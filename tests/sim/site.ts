@@ -46,7 +46,8 @@ export function settingsOf(name: SiteName): Settings {
     `--ha-deletion-guard-count=${GUARD.count}`,
     `--ha-deletion-guard-percent=${GUARD.percent}`,
     `--ha-deletion-guard-window=${GUARD.windowMs}ms`,
-    "--ha-allowed-replication-clients=primary,replica",
+    "--ha-allowed-replication-clients=primary,replica,reader",
+    `--ha-peer-identity=${ROLE[name === "a" ? "b" : "a"]}`,
     `--ha-preferred-role=${ROLE[name]}`,
     `--ha-peer-address=${name === "a" ? "b" : "a"}.example:8443`,
   ], () => undefined);

@@ -54,7 +54,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     store,
     tenure: SOLE,
     monitor,
-    peer: { connect: noPeer, healthy: noPeer, certificateNotAfterMs: () => 0 },
+    peer: { connect: noPeer, healthy: noPeer, certificates: () => ({}), certificateNotAfterMs: () => 0 },
     hasSigningKey: false,
     history: [],
     processing: { observe: () => {}, forget: () => {} },

@@ -1,7 +1,6 @@
 /**
  * The admin listener that is not loopback only (`--ha-admin-listen`): mTLS, and of the identities that a CA's certificates prove only
- * those that are named, with separate rights to ask and to change. A call that is in no table is a change: nothing new is let in
- * by being forgotten here.
+ * those that are named, with separate rights to ask and to change (rights.ts).
  */
 import grpc from "@grpc/grpc-js";
 import type { Log } from "../../base/log.ts";
@@ -9,7 +8,8 @@ import { reasonOf } from "../../base/reason.ts";
 import type { MtlsRule } from "../../domain/agents/identity.ts";
 import { type AuthenticatedCall, identityOf } from "./auth.ts";
 import { refuseStream } from "./server.ts";
-import { adminService, type Methods, operatorService } from "./services.ts";
+import { mayCall } from "./rights.ts";
+import type { Methods } from "./services.ts";
 import { Status, toStatus } from "./status.ts";
 
 /** The rights of the admin listeners. */
@@ -20,16 +20,6 @@ export interface AdminPolicy {
   /** Identities that may ask and change. */
   operators: ReadonlySet<string>;
 }
-
-const { Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses, Deletions } =
-  operatorService;
-/** The calls that change nothing. */
-const QUESTIONS: ReadonlySet<string> = new Set(
-  [adminService.Status, Watch, WaitReplicated, Explain, Diff, Preflight, Drill, History, Losses, Deletions]
-    .map((
-      { path },
-    ) => path),
-);
 
 /** The proved caller, by a call's metadata. */
 const proved = new WeakMap<grpc.Metadata, string>();
@@ -49,7 +39,7 @@ export function authorizeAdmin(
   if ("problem" in found) throw new Status(grpc.status.UNAUTHENTICATED, `admin listener: ${found.problem}`);
   const { identity } = found;
   const name = path.slice(path.lastIndexOf("/") + 1);
-  if (!operators.has(identity) && !(readers.has(identity) && QUESTIONS.has(path))) {
+  if (!operators.has(identity) && !(readers.has(identity) && mayCall("asker", path))) {
     const why = readers.has(identity)
       ? `it may ask (--ha-admin-readers), and ${name} changes something: that takes --ha-admin-operators`
       : "it is in neither --ha-admin-readers nor --ha-admin-operators";

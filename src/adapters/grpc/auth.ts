@@ -1,6 +1,6 @@
 /** Reads the names in a caller's client certificate. */
 import "reflect-metadata";
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import * as x509 from "@peculiar/x509";
 import { type CertificateNames, identityBehind, type MtlsRule } from "../../domain/agents/identity.ts";
 import { sha256 } from "../../base/sha256.ts";
@@ -19,6 +19,11 @@ export function namesOf(der: Buffer): CertificateNames {
   const san = certificate.getExtension(x509.SubjectAlternativeNameExtension);
   const uris = (san?.names.items ?? []).filter((name) => name.type === "url").map((name) => name.value);
   return { subject, uris, fingerprint: sha256(der).toUpperCase() };
+}
+
+/** The names in a certificate in PEM, the first one of a chain. */
+export function namesOfPem(pem: Buffer): CertificateNames {
+  return namesOf(Buffer.from(new x509.X509Certificate(pem.toString("utf8")).rawData));
 }
 
 /** The names in the certificate that a call came with; undefined: it came with none. */

@@ -1,4 +1,5 @@
 /** Dialling: channels to the peer's port with our server certificate as client certificate, and typed calls. */
+import type { Buffer } from "node:buffer";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import grpc from "@grpc/grpc-js";
@@ -7,11 +8,21 @@ import type { TlsMaterial } from "../tls/files.ts";
 export type Client = grpc.Client;
 export type Method<Q, S> = grpc.MethodDefinition<Q, S>;
 
-/** A channel to the peer; a new one for each attempt, so that rotated certificates are used. */
-export function dialPeer(address: string, material: TlsMaterial, maxMessageBytes: number): grpc.Client {
+/**
+ * A channel to the peer; a new one for each attempt, so that rotated certificates are used.
+ *
+ * @param presented hears the certificate at the address; what it returns ends the connection
+ */
+export function dialPeer(
+  address: string,
+  material: TlsMaterial,
+  maxMessageBytes: number,
+  presented: (der: Buffer) => Error | undefined = () => undefined,
+): grpc.Client {
   const host = hostOf(address);
   const credentials = grpc.credentials.createSsl(material.ca, material.key, material.cert, {
-    checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(host, certificate),
+    checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+      checkServerIdentity(host, certificate) ?? presented(certificate.raw),
   });
   return new grpc.Client(address, credentials, {
     "grpc.max_receive_message_length": maxMessageBytes,

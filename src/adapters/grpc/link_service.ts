@@ -5,7 +5,9 @@ import type { PeerService } from "../../principal/ports/peer.ts";
 import { type AuthenticatedCall, certificateOf } from "./auth.ts";
 import { followerMessageFromWire, leaderMessageToWire } from "./follow_wire.ts";
 import { receiptToWire } from "./receipt.ts";
+import { rightFor } from "./rights.ts";
 import { failStream, refuseStream, serveStream, unary } from "./server.ts";
+import { linkService } from "./services.ts";
 import {
   conditionFromWire,
   conditionToWire,
@@ -25,23 +27,26 @@ const decoder = new TextDecoder();
 
 /** Calls with one answer. */
 function calls(service: PeerService): grpc.UntypedServiceImplementation {
-  const authorised = <Q, S>(answer: (request: Q, identity: string) => Promise<S> | S) =>
-    unary<Q, S>((request, call) => answer(request, service.authorize(certificateOf(call))));
+  const authorised = <Q, S>(
+    { path }: grpc.MethodDefinition<Q, S>,
+    answer: (request: Q, identity: string) => Promise<S> | S,
+  ) =>
+    unary<Q, S>((request, call) => answer(request, service.authorize(certificateOf(call), rightFor(path))));
   return {
-    Ask: authorised<Message<"AskRequest">, Message<"AskResponse">>(async (request) => {
+    Ask: authorised(linkService.Ask, async (request, identity) => {
       const { standing, condition, examine = false } = request;
       const asked = await service.ask({
         standing: standingFromWire(standing),
         condition: condition ? conditionFromWire(condition) : undefined,
         examine,
-      });
+      }, identity);
       return {
         standing: asked.standing,
         condition: asked.condition && conditionToWire(asked.condition, asked.nowMs ?? 0),
         ...(asked.seen ? { seen: asked.seen } : {}),
       };
     }),
-    Inventory: authorised<Message<"InventoryRequest">, Message<"InventoryResponse">>(({ groups = [] }) => {
+    Inventory: authorised(linkService.Inventory, ({ groups = [] }) => {
       const held = service.inventory(groups);
       return {
         standing: held.standing,
@@ -49,31 +54,30 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
         entries: held.entries.map(({ key, digest }) => ({ key, digest: digestToWire(digest) })),
       };
     }),
-    Fetch: authorised<Message<"FetchRequest">, Message<"FetchResponse">>(({ keys = [], salt }) => ({
+    Fetch: authorised(linkService.Fetch, ({ keys = [], salt }) => ({
       entries: service.fetch(keys, salt?.length ? salt : undefined).map(({ key, digest, object }) => ({
         key,
         digest: digestToWire(digest),
         ...(object ? { object: encoder.encode(JSON.stringify(object)) } : {}),
       })),
     })),
-    Repair: authorised<Message<"RepairRequest">, Message<"RepairResponse">>(
+    Repair: authorised(
+      linkService.Repair,
       ({ keys = [], timeoutMs = 0, who }, identity) =>
         service.repair({ keys, timeoutMs, who: at(who, identity) }),
     ),
-    Prove: authorised<Message<"ProveRequest">, Message<"ProveResponse">>(
+    Prove: authorised(
+      linkService.Prove,
       async ({ digest }) => ({ digest: digestToWire(await service.prove(digestFromWire(digest))) }),
     ),
-    Prepare: authorised<Message<"PrepareRequest">, Message<"PrepareResponse">>(
-      async ({ standing, who }) => ({
-        promisedEpoch: await service.prepare({ standing: standingFromWire(standing), who: bounded(who) }),
-      }),
-    ),
-    TakeOver: authorised<Message<"TakeOverRequest">, Message<"TakeOverResponse">>(
-      async ({ standing, epoch = 0 }) => ({
-        standing: await service.takeOver({ standing: standingFromWire(standing), epoch }),
-      }),
-    ),
-    Adopt: authorised<Message<"AdoptRequest">, Message<"AdoptResponse">>(
+    Prepare: authorised(linkService.Prepare, async ({ standing, who }) => ({
+      promisedEpoch: await service.prepare({ standing: standingFromWire(standing), who: bounded(who) }),
+    })),
+    TakeOver: authorised(linkService.TakeOver, async ({ standing, epoch = 0 }) => ({
+      standing: await service.takeOver({ standing: standingFromWire(standing), epoch }),
+    })),
+    Adopt: authorised(
+      linkService.Adopt,
       async ({ key = "", object, who, writtenAtMs = 0, keepNewer = false }, identity) => {
         const state = { key, object: decoder.decode(object), writtenAtMs, named: !keepNewer };
         return { note: await service.adopt({ ...state, who: at(who, identity) }) };
@@ -88,7 +92,8 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
     ...calls(service),
     Follow: (call: FollowCall) => {
       try {
-        const identity = service.authorize(certificateOf(call as unknown as AuthenticatedCall));
+        const certificate = certificateOf(call as unknown as AuthenticatedCall);
+        const identity = service.authorize(certificate, rightFor(linkService.Follow.path));
         const codec = { decode: followerMessageFromWire, encode: leaderMessageToWire };
         serveStream(call, codec, (stream) => service.follow(identity, stream));
       } catch (error) {
@@ -97,7 +102,8 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
     },
     Switchover: (call: SwitchoverCall) => {
       try {
-        service.authorize(certificateOf(call as unknown as AuthenticatedCall));
+        const certificate = certificateOf(call as unknown as AuthenticatedCall);
+        service.authorize(certificate, rightFor(linkService.Switchover.path));
         serveSwitchover(call, service, bounded(call.request.who) || "admin listener");
       } catch (error) {
         failStream(call, error);

@@ -39,6 +39,7 @@ export interface PeerAccess {
   dial(): Client;
   /** A Go principal's `/healthz`, which is 200 only when it is ACTIVE; empty: none is configured. */
   healthz: string;
+  certificates: Peer["certificates"];
   /** In unix ms. */
   certificateNotAfterMs(): number;
 }
@@ -61,6 +62,10 @@ export class GrpcPeer implements Peer {
     } catch (error) {
       throw new PeerError("failed", `${healthz} does not answer: ${reasonOf(error)}`);
     }
+  }
+
+  certificates(): ReturnType<Peer["certificates"]> {
+    return this.access.certificates();
   }
 
   certificateNotAfterMs(): number {

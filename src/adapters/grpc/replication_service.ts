@@ -17,7 +17,7 @@ export function replicationHandlers(service: PlainPeerService): grpc.UntypedServ
   const paced = <Q, S>(answer: (request: Q, identity: string) => Promise<S> | S) =>
     unary<Q, S>(async (request, call) => {
       try {
-        return await answer(request, service.authorize(certificateOf(call)));
+        return await answer(request, service.authorize(certificateOf(call), "read"));
       } catch (error) {
         await delay(REFUSAL_DELAY_MS);
         throw error;
@@ -26,7 +26,7 @@ export function replicationHandlers(service: PlainPeerService): grpc.UntypedServ
   return {
     Subscribe: (call: Call) => {
       try {
-        const identity = service.authorize(certificateOf(call as unknown as AuthenticatedCall));
+        const identity = service.authorize(certificateOf(call as unknown as AuthenticatedCall), "read");
         serveStream(call, AS_IT_IS, (stream) => service.subscribe(identity, stream));
       } catch (error) {
         refuseStream(call, error);

@@ -92,6 +92,8 @@ function tlsReason(text: string): string {
   if (/received fatal alert: (UnknownCA|AccessDenied|DecryptError|BadCertificate)/i.test(reason)) {
     return "it does not trust our certificate; both sides need certificates of the CA in --root-ca-path";
   }
+  const identity = /its certificate is [^;]*--ha-peer-identity "[^"]*"/.exec(reason)?.[0];
+  if (identity) return identity;
   if (/UnknownIssuer|UNABLE_TO_VERIFY|self.signed|issuer/i.test(reason)) {
     return "its certificate is not of our CA (--root-ca-path)";
   }

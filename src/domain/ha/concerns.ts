@@ -124,6 +124,14 @@ export const CONCERNS = {
     help: "Clusters, projects and repositories that the ACTIVE side's resources name and this side lacks",
     unready: true,
   },
+  peerEpoch: {
+    label: "peer's epoch",
+    sentence: (n) => `${count(n, "claim")} of the peer about its epoch cannot be true and is not heard`,
+    next: "ha status on the peer; see Epochs in docs/security.md",
+    metric: "argocd_agent_ha_unbelievable_peer_epochs",
+    help: "1 while the peer claims an epoch that is not believed",
+    unready: true,
+  },
   owners: {
     label: "owners",
     sentence: (n) =>

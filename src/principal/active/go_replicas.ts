@@ -35,7 +35,7 @@ export class GoReplicas implements PlainPeerService {
 
   subscribe(identity: string, stream: ServedStream<Event>): StreamEvents<Ack> {
     const scope = mustLead(this.leadership, "unavailable");
-    mustHaveRoom(this.leadership);
+    mustHaveRoom(this.leadership, identity);
     const connection = new GoReplicaConnection(this.leadership, identity, stream, scope, () => {
       this.#connections.delete(connection);
     });
@@ -124,6 +124,9 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
     log.info("replica connected in the plain contract", { identity });
   }
 
+  get counts(): boolean {
+    return this.leadership.voice.counts(this.identity);
+  }
   get sent(): number {
     return this.#protocol.sent;
   }

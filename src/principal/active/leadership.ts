@@ -7,6 +7,7 @@ import type { Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
+import type { PeerVoice } from "../core/peer_voice.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 
 /** The part of the principal that its replicas' connections use. */
@@ -17,6 +18,8 @@ export interface Leadership {
   /** Those that are connected now. */
   readonly replicas: Replicas;
   readonly settings: { namespace: string; scope: Scope; initialAckTimeoutMs: number };
+  /** Whose word is the peer's. */
+  readonly voice: PeerVoice;
   /** Open while this principal is ACTIVE and serves; aborted with the reason when it stops. */
   activeScope(): AbortSignal | undefined;
   model(): Model;
@@ -40,7 +43,8 @@ export function mustLead({ activeScope, model }: Leadership, kind: RefusalKind):
   throw new Refusal(`not ACTIVE (state ${state}, epoch ${memory.epoch})`, kind);
 }
 
-/** @throws Refusal where there is no room for one replica more */
-export function mustHaveRoom({ replicas }: Leadership): void {
-  if (replicas.size >= MAX_REPLICAS) throw new Refusal("max replica connections reached", "exhausted");
+/** @throws Refusal where there is no room for one replica more; the last place is the peer's */
+export function mustHaveRoom({ replicas, voice }: Leadership, identity: string): void {
+  const room = voice.isPeer(identity) ? MAX_REPLICAS : MAX_REPLICAS - 1;
+  if (replicas.size >= room) throw new Refusal("max replica connections reached", "exhausted");
 }

@@ -59,6 +59,9 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     this.#cleanups.push(() => clearInterval(timer), () => this.#outlet.close());
   }
 
+  get counts(): boolean {
+    return this.leadership.voice.counts(this.identity);
+  }
   get sent(): number {
     return this.#protocol.sent;
   }
@@ -115,14 +118,14 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
   #hello({ standing, resume, buckets }: Hello): void {
     const { leadership } = this;
     const { index, log, replicas, settings: { namespace } } = leadership;
-    this.standing = standing;
+    this.standing = leadership.voice.bound(this.identity, standing);
     const scope = mustLead(leadership, "state");
     if (standing && standing.namespace !== namespace) {
       throw new Refusal(
         `the active principal's --namespace is "${namespace}", the replica's "${standing.namespace}"; both must use the same`,
       );
     }
-    mustHaveRoom(leadership);
+    mustHaveRoom(leadership, this.identity);
     const opening = this.#protocol.hello(resume, buckets);
     replicas.add(this);
     this.#cleanups.push(() => replicas.delete(this));
@@ -140,7 +143,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     log.info(opening.resumed ? "replica resumed its stream" : "replica connected", {
       identity: this.identity,
     });
-    if (standing) leadership.input({ type: "heard", peer: standing });
+    leadership.voice.says(this.identity, standing);
   }
 
   #acknowledged(ack: Acknowledgement): void {
@@ -149,10 +152,11 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     this.heldTotal = ack.heldTotal;
     this.equalAtMs = ack.equalAtMs;
     this.#saidAtMs = ack.saidAtMs;
-    this.standing = ack.standing ?? this.standing;
-    this.leadership.replicas.acknowledged();
-    if (ack.standing) this.leadership.peerStore.acknowledged(ack.standing);
-    if (this.standing) this.leadership.input({ type: "heard", peer: this.standing });
+    const { voice, replicas, peerStore } = this.leadership;
+    this.standing = voice.bound(this.identity, ack.standing) ?? this.standing;
+    replicas.acknowledged();
+    if (ack.standing && voice.isPeer(this.identity)) peerStore.acknowledged(ack.standing);
+    voice.says(this.identity, this.standing);
   }
 
   /** Nothing is called deleted while the store does not say so. */

@@ -16,6 +16,7 @@ export interface ConcernSources {
   readonly foreign: { readonly keys: readonly Key[] };
   readonly comparison: { readonly differing: Noted };
   readonly peerNeeds: { readonly noted: Noted };
+  readonly voice: { readonly noted: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
   readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
   readonly index: Pick<ChangeIndex, "requested" | "standby">;
@@ -41,6 +42,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   writers: ({ copies: { writerLines } }) => noted(writerLines),
   differing: ({ comparison }) => comparison.differing,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
+  peerEpoch: ({ voice }) => voice.noted,
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };

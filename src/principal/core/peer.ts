@@ -10,6 +10,7 @@ import type { Counters } from "./counters.ts";
 import type { PeerSays } from "./concerns.ts";
 import type { PeerNeeds } from "./dependencies.ts";
 import type { Following } from "./following.ts";
+import type { PeerVoice } from "./peer_voice.ts";
 
 /** A process that does not act for its side does not speak for it. */
 export const NOT_ASKED = "a process that does not act for its side does not ask the peer";
@@ -23,6 +24,7 @@ export interface Asking extends Conditional {
   /** Hear what the peer says of its condition. */
   readonly peerSays: Pick<PeerSays, "heard">;
   readonly peerNeeds: Pick<PeerNeeds, "heard">;
+  readonly voice: Pick<PeerVoice, "problemOf">;
   readonly settings: { peerAddress: string; plainContract: boolean; peerCheckTimeoutMs: number };
   /** The marks on this side's store. */
   readonly marks: { readonly list: readonly StorePoint[] };
@@ -90,6 +92,8 @@ export async function askPeer(
     const request = { standing: asking.standing(), condition, examine };
     const asked = await connection.ask(request, peerCheckTimeoutMs + examineMs);
     const { standing, condition: theirs, nowMs = 0 } = asked;
+    const problem = asking.voice.problemOf(standing);
+    if (problem !== "") return { peer: undefined, error: problem };
     const olderStore = isOlder(asking.marks.list, asked.seen);
     const answer = { peer: standing, error: "", ...(olderStore ? { olderStore } : {}) };
     asking.peerSays.heard(theirs);

@@ -5,6 +5,8 @@ import type { Standing } from "../../domain/ha/state.ts";
 /** A replica that is connected to us. */
 export interface ReplicaSession {
   readonly identity: string;
+  /** Whether its copy counts as this side's second one; a reader that is not the peer is believed nothing. */
+  readonly counts: boolean;
   readonly contract: "link" | "plain";
   readonly sinceMs: number;
   readonly standing: Standing | undefined;
@@ -50,6 +52,6 @@ export class Replicas extends Set<ReplicaSession> {
 
   /** Whether one of them has durably applied everything up to a revision of our index. */
   haveApplied(revision: number): boolean {
-    return [...this].some(({ appliedRevision }) => appliedRevision >= revision);
+    return [...this].some(({ counts, appliedRevision }) => counts && appliedRevision >= revision);
   }
 }

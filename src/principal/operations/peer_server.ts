@@ -23,6 +23,7 @@ import type {
   PeerService,
   Repaired,
   RepairRequest,
+  ReplicationRight,
   SwitchoverRequest,
 } from "../ports/peer.ts";
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
@@ -51,18 +52,23 @@ export interface PeerServerParts extends Leadership {
 export class PeerServer implements PeerService {
   constructor(private readonly parts: PeerServerParts) {}
 
-  authorize(certificate: CertificateNames | undefined): string {
-    return admit(certificate, this.parts.policy);
+  authorize(certificate: CertificateNames | undefined, right: ReplicationRight): string {
+    const identity = admit(certificate, this.parts.policy);
+    const problem = right === "peer" ? this.parts.voice.notPeer(identity) : "";
+    if (problem !== "") throw new Refusal(problem, "forbidden");
+    return identity;
   }
 
   async ask(
     { standing: peer, condition: theirs, examine }: Parameters<PeerService["ask"]>[0],
+    identity: string,
   ): Promise<Asked> {
-    const { input, redial, condition, standing, peerSays, peerNeeds } = this.parts;
-    peerSays.heard(theirs);
-    peerNeeds.heard(theirs);
-    if (peer) input({ type: "heard", peer });
-    if (peer?.state === "active") redial();
+    const { redial, condition, standing, voice, peerSays, peerNeeds } = this.parts;
+    if (voice.says(identity, peer)) {
+      peerSays.heard(theirs);
+      peerNeeds.heard(theirs);
+      if (peer?.state === "active") redial();
+    }
     const said = await condition(examine, theirs?.fieldsInUse ?? []);
     const { seen } = this.parts.peerStore;
     return { standing: standing(), condition: said, nowMs: Date.now(), ...(seen ? { seen } : {}) };

@@ -48,6 +48,8 @@ export interface Peer {
   connect(): PeerConnection;
   /** Whether a Go principal serves, by its `/healthz`; false where none is configured. */
   healthy(timeoutMs: number): Promise<boolean>;
+  /** The certificate that it is dialled with, and the one that its address presented last; absent: not known. */
+  certificates(): { own?: CertificateNames; presented?: CertificateNames };
   /** When the certificate it is dialled with expires, in unix ms. */
   certificateNotAfterMs(): number;
 }
@@ -162,10 +164,13 @@ export interface Adoption {
   named: boolean;
 }
 
+/** `read`: may read the stream; `peer`: is the other principal of the pair. */
+export type ReplicationRight = "read" | "peer";
+
 /** The identities that may replicate. */
 export interface ReplicationAccess {
-  /** The identity of a caller with this certificate. @throws Refusal where it may not replicate */
-  authorize(certificate: CertificateNames | undefined): string;
+  /** The identity of a caller with this certificate. @throws Refusal where it does not have the right */
+  authorize(certificate: CertificateNames | undefined, right: ReplicationRight): string;
 }
 
 /**
@@ -173,9 +178,10 @@ export interface ReplicationAccess {
  * method throws or rejects with a `Refusal` if the principal refuses.
  */
 export interface PeerService extends ReplicationAccess {
-  /** `condition` is absent where an older release asks. */
+  /** Everyone who may read is answered; only the peer's own word is heard. `condition` is absent where an older release asks. */
   ask(
     request: { standing: Standing | undefined; condition?: Condition | undefined; examine: boolean },
+    identity: string,
   ): Promise<Asked>;
   /** Serves a replica's stream, whose messages go to the returned events. */
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;

@@ -11,6 +11,7 @@ import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
 import type { PeerStore } from "../core/peer_store.ts";
 import type { Following } from "../core/following.ts";
+import type { PeerVoice } from "../core/peer_voice.ts";
 import type { ReplicaDeletions } from "./replica_deletions.ts";
 
 /** Held keys that are named in status and acknowledgements. */
@@ -25,6 +26,8 @@ export interface Followership {
   readonly settings: { scope: Scope };
   readonly comparison: { equal(atMs: number): void };
   readonly losses: { proved(revision: number): void };
+  /** Whose word is the leader's. */
+  readonly voice: Pick<PeerVoice, "heard" | "problemOf">;
   readonly deletions: ReplicaDeletions;
   /** The copies that others have changed. */
   readonly drift: Pick<Drift, "received">;

@@ -126,14 +126,14 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
       case "heartbeat":
         this.#heartbeat(message.beat);
         this.followership.peerStore.saw(message.standing?.store);
-        if (message.standing) this.followership.input({ type: "heard", peer: message.standing });
+        if (message.standing) this.followership.voice.heard(message.standing);
     }
     this.#report();
   }
 
   #welcome({ standing: peer, session, resumed, differing, marks }: Welcome): void {
-    const { model, following, counters, input, deletions } = this.followership;
-    const problem = peer && leaderProblem(peer, model().memory);
+    const { model, following, counters, input, deletions, voice } = this.followership;
+    const problem = peer && (voice.problemOf(peer) || leaderProblem(peer, model().memory));
     if (problem) throw new ProtocolError(problem);
     this.#answered = true;
     const restored = this.#restored(marks);
