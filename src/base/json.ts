@@ -24,8 +24,11 @@ export interface ExactNumber {
 /** Levels of objects and arrays that a value may have; an API server takes 10,000, a real Application has 20. */
 export const MAX_DEPTH = 1_000;
 
-/** A value is nested deeper than `MAX_DEPTH`; nothing was done with it. */
-export class TooDeep extends RangeError {
+/** A value is larger than what is taken here; nothing was done with it. */
+export class OutOfBounds extends RangeError {}
+
+/** A value is nested deeper than `MAX_DEPTH`. */
+export class TooDeep extends OutOfBounds {
   constructor() {
     super(`the object is nested deeper than ${MAX_DEPTH} levels`);
   }
@@ -63,12 +66,6 @@ export function parseJson(text: string): unknown {
         ? JSON.rawJSON(source)
         : value,
   );
-}
-
-/** `parseJson` for a text from outside. @throws SyntaxError @throws TooDeep */
-export function parseForeign(text: string): unknown {
-  if (measureJson(text).depth > MAX_DEPTH) throw new TooDeep();
-  return parseJson(text);
 }
 
 /**
@@ -119,19 +116,33 @@ export function keptNumbers(json: string): string {
   return kept + json.slice(at);
 }
 
-/** How deep a JSON text is nested, how many keys its objects have, and its length in UTF-8; never recursive. */
-export function measureJson(text: string): { depth: number; keys: number; bytes: number } {
-  let [depth, deepest, keys] = [0, 0, 0];
+/** The size of a JSON text, in what costs time and stack to handle. */
+export interface JsonSize {
+  /** Levels of objects and arrays. */
+  depth: number;
+  /** Fields of objects and items of arrays; empty objects and arrays count as one. */
+  values: number;
+  /** Characters of the longest string or name, as it is written. */
+  longest: number;
+}
+
+/** Measures a JSON text; never recursive. */
+export function measureJson(text: string): JsonSize {
+  let [depth, deepest, values, longest] = [0, 0, 0, 0];
   for (let i = 0; i < text.length; i++) {
     switch (text.charCodeAt(i)) {
-      case QUOTE:
-        i = endOfString(text, i);
+      case QUOTE: {
+        const end = endOfString(text, i);
+        longest = Math.max(longest, end - i - 1);
+        i = end;
         break;
-      case COLON:
-        keys++;
+      }
+      case COMMA:
+        values++;
         break;
       case BRACE:
       case BRACKET:
+        values++;
         if (++depth > deepest) deepest = depth;
         break;
       case BRACE_END:
@@ -139,10 +150,30 @@ export function measureJson(text: string): { depth: number; keys: number; bytes:
         depth--;
     }
   }
-  return { depth: deepest, keys, bytes: new TextEncoder().encode(text).length };
+  return { depth: deepest, values, longest };
 }
 
-const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c];
+/** The JSON text with `null` in place of each object and array that is deeper than `depth` levels. */
+export function pruneJson(text: string, depth: number): string {
+  let [level, kept, from] = [0, "", 0];
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case QUOTE:
+        i = endOfString(text, i);
+        break;
+      case BRACE:
+      case BRACKET:
+        if (++level === depth + 1) kept += text.slice(from, i) + "null";
+        break;
+      case BRACE_END:
+      case BRACKET_END:
+        if (level-- === depth + 1) from = i + 1;
+    }
+  }
+  return kept + text.slice(from);
+}
+
+const [QUOTE, COMMA, BACKSLASH] = [0x22, 0x2c, 0x5c];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
 
 function isAsPrinted(text: string, number: number): boolean {

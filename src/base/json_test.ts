@@ -11,6 +11,7 @@ import {
   MAX_DEPTH,
   measureJson,
   parseJson,
+  pruneJson,
   sameJson,
   TooDeep,
 } from "./json.ts";
@@ -156,7 +157,8 @@ Deno.test("a clone shares nothing, and may make something else of exact numbers"
 
 Deno.test("a value that is nested 100,000 deep is measured, and refused by a name where it would be walked", () => {
   const deep = nested(100_000);
-  assertEquals(measureJson(deep), { depth: 100_000, keys: 50_000, bytes: deep.length });
+  assertEquals(measureJson(deep).depth, 100_000);
+  assertEquals(measureJson(pruneJson(deep, 30)).depth, 30);
   const value = parseJson(deep);
   assert(assertThrows(() => canonicalJson(value)) instanceof TooDeep);
   assert(assertThrows(() => cloneJson(value)) instanceof TooDeep);
@@ -167,11 +169,17 @@ Deno.test("a value that is nested 100,000 deep is measured, and refused by a nam
   assert(assertThrows(() => canonicalJson(parseJson(nested(MAX_DEPTH + 1)))) instanceof TooDeep);
 });
 
-Deno.test("brackets and colons in strings are not measured; bytes are those of UTF-8", () => {
-  const text = JSON.stringify({ "[{:": ["}]\\", '"[', "\\\\"], é: {} });
-  assertEquals(measureJson(text), { depth: 2, keys: 2, bytes: new TextEncoder().encode(text).length });
-  assertEquals(measureJson(""), { depth: 0, keys: 0, bytes: 0 });
+Deno.test("brackets and commas in strings are not measured; fields, items and the longest string are", () => {
+  const text = JSON.stringify({ "[{,": ["}]\\", '"[', "\\\\"], é: {} });
+  assertEquals(measureJson(text), { depth: 2, values: 6, longest: 4 });
+  assertEquals(measureJson(""), { depth: 0, values: 0, longest: 0 });
   assertEquals(measureJson('"unfinished').depth, 0);
+});
+
+Deno.test("a text is cut below a depth, and what is beside it stays", () => {
+  const text = '{"a":[[1,"]"],{}],"b":{"c":{"d":[2]}},"e":3}';
+  assertEquals(pruneJson(text, 2), '{"a":[null,null],"b":{"c":null},"e":3}');
+  assertEquals(pruneJson(text, 4), text);
 });
 
 Deno.test("a deep text with an exact number is read or refused, and ends nothing", () => {

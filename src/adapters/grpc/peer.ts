@@ -1,6 +1,6 @@
 /** The port `Peer` over gRPC: each call encoded, its answer decoded, and its error translated once, into a `PeerError`. */
 import type grpc from "@grpc/grpc-js";
-import { parseForeign } from "../../base/json.ts";
+import { parseForeign } from "../../base/bounds.ts";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { isRecord } from "../../domain/resources/object.ts";

@@ -3,7 +3,7 @@
  * for every request that got no answer, since then one thing is wrong whatever was asked.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { parseJson } from "../../base/json.ts";
+import { parseStored } from "../../base/bounds.ts";
 import { ApiFailure, failureOf } from "./api_failure.ts";
 import type { Transport } from "./transport.ts";
 
@@ -21,7 +21,7 @@ export class RestClient {
     try {
       const answer = await this.transport.send(method, path, body, contentType);
       if (answer.status >= 300) throw failureOf(action, answer.status, answer.text, answer.headers);
-      return parseJson(answer.text) as T;
+      return parseStored(answer.text) as T;
     } catch (error) {
       throw this.#unanswered(error);
     }
@@ -43,7 +43,7 @@ export class RestClient {
       for (;;) {
         const { value: line, done } = await lines.read();
         if (done || signal.aborted) return;
-        yield parseJson(line) as T;
+        yield parseStored(line) as T;
       }
     } catch (error) {
       throw this.#unanswered(error);

@@ -1,5 +1,5 @@
 /** The one translation of the API server's refusals into the store's errors. */
-import { TooDeep } from "../../base/json.ts";
+import { OutOfBounds } from "../../base/json.ts";
 import { StoreError, type StoreErrorCode } from "../../principal/ports/store.ts";
 import { ApiFailure } from "../kube/api_failure.ts";
 import { KubeconfigError } from "../kube/kubeconfig.ts";
@@ -7,7 +7,7 @@ import { KubeconfigError } from "../kube/kubeconfig.ts";
 /** The store's error for an error of the Kubernetes client, `subject` before its words; any other error as it is. */
 export function storeError(error: unknown, subject = ""): unknown {
   if (error instanceof KubeconfigError) return new StoreError("invalid", error.message, { cause: error });
-  if (error instanceof TooDeep) return new StoreError("invalid", subject + error.message);
+  if (error instanceof OutOfBounds) return new StoreError("invalid", subject + error.message);
   if (!(error instanceof ApiFailure)) return error;
   return new StoreError(codeOf(error), subject + error.message, { cause: error });
 }

@@ -5,15 +5,18 @@
  * changes. Every object carries a checksum that each read verifies: a flipped bit is an error, never data.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { canonicalJson, parseJson } from "../../base/json.ts";
+import { boundsProblem, parseStored } from "../../base/bounds.ts";
+import { canonicalJson } from "../../base/json.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
+import { schemaProblem } from "../../domain/resources/schema.ts";
 import { byKey, isDnsSubdomain, type Key, keyOf, parseKey } from "../../domain/resources/keys.ts";
 import {
   type Store,
   StoreError,
   type StoreEvent,
   type StoreStatus,
+  UnfitObject,
   type Write,
   type Written,
 } from "../../principal/ports/store.ts";
@@ -220,8 +223,8 @@ export class SqliteStore implements Store {
   }
 
   #put({ object, expect, replace }: Extract<Write, { op: "put" }>): Written {
-    const problem = objectProblem(object) ?? nameProblem(object);
-    if (problem) throw new StoreError("invalid", `cannot store this object: ${problem}`);
+    const problem = objectProblem(object) ?? nameProblem(object) ?? schemaProblem(object);
+    if (problem) throw new UnfitObject(problem);
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
     const row = this.#row(key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
@@ -255,6 +258,8 @@ export class SqliteStore implements Store {
         return { object: current, changed: false };
       }
     }
+    const problem = boundsProblem(body);
+    if (problem) throw new UnfitObject(problem);
     const revision = this.#nextRevision();
     const row = { kind, namespace, name, revision, deleted: 0, body, sum: checksum(body) };
     this.#insert(row);
@@ -295,7 +300,7 @@ export class SqliteStore implements Store {
           "the file is left as it is: move it away and let the peer fill a new one, or restore a backup",
       );
     }
-    const object = parseJson(row.body) as StoredObject;
+    const object = parseStored(row.body) as StoredObject;
     object.metadata.resourceVersion = String(row.revision);
     return object;
   }

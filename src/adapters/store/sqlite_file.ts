@@ -4,7 +4,7 @@
  * check and our checksums. Everything else is an error that says so.
  */
 import { DatabaseSync } from "node:sqlite";
-import { TooDeep } from "../../base/json.ts";
+import { OutOfBounds } from "../../base/json.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { StoreError } from "../../principal/ports/store.ts";
 
@@ -67,7 +67,7 @@ export function openFile(path: string, options: OpenOptions): DatabaseSync {
 /** A store error of what SQLite threw; `action` completes "cannot …". */
 export function translate(error: unknown, action: string, path: string): StoreError {
   if (error instanceof StoreError) return error;
-  if (error instanceof TooDeep) return new StoreError("invalid", `cannot ${action}: ${error.message}`);
+  if (error instanceof OutOfBounds) return new StoreError("invalid", `cannot ${action}: ${error.message}`);
   const message = reasonOf(error);
   const errcode = (error as { errcode?: number }).errcode ?? 0;
   const remedy =

@@ -3,7 +3,8 @@
  * trusted: keys derive from its proved name, never from the event's claims, and a malformed or forbidden event does
  * nothing, with the reason.
  */
-import { parseForeign, TooDeep } from "../../base/json.ts";
+import { BOUNDS, parseForeign } from "../../base/bounds.ts";
+import { OutOfBounds } from "../../base/json.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentEvent } from "../events/cloudevent.ts";
 import { completed, sourceUid } from "../events/replicated.ts";
@@ -17,9 +18,6 @@ import type { AgentId, AgentView } from "./view.ts";
 
 /** Stamped by an agent on an Application that it keeps in another namespace than the principal. */
 const REMAPPED = "argocd.argoproj.io/namespace-remapped";
-
-/** No API server takes larger objects. */
-const MAX_PAYLOAD_BYTES = 3 * 1024 * 1024;
 
 /** A resource that an agent speaks of. */
 export type Named = Identity & { key: Key };
@@ -51,12 +49,12 @@ export interface InboundWorld {
   agentNamespace: string;
 }
 
-const TARGETS: Record<string, AgentView["target"]> = {
-  Application: "application",
-  AppProject: "appproject",
-  Repository: "repository",
-  GPGKey: "gpgkey",
-};
+const TARGETS = new Map<string, AgentView["target"]>([
+  ["Application", "application"],
+  ["AppProject", "appproject"],
+  ["Repository", "repository"],
+  ["GPGKey", "gpgkey"],
+]);
 
 /** The target of an event as a label: what is not served has one together. */
 export function targetLabel(target: string): string {
@@ -69,8 +67,8 @@ export function interpret(event: AgentEvent, agent: AgentId, world: InboundWorld
   if (type === "ping" || target === "heartbeat") return nothing("a heartbeat");
   const handler = Object.hasOwn(HANDLERS, target) ? HANDLERS[target] : undefined;
   if (!handler) return refused(`target "${target.slice(0, 64)}" is not served`);
-  if ((event.payload?.length ?? 0) > MAX_PAYLOAD_BYTES) {
-    return refused(`the payload is larger than ${MAX_PAYLOAD_BYTES} bytes`);
+  if ((event.payload?.length ?? 0) > BOUNDS.bytes) {
+    return refused(`the payload is larger than ${BOUNDS.bytes} bytes`);
   }
   try {
     const body = parse(event.payload);
@@ -194,7 +192,7 @@ function failure(
 /** The resource that a resync message names, in the principal's coordinates. */
 function named(body: Record<string, unknown>, agent: AgentId, { scope }: InboundWorld): Named {
   const kind = text(body["kind"], 64);
-  const target = TARGETS[kind];
+  const target = TARGETS.get(kind);
   const given = text(body["name"], 253);
   const uid = text(body["uid"], 128);
   const theirs = text(body["namespace"], 63);
@@ -211,12 +209,12 @@ function named(body: Record<string, unknown>, agent: AgentId, { scope }: Inbound
   return { key: keyOf(api, namespace, name), namespace, name, kind, target, uid };
 }
 
-/** The payload's value; undefined: it is no JSON. @throws TooDeep */
+/** The payload's value; undefined: it is no JSON. @throws OutOfBounds */
 function parse(payload: Uint8Array | undefined): unknown {
   try {
     return parseForeign(new TextDecoder("utf-8", { fatal: true }).decode(payload ?? new Uint8Array()));
   } catch (error) {
-    if (error instanceof TooDeep) throw error;
+    if (error instanceof OutOfBounds) throw error;
     return undefined;
   }
 }

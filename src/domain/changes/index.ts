@@ -69,6 +69,11 @@ export class ChangeIndex {
   readonly #requested = new Set<string>();
   readonly #terminating = new Set<string>();
   #standby = false;
+  /**
+   * Keys whose state in the store cannot be used, each with the reason: the index keeps the state before it, or none, and then the
+   * absence says nothing.
+   */
+  readonly withheld = new Map<string, string>();
   /** The digests of all live entries. */
   readonly digests = new DigestTable();
 
@@ -106,6 +111,11 @@ export class ChangeIndex {
   present(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     return entry?.deleted ? undefined : entry;
+  }
+
+  /** Whether this index cannot say if a key exists. */
+  isUnsaid(key: string): boolean {
+    return this.withheld.has(key) && this.present(key) === undefined;
   }
 
   /** Live entries, in no particular order. */

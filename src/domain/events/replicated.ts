@@ -2,7 +2,8 @@
  * The Go principal's incremental replication events, to and from changes of the index. Only principal-side objects
  * are ever sent (direction `outbound`): raw agent events carry the agent's coordinates and corrupt a replica.
  */
-import { parseForeign, TooDeep } from "../../base/json.ts";
+import { parseForeign } from "../../base/bounds.ts";
+import { OutOfBounds } from "../../base/json.ts";
 import type { ReplicatedEvent } from "./messages.ts";
 import { type ApiObject, isRecord, SOURCE_UID } from "../resources/object.ts";
 import { type Key, keyOf, parseKey } from "../resources/keys.ts";
@@ -76,7 +77,7 @@ export function fromReplicatedEvent(
       new TextDecoder("utf-8", { fatal: true }).decode(event.payload ?? new Uint8Array()),
     );
   } catch (error) {
-    return { problem: error instanceof TooDeep ? error.message : "the payload is not JSON" };
+    return { problem: error instanceof OutOfBounds ? error.message : "the payload is not JSON" };
   }
   const complete = completed(object, kind, principalNamespace);
   if (!complete) return { problem: "the payload is not a Kubernetes object" };

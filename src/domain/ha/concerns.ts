@@ -132,6 +132,17 @@ export const CONCERNS = {
     help: "1 while the peer claims an epoch that is not believed",
     unready: true,
   },
+  unusable: {
+    label: "unusable",
+    sentence: (n) =>
+      `${count(n, "object")} of this store cannot be used and ${
+        n === 1 ? "is" : "are"
+      } neither served nor replicated`,
+    next: "correct or delete each (kubectl, or store apply and store delete); ha status says which and why",
+    metric: "argocd_agent_ha_unusable_objects",
+    help: "Objects of this store that are beyond the bounds of an object, or at which handling fails",
+    unready: true,
+  },
   owners: {
     label: "owners",
     sentence: (n) =>

@@ -4,7 +4,8 @@
  * proved that it is active: a demoted or superseded Go primary answers confirmations too, and thereby deletes live
  * resources.
  */
-import { parseForeign, parseJson } from "../../base/json.ts";
+import { parseForeign } from "../../base/bounds.ts";
+import { parseJson } from "../../base/json.ts";
 import { completed, fromReplicatedEvent } from "../events/replicated.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
 import type { ConfirmMissingResourceResult, ReplicationSnapshot, Resource } from "./go_messages.ts";

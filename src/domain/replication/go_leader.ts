@@ -161,6 +161,7 @@ export async function confirm(
   } catch {
     return { resource, status: "unknown", reason: "the store cannot be read now" };
   }
+  if (index.isUnsaid(key)) return { resource, status: "unknown", reason: "the object here cannot be used" };
   const entry = index.present(key);
   const object = entry && plainChange(entry, scope)?.object;
   if (!object) return { resource, status: "deleted", reason: "" };

@@ -130,8 +130,9 @@ export class LeaderProtocol {
 
   /** The index now shows the store's state of a key. */
   looked(key: string): void {
-    if (this.#looking.resend.delete(key)) this.#resend.add(key);
-    if (this.#looking.snapshot.delete(key)) this.#snapshot.push(key);
+    const said = !this.index.isUnsaid(key);
+    if (this.#looking.resend.delete(key) && said) this.#resend.add(key);
+    if (this.#looking.snapshot.delete(key) && said) this.#snapshot.push(key);
     this.#start();
   }
 

@@ -3,7 +3,7 @@
  * tells its needs, the other side says which of them it lacks. Without them a failover does harm: an ApplicationSet whose cluster
  * generator finds no Secret generates nothing, and its controller deletes what it had generated.
  */
-import { parseForeign } from "../../base/json.ts";
+import { parseForeign } from "../../base/bounds.ts";
 import { type Key, keyOf, keyOfObject, parseKey } from "./keys.ts";
 import { IGNORE_SYNC, SECRET_TYPE } from "./kinds.ts";
 import { selects } from "./label_selector.ts";

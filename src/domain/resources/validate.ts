@@ -3,7 +3,8 @@
  * never written if its key is malformed, if replication does not carry its kind, namespace or Secret type, or if its
  * object is not the one that the key names.
  */
-import { parseForeign, TooDeep } from "../../base/json.ts";
+import { parseForeign } from "../../base/bounds.ts";
+import { OutOfBounds } from "../../base/json.ts";
 import { type ApiObject, objectProblem } from "./object.ts";
 import { type Key, keyOfObject, parseKey } from "./keys.ts";
 import { type Kind, kindOf, mayReplicate } from "./kinds.ts";
@@ -30,7 +31,7 @@ export function acceptObject(key: Key, json: string, scope: Scope): Verdict {
   try {
     value = parseForeign(json);
   } catch (error) {
-    return { ok: false, reason: error instanceof TooDeep ? error.message : "the object is not JSON" };
+    return { ok: false, reason: error instanceof OutOfBounds ? error.message : "the object is not JSON" };
   }
   const problem = objectProblem(value);
   if (problem) return { ok: false, reason: problem };

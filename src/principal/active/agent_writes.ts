@@ -39,6 +39,8 @@ export interface AgentWritesParts {
   readonly foreign: { delete(key: Key): Promise<void> };
   /** Makes the index show what the store has of a key. @throws StoreError */
   lookUp(key: Key): Promise<void>;
+  /** Whether the state of a key in the store cannot be used. */
+  isWithheld(key: Key): boolean;
   /** A resource of the index, or an object of the store, as an agent is to have it. */
   view(id: AgentId, key: Key): AgentView | undefined;
   viewOfObject(id: AgentId, object: StoredObject): AgentView | undefined;
@@ -116,6 +118,7 @@ export class AgentWrites {
     await this.#change(intent, (existing, reached) => {
       if (!existing) return undefined;
       this.#mustOwn(existing);
+      this.#mustBeUsable(key);
       return withStatus(existing, incoming, reached);
     }, incoming);
   }
@@ -141,6 +144,7 @@ export class AgentWrites {
     await this.#change(intent, (existing) => {
       if (!existing) return undefined;
       this.#mustOwn(existing);
+      this.#mustBeUsable(intent.key);
       return withFailure(existing, name, intent.message, new Date().toISOString());
     });
   }
@@ -263,6 +267,11 @@ export class AgentWrites {
       ? existing.metadata.namespace === name
       : agentOf(existing, scope) === name;
     if (!theirs) throw new NotAllowed(`${existing.kind} "${existing.metadata.name}" is not this agent's`);
+  }
+
+  /** @throws NotAllowed when what is here cannot be used: a part of it must not be written back for the whole */
+  #mustBeUsable(key: Key): void {
+    if (this.parts.isWithheld(key)) throw new NotAllowed(`${key} is kept out of use here; see: ha status`);
   }
 
   /** Whether a later state of the same object of the agent's was applied already: resent events must not bring it back. */

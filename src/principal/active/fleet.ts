@@ -28,7 +28,15 @@ const ENDED_AT_ONCE = 10;
 export interface FleetParts extends
   Omit<
     ServedAgentParts,
-    keyof Routing | "indexed" | "namespaceOf" | "clusterOf" | "cacheInfo" | "servingSinceMs" | "wasSeenToGo"
+    | keyof Routing
+    | "indexed"
+    | "namespaceOf"
+    | "clusterOf"
+    | "cacheInfo"
+    | "servingSinceMs"
+    | "wasSeenToGo"
+    | "isUnsaid"
+    | "isWithheld"
   > {
   readonly index: ChangeIndex;
   readonly roster: Pick<Roster, "connected" | "noneConnected" | "namespaceOf">;
@@ -72,6 +80,8 @@ export class Fleet {
       servingSinceMs: () => this.#servingSinceMs,
       unproven: () => parts.unproven(),
       wasSeenToGo: (key) => wasSeenToGo(index.get(key)),
+      isUnsaid: (key) => index.isUnsaid(key),
+      isWithheld: (key) => index.withheld.has(key),
     };
   }
 

@@ -9,6 +9,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { Fields, Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Counting } from "../core/counters.ts";
+import { UnfitObject } from "../ports/store.ts";
 import type { Processing } from "../ports/telemetry.ts";
 import { AgentWrites, type AgentWritesParts, NotAllowed, type WritingAgent } from "./agent_writes.ts";
 import { Intake, type Readable } from "./intake.ts";
@@ -167,7 +168,7 @@ export class Inbox {
     try {
       await this.#writes.carryOut(intent, heardAfter);
     } catch (error) {
-      status = error instanceof NotAllowed ? "not-allowed" : "failure";
+      status = error instanceof NotAllowed || error instanceof UnfitObject ? "not-allowed" : "failure";
       counters.increment("agentErrors", { resource_type: facts.target });
       this.#complain(
         `event of an agent ${status === "failure" ? "failed; the agent will resend it" : "refused"}`,

@@ -19,7 +19,7 @@ export interface ConcernSources {
   readonly voice: { readonly noted: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
   readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
-  readonly index: Pick<ChangeIndex, "requested" | "standby">;
+  readonly index: Pick<ChangeIndex, "requested" | "standby" | "withheld">;
   readonly copies: {
     readonly copies: readonly Pick<DriftedCopy, "key" | "change" | "manager">[];
     readonly writerLines: readonly string[];
@@ -43,6 +43,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   differing: ({ comparison }) => comparison.differing,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
   peerEpoch: ({ voice }) => voice.noted,
+  unusable: ({ index: { withheld } }) => noted([...withheld].map(([key, reason]) => `${key}: ${reason}`)),
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };

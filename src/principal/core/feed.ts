@@ -1,5 +1,7 @@
 /** The feed: the store's watch into the change index. Everything that leaves a principal passes here first. */
+import { checkBounds } from "../../base/bounds.ts";
 import { canonicalJson } from "../../base/json.ts";
+import { reasonOf } from "../../base/reason.ts";
 import { digestOf, localOf } from "../../domain/changes/content.ts";
 import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
 import { Owners } from "../../domain/changes/owners.ts";
@@ -12,6 +14,8 @@ import type { Store, StoreEvent } from "../ports/store.ts";
 
 /** Single reads of the store at once, where there are many. */
 export const READS_AT_ONCE = 16;
+
+const MAX_REASON = 300;
 
 /** Sees every object of the store, replicated or not, before the index does. */
 export interface Observer {
@@ -34,7 +38,10 @@ export class Feed {
   readonly #ahead = new Map<Key, number>();
   readonly #owners: Owners;
 
-  /** @param gone hears of each replicated object that is deleted, with its last state */
+  /**
+   * @param gone hears of each replicated object that is deleted, with its last state
+   * @param withheld hears of each key whose state cannot be used, and why
+   */
   constructor(
     private readonly store: Store,
     private readonly index: ChangeIndex,
@@ -43,6 +50,7 @@ export class Feed {
     private readonly excluded: { has(key: Key): boolean } = new Set<Key>(),
     private readonly changed: Changed = () => {},
     private readonly gone: (entry: Entry, concluded: boolean) => void = () => {},
+    private readonly withheld: (key: Key, reason: string) => void = () => {},
   ) {
     this.#owners = new Owners(index);
   }
@@ -129,7 +137,8 @@ export class Feed {
     switch (event.type) {
       case "reset":
         for (const observer of this.observers) observer.reset();
-        this.#unlisted = new Set([...this.index.live()].map((entry) => entry.key));
+        this.#unlisted = new Set([...this.index.live()].map((entry) => entry.key))
+          .union(new Set(this.index.withheld.keys()));
         this.#ahead.clear();
         break;
       case "synced":
@@ -171,20 +180,35 @@ export class Feed {
   /** @param manager who did it; empty: not known; undefined: the store has not told it */
   #remove(key: Key, version: string, manager: string | undefined, concluded: boolean): void {
     this.#owners.forget(key);
+    this.index.withheld.delete(key);
     const before = this.index.get(key);
     if (!this.index.remove(key, version, Date.now(), concluded)) return;
     this.#restate(key);
     if (manager !== undefined) this.changed(key, before, manager);
   }
 
+  /** A state that cannot be used, whatever its fault, is withheld: neither it nor its absence goes anywhere. */
   #put(key: Key, object: StoredObject, manager?: string): void {
+    this.#unlisted?.delete(key);
+    try {
+      this.#show(key, object, manager);
+      this.index.withheld.delete(key);
+    } catch (error) {
+      const reason = reasonOf(error).slice(0, MAX_REASON);
+      if (this.index.withheld.get(key) === reason) return;
+      this.index.withheld.set(key, reason);
+      this.withheld(key, reason);
+    }
+  }
+
+  #show(key: Key, object: StoredObject, manager?: string): void {
     const version = object.metadata.resourceVersion;
     const excluded = this.excluded.has(key);
     const kind = excluded ? undefined : kindOf(object, this.scope);
-    this.#unlisted?.delete(key);
     for (const observer of this.observers) observer.put(object, kind !== undefined);
     if (!kind) return this.#remove(key, version, manager, excluded);
     const payload = canonicalJson(this.#owners.counted(key, replicatedForm(object, kind)));
+    checkBounds(payload);
     const before = this.index.get(key);
     const changed = this.index.put(key, {
       payload,

@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { parseJson } from "../../base/json.ts";
+import { parseStored } from "../../base/bounds.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Log } from "../../base/log.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
@@ -121,7 +121,7 @@ export function entriesOf(parts: readonly ApiObject[]): KeptObject[] {
   const text = gunzipSync(Buffer.concat(bytes)).toString("utf8");
   return text.split("\n").filter(Boolean).map((line) => ({
     ...UNSAID,
-    ...parseJson(line) as KeptObject,
+    ...parseStored(line) as KeptObject,
   }));
 }
 

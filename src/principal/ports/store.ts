@@ -98,3 +98,10 @@ export class StoreError extends Error {
     super(message, options);
   }
 }
+
+/** The object is at fault, whatever becomes of the store: its writer need not retry. */
+export class UnfitObject extends StoreError {
+  constructor(problem: string) {
+    super("invalid", `cannot store this object: ${problem}`);
+  }
+}
