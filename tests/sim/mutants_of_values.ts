@@ -18,7 +18,7 @@ export const VALUE_MUTANTS: readonly Mutant[] = [
   mutant(
     "the store takes numbers for doubles",
     "src/adapters/store/sqlite.ts",
-    "const object = parseJson(row.body) as StoredObject;",
+    "const object = parseStored(row.body) as StoredObject;",
     "const object = JSON.parse(row.body) as StoredObject;",
   ),
   mutant(
