@@ -68,7 +68,8 @@ for (const [name, definitions] of definitionSets()) {
         await pair.replica.kill("SIGKILL");
         pair.replica.start();
         await pair.replica.untilState("replicating");
-        assertEquals(await pair.replica.metric("argocd_agent_ha_store_writes_total"), 0);
+        // Its mark on its own store, and how far the leader's is.
+        assert(await pair.replica.metric("argocd_agent_ha_store_writes_total") <= 2);
         await failover(pair);
       }),
   });

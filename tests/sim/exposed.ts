@@ -22,7 +22,7 @@ export function exposureBounded(
   if (unacknowledged === undefined || (replicas > 0 && !followed)) return false;
   const { lostAtMs } = other.site.disk;
   // Nobody has told it yet that the replica's store was lost.
-  if (lostAtMs > 0 && (!followed || lostAtMs > other.openedMs)) return false;
+  if (lostAtMs > 0 && !(followed && other.site.core?.following.connected)) return false;
   if ((other.site.disk.remembered?.epoch ?? 0) > core.model().memory.epoch) return false;
   const missing = [...taken].filter(([key, records]) => {
     const last = records.at(-1);
