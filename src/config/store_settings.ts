@@ -74,6 +74,14 @@ function namespaceCreation(value: Value) {
   return { pattern: pattern === "" ? undefined : regex("namespace-create-pattern", pattern), labels };
 }
 
+/** Flags that name Secrets of this principal. */
+const OWN_SECRETS = [
+  "tls-secret-name",
+  "tls-ca-secret-name",
+  "jwt-secret-name",
+  "self-registration-client-cert-secret",
+];
+
 /** The scope. */
 export function scopeOf(value: Value, namespace: string): Scope {
   const clusterSecrets = value("ha-replicate-cluster-secrets");
@@ -88,6 +96,7 @@ export function scopeOf(value: Value, namespace: string): Scope {
     destinationMapping: boolOf(value, "destination-based-mapping"),
     clusterSecrets,
     inClusterApplications: boolOf(value, "ha-replicate-in-cluster-applications"),
+    ownSecrets: OWN_SECRETS.map((name) => value(name)).filter((name) => name !== ""),
   };
 }
 

@@ -119,6 +119,28 @@ export function storeContract(
     assertEquals(await store.get(keyOfObject(object)), object);
   });
 
+  test("what a write would take the place of decides too: put and delete leave what is to be kept", async ({ store, app, keyOf }) => {
+    await put(store, app("a", { project: "mine" }));
+    const keep = ({ spec }: StoredObject) =>
+      (spec as { project: string }).project === "mine" ? "it is kept" : "";
+    const writes = [
+      { op: "put", object: app("a", { project: "theirs" }), keep },
+      { op: "put", object: app("a", { project: "theirs" }), keep, replace: true },
+      { op: "delete", key: keyOf("a"), keep },
+    ] as const;
+    for (const write of writes) {
+      const error = await store.write(write).then(() => undefined, (error) => error);
+      assertEquals([error?.code, error?.message.includes("it is kept")], ["invalid", true]);
+    }
+    const project = async () => ((await store.get(keyOf("a")))?.["spec"] as { project?: string }).project;
+    assertEquals(await project(), "mine");
+    await put(store, app("a", { project: "free" }));
+    await store.write({ op: "put", object: app("a", { project: "theirs" }), keep });
+    await store.write({ op: "delete", key: keyOf("a"), keep });
+    await store.write({ op: "put", object: app("a", { project: "new" }), keep });
+    assertEquals(await project(), "new");
+  });
+
   test("an update keeps uid and creation time, and counts generations of the spec alone", async ({ store, app }) => {
     const first = await put(store, app("a"));
     const second = await put(store, {

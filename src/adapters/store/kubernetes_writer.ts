@@ -120,7 +120,8 @@ export class KubernetesWriter {
     return await this.#delete(target, write);
   }
 
-  async #put(target: Target, { object, expect, replace = false }: Put): Promise<Written> {
+  async #put(target: Target, write: Put): Promise<Written> {
+    const { object, expect, replace = false } = write;
     const { key, resource } = target;
     let current = this.cache.get(key);
     let live = false;
@@ -129,7 +130,7 @@ export class KubernetesWriter {
         current = await this.#get(target);
         live = true;
       }
-      checkExpected(key, current, expect);
+      checkExpected(key, current, write);
       try {
         if (!current) return await this.#create(resource, object);
         if (replace && (current.metadata.deletionTimestamp || mustReplace(current, object))) {
@@ -244,9 +245,10 @@ export class KubernetesWriter {
     return { object: after, changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion };
   }
 
-  async #delete(target: Target, { expect, graceful }: Extract<Write, { op: "delete" }>): Promise<Outcome> {
+  async #delete(target: Target, write: Extract<Write, { op: "delete" }>): Promise<Outcome> {
+    const { graceful } = write;
     const current = await this.#get(target);
-    checkExpected(target.key, current, expect);
+    checkExpected(target.key, current, write);
     if (current?.metadata.finalizers?.length && graceful) {
       return { written: await this.#ask(target, current) };
     }

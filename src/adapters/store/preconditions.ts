@@ -1,7 +1,7 @@
 /** Checks that every store makes of a write, in the same words. */
 import { type Key, type KeyParts, parseKey } from "../../domain/resources/keys.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
-import { StoreError } from "../../principal/ports/store.ts";
+import { StoreError, type Write } from "../../principal/ports/store.ts";
 
 /** The parts of a key. @throws StoreError `invalid` */
 export function partsOf(key: Key): KeyParts {
@@ -10,8 +10,14 @@ export function partsOf(key: Key): KeyParts {
   return parts;
 }
 
-/** Holds a write to the version that it expects; undefined expects none. @throws StoreError `conflict` */
-export function checkExpected(key: Key, current: StoredObject | undefined, expect: string | undefined): void {
+/** Holds a write to what it expects of the present object. @throws StoreError `conflict`, or `invalid` where the object must stay */
+export function checkExpected(
+  key: Key,
+  current: StoredObject | undefined,
+  { expect, keep }: Pick<Write, "expect" | "keep">,
+): void {
+  const why = current && keep?.(current);
+  if (why) throw new StoreError("invalid", why);
   const actual = current?.metadata.resourceVersion ?? "absent";
   if (expect === undefined || actual === expect) return;
   throw new StoreError(

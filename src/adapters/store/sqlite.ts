@@ -205,7 +205,7 @@ export class SqliteStore implements Store {
     if (write.op === "put") return this.#put(write);
     const row = this.#row(write.key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
-    checkExpected(write.key, current, write.expect);
+    checkExpected(write.key, current, write);
     if (!current || !row) return { changed: false };
     if (write.graceful && current.metadata.finalizers?.length) return this.#mark(current);
     return this.#end(row);
@@ -222,13 +222,14 @@ export class SqliteStore implements Store {
     return this.#store(current, { ...current, metadata: { ...current.metadata, deletionTimestamp } });
   }
 
-  #put({ object, expect, replace }: Extract<Write, { op: "put" }>): Written {
+  #put(write: Extract<Write, { op: "put" }>): Written {
+    const { object, replace } = write;
     const problem = objectProblem(object) ?? nameProblem(object) ?? schemaProblem(object);
     if (problem) throw new UnfitObject(problem);
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
     const row = this.#row(key);
     const current = row && !row.deleted ? this.#object(row) : undefined;
-    checkExpected(key, current, expect);
+    checkExpected(key, current, write);
     if (!current || !row || !current.metadata.deletionTimestamp) return this.#replace(current, object);
     if (replace) {
       this.#end(row);

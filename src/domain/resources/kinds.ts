@@ -5,6 +5,7 @@
 import type { ApiObject } from "./object.ts";
 import type { KeyParts } from "./keys.ts";
 import { ROSTER_NAME } from "./roster.ts";
+import { isReserved } from "./reserved.ts";
 import { admits, agentOf, isInCluster, type Scope } from "./scope.ts";
 
 /** The label by which Argo CD and the Go principal mark a Secret's type. */
@@ -32,6 +33,8 @@ export interface Kind {
   target?: string;
   /** The values of the label `SECRET_TYPE` that mark it; undefined: the label says nothing about it. */
   secretTypes?: readonly string[];
+  /** The names of its objects; undefined: any. */
+  names?: readonly string[];
   /** Whether `--label-selector` chooses among its objects. */
   selectable: boolean;
   /** Whether its objects own others: deleting one on a replica must leave those in place. */
@@ -68,13 +71,15 @@ export const KINDS: readonly Kind[] = [
   }),
   core("GPGKey", "ConfigMap", 2, {
     stampsSourceUid: true,
-    matches: (object) => object.metadata.name === "argocd-gpg-keys-cm",
+    names: ["argocd-gpg-keys-cm"],
+    matches: always,
   }),
   core("Agents", "ConfigMap", 2, {
     bookkeeping: true,
-    matches: (object) => object.metadata.name === ROSTER_NAME,
+    names: [ROSTER_NAME],
+    matches: always,
   }),
-  core("Blocklist", "ConfigMap", 2, { matches: (object) => object.metadata.name === BLOCKLIST_NAME }),
+  core("Blocklist", "ConfigMap", 2, { names: [BLOCKLIST_NAME], matches: always }),
   {
     ...argo("Application", 3, "any"),
     matches: (object, scope) =>
@@ -148,9 +153,10 @@ export function apiKindOf({ kind }: Pick<KeyParts, "kind">): ApiKind | undefined
  */
 export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
   if (label(object, IGNORE_SYNC) === "true") return undefined;
+  const { kind: api, metadata: { namespace = "", name } } = object;
   return KINDS.find((kind) =>
-    kind.kind === object.kind && kind.apiVersion === object.apiVersion && hasSecretType(kind, object) &&
-    kind.matches(object, scope) && isWithin(kind, object.metadata.namespace ?? "", scope)
+    kind.apiVersion === object.apiVersion && hasSecretType(kind, object) && kind.matches(object, scope) &&
+    mayBe(kind, { kind: api, namespace, name }, scope)
   );
 }
 
@@ -166,7 +172,12 @@ export function rankOf(parts: Pick<KeyParts, "kind">): number {
 
 /** Whether replication may write or delete such a key at all, before anything is known of its content. */
 export function mayReplicate(parts: KeyParts, scope: Scope): boolean {
-  return KINDS.some((kind) => kind.kind === parts.kind && isWithin(kind, parts.namespace, scope));
+  return KINDS.some((kind) => mayBe(kind, parts, scope));
+}
+
+function mayBe(kind: Kind, { kind: api, namespace, name }: KeyParts, scope: Scope): boolean {
+  return kind.kind === api && (kind.names?.includes(name) ?? !isReserved(api, name, scope)) &&
+    isWithin(kind, namespace, scope);
 }
 
 function hasSecretType({ secretTypes }: Kind, object: ApiObject): boolean {

@@ -182,17 +182,17 @@ Deno.test("a replica refuses what replication has no business writing", () => {
   const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "argocd" } };
   const opaque = secret({});
   const cases: [key: string, json: string, reason: string | undefined][] = [
-    ["Pod/argocd/p", JSON.stringify(pod), 'Pod in namespace "argocd" is not replicated'],
+    ["Pod/argocd/p", JSON.stringify(pod), 'Pod "p" in namespace "argocd" is not replicated'],
     [
       "Secret/kube-system/s",
       JSON.stringify(secret({}, "kube-system")),
-      'Secret in namespace "kube-system" is not replicated',
+      'Secret "s" in namespace "kube-system" is not replicated',
     ],
     ["Secret/argocd/s", JSON.stringify(opaque), "this kind of object, Secret or ConfigMap is not replicated"],
     [
       "ConfigMap/argocd/argocd-agent-ha-state",
       '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"argocd-agent-ha-state","namespace":"argocd"}}',
-      "this kind of object, Secret or ConfigMap is not replicated",
+      'ConfigMap "argocd-agent-ha-state" in namespace "argocd" is not replicated',
     ],
     ["Application/edge-1/a", "{", "the object is not JSON"],
     ["Application/edge-1/b", JSON.stringify(application()), "the object is Application/edge-1/a"],
@@ -203,7 +203,8 @@ Deno.test("a replica refuses what replication has no business writing", () => {
     const verdict = acceptObject(key, json, SCOPE);
     assertEquals(verdict.ok ? undefined : verdict.reason, reason, key);
   }
-  assertEquals(acceptDelete("Secret/kube-system/s", SCOPE).ok, false);
+  const kept = ["Secret/kube-system/s", "Secret/argocd/argocd-secret", "ConfigMap/argocd/argocd-rbac-cm"];
+  for (const key of kept) assertEquals(acceptDelete(key, SCOPE).ok, false, key);
 });
 
 Deno.test("kindOf() follows the scope: allowed namespaces, all cluster secrets, destinations that are agents", () => {

@@ -13,6 +13,8 @@ export interface Scope {
   clusterSecrets: "self-registered" | "all";
   /** Whether Applications that Argo CD deploys into its own cluster replicate too: the other side's Argo CD would deploy them there. */
   inClusterApplications: boolean;
+  /** Secrets that this principal reads its own keys from, beside those of reserved.ts. */
+  ownSecrets: readonly string[];
 }
 
 /** A scope of everything, for a principal of this namespace. */
@@ -23,6 +25,7 @@ export function wholeScope(namespace: string): Scope {
     destinationMapping: false,
     clusterSecrets: "all",
     inClusterApplications: false,
+    ownSecrets: [],
   };
 }
 

@@ -18,7 +18,10 @@ export function acceptDelete(key: Key, scope: Scope): Verdict {
   const parts = parseKey(key);
   if (!parts) return { ok: false, reason: "malformed key" };
   if (!mayReplicate(parts, scope)) {
-    return { ok: false, reason: `${parts.kind} in namespace "${parts.namespace}" is not replicated` };
+    return {
+      ok: false,
+      reason: `${parts.kind} "${parts.name}" in namespace "${parts.namespace}" is not replicated`,
+    };
   }
   return { ok: true };
 }

@@ -8,7 +8,10 @@ import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Missing } from "../../domain/resources/missing.ts";
 
-/** One write. */
+/** Why an object in the place of a write must stay as it is; empty: it need not. Asked of the very state that is written over. */
+export type Keep = (present: StoredObject) => string;
+
+/** One write. `keep`: only if it does not say otherwise of the object that is there; then the failure is `invalid`. */
 export type Write =
   /**
    * Creates the object or replaces all of it that the store does not own itself (uid, resourceVersion,
@@ -16,12 +19,12 @@ export type Write =
    * `replace`: where the object cannot become this one in place (it is being deleted, another type of Secret, immutable content), it
    * is deleted, without its finalizers, and recreated; without, that is refused, and what is being deleted stays so.
    */
-  | { op: "put"; object: ApiObject; expect?: string | "absent"; replace?: boolean }
+  | { op: "put"; object: ApiObject; expect?: string | "absent"; replace?: boolean; keep?: Keep }
   /**
    * Removes the object for good, finalizers and all. Removing what does not exist succeeds. With `graceful`, as a user's deletion: an
    * object with finalizers stays, being deleted, until they are taken off.
    */
-  | { op: "delete"; key: Key; expect?: string; graceful?: boolean };
+  | { op: "delete"; key: Key; expect?: string; graceful?: boolean; keep?: Keep };
 
 /** The result of a write. */
 export interface Written {

@@ -9,7 +9,8 @@ import { digestOf } from "../../domain/changes/content.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import type { Drift } from "../../domain/replication/drift.ts";
 import { alteration } from "../../domain/resources/answer.ts";
-import type { ApiObject } from "../../domain/resources/object.ts";
+import { kindOf } from "../../domain/resources/kinds.ts";
+import { type ApiObject, SOURCE_UID, type StoredObject } from "../../domain/resources/object.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import {
   annotationBytes,
@@ -54,10 +55,21 @@ export class ChangeWriter {
     await this.unconfirmed.confirmed(signal);
   }
 
+  /**
+   * The state that is there decides too: whatever a peer sends, only an object that is replicated itself, or a copy that replication
+   * wrote, is overwritten or deleted.
+   */
+  readonly #keep = (present: StoredObject): string => {
+    if (kindOf(present, this.scope) || present.metadata.annotations?.[SOURCE_UID]) return "";
+    this.counters.increment("refused");
+    return `refused: the ${present.kind} "${present.metadata.name}" that is here is not a replicated one; ` +
+      "rename it, or delete it if it is not needed";
+  };
+
   async #write(key: Key, write: Write, payload?: string): Promise<Written> {
     this.drift.writing(key);
     try {
-      const written = await this.store.write(write);
+      const written = await this.store.write({ ...write, keep: this.#keep });
       const version = written.object?.metadata.resourceVersion ?? "";
       this.unconfirmed.wrote(key, version);
       this.drift.wrote(key, { version, payload }, monotonicMs());
