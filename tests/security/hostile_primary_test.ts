@@ -32,7 +32,7 @@ function settings(name: string, value: string): ApiObject {
 }
 
 const REPOSITORY = { [SECRET_TYPE]: "repository" };
-/** What the replica's own installation has, and no primary of its may touch. */
+/** Objects of the replica's own installation, which no primary may touch. */
 const OWN = [
   secret("argocd-secret", "own"),
   secret("argocd-agent-jwt", "own"),
