@@ -155,7 +155,9 @@ export class Disk {
     this.#store = this.#open();
     for (const [key, states] of this.states) {
       const digest = backup?.states.get(key) ?? "";
-      if (this.now(key) !== digest) states.push({ digest, atMs: this.clock.nowMs, by: LOSS });
+      if (this.now(key) === digest) continue;
+      const sent = states.findLast((state) => state.digest === digest)?.sent;
+      states.push({ digest, atMs: this.clock.nowMs, by: LOSS, ...(sent === undefined ? {} : { sent }) });
     }
     this.saved.clear();
     for (const saved of backup?.saved ?? []) this.saved.add(saved);
