@@ -25,7 +25,8 @@ export class ForeignHand {
     const { sites, clock: { random } } = this.world;
     const site = sites[name];
     const other = sites[site.other];
-    if (!PASSIVE.includes(site.state)) return;
+    // An ACTIVE that steps down passes on what is done in its cluster until its replicas have everything.
+    if (!PASSIVE.includes(site.state) || !site.core?.index.standby) return;
     await this.#change(site, change);
     if (!failover || !other.serving) return;
     this.#later(random.int(DIES_MS), () => other.kill());
@@ -48,7 +49,7 @@ export class ForeignHand {
       checks.requests.byHand(site, keyOfObject(object));
       // A side that follows nobody takes what is done to it for its own.
       if (site.state === "replicating") {
-        ledger.deletedByHand(keyOfObject(object), sites[site.other].disk, nowMs);
+        ledger.deletedByHand(keyOfObject(object), site.disk, sites[site.other].disk, nowMs);
       } else ledger.deleted(keyOfObject(object), nowMs);
       await site.disk.write(HAND, { op: "delete", key: keyOfObject(object), graceful: true });
       return;

@@ -17,6 +17,8 @@ export class Ledger {
   /** By key: when it was written last. */
   readonly #written = new Map<Key, number>();
   readonly #deletedAtMs = new Map<Key, number>();
+  /** Where another writer deleted what the other side has. */
+  readonly #byHand = new Map<Key, Disk>();
   /** By side: Applications that a restored store of the other one may roll back. */
   readonly #unkept = { a: new Set<Key>(), b: new Set<Key>() };
   /** Sides whose store was restored. */
@@ -41,8 +43,18 @@ export class Ledger {
   }
 
   /** Somebody deleted it on a standby: for good where the other side does not have it. */
-  deletedByHand(key: Key, other: Disk, nowMs: number): void {
-    if (!exists(other, key)) this.deleted(key, nowMs);
+  deletedByHand(key: Key, at: Disk, other: Disk, nowMs: number): void {
+    if (exists(other, key)) this.#byHand.set(key, at);
+    else this.deleted(key, nowMs);
+  }
+
+  /** A process has begun and takes its store as it is: what somebody deleted there before stays deleted if that side becomes ACTIVE. */
+  opened(disk: Disk, nowMs: number): void {
+    for (const [key, at] of this.#byHand) {
+      if (at !== disk) continue;
+      this.#byHand.delete(key);
+      if (disk.now(key) === "") this.deleted(key, nowMs);
+    }
   }
 
   /** A store is lost; `left`: its backup has this key; undefined: there is none. */

@@ -44,7 +44,7 @@ export const DELETION_MUTANTS: readonly Mutant[] = [
         to: "return this.#dirty.has(key);",
       },
     ],
-    about: ["write", "delete many", "swallow", "pause"],
+    about: ["delete many", "agent stalls", "swallow"],
   },
   mutant(
     "a promotion restores only the copies that it knew before it began",

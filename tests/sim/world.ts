@@ -57,7 +57,10 @@ export class World {
           }
           this.tell(by, `${level} ${message}${textOf(fields)}`);
         },
-        opened: (from, core) => this.checks.opened(from, core),
+        opened: (from, core) => {
+          this.checks.opened(from, core);
+          this.ledger.opened(from.disk, clock.nowMs);
+        },
         sent: (from, { name, mode }, event) => {
           try {
             if (mode === "managed") this.checks.requests.sent(from, name, event);
@@ -160,7 +163,8 @@ export class World {
     });
     agent.onWire = (way, event) => {
       if (way !== "to agent" || event.target !== "application") return;
-      this.#mustBeOf(name, event.payload);
+      const { metadata } = this.#mustBeOf(name, event.payload);
+      if (mode === "managed" && event.type === "spec-update") this.#mustHave(agent, metadata);
       if (event.type === "delete" && mode === "managed") {
         const key = applicationKey(name, event.subject?.split("/")[1] ?? "");
         this.checks.erasures.told(this.sites[at], name, key, agent.cluster.list("Application").length);
@@ -171,16 +175,28 @@ export class World {
   }
 
   /** An agent sees only its own Applications: each of this world names its agent (I11). */
-  #mustBeOf(name: string, payload: Uint8Array | undefined): void {
-    const { metadata } = JSON.parse(new TextDecoder().decode(payload)) as {
-      metadata?: { labels?: Record<string, string> };
-    };
-    const owner = metadata?.labels?.["owner"];
+  #mustBeOf(name: string, payload: Uint8Array | undefined): Told {
+    const told = JSON.parse(new TextDecoder().decode(payload)) as Told;
+    const owner = told.metadata?.labels?.["owner"];
     this.checks.note("I11");
     if (owner !== undefined && owner !== name) {
       this.checks.found(new Violation("I11", `${name} was sent an Application of ${owner}`));
     }
+    return told;
   }
+
+  /** Of an Application that is being deleted an agent without it would make one. */
+  #mustHave({ name, cluster }: SimAgent, metadata: Told["metadata"]): void {
+    if (metadata?.deletionTimestamp === undefined || cluster.get("Application", metadata.name)) return;
+    this.checks.found(
+      new Violation("agents", `${name} lacks ${metadata.name} and is told that it is being deleted`),
+    );
+  }
+}
+
+/** The part of an event's object that is looked at. */
+interface Told {
+  metadata?: { name: string; labels?: Record<string, string>; deletionTimestamp?: string };
 }
 
 export const applicationKey = (agent: string, name: string) => keyOf("Application", agent, name);
