@@ -16,12 +16,14 @@ import { openFile } from "./adapters/store/sqlite_file.ts";
 import type { TlsMaterial } from "./adapters/tls/files.ts";
 import { Authority } from "./adapters/tls/pki.ts";
 import type { Log } from "./base/log.ts";
+import { reasonOf } from "./base/reason.ts";
 import { Emitter } from "./base/until.ts";
 import type { Settings } from "./config/settings.ts";
 import { parseMtlsRule } from "./domain/agents/identity.ts";
 import { asAtAgent } from "./domain/agents/projects.ts";
 import type { ChangeIndex } from "./domain/changes/index.ts";
 import type { Model } from "./domain/ha/state.ts";
+import { keyOfObject } from "./domain/resources/keys.ts";
 import type { ApiObject } from "./domain/resources/object.ts";
 import { localize } from "./domain/resources/transform.ts";
 import { writeMemory } from "./principal/core/memory.ts";
@@ -165,7 +167,12 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
   const objects = [...played.index.live()].map(({ payload }) =>
     localize(parseJson(payload) as ApiObject, () => undefined).object
   );
-  await Promise.all(objects.map((object) => store.write({ op: "put", object })));
+  const written = await Promise.allSettled(objects.map((object) => store.write({ op: "put", object })));
+  written.forEach((one, i) => {
+    if (one.status === "rejected") {
+      log.warn(`${keyOfObject(objects[i] as ApiObject)}: ${reasonOf(one.reason)}`);
+    }
+  });
   const { epoch } = played.model().memory;
   const memory = {
     role: "replica",

@@ -54,6 +54,20 @@ const BAD: [file: string, text: string, rule: string, fault: string, remedy: str
     "move the file",
   ],
   ["src/elsewhere/x.ts", 'import "./y.ts";', "arrow", "src/elsewhere/x.ts stands in no room", "add a room"],
+  [
+    "src/cli/x.ts",
+    "const of: Record<string, number> = { a: 1 };\nconst b = of[name];",
+    "map",
+    "of is an object used as a map",
+    "use a Map",
+  ],
+  [
+    "src/cli/x.ts",
+    "const of: Record<string, number> = {};",
+    "map",
+    "of is an object used as a map",
+    "use a Map",
+  ],
   ["src/cli/x.ts", "await import(name);", "arrow", "imports a computed name", "as a string"],
   [
     "src/adapters/store/x.ts",

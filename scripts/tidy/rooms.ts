@@ -283,7 +283,7 @@ export const OWNERS: Owner[] = [
 export const PURE = /^src\/(domain|base)\//;
 
 /** Packages that a pure file may import, since they only compute. */
-export const PURE_PACKAGES = /^(@std\/(path\/glob-to-regexp|collections\/.*|data-structures\/.*)|microdiff)$/;
+export const PURE_PACKAGES = /^@std\/(path\/glob-to-regexp|collections\/.*|data-structures\/.*)$/;
 
 /** Files of base that are not pure, and why. */
 export const IMPURE: Record<string, string> = {

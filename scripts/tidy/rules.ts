@@ -11,6 +11,7 @@ export type Rule =
   | "owner"
   | "pure"
   | "one way"
+  | "map"
   | "print"
   | "file length"
   | "function length"
@@ -149,6 +150,7 @@ function checkCode(file: string, { code, strings }: Masked, add: Add) {
         add(line, "print", `prints with ${text}`, "write to the Log that it is given (src/base/log.ts)"),
     );
   }
+  checkMaps(code, add);
   for (const way of ONE_WAY) {
     if (way.files.test(file)) continue;
     for (const match of code.matchAll(way.code)) {
@@ -156,6 +158,23 @@ function checkCode(file: string, { code, strings }: Masked, add: Add) {
       if (argument !== undefined && argument !== "sha256") continue;
       add(lineOf(code, match.index), "one way", way.fault, way.remedy);
     }
+  }
+}
+
+/** `const NAME: Record<string, …>`; the value, where it is written here. */
+const RECORD = /\bconst (\w+): (?:Readonly<)?Record<string, [^=;]*? = (\{\};)?/g;
+
+/** An object used as a map has `constructor` and `__proto__` before anything is put into it, and names come from outside. */
+function checkMaps(code: string, add: Add) {
+  for (const { 1: name = "", 2: empty, index } of code.matchAll(RECORD)) {
+    const lookedUp = new RegExp(`\\b${name}\\[[A-Za-z_]`).test(code);
+    if ((!empty && !lookedUp) || code.includes(`Object.hasOwn(${name},`)) continue;
+    add(
+      lineOf(code, index),
+      "map",
+      `${name} is an object used as a map`,
+      "use a Map, or ask Object.hasOwn first: a name from outside may be `constructor`",
+    );
   }
 }
 

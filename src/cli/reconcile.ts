@@ -1,5 +1,5 @@
 /** `ha reconcile`: what this principal held when it stepped down and the new active did not; adopt it, or discard it. */
-import { parseJson } from "../base/json.ts";
+import { parseStored } from "../base/bounds.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { digestFromWire } from "../adapters/grpc/wire.ts";
 import { parseDuration } from "../config/settings.ts";
@@ -70,7 +70,7 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
     reason: loss.reason || "overwritten",
     cause: loss.cause ?? "",
     digest: digestFromWire(loss.digest),
-    object: parseJson(new TextDecoder().decode(loss.object)) as unknown,
+    object: parseStored(new TextDecoder().decode(loss.object)) as unknown,
   }));
   if (output === "json") print(json(rows));
   else {

@@ -195,19 +195,19 @@ async function remove(args: string[]): Promise<number> {
   return EXIT.ok;
 }
 
-const SHORT: Record<string, string> = {
-  app: "Application",
-  appset: "ApplicationSet",
-  appproj: "AppProject",
-  cm: "ConfigMap",
-};
+const SHORT = new Map<string, string>([
+  ["app", "Application"],
+  ["appset", "ApplicationSet"],
+  ["appproj", "AppProject"],
+  ["cm", "ConfigMap"],
+]);
 
 /** `app`, `applications`, `Application`, … to the API's kind. */
 function kindFor(text: string): string {
   const name = text.toLowerCase();
   const kinds = [...new Set([...KINDS.map((kind) => kind.kind), "ConfigMap", "Secret"])];
   const found = kinds.find((kind) => [kind.toLowerCase(), `${kind.toLowerCase()}s`].includes(name)) ??
-    kinds.find((kind) => SHORT[name.replace(/s$/, "")] === kind);
+    kinds.find((kind) => SHORT.get(name.replace(/s$/, "")) === kind);
   if (found) return found;
   throw new CommandError(`unknown kind "${text}"; known: ${kinds.join(", ")}`, EXIT.usage);
 }

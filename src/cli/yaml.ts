@@ -4,7 +4,7 @@
  * output.ts, so that commands which need no YAML do not load the library.
  */
 import { type Document, parseAllDocuments, stringify, visit } from "yaml";
-import { type ExactNumber, exactNumber, isExactNumber } from "../base/json.ts";
+import { type ExactNumber, exactNumber, isExactNumber, OutOfBounds } from "../base/json.ts";
 import { reasonOf } from "../base/reason.ts";
 
 const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
@@ -24,8 +24,14 @@ const EXACT = {
 
 /** The values of a text's documents, empty ones left out. @throws Error with the first mistake's first line */
 export function parseYaml(text: string): unknown[] {
-  const documents = parseAllDocuments(text, { logLevel: "error" });
-  return [...documents].map(valueOf).filter((value) => value !== null && value !== undefined);
+  try {
+    const documents = parseAllDocuments(text, { logLevel: "error" });
+    return [...documents].map(valueOf).filter((value) => value !== null && value !== undefined);
+  } catch (error) {
+    // The parser is recursive: this is how it ends where the stack does.
+    if (/call stack/.test(reasonOf(error))) throw new OutOfBounds("nested too deep to be read");
+    throw error;
+  }
 }
 
 /** The value as YAML text without a final newline; long strings stay on one line. */

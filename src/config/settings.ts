@@ -145,15 +145,15 @@ function valueProblem(flag: Flag, value: string): string | undefined {
   }
 }
 
-const UNIT_MS: Record<string, number> = {
-  ns: 1e-6,
-  us: 1e-3,
-  "µs": 1e-3,
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-};
+const UNIT_MS = new Map<string, number>([
+  ["ns", 1e-6],
+  ["us", 1e-3],
+  ["µs", 1e-3],
+  ["ms", 1],
+  ["s", 1_000],
+  ["m", 60_000],
+  ["h", 3_600_000],
+]);
 
 /** A Go duration (`1m30s`, `500ms`, `0`) in ms, or undefined. */
 export function parseDuration(text: string): number | undefined {
@@ -161,7 +161,7 @@ export function parseDuration(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
   let total = 0;
   for (const [, number = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-    total += Number(number) * (UNIT_MS[unit] ?? 0);
+    total += Number(number) * (UNIT_MS.get(unit) ?? 0);
   }
   return total;
 }
@@ -318,8 +318,12 @@ function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings
 function logLevelOf(value: Value): LogLevel {
   const parts = value("log-level").split(",").map((part) => part.trim());
   const level = parts.findLast((part) => !part.includes("=")) ?? "info";
-  const names: Record<string, LogLevel> = { warning: "warn", fatal: "error", panic: "error" };
-  return names[level] ?? oneOf(() => level, "log-level", LOG_LEVELS);
+  const names = new Map<string, LogLevel>([
+    ["warning", "warn"],
+    ["fatal", "error"],
+    ["panic", "error"],
+  ]);
+  return names.get(level) ?? oneOf(() => level, "log-level", LOG_LEVELS);
 }
 
 function port(value: Value, name: string, max: number): number {

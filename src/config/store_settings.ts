@@ -64,14 +64,17 @@ export function storeOf(value: Value, env: (name: string) => string | undefined)
 
 function namespaceCreation(value: Value) {
   if (!boolOf(value, "namespace-create-enable")) return undefined;
-  const labels: Record<string, string> = {};
+  const labels = new Map<string, string>();
   for (const part of listOf(value, "namespace-create-labels")) {
     const [, name, text] = /^([^=]+)=(.+)$/.exec(part) ?? [];
     if (!name || !text) throw new UsageError(`--namespace-create-labels "${part}": must be NAME=VALUE`);
-    labels[name] = text;
+    labels.set(name, text);
   }
   const pattern = value("namespace-create-pattern");
-  return { pattern: pattern === "" ? undefined : regex("namespace-create-pattern", pattern), labels };
+  return {
+    pattern: pattern === "" ? undefined : regex("namespace-create-pattern", pattern),
+    labels: Object.fromEntries(labels),
+  };
 }
 
 /** Flags that name Secrets of this principal. */

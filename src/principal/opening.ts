@@ -3,7 +3,6 @@ import { ChangeIndex, type Entry } from "../domain/changes/index.ts";
 import { IdentifiedStore } from "./core/identified_store.ts";
 import { Refusal } from "../domain/ha/refusal.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
-import type { Key } from "../domain/resources/keys.ts";
 import { Dependencies } from "../domain/resources/dependencies.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { type Changed, Feed } from "./core/feed.ts";
@@ -43,7 +42,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   let copies: DriftRepair | undefined;
   const changed: Changed = (key, before, manager) => copies?.changed(key, before, manager);
   const gone = (entry: Entry, concluded: boolean) => deletions?.gone(entry, concluded);
-  const withheld = (key: Key, reason: string) =>
+  index.onWithheld = (key, reason) =>
     log.warn(
       "an object of this store cannot be used and is neither served nor replicated; correct or delete it",
       {
@@ -52,7 +51,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
       },
     );
   const observers = [clusters, dependencies, marks];
-  const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone, withheld);
+  const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone);
   foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
   const stopFeed = async () => {

@@ -52,12 +52,12 @@ export interface SimOptions {
   controller?: boolean;
 }
 
-const KINDS: Record<string, string> = {
-  application: "Application",
-  appproject: "AppProject",
-  repository: "Repository",
-  gpgkey: "GPGKey",
-};
+const KINDS = new Map<string, string>([
+  ["application", "Application"],
+  ["appproject", "AppProject"],
+  ["repository", "Repository"],
+  ["gpgkey", "GPGKey"],
+]);
 const RECONNECT_MS = 100;
 /** Retrying Authenticate: 1 s × 1.2 up to 55 s in a Go agent; here from a tenth of that, since tests wait for it. */
 const RETRY = { firstMs: 100, factor: 1.2, maxMs: 5_000 };
@@ -245,7 +245,7 @@ export class SimAgent {
     const body: unknown = parseJson(decoder.decode(event.payload));
     if (!isRecord(body)) throw new Error("the payload is not an object");
     if (event.target === "resourceResync") return this.#resync(event.type, body);
-    const kind = KINDS[event.target];
+    const kind = KINDS.get(event.target);
     if (!kind) throw new Error(`unknown target ${event.target}`);
     const object = { ...body, kind } as unknown as ApiObject;
     if (this.options.mode === "autonomous") return this.#asked(event.type, object);
@@ -372,7 +372,7 @@ export class SimAgent {
 
   #tell(type: string, kind: string, object: ApiObject): void {
     const { name, uid = "", resourceVersion = "" } = object.metadata;
-    const target = Object.keys(KINDS).find((key) => KINDS[key] === kind) ?? "";
+    const target = [...KINDS].find(([, one]) => one === kind)?.[0] ?? "";
     if (this.options.mode === "managed" && target !== "application") return;
     this.send({
       type,

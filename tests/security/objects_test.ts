@@ -5,6 +5,8 @@ import { sha256 } from "../../src/base/sha256.ts";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
 import type { Running } from "../../src/serve.ts";
 import { application, project, serving, startAgent, untilHolds, untilServed } from "../support/agents.ts";
+import { freePorts } from "../../src/cli/processes.ts";
+import { runCli } from "../support/processes.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
 
 /** An Application's text whose Helm values are arrays in arrays. */
@@ -36,8 +38,12 @@ const refusals = (workshop: Workshop, reason: string) =>
   workshop.logs.filter((line) => line.includes("refused") && line.includes(reason));
 
 async function pair(workshop: Workshop): Promise<{ active: Running; replica: Running }> {
-  const active = await serving(workshop);
-  const replica = await workshop.start(workshop.settings("replica", active.ports.grpc));
+  const [one = 0, other = 0] = freePorts(2);
+  const settings = workshop.settings("primary", 0, ["--insecure-jwt-generate"]);
+  const active = await workshop.start({ ...settings, metricsPort: one });
+  await untilState(active, "active");
+  const follower = workshop.settings("replica", active.ports.grpc);
+  const replica = await workshop.start({ ...follower, metricsPort: other });
   await untilState(replica, "replicating");
   return { active, replica };
 }
@@ -128,5 +134,205 @@ Deno.test(
       await active.core.store.write({ op: "delete", key: "Application/edge-1/deep-number" });
       await untilHolds(agent, "Application", ["good", "later", "deep-5000"]);
       assertEquals(active.core.operations.report().concerns.unusable?.count ?? 0, 0);
+    }),
+);
+
+Deno.test(
+  "an agent, its labels and its resources may be named like what every object has: all is shown and served",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { active, replica } = await pair(workshop);
+      const names = ["constructor", "tostring", "valueof", "hasownproperty"];
+      for (const name of names) {
+        const agent = await startAgent(workshop, active, { name, mode: "autonomous" });
+        await untilServed(active, agent);
+        const text = JSON.stringify({
+          ...application(name, name),
+          metadata: {
+            name,
+            namespace: name,
+            labels: { constructor: "a", toString: "b" },
+            annotations: { constructor: "a", hasOwnProperty: "b" },
+          },
+          status: { constructor: { prototype: 1 } },
+        });
+        agent.send(
+          event(
+            text.replace('"labels":{', '"labels":{"__proto__":"c",').replace(
+              '"status":{',
+              '"status":{"__proto__":{"x":1},',
+            ),
+            name,
+          ),
+        );
+      }
+      for (const target of ["constructor", "__proto__", "toString"]) {
+        const agent = await startAgent(workshop, active, { name: "other", mode: "managed" });
+        agent.send({ ...event("{}", target), target, type: target });
+        agent.send({
+          ...event(
+            JSON.stringify({ kind: target, name: "a", namespace: "b", uid: "", checksum: "" }),
+            `r${target}`,
+          ),
+          target: "resourceResync",
+          type: "request-update",
+        });
+        await until(() => agent.outbox.pending === 0, 10_000, () => "not acknowledged", 5);
+        await agent.stop();
+      }
+      const keys = names.map((name) => `Application/${name}/${name}`);
+      await until(
+        () => keys.every((key) => replica.core.index.present(key)),
+        10_000,
+        () => workshop.logs.slice(-9).join("\n"),
+        5,
+      );
+      const payload = replica.core.index.present("Application/constructor/constructor")?.payload ?? "";
+      assertStringIncludes(payload, '"labels":{"__proto__":"c","constructor":"a","toString":"b"}');
+      assertStringIncludes(payload, '"status":{"__proto__":{"x":1},"constructor":{"prototype":1}}');
+      for (const side of [active, replica]) {
+        const metrics = await fetch(`http://127.0.0.1:${side.ports.metrics}/metrics`);
+        const text = await metrics.text();
+        assertEquals(metrics.status, 200, text);
+        if (side === active) assertStringIncludes(text, 'agent_name="constructor"');
+        for (const query of ["maxLagMs=constructor", "__proto__=1", "constructor"]) {
+          const ready = await fetch(`http://127.0.0.1:${side.ports.healthz}/readyz?${query}`);
+          await ready.body?.cancel();
+          assert([200, 400, 503].includes(ready.status), String(ready.status));
+        }
+      }
+      const status = await runCli(["ha", "status", "-a", `127.0.0.1:${active.ports.admin}`, "-o", "json"]);
+      assertEquals(status.code, 0, status.stderr);
+    }),
+);
+
+Deno.test(
+  "store apply of a Pod, of an Application without a spec and of one too deep is refused in a line, and the rest is applied",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await serving(workshop);
+      const file = `${workshop.dir}/objects.json`;
+      const apply = async (...objects: string[]) => {
+        Deno.writeTextFileSync(file, `{"apiVersion":"v1","kind":"List","items":[${objects.join()}]}`);
+        return await runCli(["store", "apply", "-f", file, "--store", `sqlite:${workshop.dir}/primary.db`]);
+      };
+      const text = (object: Record<string, unknown>) => JSON.stringify(object);
+      const good = application("edge-1", "good");
+      const done = await apply(
+        text({ apiVersion: "v1", kind: "Pod", metadata: { name: "pod", namespace: "argocd" }, spec: {} }),
+        text({
+          apiVersion: "argoproj.io/v1alpha1",
+          kind: "Application",
+          metadata: { name: "bare", namespace: "edge-1" },
+        }),
+        text({
+          ...good,
+          metadata: { name: "wrong", namespace: "edge-1" },
+          spec: { project: 1, destination: {} },
+        }),
+        nested("deep", 600, "edge-1"),
+        text(good),
+      );
+      assertEquals(done.code, 1);
+      assertStringIncludes(
+        done.stderr,
+        "pod/pod: cannot store this object: Pod (v1) is no kind that is kept here; kept are AppProject",
+      );
+      assertStringIncludes(
+        done.stderr,
+        "application.argoproj.io/bare: cannot store this object: spec is missing",
+      );
+      assertStringIncludes(
+        done.stderr,
+        "application.argoproj.io/wrong: cannot store this object: spec.project must be of type string",
+      );
+      assertStringIncludes(
+        done.stderr,
+        "application.argoproj.io/deep: cannot store this object: the object is nested deeper than 500 levels",
+      );
+      assertStringIncludes(done.stdout, "application.argoproj.io/good created");
+      const yaml = await apply(
+        text({ ...good, spec: { deep: "HERE" } }).replace('"HERE"', "[".repeat(20_000) + "]".repeat(20_000)),
+      );
+      assertEquals(yaml.code, 1);
+      assertStringIncludes(yaml.stderr, "nested too deep");
+      const deleted = await runCli([
+        "store",
+        "get",
+        "applications",
+        "-A",
+        "-o",
+        "yaml",
+        "--store",
+        `sqlite:${workshop.dir}/primary.db`,
+      ]);
+      assertEquals(deleted.code, 0, deleted.stderr);
+      await running.stop();
+    }),
+);
+
+Deno.test(
+  "what is withheld can be listed, printed and deleted with the store commands, beside a running principal",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const first = await serving(workshop);
+      await first.stop();
+      plant(`${workshop.dir}/primary.db`, "deep", nested("deep", 10_000, "edge-1"), "edge-1");
+      const running = await serving(workshop);
+      const store = ["--store", `sqlite:${workshop.dir}/primary.db`];
+      for (const output of ["table", "json", "yaml"]) {
+        const shown = await runCli([
+          "store",
+          "get",
+          "applications",
+          "deep",
+          "-n",
+          "edge-1",
+          "-o",
+          output,
+          ...store,
+        ]);
+        assertEquals(shown.code, 0, shown.stderr);
+        assertStringIncludes(shown.stdout, "deep");
+      }
+      const status = await runCli(["ha", "status", "-a", `127.0.0.1:${running.ports.admin}`]);
+      assertStringIncludes(status.stdout, "1 object of this store cannot be used");
+      const deleted = await runCli(["store", "delete", "application", "deep", "-n", "edge-1", ...store]);
+      assertEquals(deleted.code, 0, deleted.stderr);
+      await until(() => running.core.index.withheld.size === 0, 5_000, () => "still withheld", 5);
+    }),
+);
+
+Deno.test(
+  "ha drill names an Application without a spec that an older release stored, and shows no internal error",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const first = await pair(workshop);
+      await first.active.core.store.write({ op: "put", object: application("edge-1", "good") });
+      await until(
+        () => first.replica.core.index.present("Application/edge-1/good") !== undefined,
+        10_000,
+        () => "not replicated",
+        5,
+      );
+      await first.replica.stop();
+      await first.active.stop();
+      const bare = {
+        apiVersion: "argoproj.io/v1alpha1",
+        kind: "Application",
+        metadata: { name: "bare", namespace: "edge-1", uid: "u" },
+      };
+      for (const side of ["primary", "replica"]) {
+        plant(`${workshop.dir}/${side}.db`, "bare", JSON.stringify(bare), "edge-1");
+      }
+      const { replica } = await pair(workshop);
+      const done = await runCli(["ha", "drill", "-a", `127.0.0.1:${replica.ports.admin}`]);
+      const text = done.stdout + done.stderr;
+      assertStringIncludes(text, "Application/edge-1/bare: cannot store this object: spec is missing");
+      assert(!text.includes("TypeError") && !text.includes("undefined"), text);
     }),
 );

@@ -5,8 +5,9 @@
 import grpc from "@grpc/grpc-js";
 import type { eventstreamapi } from "../../../proto/gen.d.ts";
 import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "../../domain/events/cloudevent.ts";
-import type { Admission, AgentStream, Caller } from "../../principal/ports/agents.ts";
+import type { Admission, AgentStream, AttachedStream, Caller } from "../../principal/ports/agents.ts";
 import type { AuthenticatedCall } from "./auth.ts";
 import { paced } from "./authentication.ts";
 import type { Authenticator } from "./methods.ts";
@@ -61,12 +62,23 @@ async function attach(admission: Admission, caller: Caller, call: Stream, log: L
   stream.onEnd(attached.closed);
   call.on("drain", attached.drained);
   call.on("data", (message: Wire) => {
-    const event = decodeEvent(message.event);
-    if (!("problem" in event)) return attached.received(event);
-    const facts = { agent: caller.name, reason: event.problem };
-    log.warn("stream of an agent ended: it sent what is no event", facts);
-    stream.end(`not an event: ${event.problem}`);
+    const problem = taken(message, attached);
+    if (problem === undefined) return;
+    log.warn("stream of an agent ended: it sent what is no event", { agent: caller.name, reason: problem });
+    stream.end(`not an event: ${problem}`);
   });
+}
+
+/** Hands a message on; why it cannot be. */
+function taken(message: Wire, attached: AttachedStream): string | undefined {
+  try {
+    const event = decodeEvent(message.event);
+    if ("problem" in event) return event.problem;
+    attached.received(event);
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
+  }
 }
 
 /** An agent's stream on the wire. */

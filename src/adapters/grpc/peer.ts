@@ -1,6 +1,6 @@
 /** The port `Peer` over gRPC: each call encoded, its answer decoded, and its error translated once, into a `PeerError`. */
 import type grpc from "@grpc/grpc-js";
-import { parseForeign } from "../../base/bounds.ts";
+import { parseStored } from "../../base/bounds.ts";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { isRecord } from "../../domain/resources/object.ts";
@@ -207,8 +207,14 @@ class GrpcConnection implements PeerConnection {
       events.closed(error);
     };
     stream.on("data", (wire: HeardWire) => {
-      const message = decode(wire);
-      if (message !== undefined && !over) events.received(message);
+      if (over) return;
+      try {
+        const message = decode(wire);
+        if (message !== undefined) events.received(message);
+      } catch (error) {
+        closed(new PeerError("failed", `a message of ${this.address} cannot be handled: ${reasonOf(error)}`));
+        stream.cancel();
+      }
     });
     stream.on("drain", () => events.drained());
     stream.on("error", (error: unknown) => closed(this.#translated(error)));
@@ -236,6 +242,6 @@ class GrpcConnection implements PeerConnection {
 
 function parsed(object: Uint8Array | undefined): ApiObject | undefined {
   if (!object?.length) return undefined;
-  const value: unknown = parseForeign(decoder.decode(object));
+  const value: unknown = parseStored(decoder.decode(object));
   return isRecord(value) ? value as unknown as ApiObject : undefined;
 }

@@ -178,8 +178,13 @@ export function serveStream<Q, S, Heard, Sent>(
     refuse: ending((error) => refuseStream(call, error)),
   });
   call.on("data", (wire: Q) => {
-    const message = decode(wire);
-    if (message !== undefined && !over) events.received(message);
+    if (over) return;
+    try {
+      const message = decode(wire);
+      if (message !== undefined) events.received(message);
+    } catch (error) {
+      ending((reason) => failStream(call, reason))(error);
+    }
   });
   call.on("drain", () => events.drained());
   onStreamEnd(call, () => {

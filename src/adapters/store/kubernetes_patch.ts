@@ -27,7 +27,7 @@ function fieldDifferences(
 ): PatchOperation[] {
   const patch: PatchOperation[] = [];
   for (const field of new Set([...Object.keys(from), ...Object.keys(to)])) {
-    const [old, wanted] = [from[field], to[field]];
+    const [old, wanted] = [valueOf(from, field), valueOf(to, field)];
     if (sameJson(old, wanted)) continue;
     const at = `${path}/${field.replaceAll("~", "~0").replaceAll("/", "~1")}`;
     patch.push(
@@ -35,4 +35,8 @@ function fieldDifferences(
     );
   }
   return patch;
+}
+
+function valueOf(fields: Record<string, unknown>, field: string): unknown {
+  return Object.hasOwn(fields, field) ? fields[field] : undefined;
 }

@@ -30,17 +30,17 @@ export type AuthMethod =
 export type Proof = { identity: string; credential: string } | { problem: string };
 
 const ORDER = ["SERIALNUMBER", "CN", "POSTALCODE", "STREET", "ST", "L", "OU", "O", "C"];
-const BY_OID: Record<string, string> = {
-  "2.5.4.5": "SERIALNUMBER",
-  "2.5.4.3": "CN",
-  "2.5.4.17": "POSTALCODE",
-  "2.5.4.9": "STREET",
-  "2.5.4.8": "ST",
-  "2.5.4.7": "L",
-  "2.5.4.11": "OU",
-  "2.5.4.10": "O",
-  "2.5.4.6": "C",
-};
+const BY_OID = new Map([
+  ["2.5.4.5", "SERIALNUMBER"],
+  ["2.5.4.3", "CN"],
+  ["2.5.4.17", "POSTALCODE"],
+  ["2.5.4.9", "STREET"],
+  ["2.5.4.8", "ST"],
+  ["2.5.4.7", "L"],
+  ["2.5.4.11", "OU"],
+  ["2.5.4.10", "O"],
+  ["2.5.4.6", "C"],
+]);
 
 /**
  * The DN as the Go principal's regex sees it: RFC 2253 escaping, no spaces, types in a fixed order whatever the
@@ -49,7 +49,7 @@ const BY_OID: Record<string, string> = {
 export function dnString(subject: CertificateNames["subject"]): string {
   const byType = new Map<string, string[]>();
   for (const [type, value] of subject) {
-    const name = BY_OID[type] ?? type.toUpperCase();
+    const name = BY_OID.get(type) ?? type.toUpperCase();
     byType.set(name, [...(byType.get(name) ?? []), `${name}=${escapeDn(value)}`]);
   }
   const names = [...byType.keys()];

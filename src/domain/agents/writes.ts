@@ -5,6 +5,7 @@ import { adoptProject, prefixed } from "./projects.ts";
 
 const LAST_UPDATED = "argocd-agent.argoproj-labs.io/last-updated";
 const NOTIFIED = "notified.notifications.argoproj.io";
+const NOT_KEPT = new Set([...SERVER_OWNED, "ownerReferences", "generateName"]);
 /** The peer's type of condition. */
 const AGENT_ERROR = "AgentError";
 
@@ -60,12 +61,13 @@ export function adopted(
   placement: Placement,
   reached: Reached,
 ): ApiObject {
-  const metadata: Record<string, unknown> = { ...incoming.metadata };
-  for (const field of [...SERVER_OWNED, "ownerReferences", "generateName"]) delete metadata[field];
+  const metadata: Record<string, unknown> = Object.fromEntries(
+    Object.entries(incoming.metadata).filter(([field]) => !NOT_KEPT.has(field)),
+  );
   const { annotations = {} } = incoming.metadata;
   const kept = existing?.metadata.annotations ?? {};
   const source = annotations[SOURCE_UID] ?? incoming.metadata.uid ?? kept[SOURCE_UID];
-  const merged: Record<string, string> = { ...annotations };
+  const merged = { ...annotations };
   if (source) merged[SOURCE_UID] = source;
   for (const name of [NOTIFIED, LAST_UPDATED]) {
     if (kept[name] !== undefined) merged[name] = kept[name];

@@ -52,6 +52,7 @@ export function wasSeenToGo(entry: Entry | undefined): boolean {
   return entry !== undefined && !entry.concluded;
 }
 
+const MAX_REASON = 300;
 const COMPACT_SLACK = 1024;
 const STATUS = ',"status":{';
 
@@ -74,6 +75,8 @@ export class ChangeIndex {
    * absence says nothing.
    */
   readonly withheld = new Map<string, string>();
+  /** Hears of each key that is withheld, and why. */
+  onWithheld: (key: string, reason: string) => void = () => {};
   /** The digests of all live entries. */
   readonly digests = new DigestTable();
 
@@ -111,6 +114,14 @@ export class ChangeIndex {
   present(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     return entry?.deleted ? undefined : entry;
+  }
+
+  /** Handling the state of a key failed: it is withheld until its next one. */
+  withhold(key: string, reason: string): void {
+    const text = reason.slice(0, MAX_REASON);
+    if (this.withheld.get(key) === text) return;
+    this.withheld.set(key, text);
+    this.onWithheld(key, text);
   }
 
   /** Whether this index cannot say if a key exists. */

@@ -23,17 +23,17 @@ export interface AgentEvent {
 
 /** The event on the wire: `id` and `source` empty, `dataschema` a URI, the payload always in `binary_data`. */
 export function encodeEvent(event: AgentEvent): CloudEvent {
-  const attributes: Record<string, Attribute> = { dataschema: { ce_uri: event.target } };
-  if (event.payload) attributes["datacontenttype"] = { ce_string: "application/json" };
-  if (event.subject !== undefined) attributes["subject"] = { ce_string: event.subject };
+  const attributes = new Map<string, Attribute>([["dataschema", { ce_uri: event.target }]]);
+  if (event.payload) attributes.set("datacontenttype", { ce_string: "application/json" });
+  if (event.subject !== undefined) attributes.set("subject", { ce_string: event.subject });
   for (const name of EXTENSIONS) {
     const value = event.extensions[name];
-    if (value !== undefined) attributes[name] = { ce_string: value };
+    if (value !== undefined) attributes.set(name, { ce_string: value });
   }
   return {
     spec_version: "1.0",
     type: PREFIX + event.type,
-    attributes,
+    attributes: Object.fromEntries(attributes),
     binary_data: event.payload ?? new Uint8Array(),
   };
 }

@@ -52,6 +52,8 @@ export function toReplicatedEvent(
 /** The meaning of a Go primary's event for a replica of ours. */
 export type Incoming =
   | { key: Key; object?: ApiObject }
+  /** A state that is beyond the bounds of an object. */
+  | { key: Key; unread: string }
   /** Nothing to do; its sequence number still counts. */
   | { skip: string }
   | { problem: string };
@@ -77,7 +79,10 @@ export function fromReplicatedEvent(
       new TextDecoder("utf-8", { fatal: true }).decode(event.payload ?? new Uint8Array()),
     );
   } catch (error) {
-    return { problem: error instanceof OutOfBounds ? error.message : "the payload is not JSON" };
+    if (!(error instanceof OutOfBounds)) return { problem: "the payload is not JSON" };
+    const [namespace = "", name = ""] = (event.subject ?? "").split("/");
+    const key = keyOf(kind.kind, kind.scope === "principal" ? principalNamespace : namespace, name);
+    return parseKey(key) ? { key, unread: error.message } : { problem: error.message };
   }
   const complete = completed(object, kind, principalNamespace);
   if (!complete) return { problem: "the payload is not a Kubernetes object" };

@@ -16,6 +16,8 @@ export interface IncomingChange {
   foreign?: true;
   /** This copy's own last state, restored after another writer: what stands in its place is not the next leader's by this. */
   restored?: true;
+  /** Why the state that came cannot be read; `object` is empty then. It is held under its key. */
+  problem?: string;
   /** Of a deletion: it is concluded from absence, no watch saw it. */
   concluded?: boolean;
 }

@@ -5,7 +5,7 @@
  * resources.
  */
 import { parseForeign } from "../../base/bounds.ts";
-import { parseJson } from "../../base/json.ts";
+import { OutOfBounds, parseJson } from "../../base/json.ts";
 import { completed, fromReplicatedEvent } from "../events/replicated.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
 import type { ConfirmMissingResourceResult, ReplicationSnapshot, Resource } from "./go_messages.ts";
@@ -51,16 +51,19 @@ export class GoFollowerProtocol {
   /** Reads a snapshot and offers its resources to the applier, lower ranks first. */
   snapshot(message: ReplicationSnapshot, nowMs: number): SnapshotPlan {
     const objects: { rank: number; object: ApiObject }[] = [];
+    const unread: { key: Key; problem: string }[] = [];
     const named = new Set<string>();
     const agents = (message.agents ?? []).map((agent) => agent.resources ?? []);
     for (const resource of [...(message.principal_resources ?? []), ...agents.flat()]) {
       const read = readResource(resource, this.scope);
       if (!read) continue;
       named.add(read.key);
+      if (read.problem) unread.push({ key: read.key, problem: read.problem });
       if (read.object) objects.push({ rank: read.rank, object: read.object });
     }
     objects.sort((a, b) => a.rank - b.rank);
     this.#offer(objects.map(({ object }) => object), nowMs);
+    this.#push(unread.map((one) => ({ ...one, object: "" })), nowMs);
     this.#peerSequence = Math.max(this.#peerSequence, message.last_sequence_num ?? 0);
     this.#peerExpected ??= this.#peerSequence + 1;
     this.#peerAt.push(this.#offered, this.#peerSequence);
@@ -81,7 +84,9 @@ export class GoFollowerProtocol {
     this.#peerSequence = sequence;
     this.#provenActive = true;
     if ("key" in incoming) {
-      if (incoming.object) this.#offer([incoming.object], nowMs);
+      if ("unread" in incoming) {
+        this.#push([{ key: incoming.key, object: "", problem: incoming.unread }], nowMs);
+      } else if (incoming.object) this.#offer([incoming.object], nowMs);
       else this.#push([{ key: incoming.key }], nowMs);
     }
     this.#peerAt.push(this.#offered, sequence);
@@ -159,8 +164,12 @@ export class GoFollowerProtocol {
     return entry && !entry.deleted ? parseJson(entry.payload) as ApiObject : undefined;
   }
 
-  #push(changes: readonly Pick<IncomingChange, "key" | "object" | "concluded">[], nowMs: number): void {
-    for (const { key, object = "" } of changes) {
+  #push(
+    changes: readonly Pick<IncomingChange, "key" | "object" | "concluded" | "problem">[],
+    nowMs: number,
+  ): void {
+    for (const { key, object = "", problem } of changes) {
+      if (problem !== undefined) continue;
       this.#read.delete(key);
       this.#read.set(key, object);
       const [oldest] = this.#read.keys();
@@ -188,7 +197,7 @@ export class GoFollowerProtocol {
 function readResource(
   resource: Resource,
   scope: Scope,
-): { key: string; rank: number; object?: ApiObject } | undefined {
+): { key: string; rank: number; object?: ApiObject; problem?: string } | undefined {
   const kind = kindNamed(resource.kind ?? "");
   if (!kind) return undefined;
   const namespace = kind.scope === "principal" ? scope.namespace : resource.namespace ?? "";
@@ -199,7 +208,8 @@ function readResource(
     const value = parseForeign(new TextDecoder().decode(resource.data));
     const object = completed(value, kind, scope.namespace, resource.uid);
     return object ? { key, rank: kind.rank, object } : undefined;
-  } catch {
+  } catch (error) {
+    if (error instanceof OutOfBounds) return { key, rank: kind.rank, problem: error.message };
     return undefined;
   }
 }

@@ -4,6 +4,7 @@
  * an autonomous agent's resource as the principal keeps it. An agent's deletion deletes nothing: the primary sends its
  * own event when its resource is gone.
  */
+import { reasonOf } from "../../base/reason.ts";
 import { interpret } from "../agents/inbound.ts";
 import { ownsProject } from "../agents/projects.ts";
 import { adopted, withStatus } from "../agents/writes.ts";
@@ -19,7 +20,22 @@ export function fromRawInbound(
   wire: ReplicatedEvent,
   scope: Scope,
   base: (key: Key) => ApiObject | undefined,
-): { key: Key; object: ApiObject } | { skip: string } {
+): Effect {
+  try {
+    return effectOf(wire, scope, base);
+  } catch (error) {
+    return { skip: reasonOf(error) };
+  }
+}
+
+type Effect = { key: Key; object: ApiObject } | { skip: string };
+
+/** @throws Error where a resource cannot be kept as its agent has it */
+function effectOf(
+  wire: ReplicatedEvent,
+  scope: Scope,
+  base: (key: Key) => ApiObject | undefined,
+): Effect {
   const event = decodeEvent(wire.event);
   const name = wire.agent_name ?? "";
   if ("problem" in event) return { skip: event.problem };

@@ -57,11 +57,15 @@ export function unknownPart(schema: Schema, path: string): string {
     else {
       const { additionalProperties }: Schema = at;
       if (additionalProperties === true) return "";
-      const below: Schema | undefined = at.properties?.[part] ?? (additionalProperties || undefined);
+      const below: Schema | undefined = propertyOf(at, part) ?? (additionalProperties || undefined);
       if (!below) return at.type === "object" ? walked : "";
       at = below;
     }
     if (!at) return "";
   }
   return "";
+}
+
+function propertyOf({ properties }: Schema, name: string): Schema | undefined {
+  return properties && Object.hasOwn(properties, name) ? properties[name] : undefined;
 }

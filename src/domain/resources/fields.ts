@@ -1,5 +1,4 @@
 /** The fields in which two states of a resource differ, for people to read. Values of Secrets show only as digests. */
-import microdiff from "microdiff";
 import { cloneJson, exactNumber, isExactNumber, keptNumber } from "../../base/json.ts";
 import { type ApiObject, isRecord } from "./object.ts";
 import { LAST_APPLIED } from "./transform.ts";
@@ -42,11 +41,52 @@ export function fieldDifferences(
   peer: ApiObject | undefined,
 ): FieldDifference[] {
   if (!here || !peer) return [];
-  return microdiff(comparable(here), comparable(peer)).slice(0, MAX_FIELDS).map((difference) => ({
-    path: difference.path.reduce<string>(extended, ""),
-    here: difference.type === "CREATE" ? "" : text(difference.oldValue),
-    peer: difference.type === "REMOVE" ? "" : text(difference.value),
-  }));
+  const found: FieldDifference[] = [];
+  for (const pair of differing(comparable(here), comparable(peer))) {
+    found.push({ path: pathOf(pair), here: text(pair.here), peer: text(pair.peer) });
+    if (found.length === MAX_FIELDS) break;
+  }
+  return found;
+}
+
+/** A field of two states, and the one that it is part of; undefined: it is missing. */
+interface Pair {
+  here: unknown;
+  peer: unknown;
+  part: string | number;
+  above: Pair | undefined;
+}
+
+/** The outermost fields that differ, in their order. Paths are made of those alone that are asked for: all together could be huge. */
+function* differing(here: unknown, peer: unknown): Generator<Pair> {
+  const open: Pair[] = [{ here, peer, part: "", above: undefined }];
+  for (let pair = open.pop(); pair; pair = open.pop()) {
+    if (pair.here === pair.peer) continue;
+    const parts = partsOf(pair.here, pair.peer);
+    if (!parts) yield pair;
+    for (const part of parts?.reverse() ?? []) {
+      open.push({ here: at(pair.here, part), peer: at(pair.peer, part), part, above: pair });
+    }
+  }
+}
+
+/** The fields or items of both; undefined where they are not two objects or two lists. */
+function partsOf(here: unknown, peer: unknown): (string | number)[] | undefined {
+  if (Array.isArray(here) && Array.isArray(peer)) {
+    return Array.from({ length: Math.max(here.length, peer.length) }, (_, i) => i);
+  }
+  if (!isRecord(here) || !isRecord(peer)) return undefined;
+  return [...new Set([...Object.keys(here), ...Object.keys(peer)])];
+}
+
+function at(value: unknown, part: string | number): unknown {
+  return Object.hasOwn(value as object, part) ? (value as Record<string | number, unknown>)[part] : undefined;
+}
+
+function pathOf(pair: Pair): string {
+  const parts: (string | number)[] = [];
+  for (let one = pair; one.above; one = one.above) parts.push(one.part);
+  return parts.reverse().reduce<string>(extended, "");
 }
 
 /** The object with numbers that compare by value: what no double holds is a bigint, or its text where no API server takes it. */
@@ -67,7 +107,8 @@ function extended(path: string, part: string | number): string {
 }
 
 function text(value: unknown): string {
-  const json = JSON.stringify(value, written) ?? "null";
+  if (value === undefined) return "";
+  const json = JSON.stringify(value, written);
   return json.length > MAX_VALUE ? `${json.slice(0, MAX_VALUE)}…` : json;
 }
 

@@ -9,12 +9,16 @@ export function selects(selector: unknown, labels: Labels): boolean {
   const { matchLabels, matchExpressions } = selector;
   const wanted = isRecord(matchLabels) ? Object.entries(matchLabels) : [];
   const expressions = Array.isArray(matchExpressions) ? matchExpressions : [];
-  return wanted.every(([name, value]) => labels[name] === value) &&
+  return wanted.every(([name, value]) => label(labels, name) === value) &&
     expressions.every((expression) => isRecord(expression) && holds(expression, labels));
 }
 
+function label(labels: Labels, name: string): string | undefined {
+  return Object.hasOwn(labels, name) ? labels[name] : undefined;
+}
+
 function holds({ key, operator, values }: Record<string, unknown>, labels: Labels): boolean {
-  const value = typeof key === "string" ? labels[key] : undefined;
+  const value = typeof key === "string" ? label(labels, key) : undefined;
   const among = value !== undefined && Array.isArray(values) && values.includes(value);
   switch (operator) {
     case "In":

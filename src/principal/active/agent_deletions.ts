@@ -22,7 +22,7 @@ export interface AgentDeletionsParts {
   /** Whether a key that is not there for the agent was seen to go. */
   wasSeenToGo(key: Key): boolean;
   /** Whether the state of a key in the store cannot be used: its absence says nothing. */
-  isUnsaid(key: Key): boolean;
+  isWithheld(key: Key): boolean;
 }
 
 /** The agent in question. */
@@ -43,7 +43,7 @@ export class AgentDeletions {
 
   /** Whether the agent may be told now to delete this. */
   mayDelete(key: Key): boolean {
-    if (this.parts.isUnsaid(key)) return false;
+    if (this.parts.isWithheld(key)) return false;
     return this.#guard.ask(key, this.parts.wasSeenToGo(key) ? "tombstone" : "absence", monotonicMs());
   }
 

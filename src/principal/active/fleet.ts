@@ -35,7 +35,6 @@ export interface FleetParts extends
     | "cacheInfo"
     | "servingSinceMs"
     | "wasSeenToGo"
-    | "isUnsaid"
     | "isWithheld"
   > {
   readonly index: ChangeIndex;
@@ -80,7 +79,6 @@ export class Fleet {
       servingSinceMs: () => this.#servingSinceMs,
       unproven: () => parts.unproven(),
       wasSeenToGo: (key) => wasSeenToGo(index.get(key)),
-      isUnsaid: (key) => index.isUnsaid(key),
       isWithheld: (key) => index.withheld.has(key),
     };
   }

@@ -3,6 +3,7 @@
  * agents that it concerns, and shows a resource as an agent is to have it.
  */
 import { delay } from "@std/async/delay";
+import { reasonOf } from "../../base/reason.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { Router, type Touched } from "../../domain/agents/router.ts";
 import { type AgentId, type AgentView, viewOf, type World } from "../../domain/agents/view.ts";
@@ -57,7 +58,12 @@ export class Routing {
 
   /** A resource as an agent is to have it; undefined: it is not the agent's. */
   view(id: AgentId, key: Key): AgentView | undefined {
-    return this.#world && viewOf(this.index.get(key), id, this.#world);
+    try {
+      return this.#world && viewOf(this.index.get(key), id, this.#world);
+    } catch (error) {
+      this.index.withhold(key, reasonOf(error));
+      return undefined;
+    }
   }
 
   /** An object of the store as an agent is to have it. */
@@ -85,6 +91,15 @@ export class Routing {
     return (mode === "managed" ? this.#router?.managedKeys(name) : this.#router?.ownKeys(name)) ?? [];
   }
 
+  /** A resource that cannot be routed is withheld, and those after it are routed. */
+  #route(router: Router, entry: Entry): void {
+    try {
+      this.routed(entry.key, router.take(entry));
+    } catch (error) {
+      this.index.withhold(entry.key, reasonOf(error));
+    }
+  }
+
   async #dispatch(): Promise<void> {
     if (this.#dispatching) return;
     this.#dispatching = true;
@@ -94,7 +109,7 @@ export class Routing {
         const router = this.#router;
         const entries = router && this.#cursor?.read(BATCH);
         if (!router || !entries || entries.length === 0) return;
-        for (const entry of entries) this.routed(entry.key, router.take(entry));
+        for (const entry of entries) this.#route(router, entry);
       }
     } finally {
       this.#dispatching = false;

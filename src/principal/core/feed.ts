@@ -15,8 +15,6 @@ import type { Store, StoreEvent } from "../ports/store.ts";
 /** Single reads of the store at once, where there are many. */
 export const READS_AT_ONCE = 16;
 
-const MAX_REASON = 300;
-
 /** Sees every object of the store, replicated or not, before the index does. */
 export interface Observer {
   /** A full listing follows. */
@@ -38,10 +36,7 @@ export class Feed {
   readonly #ahead = new Map<Key, number>();
   readonly #owners: Owners;
 
-  /**
-   * @param gone hears of each replicated object that is deleted, with its last state
-   * @param withheld hears of each key whose state cannot be used, and why
-   */
+  /** @param gone hears of each replicated object that is deleted, with its last state */
   constructor(
     private readonly store: Store,
     private readonly index: ChangeIndex,
@@ -50,7 +45,6 @@ export class Feed {
     private readonly excluded: { has(key: Key): boolean } = new Set<Key>(),
     private readonly changed: Changed = () => {},
     private readonly gone: (entry: Entry, concluded: boolean) => void = () => {},
-    private readonly withheld: (key: Key, reason: string) => void = () => {},
   ) {
     this.#owners = new Owners(index);
   }
@@ -194,10 +188,7 @@ export class Feed {
       this.#show(key, object, manager);
       this.index.withheld.delete(key);
     } catch (error) {
-      const reason = reasonOf(error).slice(0, MAX_REASON);
-      if (this.index.withheld.get(key) === reason) return;
-      this.index.withheld.set(key, reason);
-      this.withheld(key, reason);
+      this.index.withhold(key, reasonOf(error));
     }
   }
 

@@ -1,4 +1,5 @@
 /** The ACTIVE's part of an adoption: a saved state is written over its own, but no newer state unless its key was named. */
+import { parseForeign } from "../../base/bounds.ts";
 import { parseJson } from "../../base/json.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
@@ -22,7 +23,7 @@ export async function adoptHere(
   writer: Pick<ChangeWriter, "apply">,
   { key, object, writtenAtMs, named }: Omit<Adoption, "standing" | "who">,
 ): Promise<string> {
-  const saved: unknown = parseJson(object);
+  const saved: unknown = parseForeign(object);
   if (!isRecord(saved)) throw new Error("the saved state is no object");
   const entry = parts.index.present(key);
   const present = entry && parseJson(entry.payload) as ApiObject;

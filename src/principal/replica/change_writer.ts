@@ -20,7 +20,7 @@ import {
   owners,
   replicatedForm,
 } from "../../domain/resources/transform.ts";
-import { acceptDelete, acceptObject } from "../../domain/resources/validate.ts";
+import { acceptDelete, acceptObject, type Verdict } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import { type Store, StoreError, type Write, type Written } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
@@ -83,7 +83,9 @@ export class ChangeWriter {
 
   /** Applies a change; resolves when it is durable. @throws Error with the reason why it cannot be */
   async apply(change: IncomingChange): Promise<void> {
-    const verdict = change.object === undefined
+    const verdict: Verdict = change.problem !== undefined
+      ? { ok: false, reason: change.problem }
+      : change.object === undefined
       ? acceptDelete(change.key, this.scope)
       : acceptObject(change.key, change.object, this.scope);
     if (!verdict.ok) {
