@@ -7,6 +7,7 @@ import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { accessTo } from "./adapters/grpc/peer_access.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
 import { ProcessingTimes } from "./adapters/http/processing.ts";
+import { makeFolder } from "./adapters/store/private_files.ts";
 import { FileLock } from "./adapters/store/file_lock.ts";
 import { openSqlite } from "./adapters/store/sqlite.ts";
 import { admits } from "./domain/resources/scope.ts";
@@ -206,7 +207,7 @@ class Host implements Office {
   async #open(tenure: Tenure, undo: Undo): Promise<void> {
     const { settings, log } = this;
     const history = this.#history;
-    const store = await openStore(settings, () => tenure.holds());
+    const store = await openStore(settings, () => tenure.holds(), log);
     undo.push(() => store.close());
     const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
     undo.push(() => monitor.stop());
@@ -249,7 +250,7 @@ class Host implements Office {
 /** Opens the lock on the store. @throws StoreError */
 async function openLock({ store, dataDir, scope, leaseMs, podUid }: Settings): Promise<StoreLock> {
   if (store.type === "sqlite") {
-    Deno.mkdirSync(dataDir, { recursive: true });
+    makeFolder(dataDir);
     return new FileLock(store.path);
   }
   const { kubernetesLock } = await import("./adapters/store/kubernetes_lock.ts");
@@ -257,8 +258,8 @@ async function openLock({ store, dataDir, scope, leaseMs, podUid }: Settings): P
 }
 
 /** Opens the store that the settings name; the Kubernetes client is loaded only where it is used. @throws StoreError */
-async function openStore({ store, scope }: Settings, mayWrite: () => boolean): Promise<Store> {
-  if (store.type === "sqlite") return openSqlite(store.path);
+async function openStore({ store, scope }: Settings, mayWrite: () => boolean, log: Log): Promise<Store> {
+  if (store.type === "sqlite") return openSqlite(store.path, { note: (sentence) => log.warn(sentence) });
   const { openKubernetes } = await import("./adapters/store/kubernetes.ts");
   return openKubernetes({
     ...store,

@@ -55,8 +55,21 @@ export function exactNumber(text: string): number | ExactNumber {
   return isAsPrinted(text, number) ? number : JSON.rawJSON(text);
 }
 
-/** `JSON.parse` with exact numbers. @throws SyntaxError as `JSON.parse` does @throws TooDeep where there are any in too deep a text */
+/** `JSON.parse` with exact numbers. @throws SyntaxError that quotes nothing of the text @throws TooDeep where there are any in too deep a text */
 export function parseJson(text: string): unknown {
+  try {
+    return parsed(text);
+  } catch (error) {
+    throw error instanceof SyntaxError ? new SyntaxError(unquoted(error.message)) : error;
+  }
+}
+
+/** The message of `JSON.parse` without the text around the fault, which may be a Secret's. */
+function unquoted(message: string): string {
+  return message.replace(/(, )?(\.{3})?".*"(\.{3})? is not valid JSON$/s, " in JSON");
+}
+
+function parsed(text: string): unknown {
   if (!SUSPECT.test(text) || !hasExactNumber(text)) return JSON.parse(text);
   if (measureJson(text).depth > MAX_DEPTH) throw new TooDeep();
   return JSON.parse(

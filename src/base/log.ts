@@ -1,4 +1,5 @@
 /** Log lines as the Go principal writes them: text or JSON, warnings and errors to stderr, the rest to stdout. */
+import { printable } from "./printable.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -14,9 +15,11 @@ export function createLog(level: LogLevel, format: "text" | "json"): Log {
   const write = (lineLevel: LogLevel, message: string, fields: Fields = {}) => {
     if (LOG_LEVELS.indexOf(lineLevel) < threshold) return;
     const time = new Date().toISOString();
-    const line = format === "json"
-      ? JSON.stringify({ time, level: lineLevel, msg: message, ...fields })
-      : `${time} ${lineLevel.toUpperCase().padEnd(5)} ${message}${textOf(fields)}`;
+    const line = printable(
+      format === "json"
+        ? JSON.stringify({ time, level: lineLevel, msg: message, ...fields })
+        : `${time} ${lineLevel.toUpperCase().padEnd(5)} ${message}${textOf(fields)}`,
+    );
     const stream = lineLevel === "warn" || lineLevel === "error" ? Deno.stderr : Deno.stdout;
     writeAll(stream, new TextEncoder().encode(line + "\n"));
   };

@@ -6,6 +6,7 @@ import {
   dialPeer,
   type Method,
   operatorMetadata,
+  printableAnswers,
 } from "../adapters/grpc/dial.ts";
 import { Code, codeOf } from "../adapters/grpc/status.ts";
 import type { TlsMaterial } from "../adapters/tls/files.ts";
@@ -16,13 +17,15 @@ export const DEFAULT_ADDRESS = "127.0.0.1:8405";
 
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
-/** Runs `use` with a client, over mTLS where `material` is given, and closes it. */
+/** Runs `use` with a client, over mTLS where `material` is given, and closes it; what it hears may go to a terminal. */
 export async function withAdmin<T>(
   address: string,
   use: (client: Client) => Promise<T>,
   material?: TlsMaterial,
 ): Promise<T> {
-  const client = material ? dialPeer(address, material, MAX_MESSAGE_BYTES) : dialAdmin(address);
+  const client = material
+    ? dialPeer(address, material, MAX_MESSAGE_BYTES, undefined, [printableAnswers])
+    : dialAdmin(address, [printableAnswers]);
   try {
     return await use(client);
   } finally {

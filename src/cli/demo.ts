@@ -7,7 +7,8 @@
 import { bold, dim, green, red } from "@std/fmt/colors";
 import { parse, wholeOption } from "./arguments.ts";
 import { type DemoResult, DemoRun } from "./demo_run.ts";
-import { EXIT, json, print } from "./output.ts";
+import { printable } from "../base/printable.ts";
+import { EXIT, json, print, printStyled } from "./output.ts";
 
 const USAGE = "argocd-agent-ha demo [--count N] [--agents N] [--json] [--keep]";
 const MAX_COUNT = 200_000;
@@ -32,7 +33,7 @@ export async function demo(args: string[]): Promise<number> {
     const result = await run.play();
     const kept = options.boolean("keep");
     if (asJson) print(json(kept ? { ...result, folder: dir } : result));
-    else print(summary(result) + (kept ? `\nfolder kept: ${dir}` : ""));
+    else printStyled(summary(result) + (kept ? `\nfolder kept: ${dir}` : ""));
     const good = result.lostAcknowledged === 0 && result.activeAtEnd === 1 && result.agentsRecreated === 0;
     return good ? EXIT.ok : EXIT.failed;
   } finally {
@@ -54,7 +55,7 @@ function progress(): (seconds: number, text: string) => void {
       : text;
   return (seconds, text) => {
     const stamp = `${seconds.toFixed(1).padStart(6)}s`;
-    print(`${color ? dim(stamp) : stamp}  ${paint(text)}`);
+    printStyled(`${color ? dim(stamp) : stamp}  ${paint(printable(text))}`);
   };
 }
 

@@ -1,4 +1,5 @@
 /** The output of commands, and their exit codes. */
+import { printable, printableLines } from "../base/printable.ts";
 
 /** Exit codes; documented in docs/reference.md. */
 export const EXIT = {
@@ -19,12 +20,18 @@ export class CommandError extends Error {
 /** Help was asked for, and nothing else is done. */
 export class HelpRequest extends Error {}
 
+/** Prints lines. */
 export function print(text: string): void {
-  writeTo(Deno.stdout, text + "\n");
+  writeTo(Deno.stdout, printableLines(text) + "\n");
 }
 
 export function printError(text: string): void {
-  writeTo(Deno.stderr, text + "\n");
+  writeTo(Deno.stderr, printableLines(text) + "\n");
+}
+
+/** Prints lines with colours and movements of our own; everything that is not is printable already. */
+export function printStyled(text: string): void {
+  writeTo(Deno.stdout, text + "\n");
 }
 
 /** A reader that closed the pipe (`| head`) is no error of ours. */
@@ -41,9 +48,9 @@ export function json(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }
 
-/** Rows as aligned columns, two spaces apart, the last one not padded. */
+/** Rows as aligned columns, two spaces apart, the last one not padded; a row is one line. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [header, ...rows];
+  const all = [header, ...rows.map((row) => row.map(printable))];
   const widths = header.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
   return all.map((row) =>
     row.map((cell, column) => column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)).join("  ")

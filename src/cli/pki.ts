@@ -44,7 +44,7 @@ export async function initPki(
   { sans, agents, days }: { sans: string[]; agents: number; days: number },
 ): Promise<void> {
   try {
-    Deno.mkdirSync(dir, { recursive: true });
+    Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
     if (exists(`${dir}/ca.crt`)) {
       throw new CommandError(
         `"${dir}/ca.crt" exists; give another folder, or remove it if nothing uses it any more`,

@@ -2,6 +2,7 @@
 import type { ApiObject, StoredObject } from "../domain/resources/object.ts";
 import { type Key, keyOf, keyOfObject } from "../domain/resources/keys.ts";
 import { KINDS } from "../domain/resources/kinds.ts";
+import { makeFolder } from "../adapters/store/private_files.ts";
 import { parseDuration } from "../config/settings.ts";
 import { modify } from "../principal/ports/modify.ts";
 import type { Store, Written } from "../principal/ports/store.ts";
@@ -52,8 +53,9 @@ async function withStore<T>(
   if (!path) {
     throw new CommandError(`--store "${options.string("store")}": must be sqlite:FILE`, EXIT.usage);
   }
-  if (create) Deno.mkdirSync(path.replace(/[^/]*$/, "") || ".", { recursive: true });
-  const opened = openSqlite(path, { create, verify: false });
+  if (create) makeFolder(path.replace(/[^/]*$/, "") || ".");
+  const note = (sentence: string) => printError(`Note: ${sentence}`);
+  const opened = openSqlite(path, { create, verify: false, note });
   try {
     return await use(opened);
   } finally {

@@ -8,7 +8,7 @@ import { parseDuration } from "../config/settings.ts";
 import { type Concerns, present } from "../domain/ha/concerns.ts";
 import { adminError } from "./admin_client.ts";
 import { durationOption, parse } from "./arguments.ts";
-import { age, EXIT, print } from "./output.ts";
+import { age, EXIT, printStyled } from "./output.ts";
 import { TARGET_OPTIONS, withTarget } from "./target.ts";
 
 type Report = argocdagentha.v1.Report;
@@ -33,7 +33,7 @@ export async function watch(args: string[], usage: string): Promise<number> {
     new Promise<void>((resolve, reject) => {
       const stream = openServerStream(client, operatorService.Watch, { intervalMs });
       stream.on("data", (report: Report) => {
-        print((terminal ? CLEAR : "") + screen(report, Date.now(), color) + (terminal ? "" : "\n"));
+        printStyled((terminal ? CLEAR : "") + screen(report, Date.now(), color) + (terminal ? "" : "\n"));
         if (!options.boolean("once")) return;
         resolve();
         stream.cancel();

@@ -3,8 +3,9 @@
  * integer of YAML's other forms (`+1`, `0x1f`, `0o7`) becomes the decimal that kubectl makes of it. It stands beside
  * output.ts, so that commands which need no YAML do not load the library.
  */
-import { type Document, parseAllDocuments, stringify, visit } from "yaml";
+import { Document, parseAllDocuments, visit } from "yaml";
 import { type ExactNumber, exactNumber, isExactNumber, OutOfBounds } from "../base/json.ts";
+import { isPrintable, printableLines } from "../base/printable.ts";
 import { reasonOf } from "../base/reason.ts";
 
 const JSON_NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
@@ -36,7 +37,16 @@ export function parseYaml(text: string): unknown[] {
 
 /** The value as YAML text without a final newline; long strings stay on one line. */
 export function yaml(value: unknown): string {
-  return stringify(value, { lineWidth: 0, customTags: (tags) => [EXACT, ...tags] }).trimEnd();
+  const document = new Document(value, { customTags: (tags) => [EXACT, ...tags] });
+  visit(document, {
+    Scalar(_place, node) {
+      // Between double quotes, what a terminal would obey can be written as an escape.
+      if (typeof node.value === "string" && !isPrintable(node.value.replaceAll("\n", ""))) {
+        node.type = "QUOTE_DOUBLE";
+      }
+    },
+  });
+  return printableLines(document.toString({ lineWidth: 0 }).trimEnd());
 }
 
 function valueOf(document: Document.Parsed): unknown {

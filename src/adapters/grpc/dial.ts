@@ -3,6 +3,7 @@ import type { Buffer } from "node:buffer";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import grpc from "@grpc/grpc-js";
+import { printable, printableMessage } from "../../base/printable.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 
 export type Client = grpc.Client;
@@ -18,6 +19,7 @@ export function dialPeer(
   material: TlsMaterial,
   maxMessageBytes: number,
   presented: (der: Buffer) => Error | undefined = () => undefined,
+  interceptors: grpc.Interceptor[] = [],
 ): grpc.Client {
   const host = hostOf(address);
   const credentials = grpc.credentials.createSsl(material.ca, material.key, material.cert, {
@@ -25,6 +27,7 @@ export function dialPeer(
       checkServerIdentity(host, certificate) ?? presented(certificate.raw),
   });
   return new grpc.Client(address, credentials, {
+    interceptors,
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
     "grpc.enable_retries": 0,
@@ -38,9 +41,23 @@ export function dialPeer(
 }
 
 /** A plaintext channel to an admin listener. */
-export function dialAdmin(address: string): grpc.Client {
-  return new grpc.Client(address, grpc.credentials.createInsecure(), { "grpc.enable_retries": 0 });
+export function dialAdmin(address: string, interceptors: grpc.Interceptor[] = []): grpc.Client {
+  return new grpc.Client(address, grpc.credentials.createInsecure(), {
+    interceptors,
+    "grpc.enable_retries": 0,
+  });
 }
+
+/** Makes every text of every answer printable, refusals included: for clients whose answers people read. */
+export const printableAnswers: grpc.Interceptor = (options, nextCall) =>
+  new grpc.InterceptingCall(nextCall(options), {
+    start: (metadata, _listener, next) =>
+      next(metadata, {
+        onReceiveMetadata: (received, pass) => pass(received),
+        onReceiveMessage: (message, pass) => pass(printableMessage(message)),
+        onReceiveStatus: (status, pass) => pass({ ...status, details: printable(status.details) }),
+      }),
+  });
 
 function hostOf(address: string): string {
   return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");

@@ -1,7 +1,7 @@
 /** The loss manifest on the wire: `Operator/Losses` and `Operator/Reconcile`. */
 import grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
-import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
+import { shownForm } from "../../domain/resources/fields.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Operations } from "../../principal/ports/operations.ts";
 import { operatorOf } from "./admin.ts";
@@ -20,7 +20,7 @@ export function reconcileHandlers(
       losses: (await operations.losses()).map(({ digest, object, ...loss }) => ({
         ...loss,
         digest: digestToWire(digest),
-        object: encoder.encode(JSON.stringify(withoutSecrets(object))),
+        object: encoder.encode(JSON.stringify(shownForm(object, () => "(not shown)"))),
       })),
     })),
     Reconcile: unary<argocdagentha.v1.ReconcileRequest, argocdagentha.v1.ReconcileResponse>(
@@ -40,13 +40,4 @@ export function reconcileHandlers(
 
 function refuse(error: unknown): never {
   throw new Status(grpc.status.FAILED_PRECONDITION, reasonOf(error));
-}
-
-/** The form of an object that people may see: of a Secret, the names of its fields. */
-function withoutSecrets(object: ApiObject): ApiObject {
-  if (object.kind !== "Secret" || !isRecord(object["data"])) return object;
-  return {
-    ...object,
-    data: Object.fromEntries(Object.keys(object["data"]).map((name) => [name, "(not shown)"])),
-  };
 }

@@ -1,5 +1,6 @@
 /** gRPC errors, once: what goes out as a status, and what came in as one, in an operator's words. */
 import grpc from "@grpc/grpc-js";
+import { printable } from "../../base/printable.ts";
 import { NotAdmitted, type NotAdmittedKind } from "../../principal/ports/agents.ts";
 import { StoreError } from "../../principal/ports/store.ts";
 import { ProtocolError } from "../../domain/replication/leader.ts";
@@ -27,14 +28,22 @@ const REFUSALS: Record<RefusalKind, grpc.status> = {
   failed: grpc.status.INTERNAL,
 };
 
-/** The status object that grpc-js sends for any error. Unknown errors do not leak their text. */
+/**
+ * The status object that grpc-js sends for any error. Unknown errors do not leak their text. Its text is printable: half a character
+ * of a name that was cut cannot be sent, and would end this process.
+ */
 export function toStatus(error: unknown): { code: grpc.status; details: string } {
-  if (error instanceof Status) return { code: error.code, details: error.message };
-  if (error instanceof Refusal) return { code: REFUSALS[error.kind], details: error.message };
-  if (error instanceof NotAdmitted) return { code: NOT_ADMITTED[error.kind], details: error.message };
-  if (error instanceof ProtocolError) return { code: grpc.status.INVALID_ARGUMENT, details: error.message };
-  if (error instanceof StoreError) return { code: grpc.status.UNAVAILABLE, details: error.message };
-  return { code: grpc.status.INTERNAL, details: "internal error; see the principal's log" };
+  const { code, message } = statusOf(error);
+  return { code, details: printable(message) };
+}
+
+function statusOf(error: unknown): { code: grpc.status; message: string } {
+  if (error instanceof Status) return error;
+  if (error instanceof Refusal) return { code: REFUSALS[error.kind], message: error.message };
+  if (error instanceof NotAdmitted) return { code: NOT_ADMITTED[error.kind], message: error.message };
+  if (error instanceof ProtocolError) return { code: grpc.status.INVALID_ARGUMENT, message: error.message };
+  if (error instanceof StoreError) return { code: grpc.status.UNAVAILABLE, message: error.message };
+  return { code: grpc.status.INTERNAL, message: "internal error; see the principal's log" };
 }
 
 /** A refused agent, in the Go principal's codes. */

@@ -40,7 +40,7 @@ export class FileLock implements StoreLock {
 
   #open(): Deno.FsFile {
     try {
-      return Deno.openSync(this.#path, { read: true, write: true, create: true });
+      return Deno.openSync(this.#path, { read: true, write: true, create: true, mode: 0o600 });
     } catch (error) {
       throw this.#failure(error);
     }

@@ -7,10 +7,12 @@ import { DatabaseSync } from "node:sqlite";
 import { OutOfBounds } from "../../base/json.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { StoreError } from "../../principal/ports/store.ts";
+import { createPrivate, makePrivate } from "./private_files.ts";
 
 /** "AAHA" in SQLite's header: this file is a store of argocd-agent-ha. */
 export const APPLICATION_ID = 0x41414841;
 const SCHEMA_VERSION = 1;
+const IN_MEMORY = ":memory:";
 
 const SCHEMA = `
 CREATE TABLE objects (
@@ -34,6 +36,8 @@ export interface OpenOptions {
   verify: boolean;
   /** The file may not grow beyond this; for tests of a full disk. */
   maxBytes?: number;
+  /** Hears of permissions that were tightened, or had better be. */
+  note?: (sentence: string) => void;
 }
 
 /** Opens the file. @throws StoreError `corrupt`, `notFound` or `unavailable`, with the file unchanged */
@@ -47,9 +51,11 @@ export function openFile(path: string, options: OpenOptions): DatabaseSync {
   }
   let database: DatabaseSync | undefined;
   try {
+    if (size === undefined && path !== IN_MEMORY) createPrivate(path);
     database = new DatabaseSync(path);
     database.exec("PRAGMA busy_timeout = 5000");
     if (size) checkOurs(database, path);
+    if (path !== IN_MEMORY) { for (const sentence of makePrivate(path)) options.note?.(sentence); }
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     if (options.maxBytes) {
       const page = database.prepare("PRAGMA page_size").get()?.["page_size"] as number;

@@ -1,7 +1,6 @@
 /** The fields in which two states of a resource differ, for people to read. Values of Secrets show only as digests. */
 import { cloneJson, exactNumber, isExactNumber, keptNumber } from "../../base/json.ts";
 import { type ApiObject, isRecord } from "./object.ts";
-import { LAST_APPLIED } from "./transform.ts";
 
 /** One field; values as JSON, empty where the field is missing. */
 export interface FieldDifference {
@@ -14,25 +13,53 @@ export interface FieldDifference {
 const MAX_FIELDS = 100;
 const MAX_VALUE = 200;
 const SECRET_FIELDS = ["data", "stringData"];
+/** A longer annotation of a Secret is not shown, nor one that contains a value of so many characters. */
+const MAX_ANNOTATION = 64;
+const MIN_SECRET = 4;
 
-/** An object that may be shown: `digest` replaces a Secret's values, and what `kubectl apply` noted of them. */
-export function shownForm(object: ApiObject, digest: (value: string) => string): ApiObject {
+/**
+ * An object that may be shown: `hide` replaces a Secret's values, wherever they are. Tools keep whole Secrets in annotations (kubectl's
+ * last-applied-configuration is one of several, and some are compressed): of these only short plain text without a value stays.
+ */
+export function shownForm(object: ApiObject, hide: (value: string) => string): ApiObject {
   if (object.kind !== "Secret") return object;
-  const shown: ApiObject = { ...object };
-  const digested = (value: unknown) => `digest ${digest(JSON.stringify(value))}`;
+  const hidden = (value: unknown) => hide(JSON.stringify(value));
   const { annotations } = object.metadata;
-  if (annotations?.[LAST_APPLIED] !== undefined) {
-    const hidden = { ...annotations, [LAST_APPLIED]: digested(annotations[LAST_APPLIED]) };
-    shown.metadata = { ...object.metadata, annotations: hidden };
+  const values = SECRET_FIELDS.flatMap((field) =>
+    isRecord(object[field]) ? Object.values(object[field]) : []
+  );
+  const secrets = values.filter((value) => typeof value === "string").flatMap((
+    value,
+  ) => [value, plain(value)])
+    .filter((value) => value.length >= MIN_SECRET);
+  const holds = (text: string) =>
+    text.length > MAX_ANNOTATION || /[{}]/.test(text) || secrets.some((secret) => text.includes(secret));
+  const shown: ApiObject = { ...object };
+  if (isRecord(annotations)) {
+    const entries = Object.entries(annotations);
+    shown.metadata = {
+      ...object.metadata,
+      annotations: Object.fromEntries(
+        entries.map(([name, text]) => [name, holds(String(text)) ? hidden(text) : text]),
+      ),
+    };
   }
   for (const field of SECRET_FIELDS) {
-    const values = object[field];
-    if (!isRecord(values)) continue;
-    shown[field] = Object.fromEntries(
-      Object.entries(values).map(([name, value]) => [name, digested(value)]),
-    );
+    if (object[field] === undefined) continue;
+    shown[field] = isRecord(object[field])
+      ? Object.fromEntries(Object.entries(object[field]).map(([name, value]) => [name, hidden(value)]))
+      : hidden(object[field]);
   }
   return shown;
+}
+
+/** A value of `data`, decoded; empty where it is not base64. */
+function plain(value: string): string {
+  try {
+    return atob(value);
+  } catch {
+    return "";
+  }
 }
 
 /** The fields that differ, at most 100, values cut at 200 characters; none if either state is missing. */

@@ -1,6 +1,7 @@
 /** This principal's history, kept in its store (ConfigMap `argocd-agent-ha-history`, not replicated) and chained by hashes. */
 import { parseJson } from "../../base/json.ts";
 import { Coalesced } from "../../base/coalesced.ts";
+import { printableMessage } from "../../base/printable.ts";
 import { append, type ChainedEntry, type HistoryEntry } from "../../domain/ha/history.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
@@ -43,9 +44,9 @@ export class History {
     return this.#chain;
   }
 
-  /** Adds an entry; kept in the background. */
+  /** Adds an entry, kept in the background; its texts are hashed as they are shown. */
   add(entry: HistoryEntry): void {
-    this.#chain = append(this.#chain, entry, KEEP, (text) => sha256(text));
+    this.#chain = append(this.#chain, printableMessage(entry), KEEP, (text) => sha256(text));
     void this.#saving.request();
   }
 

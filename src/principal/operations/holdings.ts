@@ -35,6 +35,6 @@ export function fetched(index: ChangeIndex, keys: readonly Key[], salt?: Uint8Ar
 export function shown({ payload }: Entry, salt: Uint8Array): ApiObject {
   return shownForm(
     parseJson(payload) as ApiObject,
-    (value) => sha256(`${salt.toHex()}${value}`).slice(0, 12),
+    (value) => `digest ${sha256(`${salt.toHex()}${value}`).slice(0, 12)}`,
   );
 }
