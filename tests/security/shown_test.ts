@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import grpc from "@grpc/grpc-js";
 import protobuf from "protobufjs";
-import { parseForeign, parseJson } from "../../src/base/json.ts";
+import { parseJson } from "../../src/base/json.ts";
 import { printable, printableLines } from "../../src/base/printable.ts";
 import { listenPlaintext } from "../../src/adapters/grpc/server.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
@@ -21,11 +21,11 @@ import { inWorkshop, LOOSE, material, until, untilState } from "../support/princ
 
 /** Moves the cursor, forges a line, turns the reading direction, hides, and is half a character. */
 const EVIL = "a\x1b[2J\x07\r\nERROR forged\x9b31m\u202egnp\u2066\u200b\ufeff\u2028\x7f\ud800z";
-/** What the wire carries of it. */
+/** The part that the wire carries. */
 const SENT = EVIL.replace("\ud800", "");
 const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** What a terminal would obey in an output, but for the ends of its lines. */
+/** The characters of an output that a terminal would obey, but for the ends of its lines. */
 function obeyed(output: string): string[] {
   return [...output.matchAll(OBEYED)].map(([found]) => found).filter((found) => found !== "\n");
 }
@@ -250,17 +250,15 @@ Deno.test("the reason why a text is no JSON quotes nothing of it", () => {
       `{"password":"${PASSWORD}\n"}`,
     ]
   ) {
-    for (const parse of [parseJson, parseForeign]) {
-      let reason = "";
-      try {
-        parse(text);
-      } catch (error) {
-        reason = String(error);
-      }
-      assertStringIncludes(reason, "SyntaxError");
-      for (let at = 0; at + 4 <= PASSWORD.length; at++) {
-        assert(!reason.includes(PASSWORD.slice(at, at + 4)), reason);
-      }
+    let reason = "";
+    try {
+      parseJson(text);
+    } catch (error) {
+      reason = String(error);
+    }
+    assertStringIncludes(reason, "SyntaxError");
+    for (let at = 0; at + 4 <= PASSWORD.length; at++) {
+      assert(!reason.includes(PASSWORD.slice(at, at + 4)), reason);
     }
   }
 });
