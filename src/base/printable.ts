@@ -5,7 +5,7 @@
 
 /** C0, C1, DEL; bidirectional and other invisible formatting; separators of lines; halves of surrogate pairs. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+const SHORT = new Map([["\n", "\\n"], ["\r", "\\r"], ["\t", "\\t"]]);
 
 /** Text on one line. */
 export function printable(text: string): string {
@@ -33,7 +33,7 @@ export function printableMessage<T>(value: T): T {
 }
 
 function escaped(found: string): string {
-  const short = SHORT[found];
+  const short = SHORT.get(found);
   if (short) return short;
   return Array.from(
     { length: found.length },
