@@ -24,6 +24,13 @@ export const COPY_MUTANTS: readonly Mutant[] = [
     ["foreign hand"],
   ),
   mutant(
+    "a write whose answer was lost passes for another writer's",
+    "src/domain/replication/drift.ts",
+    "if (mayBeDone) this.#unanswered.set(key, { payload });",
+    "if (mayBeDone) this.#unanswered.delete(key);",
+    ["restore", "disk", "promote"],
+  ),
+  mutant(
     "a promotion does not look at what the watch has not told",
     DRIFT_REPAIR,
     "if (compare) await this.parts.feed.catchUp();",

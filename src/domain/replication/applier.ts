@@ -163,6 +163,11 @@ export class Applier {
     return this.#work.size;
   }
 
+  /** Whether a state of this key is not durable yet. */
+  isPending(key: string): boolean {
+    return this.#work.has(key);
+  }
+
   /** How many keys are held, by the store or by the guard. */
   get heldCount(): number {
     return this.#held.store + this.#held.guard;

@@ -1,7 +1,7 @@
 /**
- * Copies that another writer changed on a replica. Of each such key the state that the leader sent last is kept, as the copy was before:
- * the leader is asked for the key at once, and where there is no leader, a promotion restores the copy from it. A change counts as
- * replication's own by the version that its write was answered with. Repairs of a key that drifts again and again are spread.
+ * Copies that another writer changed on a replica. Of each such key the state that the leader sent last is kept: the leader is asked for
+ * the key at once, and where there is no leader, a promotion restores the copy from it. A change counts as replication's own by the
+ * version that its write was answered with, or, without an answer, by its content. Repairs of a key that drifts again and again are spread.
  */
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { digestOf } from "../changes/content.ts";
@@ -20,7 +20,7 @@ const MAX_COUNTED = 10_000;
 /** A copy that is not the leader's. */
 export interface DriftedCopy {
   key: string;
-  /** The state that it had before, as the index keeps it; undefined: none. */
+  /** The state that the leader sent last, as the index keeps it; undefined: none. */
   payload: string | undefined;
   change: "created" | "changed" | "being deleted" | "deleted";
   /** The field manager that made the change; empty: not known. */
@@ -35,6 +35,14 @@ interface Write {
   payload: string | undefined;
 }
 
+/** A write without an answer that it was carried out. */
+interface FailedWrite {
+  /** The state that it would have made; undefined: none. */
+  payload: string | undefined;
+  /** Whether it may have been carried out all the same. */
+  mayBeDone: boolean;
+}
+
 /** Pure: times are arguments, in ms on one monotonic clock. */
 export class Drift {
   readonly #drifted = new Map<string, DriftedCopy & { dueMs: number }>();
@@ -43,6 +51,8 @@ export class Drift {
   readonly #seen = new Map<string, { before: Entry | undefined; manager: string }>();
   /** Writes of replication that the index does not show yet. */
   readonly #unconfirmed = new Map<string, Write>();
+  /** The state that the last write of a key was to make, where no answer told whether it did. */
+  readonly #unanswered = new Map<string, Pick<Write, "payload">>();
   readonly #repairs = new Map<string, { many: number; lastMs: number }>();
 
   constructor(private readonly index: Pick<ChangeIndex, "get">) {}
@@ -65,19 +75,31 @@ export class Drift {
     const seen = this.#seen.get(key);
     this.#seen.delete(key);
     this.#drifted.delete(key);
+    this.#unanswered.delete(key);
     this.#unconfirmed.set(key, write);
     if (seen) this.#judge(key, seen.before, seen.manager, nowMs);
     else if (isShown(this.index.get(key), write)) this.#unconfirmed.delete(key);
   }
 
-  /** A write of replication failed, or may have been carried out all the same. @param digest of the state that it would have made */
-  failed(key: string, digest: string, nowMs: number): void {
+  /**
+   * A write of replication failed. Where it may have been carried out all the same, what the leader sent counts as the leader's from now
+   * on, whether or not the store shows it yet.
+   */
+  failed(key: string, { payload, mayBeDone }: FailedWrite, nowMs: number): void {
     this.#end(key);
     const seen = this.#seen.get(key);
     this.#seen.delete(key);
-    if (seen && (this.index.get(key)?.digest ?? "") !== digest) {
-      this.#judge(key, seen.before, seen.manager, nowMs);
-    }
+    const known = this.#drifted.get(key);
+    if (known && mayBeDone) known.payload = payload;
+    if (mayBeDone) this.#unanswered.set(key, { payload });
+    if (!seen) return;
+    if (isState(this.index.get(key), key, payload)) this.#shown(key);
+    else this.#judge(key, seen.before, seen.manager, nowMs);
+  }
+
+  /** Every key was compared with the leader: of one that is not to be written, it has what is here. */
+  compared(toWrite: (key: string) => boolean): void {
+    for (const key of this.#unanswered.keys()) if (!toWrite(key)) this.#unanswered.delete(key);
   }
 
   /** The keys to ask the leader for now, at most `limit`. @param random in [0, 1) */
@@ -115,6 +137,7 @@ export class Drift {
     this.#drifted.clear();
     this.#seen.clear();
     this.#unconfirmed.clear();
+    this.#unanswered.clear();
   }
 
   #end(key: string): void {
@@ -133,15 +156,22 @@ export class Drift {
     if (written && isOlder(now, written)) return false;
     this.#unconfirmed.delete(key);
     const known = this.#drifted.get(key);
-    const payload = known ? known.payload : written ? written.payload : before?.payload || undefined;
-    if (!now?.terminating && (now?.payload || undefined) === payload) {
-      this.#drifted.delete(key);
+    const { payload } = this.#unanswered.get(key) ?? known ?? written ??
+      { payload: before?.payload || undefined };
+    if (isState(now, key, payload)) {
+      this.#shown(key);
       return false;
     }
     const repairs = this.#lately(key, nowMs);
     const dueMs = known?.dueMs ?? (repairs === 0 ? nowMs : nowMs + delayMs(REPAIR, repairs, 0.5));
     this.#drifted.set(key, { key, payload, change: changeOf(now, payload), manager, repairs, dueMs });
     return true;
+  }
+
+  /** The store shows what the leader sent last. */
+  #shown(key: string): void {
+    this.#drifted.delete(key);
+    this.#unanswered.delete(key);
   }
 
   #lately(key: string, nowMs: number): number {
@@ -157,6 +187,13 @@ export class Drift {
     this.#repairs.set(key, { many, lastMs: nowMs });
     return many;
   }
+}
+
+/** Whether this state of a key is the one with this payload. */
+function isState(now: Entry | undefined, key: string, payload: string | undefined): boolean {
+  if (payload === undefined) return !now || now.deleted;
+  if (!now || now.deleted || now.terminating) return false;
+  return now.payload === payload || now.digest === digestOf(key, payload);
 }
 
 /** Whether the index shows just what a write made. */

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { digestOf } from "../changes/content.ts";
 import { ChangeIndex, type Entry } from "../changes/index.ts";
 import { Drift } from "./drift.ts";
 
@@ -13,7 +14,7 @@ class Copy {
   /** The watch tells a state; whether it is drift. */
   tell(payload: string, version = ++this.#version, terminating = false): boolean {
     const before = this.index.get(KEY);
-    const state = { payload, digest: payload.padEnd(32, "0"), version: `${version}`, now: 0, terminating };
+    const state = { payload, digest: digestOf(KEY, payload), version: `${version}`, now: 0, terminating };
     return this.#told(before, this.index.put(KEY, { ...state, local: terminating ? "x" : "" }));
   }
 
@@ -84,8 +85,79 @@ Deno.test("Drift: a change between a write and its answer, or after it, is found
   const failed = copyOf("1");
   failed.drift.writing(KEY);
   failed.gone(70);
-  failed.drift.failed(KEY, "2".padEnd(32, "0"), 0);
+  failed.drift.failed(KEY, { payload: "2", mayBeDone: false }, 0);
   assertEquals(failed.drift.copies.map(({ payload, change }) => [payload, change]), [["1", "deleted"]]);
+});
+
+/** Replication writes this state, and no answer comes. */
+function unanswered({ drift }: Copy, payload: string | undefined): void {
+  drift.writing(KEY);
+  drift.failed(KEY, { payload, mayBeDone: true }, 0);
+}
+
+Deno.test("Drift: a write without an answer is the leader's when the store shows it", () => {
+  const created = new Copy();
+  unanswered(created, "1");
+  assertEquals(created.tell("1"), false, "a creation");
+  assertEquals(created.drift.size, 0);
+  assertEquals(created.tell("edited"), true);
+  assertEquals(created.drift.copies.map(({ payload, change }) => [payload, change]), [["1", "changed"]]);
+
+  const changed = copyOf("1");
+  unanswered(changed, "2");
+  assertEquals(changed.tell("2"), false, "a change");
+  assertEquals(changed.drift.size, 0);
+
+  const deleted = copyOf("1");
+  unanswered(deleted, undefined);
+  assertEquals(deleted.gone(), false, "a deletion");
+  assertEquals(deleted.drift.size, 0);
+
+  const early = copyOf("1");
+  early.drift.writing(KEY);
+  early.tell("2");
+  early.drift.failed(KEY, { payload: "2", mayBeDone: true }, 0);
+  assertEquals(early.drift.size, 0, "told before the write failed");
+});
+
+Deno.test("Drift: a copy that drifts after a write without an answer is restored to what that write was to make", () => {
+  const payloads = (copy: Copy) => copy.drift.copies.map(({ payload }) => payload);
+  const after = copyOf("1");
+  unanswered(after, "2");
+  assertEquals(after.gone(), true);
+  assertEquals(payloads(after), ["2"]);
+  assertEquals(after.drift.received(after.index.digests.root()), digestOf(KEY, "2"));
+
+  const before = copyOf("1");
+  before.tell("edited");
+  unanswered(before, "2");
+  assertEquals(payloads(before), ["2"]);
+  assertEquals(before.tell("2"), false, "it was carried out");
+  assertEquals(before.drift.size, 0);
+
+  const later = copyOf("1");
+  unanswered(later, "2");
+  unanswered(later, "3");
+  later.tell("edited");
+  assertEquals(payloads(later), ["3"]);
+  later.drift.writing(KEY);
+  later.drift.wrote(KEY, { version: "900", payload: "4" }, 0);
+  later.tell("4", 900);
+  later.tell("edited");
+  assertEquals(payloads(later), ["4"], "an answer came");
+});
+
+Deno.test("Drift: a comparison with the leader ends what is expected of a key that is not to be written", () => {
+  const copy = copyOf("1");
+  unanswered(copy, "2");
+  copy.drift.compared(() => true);
+  copy.tell("edited");
+  assertEquals(copy.drift.copies.map(({ payload }) => payload), ["2"], "it is still to be written");
+  const same = copyOf("1");
+  unanswered(same, "2");
+  same.drift.compared(() => false);
+  same.tell("edited");
+  assertEquals(same.drift.copies.map(({ payload }) => payload), ["1"]);
 });
 
 Deno.test("Drift: repairs of a key that drifts again and again are spread", () => {
@@ -98,7 +170,7 @@ Deno.test("Drift: repairs of a key that drifts again and again are spread", () =
     copy.drift.writing(KEY);
     const version = 10_000_000 + copy.now;
     copy.drift.wrote(KEY, { version: `${version}`, payload: "1" }, copy.now);
-    copy.index.put(KEY, { payload: "1", digest: "1".padEnd(32, "0"), version: `${version}`, now: 0 });
+    copy.index.put(KEY, { payload: "1", digest: digestOf(KEY, "1"), version: `${version}`, now: 0 });
   }
   assertEquals(requests < 12, true, `${requests} requests in two minutes`);
 });

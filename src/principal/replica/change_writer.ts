@@ -5,7 +5,6 @@
  */
 import { monotonicMs } from "../../base/clock.ts";
 import { canonicalJson } from "../../base/json.ts";
-import { digestOf } from "../../domain/changes/content.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import type { Drift } from "../../domain/replication/drift.ts";
 import { alteration } from "../../domain/resources/answer.ts";
@@ -75,8 +74,9 @@ export class ChangeWriter {
       this.drift.wrote(key, { version, payload }, monotonicMs());
       return written;
     } catch (error) {
-      if (mayBeDone(error)) this.unconfirmed.uncertain(key);
-      this.drift.failed(key, payload === undefined ? "" : digestOf(key, payload), monotonicMs());
+      const uncertain = mayBeDone(error);
+      if (uncertain) this.unconfirmed.uncertain(key);
+      this.drift.failed(key, { payload, mayBeDone: uncertain }, monotonicMs());
       throw error;
     }
   }

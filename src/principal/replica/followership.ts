@@ -30,7 +30,7 @@ export interface Followership {
   readonly voice: Pick<PeerVoice, "heard" | "problemOf">;
   readonly deletions: ReplicaDeletions;
   /** The copies that others have changed. */
-  readonly drift: Pick<Drift, "received">;
+  readonly drift: Pick<Drift, "received" | "compared">;
   readonly writer: { apply(change: IncomingChange): Promise<void> };
   /** The leader's store as far as this side has heard of it. */
   readonly peerStore: Pick<PeerStore, "welcomed" | "saw" | "complete" | "flush">;

@@ -182,10 +182,11 @@ class GoLeaderConnection {
 
   #settled(): void {
     const { applier } = this.#protocol;
-    const { following, input } = this.followership;
+    const { following, input, drift } = this.followership;
     tellProgress(this.followership, this.#protocol);
     if (this.answered && !this.#unkept.some && this.#protocol.settle()) {
       this.#foreign = false;
+      drift.compared((key) => applier.isPending(key));
       input({ type: "snapshotApplied" });
     }
     Object.assign(following, {

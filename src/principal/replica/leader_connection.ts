@@ -205,11 +205,13 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
 
   #settled(): void {
     if (this.#finished) return;
-    const { input, losses } = this.followership;
+    const { input, losses, drift } = this.followership;
+    const { applier } = this.#protocol;
     tellProgress(this.followership, this.#protocol);
     if (!this.#unkept.some && this.#protocol.settle()) {
+      drift.compared((key) => applier.isPending(key));
       // A resource that has not changed since the comparison is the leader's, unless a held change waits to overwrite it.
-      if (this.#protocol.applier.heldCount === 0) losses.proved(this.#comparedAt);
+      if (applier.heldCount === 0) losses.proved(this.#comparedAt);
       this.followership.peerStore.complete();
       input({ type: "snapshotApplied" });
     }
