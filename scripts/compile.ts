@@ -1,20 +1,14 @@
 /**
  * `deno task compile`: one executable, dist/argocd-agent-ha. Deno puts it on a runtime base (denort), which it downloads,
- * or takes from DENORT_BIN. Where neither is available, the script says so and writes nothing.
+ * or takes from DENORT_BIN. PLUGINS names the credential plugins that it may start, if not the usual ones. Where neither is available, the script says so and writes nothing.
  */
+import { PERMISSIONS, runPermission } from "../src/cli/permissions.ts";
 import { LEAN } from "../src/cli/processes.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 const out = `${root}dist/argocd-agent-ha`;
 
-const permissions = [
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env",
-  "--allow-sys=hostname,osUptime",
-  "--allow-run",
-];
+const permissions = [...PERMISSIONS, runPermission(Deno.env.get("PLUGINS") ?? "")];
 Deno.mkdirSync(`${root}dist`, { recursive: true });
 const { success, stderr } = await new Deno.Command(Deno.execPath(), {
   args: ["compile", "--quiet", LEAN, ...permissions, "--output", out, "main.ts"],

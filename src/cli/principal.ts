@@ -5,6 +5,7 @@ import { envOf, FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";
 import { UsageError } from "../config/usage.ts";
 import { CommandError, EXIT, print } from "./output.ts";
+import { giveUp, unused } from "./permissions.ts";
 
 /** After this long a shutdown no longer waits for anything. */
 const SHUTDOWN_LIMIT_MS = 4_500;
@@ -17,6 +18,7 @@ export async function principal(args: string[]): Promise<number> {
   const { settings, warnings } = parsed(args);
   const log = createLog(settings.logLevel, settings.logFormat);
   for (const warning of warnings) log.warn(warning);
+  await giveUp(unused(settings));
   // Help and a wrong flag need nothing of what a principal runs on.
   const { startPrincipal } = await import("../serve.ts");
   const running = await startPrincipal(settings, log).catch((error) => {

@@ -1,6 +1,7 @@
 /** Principals as child processes of this executable: for the demo, the benchmark and the end-to-end tests. */
 import { delay } from "@std/async/delay";
 import { CommandError } from "./output.ts";
+import { PERMISSIONS } from "./permissions.ts";
 
 /** The options of one side of a pair. */
 export interface Side {
@@ -102,14 +103,7 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
   if (Deno.build.standalone) return { path, args };
   const here = import.meta.url;
   const script = here.endsWith("/src/cli/processes.ts") ? new URL("../../main.ts", here).href : here;
-  const permissions = [
-    "--allow-net",
-    "--allow-read",
-    "--allow-write",
-    "--allow-env",
-    "--allow-sys=hostname,osUptime",
-  ];
-  return { path, args: ["run", "--quiet", LEAN, ...permissions, script, ...args] };
+  return { path, args: ["run", "--quiet", LEAN, ...PERMISSIONS, script, ...args] };
 }
 
 /** The flags of a side. */
