@@ -140,12 +140,12 @@ class Host implements Office {
     }).catch((error) => this.fail(error));
   }
 
-  act(tenure: Tenure): Promise<(reason: Error) => Promise<void>> {
+  act(tenure: Tenure, ended: AbortSignal): Promise<(reason: Error) => Promise<void>> {
     return this.#take(async () => {
       await this.#close();
       const undo: Undo = [];
       try {
-        await this.#open(tenure, undo);
+        await this.#open(tenure, ended, undo);
       } catch (error) {
         await undone(undo);
         throw error;
@@ -204,12 +204,12 @@ class Host implements Office {
     this.#health = healthApp(core.health);
   }
 
-  async #open(tenure: Tenure, undo: Undo): Promise<void> {
+  async #open(tenure: Tenure, ended: AbortSignal, undo: Undo): Promise<void> {
     const { settings, log } = this;
     const history = this.#history;
     const store = await openStore(settings, () => tenure.holds(), log);
     undo.push(() => store.close());
-    const monitor = new StoreMonitor(store, log, (text) => remember(history, text));
+    const monitor = new StoreMonitor(store, log, (text) => remember(history, text), ended);
     undo.push(() => monitor.stop());
     this.#health = startingApp(() => monitor.problem);
     const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));

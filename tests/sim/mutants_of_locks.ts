@@ -20,4 +20,11 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
     "if (holder && version === undefined)",
     ABOUT,
   ),
+  mutant(
+    "a process that loses the lock while it opens the store waits for the store, and never asks for the lock again",
+    "src/principal/core/store_monitor.ts",
+    "this.ended?.throwIfAborted();\n        await delay(LOOK_MS, this.ended ? { signal: this.ended } : {});",
+    "await delay(LOOK_MS);",
+    ["second process", "kill", "pause", "disk"],
+  ),
 ];

@@ -154,8 +154,8 @@ export class Site {
   async #run(me: Process, identity: string): Promise<void> {
     if (!this.contended) return await this.#act(me, identity, SOLE);
     const lock = new LeaseLock(this.disk.leases(me), { identity, name: identity, pid: 1 }, LEASE_MS);
-    const act = async (tenure: Tenure) => {
-      await this.#act(me, identity, tenure);
+    const act = async (tenure: Tenure, ended: AbortSignal) => {
+      await this.#act(me, identity, tenure, ended);
       const core = this.acting.get(me)?.core;
       return async (reason: Error) => {
         this.acting.delete(me);
@@ -171,7 +171,12 @@ export class Site {
     await runTenures(lock, { wait: () => {}, act }, new AbortController().signal);
   }
 
-  async #act(me: Process, identity: string, tenure: Pick<Tenure, "holds">): Promise<void> {
+  async #act(
+    me: Process,
+    identity: string,
+    tenure: Pick<Tenure, "holds">,
+    ended?: AbortSignal,
+  ): Promise<void> {
     const log = this.#log(me);
     const store = this.disk.mount(me, identity, tenure);
     const caller = { process: me, from: this.name, certificate: certificateOf(ROLE[this.name]) };
@@ -180,7 +185,7 @@ export class Site {
       log,
       store,
       tenure,
-      monitor: new StoreMonitor(store, log, () => {}),
+      monitor: new StoreMonitor(store, log, () => {}, ended),
       peer: new SimPeer(this.network, caller, () => this.other),
       hasSigningKey: hasSigningKey(this.settings),
       history: [],

@@ -12,10 +12,12 @@ export class StoreMonitor {
   #problem = "";
   #timer: ReturnType<typeof setInterval> | undefined;
 
+  /** @param ended aborts when the store is this process's no more; undefined: never */
   constructor(
     private readonly store: Pick<Store, "status">,
     private readonly log: Log,
     private readonly changed: (text: string) => void,
+    private readonly ended?: AbortSignal,
   ) {}
 
   /** From now on the store's own status is reported as well. */
@@ -37,7 +39,7 @@ export class StoreMonitor {
     this.changed(problem === "" ? "the store is current again" : `the store is not current: ${problem}`);
   }
 
-  /** Calls `ask` until it succeeds; retries failures that may end by themselves. @throws Error any other failure */
+  /** Calls `ask` until it succeeds; retries failures that may end by themselves, until `ended`. @throws Error any other failure */
   async patiently<T>(ask: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -47,7 +49,8 @@ export class StoreMonitor {
       } catch (error) {
         if (!(error instanceof StoreError) || !PASSING.includes(error.code)) throw error;
         this.#note(error.message);
-        await delay(LOOK_MS);
+        this.ended?.throwIfAborted();
+        await delay(LOOK_MS, this.ended ? { signal: this.ended } : {});
       }
     }
   }

@@ -9,8 +9,8 @@ import type { StoreLock, Tenure } from "../ports/store_lock.ts";
 export interface Office {
   /** Told when this process does not hold the lock, at each change of why. */
   wait(why: Waiting): void;
-  /** Opens the store and acts; resolves with how to end that. `ended` may abort at any time. */
-  act(tenure: Tenure): Promise<(reason: Error) => Promise<void>>;
+  /** Opens the store and acts; resolves with how to end that. Rejects when `ended` aborts before: with the tenure, or this process. */
+  act(tenure: Tenure, ended: AbortSignal): Promise<(reason: Error) => Promise<void>>;
 }
 
 /** Runs until the signal aborts. @throws Error whatever `act` throws, with the lock released */
@@ -22,9 +22,12 @@ export async function runTenures(lock: StoreLock, office: Office, signal: AbortS
       if (text !== said) office.wait(why);
       said = text;
     }, signal);
+    const ended = AbortSignal.any([signal, tenure.ended]);
     try {
-      const end = await office.act(tenure);
-      await end(await aborted(AbortSignal.any([signal, tenure.ended])));
+      const end = await office.act(tenure, ended).catch((error) => {
+        if (!ended.aborted) throw error;
+      });
+      await end?.(await aborted(ended));
     } finally {
       await tenure.release();
     }
