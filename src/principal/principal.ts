@@ -14,6 +14,7 @@ import type { Tenure } from "./ports/store_lock.ts";
 import { VERSION } from "../base/version.ts";
 import { ActiveStore } from "./active/active_store.ts";
 import { type AdmissionParts, AgentAdmission } from "./active/admission.ts";
+import { AgentRefusals } from "./active/agent_refusals.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import { observe, observeUnhandled, type RecentEvent } from "./core/observe.ts";
@@ -192,7 +193,8 @@ function rolesOf(read: Read) {
   const voice = new PeerVoice({ log, model, input, peerIdentity });
   const storeProblem = () => read.monitor.problem;
   const activeStore: ActiveStore = new ActiveStore(store, activeScope);
-  const roster = new Roster(activeStore, settings.namespace, log);
+  const roster = new Roster(activeStore, settings.namespace, log, index);
+  const refusals = new AgentRefusals(log);
   const blocklist = new Blocklist(index, settings.namespace);
   const kept = new KeptObjects({ store, settings, log });
   const losses = new LossManifest({ model, store, settings, log, index, kept });
@@ -200,7 +202,7 @@ function rolesOf(read: Read) {
   const remembering = { settings, log, store, activeStore, model };
   const exposure = new ExposureKeeper({ ...remembering, index, replicas, comparison });
   const writeBack = new WriteBack(activeStore, log);
-  const agents = { settings, log, counters, roster, clusters, activeStore, foreign };
+  const agents = { settings, log, counters, refusals, roster, clusters, activeStore, foreign };
   const { clusterInfo, processing } = read;
   const unproven = () => model().memory.unproven;
   const unconfirmed = new UnconfirmedWrites(store, index, (version) => read.marks.saw(version));
@@ -212,7 +214,7 @@ function rolesOf(read: Read) {
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
-  const heard = { peerSays, peerNeeds, voice };
+  const heard = { peerSays, peerNeeds, voice, refusals };
   const counted = { ...heard, following, kept, foreign, comparison, dependencies, index, copies, feed };
   const concerns = () => concernsOf({ ...counted, heldDeletions });
   const known = { ...heard, peer, dependencies, following, counters, hasSigningKey, model, standing };
@@ -271,7 +273,17 @@ function coreOf(
   });
   const forgetting = { roster, fleet: theFleet };
   const operating = { ...machine, ...asking, ...reporting, ...forgetting, store, command, chain };
-  const admitting = { settings, activeStore, clusters, log, counters, roster, model, activeScope };
+  const admitting = {
+    settings,
+    refusals: reporting.refusals,
+    activeStore,
+    clusters,
+    log,
+    counters,
+    roster,
+    model,
+    activeScope,
+  };
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),

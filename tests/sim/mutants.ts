@@ -323,8 +323,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "src/domain/agents/view.ts",
-        from: 'return agentOf(object, scope) === agent ? { target: "application", object } : undefined;',
-        to: 'return agentOf(object, scope) !== "" ? { target: "application", object } : undefined;',
+        from: 'return agentOf(object, scope) === agent && ["", agent].includes(ownerOf(object))',
+        to: 'return agentOf(object, scope) !== ""',
       },
       {
         file: "src/domain/agents/router.ts",

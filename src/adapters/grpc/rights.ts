@@ -39,7 +39,7 @@ const TABLE: Record<string, Record<string, Right>> = {
   eventStreamService: {
     Subscribe: { who: ["agent"], over: "the agent's own resources, both ways" },
     Push: { who: ["agent"], over: "the agent's own resources" },
-    Ping: { who: [], over: "not served, as in the Go principal" },
+    Ping: { who: ["agent"], over: "nothing" },
   },
   replicationService: {
     Subscribe: { who: READ, over: STREAM },

@@ -6,7 +6,15 @@ import { keyOfObject } from "../resources/keys.ts";
 import { wholeScope } from "../resources/scope.ts";
 import { goJson, listChecksum, specChecksum } from "./checksum.ts";
 import { interpret } from "./inbound.ts";
-import { adoptProject, ownsProject, prefixed, projectFor, projectMatches, projectRule } from "./projects.ts";
+import { ownsProject } from "./ownership.ts";
+import {
+  adoptProject,
+  prefixed,
+  projectFor,
+  projectMatches,
+  projectRule,
+  refusedPolicies,
+} from "./projects.ts";
 import { Router } from "./router.ts";
 import { type AgentId, viewOf, type World } from "./view.ts";
 import { DELETION_REQUESTED } from "../resources/transform.ts";
@@ -93,7 +101,11 @@ Deno.test("adoptProject() makes an autonomous agent's project its own, and its p
       destinations: [{ name: "x", server: "y", namespace: "n" }],
       roles: [{
         name: "r",
-        policies: ["p, proj:default:r, applications, get, default/*, allow", "g, someone, r"],
+        policies: [
+          "p, proj:default:r, applications, get, default/*, allow",
+          "p, someone, extensions, invoke, httpbin, allow",
+          "g, someone, r",
+        ],
       }],
     },
   };
@@ -104,7 +116,7 @@ Deno.test("adoptProject() makes an autonomous agent's project its own, and its p
       name: "r",
       policies: [
         "p, proj:auto-1-default:r, applications, get, auto-1-default/auto-1/*, allow",
-        "g, someone, r",
+        "p, someone, extensions, invoke, httpbin, allow",
       ],
     }],
   });
@@ -136,13 +148,31 @@ Deno.test("adoptProject() makes an autonomous agent's project its own, and its p
     "p, proj:default:another, applications, get, default/*, allow",
     "p, proj:default:r:x, applications, get, default/*, allow",
     "p, proj:other:r, applications, get, default/*, allow",
-    "p, proj:default:r, applications, get, other/*, allow",
     "p, proj:default:r, repositories, get, default/*, allow",
-    "p, role:admin, applications, get, default/*, allow",
-    "p, proj:default:r, applications, get, default/*",
-    "g, proj:default:r, applications, get, default/*, allow",
+    "p, someone, extensions, invoke, httpbin, allow",
+    "# a note",
   ];
   for (const text of untouched) assertEquals(line(text), text);
+  const refused = [
+    "p, proj:default:r, applications, get, other/*, allow",
+    "p, someone, applications, get, *, allow",
+    "p, someone, applications, get, */*, allow",
+    "p, proj:default:r, *, *, *, allow",
+    "p, proj:default:r, clusters, get, *, allow",
+    "p, role:readonly, applications, *, default/*, allow",
+    "p, *, applications, *, default/*, allow",
+    "p, proj:default:r, applications, get, default/*",
+    "g, someone, role:admin",
+    "g, proj:default:r, applications, get, default/*, allow",
+    "p, proj:default:r, applications, get, default/*, allow\ng, someone, role:admin",
+    'p, proj:default:r, applications, get, "default/*, x", allow',
+    "# a note\ng, someone, role:admin",
+  ];
+  for (const text of refused) {
+    assertEquals(line(text), undefined, text);
+    const roles = [{ name: "r", policies: [text] }];
+    assertEquals(refusedPolicies({ ...theirs, spec: { roles } } as ApiObject), [text]);
+  }
   const kept = { ...theirs, metadata: { name: "a-b-c" }, spec: { sourceNamespaces: ["a-b"] } };
   assertEquals([ownsProject("a-b", kept), ownsProject("a", kept)], [true, false]);
   let message = "";
@@ -342,6 +372,7 @@ Deno.test("adopted() keeps an autonomous agent's Application in its namespace, p
       namespace: "auto-1",
       annotations: {
         "argocd.argoproj.io/source-uid": "theirs",
+        "argocd-agent.argoproj-labs.io/ha-owner": "auto-1",
         "argocd-agent.argoproj-labs.io/last-updated": "t",
       },
     },

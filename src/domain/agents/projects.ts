@@ -89,7 +89,8 @@ export function adoptProject(project: ApiObject, agent: string): ApiObject["spec
     ...role,
     ...(Array.isArray(role["policies"])
       ? {
-        policies: role["policies"].map((line) => adoptPolicy(String(line), text(role["name"]), name, agent)),
+        policies: role["policies"].map(String).filter((line) => isWithin(line, text(role["name"]), name))
+          .map((line) => adoptPolicy(line, text(role["name"]), name, agent)),
       }
       : {}),
   }));
@@ -105,8 +106,35 @@ export function adoptProject(project: ApiObject, agent: string): ApiObject["spec
   };
 }
 
+/** Policy lines of an agent's project that speak of more than that project: `adoptProject` leaves them out. */
+export function refusedPolicies({ metadata: { name }, spec }: ApiObject): string[] {
+  return records(isRecord(spec) ? spec["roles"] : []).flatMap((role) =>
+    (Array.isArray(role["policies"]) ? role["policies"] : []).map(String).filter((line) =>
+      !isWithin(line, text(role["name"]), name)
+    )
+  );
+}
+
 /** Resources of Argo CD's RBAC that belong to a project. */
 const PROJECT_RESOURCES = ["applications", "applicationsets", "logs", "exec"];
+
+/** Fields of a policy line, without the white space around them. */
+const fieldsOf = (line: string) => line.split(",").map((field) => field.trim());
+
+/**
+ * Whether a line grants nothing outside the project `name`: it gives no role to anybody, is of no role of Argo CD's own, and its object
+ * is in the project. Argo CD lets a project's role act in that project only, whatever its line says. A line that Argo CD would read
+ * otherwise than here (quotes, several lines in one) is refused.
+ */
+function isWithin(line: string, role: string, name: string): boolean {
+  if (/["\r\n]/.test(line)) return false;
+  if (line.trim() === "" || line.trimStart().startsWith("#")) return true;
+  const fields = fieldsOf(line);
+  const [p, subject = "", resource = "", , object = ""] = fields;
+  if (fields.length !== 6 || p !== "p" || subject.startsWith("role:") || subject === "*") return false;
+  if (object.split("/")[0] === name || resource === "extensions") return true;
+  return subject === `proj:${name}:${role}` && object === "*" && PROJECT_RESOURCES.includes(resource);
+}
 
 /**
  * One policy line of a role, `p, proj:PROJECT:ROLE, RESOURCE, ACTION, PROJECT/NAME, EFFECT`, for the project's name here. Lines that do
@@ -114,7 +142,7 @@ const PROJECT_RESOURCES = ["applications", "applicationsets", "logs", "exec"];
  */
 function adoptPolicy(line: string, role: string, name: string, agent: string): string {
   const fields = line.split(",");
-  const [p, subject, resource = "", , object = ""] = fields.map((field) => field.trim());
+  const [p, subject, resource = "", , object = ""] = fieldsOf(line);
   if (fields.length !== 6 || p !== "p" || !PROJECT_RESOURCES.includes(resource)) return line;
   if (subject !== `proj:${name}:${role}`) return line;
   const here = prefixed(agent, name);
@@ -124,14 +152,6 @@ function adoptPolicy(line: string, role: string, name: string, agent: string): s
   fields[1] = fields[1]?.replace(subject, () => `proj:${here}:${role}`) ?? "";
   if (qualified) fields[4] = ` ${here}/${agent}/${application}`;
   return fields.join(",");
-}
-
-/** Whether a project here is this autonomous agent's, and not another's of a similar name or the principal's own. */
-export function ownsProject(agent: string, project: ApiObject): boolean {
-  const spec = isRecord(project["spec"]) ? project["spec"] : {};
-  const sources = spec["sourceNamespaces"];
-  return project.metadata.name.startsWith(`${agent}-`) && Array.isArray(sources) && sources.length === 1 &&
-    sources[0] === agent;
 }
 
 function records(value: unknown): Record<string, unknown>[] {

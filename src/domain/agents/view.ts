@@ -14,7 +14,8 @@ import { type ApiObject, isRecord, type ObjectMeta, secretText } from "../resour
 import { agentOf, type Scope } from "../resources/scope.ts";
 import { DELETION_REQUESTED, LAST_APPLIED, REFRESH } from "../resources/transform.ts";
 import { type Sha256, specChecksum } from "./checksum.ts";
-import { asAtAgent, ownsProject, projectFor, projectMatches, type ProjectRule } from "./projects.ts";
+import { OWNER, ownerOf, ownsProject } from "./ownership.ts";
+import { asAtAgent, projectFor, projectMatches, type ProjectRule } from "./projects.ts";
 
 /** The agent in question. */
 export interface AgentId {
@@ -102,9 +103,13 @@ export function viewOf(
 
 /** The notes of `kubectl apply` are about the principal's cluster, and requests to delete are of principals. */
 function shownMetadata(metadata: ObjectMeta): ObjectMeta {
-  const { [LAST_APPLIED]: applied, [DELETION_REQUESTED]: requested, ...annotations } = metadata.annotations ??
-    {};
-  if (applied === undefined && requested === undefined) return metadata;
+  const {
+    [LAST_APPLIED]: applied,
+    [DELETION_REQUESTED]: requested,
+    [OWNER]: owner,
+    ...annotations
+  } = metadata.annotations ?? {};
+  if (applied === undefined && requested === undefined && owner === undefined) return metadata;
   const { annotations: _, ...rest } = metadata;
   return Object.keys(annotations).length > 0 ? { ...rest, annotations } : rest;
 }
@@ -118,7 +123,9 @@ function managedForm(object: ApiObject, kind: string, agent: string, world: Worl
   const { scope, project } = world;
   switch (kind) {
     case "Application":
-      return agentOf(object, scope) === agent ? { target: "application", object } : undefined;
+      return agentOf(object, scope) === agent && ["", agent].includes(ownerOf(object))
+        ? { target: "application", object }
+        : undefined;
     case "AppProject": {
       const rule = project(object.metadata.name);
       if (!rule || !projectMatches(rule, agent, scope.destinationMapping)) return undefined;
@@ -138,7 +145,9 @@ function managedForm(object: ApiObject, kind: string, agent: string, world: Worl
 
 function ownForm(object: ApiObject, kind: string, agent: string, { scope }: World): Shown | undefined {
   const { namespace } = object.metadata;
-  if (kind === "Application" && namespace === agent) return { target: "application", object };
+  if (kind === "Application" && namespace === agent && ["", agent].includes(ownerOf(object))) {
+    return { target: "application", object };
+  }
   if (kind === "AppProject" && namespace === scope.namespace && ownsProject(agent, object)) {
     return { target: "appproject", object };
   }

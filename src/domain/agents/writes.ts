@@ -1,6 +1,7 @@
 /** The effect of an agent's events on the objects here. Pure: the inputs do not change. */
 import { type ApiObject, isRecord, SERVER_OWNED, SOURCE_UID } from "../resources/object.ts";
 import { REFRESH } from "../resources/transform.ts";
+import { OWNER } from "./ownership.ts";
 import { adoptProject, prefixed } from "./projects.ts";
 
 const LAST_UPDATED = "argocd-agent.argoproj-labs.io/last-updated";
@@ -69,6 +70,7 @@ export function adopted(
   const source = annotations[SOURCE_UID] ?? incoming.metadata.uid ?? kept[SOURCE_UID];
   const merged = { ...annotations };
   if (source) merged[SOURCE_UID] = source;
+  merged[OWNER] = placement.agent;
   for (const name of [NOTIFIED, LAST_UPDATED]) {
     if (kept[name] !== undefined) merged[name] = kept[name];
   }

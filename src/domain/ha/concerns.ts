@@ -143,6 +143,14 @@ export const CONCERNS = {
     help: "Objects of this store that are beyond the bounds of an object, or at which handling fails",
     unready: true,
   },
+  agentClaims: {
+    label: "agents' claims",
+    sentence: (n) => `${count(n, "claim of an agent is", "claims of agents are")} refused`,
+    next: "see Agents in docs/security.md; an agent that is to change its mode: ha forget-agent NAME",
+    metric: "argocd_agent_ha_refused_agent_claims",
+    help: "Resources of others, modes and policies that agents claimed within a day and were refused",
+    unready: false,
+  },
   owners: {
     label: "owners",
     sentence: (n) =>

@@ -6,10 +6,11 @@
  */
 import { reasonOf } from "../../base/reason.ts";
 import { interpret } from "../agents/inbound.ts";
-import { ownsProject } from "../agents/projects.ts";
+import { notOwned } from "../agents/ownership.ts";
 import { adopted, withStatus } from "../agents/writes.ts";
 import { decodeEvent } from "../events/cloudevent.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
+import { sourceUid } from "../events/replicated.ts";
 import type { Mode } from "../resources/roster.ts";
 import { isDnsLabel, type Key } from "../resources/keys.ts";
 import { type ApiObject, isRecord } from "../resources/object.ts";
@@ -57,9 +58,8 @@ function effectOf(
     return { skip: `an agent's ${event.target.slice(0, 32)} ${event.type.slice(0, 32)}` };
   }
   const existing = base(intent.key);
-  if (existing?.kind === "AppProject" && !ownsProject(name, existing)) {
-    return { skip: "another's AppProject" };
-  }
+  const problem = existing ? notOwned({ name, mode }, existing, sourceUid(intent.object), scope) : "";
+  if (problem !== "") return { skip: problem };
   const home = {
     agent: name,
     cluster: clusterOf(existing) ?? name,

@@ -20,6 +20,7 @@ import {
   NotAdmitted,
 } from "../ports/agents.ts";
 import type { Subject, Tokens } from "../ports/tokens.ts";
+import type { AgentRefusals } from "./agent_refusals.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Roster } from "./roster.ts";
 import { registerAgent, type SelfRegistrationParts } from "./self_registration.ts";
@@ -36,7 +37,8 @@ export interface AdmissionParts extends SelfRegistrationParts {
   readonly version: string;
   readonly log: Log;
   readonly counters: Counting;
-  readonly roster: Pick<Roster, "authenticated">;
+  readonly roster: Pick<Roster, "authenticated" | "modeOf">;
+  readonly refusals: Pick<AgentRefusals, "refused" | "settled">;
   model(): Pick<Model, "state">;
   /** Open while this principal is ACTIVE. */
   activeScope(): AbortSignal | undefined;
@@ -63,6 +65,7 @@ export class AgentAdmission implements Admission {
     }
     const { identity: clientID, credential } = proof;
     this.#checkVersion(version, clientID);
+    this.#mustKeepMode(clientID, mode);
     const tokens = this.#signing();
     await this.#register(clientID, tokens);
     parts.roster.authenticated(clientID, mode, namespace.slice(0, MAX_NAMESPACE));
@@ -90,6 +93,7 @@ export class AgentAdmission implements Admission {
       });
       throw failed();
     }
+    this.#mustKeepMode(subject.clientID, subject.mode);
     return {
       accessToken: await tokens.access(subject),
       refreshToken: leftS < RENEW_REFRESH_BELOW_S ? await tokens.refresh(subject) : "",
@@ -106,6 +110,7 @@ export class AgentAdmission implements Admission {
       log.warn("agent's call refused", { agent: subject.clientID, reason: proof.problem });
       throw invalid();
     }
+    this.#mustKeepMode(subject.clientID, subject.mode);
     this.#mustServe();
     return { name: subject.clientID, mode: subject.mode };
   }
@@ -135,6 +140,17 @@ export class AgentAdmission implements Admission {
       "unavailable",
       "no signing key is configured on the principal: set --jwt-key, or --insecure-jwt-generate to try out",
     );
+  }
+
+  /** An agent stays in the mode that it came in first: a managed one that says it is autonomous would own what operators wrote. */
+  #mustKeepMode(agent: string, mode: Mode): void {
+    const { roster, refusals } = this.parts;
+    const pinned = roster.modeOf(agent);
+    if (pinned === undefined || pinned === mode) return refusals.settled(agent, "mode");
+    const reason =
+      `it is ${pinned} and says that it is ${mode}; to let it: stop it, then ha forget-agent ${agent} here`;
+    refusals.refused(agent, "mode", reason);
+    throw new NotAdmitted("unauthenticated", `agent "${agent}" is refused: ${reason}`);
   }
 
   #checkVersion(theirs: string, agent: string): void {

@@ -4,19 +4,24 @@
  */
 import { keptJson } from "../../base/json.ts";
 import type { Intent, Named } from "../../domain/agents/inbound.ts";
-import { ownsProject } from "../../domain/agents/projects.ts";
+import { notOwned } from "../../domain/agents/ownership.ts";
+import { refusedPolicies } from "../../domain/agents/projects.ts";
 import { identityOf } from "../../domain/agents/step.ts";
 import type { AgentSession } from "../../domain/agents/session.ts";
 import type { AgentId, AgentView } from "../../domain/agents/view.ts";
 import { adopted, type Reached, withFailure, withStatus } from "../../domain/agents/writes.ts";
 import { sourceUid } from "../../domain/events/replicated.ts";
-import type { Key } from "../../domain/resources/keys.ts";
+import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
-import { agentOf, type Scope } from "../../domain/resources/scope.ts";
+import type { Scope } from "../../domain/resources/scope.ts";
 import { deletionRequested, REFRESH } from "../../domain/resources/transform.ts";
 import { modify } from "../ports/modify.ts";
 import type { CacheInfo } from "../ports/cluster_info.ts";
 import type { ActiveStore } from "./active_store.ts";
+import type { AgentRefusals } from "./agent_refusals.ts";
+
+/** Of a policy line so much is shown. */
+const MAX_POLICY = 200;
 
 /** An agent may not do this. Its event is acknowledged, since it will not be allowed later either. */
 export class NotAllowed extends Error {}
@@ -35,6 +40,8 @@ export interface WritingAgent {
 export interface AgentWritesParts {
   readonly settings: { readonly namespace: string; readonly scope: Scope };
   readonly activeStore: Pick<ActiveStore, "get" | "write">;
+  /** Hears of claims that are refused. */
+  readonly refusals: Pick<AgentRefusals, "refused" | "settled">;
   /** Objects that are kept out of the index: the report of the agent that owns one lets it in. */
   readonly foreign: { delete(key: Key): Promise<void> };
   /** Makes the index show what the store has of a key. @throws StoreError */
@@ -117,7 +124,7 @@ export class AgentWrites {
     if (this.#isOlder(key, incoming)) return;
     await this.#change(intent, (existing, reached) => {
       if (!existing) return undefined;
-      this.#mustOwn(existing);
+      this.#mustOwn(existing, "");
       this.#mustBeUsable(key);
       return withStatus(existing, incoming, reached);
     }, incoming);
@@ -134,16 +141,17 @@ export class AgentWrites {
       now: new Date().toISOString(),
     };
     await this.#change(intent, (existing, reached) => {
-      if (existing) this.#mustOwn(existing);
+      if (existing) this.#mustOwn(existing, sourceUid(incoming));
       return adopted(incoming, existing, placement, reached);
     }, incoming);
+    if (incoming.kind === "AppProject") this.#tellPolicies(key, incoming);
   }
 
   async #failed(intent: Extract<Intent, { do: "failed" }>): Promise<void> {
     const { name } = this.agent.id;
     await this.#change(intent, (existing) => {
       if (!existing) return undefined;
-      this.#mustOwn(existing);
+      this.#mustOwn(existing, "");
       this.#mustBeUsable(intent.key);
       return withFailure(existing, name, intent.message, new Date().toISOString());
     });
@@ -153,7 +161,7 @@ export class AgentWrites {
     const { activeStore: store } = this.parts;
     const { session, id } = this.agent;
     const existing = await store.get(key);
-    if (existing) this.#mustOwn(existing);
+    if (existing) this.#mustOwn(existing, uid);
     const another = existing !== undefined && uid !== "" && sourceUid(existing) !== uid;
     // A deletion that comes late is of an object that was recreated since.
     if (another && id.mode === "autonomous") return;
@@ -258,15 +266,26 @@ export class AgentWrites {
   }
 
   /** @throws NotAllowed when a resource is not this agent's, whatever its event claims */
-  #mustOwn(existing: StoredObject): void {
-    const { name, mode } = this.agent.id;
-    const { scope } = this.parts.settings;
-    const theirs = existing.kind === "AppProject"
-      ? ownsProject(name, existing)
-      : mode === "autonomous"
-      ? existing.metadata.namespace === name
-      : agentOf(existing, scope) === name;
-    if (!theirs) throw new NotAllowed(`${existing.kind} "${existing.metadata.name}" is not this agent's`);
+  #mustOwn(existing: StoredObject, uid: string): void {
+    const { agent: { id }, parts: { refusals, settings } } = this;
+    const problem = notOwned(id, existing, uid, settings.scope);
+    const key = keyOfObject(existing);
+    if (problem === "") return refusals.settled(id.name, key);
+    refusals.refused(id.name, key, problem);
+    throw new NotAllowed(problem);
+  }
+
+  /** Lines of a project's roles that are left out. */
+  #tellPolicies(key: Key, project: ApiObject): void {
+    const { agent: { id }, parts: { refusals } } = this;
+    const [line, ...more] = refusedPolicies(project);
+    const subject = `policies of ${key}`;
+    if (line === undefined) return refusals.settled(id.name, subject);
+    const others = more.length > 0 ? ` and ${more.length} more` : "";
+    const reason = `policy "${
+      line.slice(0, MAX_POLICY)
+    }"${others} of ${key} speaks of more than its project; left out`;
+    refusals.refused(id.name, subject, reason);
   }
 
   /** @throws NotAllowed when what is here cannot be used: a part of it must not be written back for the whole */

@@ -67,6 +67,7 @@ export class Fleet {
       counters: parts.counters,
       processing: parts.processing,
       activeStore: parts.activeStore,
+      refusals: parts.refusals,
       foreign: parts.foreign,
       lookUp: (key) => parts.lookUp(key),
       view: (id, key) => routing.view(id, key),

@@ -6,7 +6,9 @@ import { Coalesced } from "../../base/coalesced.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { type Agent, type Mode, readRoster, rosterKey, writeRoster } from "../../domain/resources/roster.ts";
-import type { StoredObject } from "../../domain/resources/object.ts";
+import { parseJson } from "../../base/json.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { modify } from "../ports/modify.ts";
 import type { ActiveStore } from "./active_store.ts";
 
@@ -18,6 +20,9 @@ export class Roster {
   readonly #waiting = new Map<string, Partial<Agent>>();
   /** The namespace that each agent says it has on its own cluster. */
   readonly #namespaces = new Map<string, string>();
+  /** Modes of agents that came in this tenure: the index may not show the roster with them yet. */
+  readonly #modes = new Map<string, Mode>();
+  #known: { digest: string; agents: ReadonlyMap<string, Agent> } | undefined;
   /** Whether every agent is to be written as disconnected first. */
   #noneConnected = false;
   readonly #writing = new Coalesced(() => this.#write());
@@ -27,13 +32,24 @@ export class Roster {
     private readonly store: ActiveStore,
     private readonly namespace: string,
     private readonly log: Log,
+    private readonly index: Pick<ChangeIndex, "present">,
   ) {}
+
+  /** The mode that an agent is pinned to; undefined: it is new. An operator's `ha forget-agent` lets it come in another one. */
+  modeOf(name: string): Mode | undefined {
+    const entry = this.index.present(rosterKey(this.namespace));
+    if (entry && this.#known?.digest !== entry.digest) {
+      this.#known = { digest: entry.digest, agents: readRoster(parseJson(entry.payload) as ApiObject) };
+    }
+    return this.#modes.get(name) ?? (entry && this.#known?.agents.get(name)?.mode);
+  }
 
   /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */
   authenticated(name: string, mode: Mode, namespace: string): void {
     if (this.#namespaces.size < MAX_AGENTS || this.#namespaces.has(name)) {
       this.#namespaces.set(name, namespace);
     }
+    if (this.#modes.size < MAX_AGENTS) this.#modes.set(name, mode);
     this.#note(name, { mode });
   }
 
@@ -45,6 +61,7 @@ export class Roster {
   /** Call when this principal begins to serve: no agent is connected yet. */
   noneConnected(): void {
     this.#noneConnected = true;
+    this.#modes.clear();
     void this.#writing.request();
   }
 
@@ -53,6 +70,7 @@ export class Roster {
     // An agent that has just connected stays on it.
     if (!this.#waiting.get(name)?.connected) this.#waiting.delete(name);
     this.#namespaces.delete(name);
+    this.#modes.delete(name);
     await modify(this.store, rosterKey(this.namespace), (existing) => {
       const agents = readRoster(existing);
       return agents.delete(name) ? writeRoster(this.namespace, agents) : undefined;

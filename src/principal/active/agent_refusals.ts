@@ -1,0 +1,40 @@
+/** Claims of agents that are refused: another's resource, another mode. Each is named in the log once, and in status while it is new. */
+import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+import { type Noted, noted } from "../../domain/ha/concerns.ts";
+
+/** The newest of them. */
+const MAX_REFUSALS = 1_000;
+/** A claim that is not repeated is of interest for this long. */
+const SHOWN_MS = 86_400_000;
+
+export class AgentRefusals {
+  /** By agent and subject, the oldest first. */
+  readonly #refusals = new Map<string, { reason: string; agent: string; atMs: number }>();
+
+  constructor(private readonly log: Log) {}
+
+  /** An agent's claim on `subject`, a key or a word, is refused. */
+  refused(agent: string, subject: string, reason: string): void {
+    const id = `${agent} ${subject}`;
+    const known = this.#refusals.get(id)?.reason === reason;
+    this.#refusals.delete(id);
+    this.#refusals.set(id, { agent, reason, atMs: monotonicMs() });
+    if (this.#refusals.size > MAX_REFUSALS) {
+      this.#refusals.delete(this.#refusals.keys().next().value as string);
+    }
+    if (!known) this.log.warn("an agent's claim is refused", { agent, subject, reason });
+  }
+
+  /** The agent's claim on `subject` is right by now. */
+  settled(agent: string, subject: string): void {
+    this.#refusals.delete(`${agent} ${subject}`);
+  }
+
+  /** Those of late. */
+  get noted(): Noted {
+    const sinceMs = monotonicMs() - SHOWN_MS;
+    const recent = [...this.#refusals.values()].filter(({ atMs }) => atMs >= sinceMs);
+    return noted(recent.map(({ agent, reason }) => `agent "${agent}": ${reason}`));
+  }
+}
