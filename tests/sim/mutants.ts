@@ -243,7 +243,7 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "what was compared later than the digests counts as proved",
     FOLLOW,
-    "if (this.#protocol.applier.heldCount === 0) losses.proved(this.#comparedAt);",
+    "if (applier.heldCount === 0) losses.proved(this.#comparedAt);",
     "if (this.#comparedAt >= 0) losses.proved(this.followership.index.head);",
     ["disk", "promote"],
   ),
