@@ -25,6 +25,17 @@ interface Rule {
   verbs: string[];
 }
 
+/** The image is chosen by its digest, and what is not named in the policy of the network does not leave. */
+function assertPinned(objects: Record<string, unknown>[]): void {
+  const text = (kind: string) => JSON.stringify(objects.find((object) => object["kind"] === kind));
+  assertMatch(text("Deployment"), /"image":"[^"]+@sha256:[0-9a-f]{64}"/);
+  assertMatch(text("NetworkPolicy"), /"policyTypes":\["Ingress","Egress"\]/);
+  const policy = objects.find(({ kind }) => kind === "NetworkPolicy") as {
+    spec: { egress: { ports?: unknown[] }[] };
+  };
+  assert(policy.spec.egress.every(({ ports = [] }) => ports.length > 0), "a rule of egress without ports");
+}
+
 async function apply(cluster: Cluster, object: Record<string, unknown>): Promise<void> {
   const { apiVersion, kind, metadata } = object as unknown as ApiObject;
   const dryRun = NO_CONTROLLER.includes(kind) ? "&dryRun=All" : "";
@@ -226,7 +237,7 @@ async function looked(pair: KubePair): Promise<void> {
     assertEquals(found, expected);
   };
   const rights =
-    "rights peer: may not patch secrets in argocd; patch configmaps in argocd; kubectl apply -k deploy/overlays/… there, or " +
+    "rights peer: may not patch secrets in argocd; kubectl apply -k deploy/overlays/… there, or " +
     "grant what deploy/base/rbac.yaml grants";
   const metric = (check: string) => pair.primary.metric(`argocd_agent_ha_preflight_ok{check="${check}"}`);
   assertEquals(await metric("rights peer"), 1);
@@ -246,6 +257,47 @@ async function looked(pair: KubePair): Promise<void> {
   ]);
 }
 
+/** As the principal's account: what RBAC and the policy refuse, whatever a program in the pod would like. */
+async function narrow(cluster: Cluster): Promise<void> {
+  const attempt = async (method: string, path: string, body?: unknown) =>
+    (await cluster.request(method, `/api/v1/namespaces/argocd/${path}`, body, {
+      as: ACCOUNT,
+      ...(method === "PATCH" ? { contentType: "application/merge-patch+json" } : {}),
+    })).code;
+  const configMap = (name: string) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name } });
+  const rbac = "configmaps/argocd-rbac-cm";
+  const made = await cluster.request(
+    "POST",
+    "/api/v1/namespaces/argocd/configmaps",
+    configMap("argocd-rbac-cm"),
+  );
+  assertEquals(made.code, 201);
+  assertEquals(await attempt("GET", rbac), 403);
+  assertEquals(await attempt("PATCH", rbac, { data: { "policy.csv": "g, all, role:admin" } }), 403);
+  assertEquals(await attempt("DELETE", rbac), 403);
+  assertEquals(await attempt("GET", "configmaps/argocd-agent-ha-state"), 200);
+
+  for (const object of await kustomize(`${root}components/secret-guard`)) await apply(cluster, object);
+  const secret = (name: string, type?: string) => ({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, ...(type ? { labels: { "argocd.argoproj.io/secret-type": type } } : {}) },
+  });
+  await until(
+    async () => await attempt("POST", "secrets?dryRun=All", secret("argocd-secret")) === 422,
+    20_000,
+    () => "the policy is not in force",
+  );
+  assertEquals(await attempt("PATCH", "secrets/argocd-agent-jwt", { data: { "jwt.key": "" } }), 422);
+  assertEquals(await attempt("DELETE", "secrets/argocd-agent-jwt"), 422);
+  const relabel = { metadata: { labels: { "argocd.argoproj.io/secret-type": "cluster" } } };
+  assertEquals(await attempt("PATCH", "secrets/argocd-agent-jwt", relabel), 422);
+  assertEquals(await attempt("POST", "secrets", secret("a-repository", "repository")), 201);
+  assertEquals(await attempt("PATCH", "secrets/a-repository", { data: { url: "" } }), 200);
+  assertEquals(await attempt("DELETE", "secrets/a-repository"), 200);
+  assertEquals(await attempt("POST", "secrets?dryRun=All", secret("argocd-agent-ha-loss-1")), 201);
+}
+
 Deno.test({
   name: "deploy/: the overlays apply, and the pair runs under exactly the rights that they grant",
   ...ON_CLUSTER,
@@ -254,6 +306,7 @@ Deno.test({
       primary: await kustomize(`${root}overlays/primary`),
       replica: await kustomize(`${root}overlays/replica`),
     };
+    for (const objects of Object.values(built)) assertPinned(objects);
     const pair = await KubePair.open(definitionSets().at(-1)![1], {
       cluster: { audit: true },
       prepare: async (side, cluster, dir) => {
@@ -279,6 +332,7 @@ Deno.test({
           `granted and not used: ${rights.filter((right) => !used(pair).allowed.includes(right)).join(", ")}`,
       );
       assertEquals(used(pair).forbidden, []);
+      await narrow(pair.clusters.primary);
       await looked(pair);
       assertEquals(granted(await kustomize(`${root}overlays/replica`)), rights);
     } finally {

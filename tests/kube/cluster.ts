@@ -145,18 +145,18 @@ export class Cluster {
     return { "client-certificate-data": data(cert), "client-key-data": data(key) };
   }
 
-  /** One request as the administrator. */
+  /** One request as the administrator, or as a user of its choice. */
   async request(
     method: string,
     path: string,
     body?: unknown,
-    { contentType = "application/json", accept = "application/json" } = {},
+    { contentType = "application/json", accept = "application/json", as = "" } = {},
   ): Promise<{ code: number; body: Record<string, unknown> }> {
     this.#client ??= this.#adminClient();
     const response = await fetch(`${this.server}${path}`, {
       method,
       client: this.#client,
-      headers: { "Content-Type": contentType, Accept: accept },
+      headers: { "Content-Type": contentType, Accept: accept, ...(as ? { "Impersonate-User": as } : {}) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseAllDocuments } from "yaml";
 import {
+  LEASE_NAME,
   lockRights,
   NAMESPACE_CREATION,
   type Rights,
@@ -78,7 +79,7 @@ Deno.test("--label-selector chooses among Argo CD's own kinds and nothing else",
 
 interface Grant {
   kind: string;
-  rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+  rules: { apiGroups: string[]; resources: string[]; verbs: string[]; resourceNames?: string[] }[];
 }
 
 /** The grants of a file as `verb group/resource in namespace`; a Role's namespace is the principal's. */
@@ -99,11 +100,21 @@ function granted(file: string): string[] {
 }
 
 function needed(rights: Rights[]): string[] {
-  return rights.flatMap(({ resource: { apiVersion, plural }, subresource, namespace, verbs }) => {
+  const all = rights.flatMap(({ resource: { apiVersion, plural }, subresource, namespace, verbs }) => {
     const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
     const name = `${group}/${plural}${subresource ? `/${subresource}` : ""}`;
     return verbs.map((verb) => `${verb} ${name}${namespace ? ` in ${namespace}` : ""}`);
-  }).sort();
+  });
+  return [...new Set(all)].sort();
+}
+
+/** The names for which a verb on a resource is granted. */
+function names(verb: string, resource: string): string[] {
+  const documents = parseAllDocuments(Deno.readTextFileSync(new URL("base/rbac.yaml", deploy)))
+    .map((document) => document.toJS() as Grant);
+  return documents.flatMap(({ rules = [] }) => rules)
+    .filter(({ resources, verbs }) => resources.includes(resource) && verbs.includes(verb))
+    .flatMap(({ resourceNames = ["any"] }) => resourceNames);
 }
 
 /** How a kind is served where these CustomResourceDefinitions are installed. */
@@ -130,10 +141,26 @@ for (const [name, definitions] of definitionSets()) {
   Deno.test(`deploy/base/rbac.yaml grants what every kind of KINDS and the lock take, and nothing else (${name})`, () => {
     const watches = watchesOf({ namespace: NAMESPACE, labelSelector: "" });
     const rights = watches.flatMap((watched) => rightsOf(served(definitions, watched), watched.namespace));
-    assertEquals(granted("base/rbac.yaml"), needed([...rights, lockRights(NAMESPACE)]));
+    assertEquals(granted("base/rbac.yaml"), needed([...rights, ...lockRights(NAMESPACE)]));
     assertEquals(watches.length, API_KINDS.length);
   });
 }
+
+Deno.test("ConfigMaps and the lock are granted by name: what is replicated, and the principal's own", () => {
+  const replicated = KINDS.filter(({ kind }) => kind === "ConfigMap").flatMap(({ names = [] }) => names);
+  const source = (path: string) => Deno.readTextFileSync(new URL(`../../src/${path}`, import.meta.url));
+  const own = [...Deno.readDirSync(new URL("../../src/principal/core", import.meta.url))]
+    .filter(({ name }) => name.endsWith(".ts") && !name.endsWith("_test.ts"))
+    .flatMap(({ name }) => [...source(`principal/core/${name}`).matchAll(/NAME = "(argocd-agent-[a-z-]+)"/g)])
+    .map(([, name = ""]) => name).filter((name) => !name.endsWith("-"));
+  const pages = Array.from({ length: 20 }, (_, page) => `argocd-agent-ha-foreign-${page + 1}`);
+  const expected = [...new Set([...replicated, ...own, ...pages])].sort();
+  assert(own.length > 4, `${own}`);
+  for (const verb of ["get", "patch", "delete"]) {
+    assertEquals(names(verb, "configmaps").sort(), expected, verb);
+  }
+  for (const verb of ["get", "patch"]) assertEquals(names(verb, "leases"), [LEASE_NAME], verb);
+});
 
 Deno.test("the namespace-creation component grants what creating namespaces takes, and nothing else", () => {
   assertEquals(granted("components/namespace-creation/rbac.yaml"), needed([NAMESPACE_CREATION]));

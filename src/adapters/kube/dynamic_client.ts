@@ -19,6 +19,8 @@ export interface Attempt {
   subresource: string;
   verb: string;
   namespace: string;
+  /** Empty: whatever its name. */
+  name: string;
 }
 
 /** One page of a list. */
@@ -142,7 +144,7 @@ export class DynamicClient {
 
   /** Whether we have a right (SelfSubjectAccessReview, which every account may create). */
   async isAllowed(
-    { resource: { apiVersion, plural }, subresource, verb, namespace }: Attempt,
+    { resource: { apiVersion, plural }, subresource, verb, namespace, name }: Attempt,
   ): Promise<boolean> {
     const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
     const { status } = await this.#rest.call<{ status?: { allowed?: boolean } }>(
@@ -152,7 +154,7 @@ export class DynamicClient {
       {
         apiVersion: "authorization.k8s.io/v1",
         kind: "SelfSubjectAccessReview",
-        spec: { resourceAttributes: { group, resource: plural, subresource, verb, namespace } },
+        spec: { resourceAttributes: { group, resource: plural, subresource, verb, namespace, name } },
       },
     );
     return status?.allowed === true;

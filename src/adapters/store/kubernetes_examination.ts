@@ -43,7 +43,7 @@ export async function examine(client: DynamicClient, examined: Examined): Promis
   client.discovery.invalidate();
   const served = (await Promise.all(watches.map(lookUp))).filter((one) => one !== undefined);
   const rights = served.flatMap(({ resource, namespace }) => rightsOf(resource, namespace));
-  for (const right of [...rights, lockRights(namespace), ...(creation ? [NAMESPACE_CREATION] : [])]) {
+  for (const right of [...rights, ...lockRights(namespace), ...(creation ? [NAMESPACE_CREATION] : [])]) {
     const { verbs, ...about } = right;
     const answers = await Promise.all(
       verbs.map((verb) => limit(() => client.isAllowed({ ...about, verb }))),
@@ -79,9 +79,9 @@ async function unknownFields(
   return found;
 }
 
-function textOf({ resource, subresource, namespace, verbs }: Rights): string {
-  const name = subresource ? `${resource.plural}/${subresource}` : resource.plural;
-  return `${verbs.join(", ")} ${name}${namespace ? ` in ${namespace}` : ""}`;
+function textOf({ resource, subresource, namespace, name, verbs }: Rights): string {
+  const what = subresource ? `${resource.plural}/${subresource}` : resource.plural;
+  return `${verbs.join(", ")} ${what}${name && ` "${name}"`}${namespace ? ` in ${namespace}` : ""}`;
 }
 
 /** Whether the API server finds the namespace of an object; any other refusal of the object does not matter here. */

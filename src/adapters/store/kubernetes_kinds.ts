@@ -1,17 +1,19 @@
 /** The objects to watch in a cluster and the rights that this takes: both derive from the domain's one table of kinds. */
-import { API_KINDS, type ApiKind, apiKindOf, SECRET_TYPE } from "../../domain/resources/kinds.ts";
+import { API_KINDS, type ApiKind, apiKindOf, KINDS, SECRET_TYPE } from "../../domain/resources/kinds.ts";
 import { StoreError } from "../../principal/ports/store.ts";
 import type { Resource } from "../kube/discovery.ts";
 import type { Watched } from "../kube/reflector.ts";
 
-/** The verbs that reading, watching and writing a resource take. */
-const VERBS = ["get", "list", "watch", "create", "patch", "delete"];
+/** The verbs that reading, watching and writing a resource take: those that cannot be given for a name, and those that can. */
+const UNNAMED = ["list", "watch", "create"];
+const NAMED = ["get", "patch", "delete"];
 
-/** Verbs on a resource; `subresource` empty: the resource itself, `namespace` empty: everywhere. */
+/** Verbs on a resource; `subresource` empty: the resource itself, `namespace` empty: everywhere, `name` empty: whatever its name. */
 export interface Rights {
   resource: Resource;
   subresource: string;
   namespace: string;
+  name: string;
   verbs: readonly string[];
 }
 
@@ -30,9 +32,13 @@ export const LEASES: Resource = {
   statusSubresource: false,
 };
 
+/** The name of the lock. */
+export const LEASE_NAME = "argocd-agent-ha-lock";
+
 /** The rights that holding it takes. */
-export function lockRights(namespace: string): Rights {
-  return { resource: LEASES, subresource: "", namespace, verbs: ["get", "create", "patch"] };
+export function lockRights(namespace: string): Rights[] {
+  const lease = { resource: LEASES, subresource: "", namespace };
+  return [{ ...lease, name: "", verbs: ["create"] }, { ...lease, name: LEASE_NAME, verbs: ["get", "patch"] }];
 }
 
 /** The rights that `--namespace-create-enable` takes beside those of the kinds. */
@@ -40,6 +46,7 @@ export const NAMESPACE_CREATION: Rights = {
   resource: NAMESPACES,
   subresource: "",
   namespace: "",
+  name: "",
   verbs: ["create"],
 };
 
@@ -60,10 +67,19 @@ export function watchesOf(
 
 /** The rights that a watched resource takes, in the namespace where it is watched. */
 export function rightsOf(resource: Resource, namespace: string): Rights[] {
-  const whole = { resource, subresource: "", namespace, verbs: VERBS };
-  return resource.statusSubresource
-    ? [whole, { resource, subresource: "status", namespace, verbs: ["patch"] }]
-    : [whole];
+  const whole = { resource, subresource: "", namespace, name: "" };
+  const names = namesOf(resource);
+  const rights = names
+    ? [{ ...whole, verbs: UNNAMED }, ...names.map((name) => ({ ...whole, name, verbs: NAMED }))]
+    : [{ ...whole, verbs: [...UNNAMED, ...NAMED] }];
+  const status = { ...whole, subresource: "status", verbs: ["patch"] };
+  return resource.statusSubresource ? [...rights, status] : rights;
+}
+
+/** The names of all replicated objects of an API kind; undefined: they may have any. */
+function namesOf({ kind }: Resource): string[] | undefined {
+  const kinds = KINDS.filter((one) => one.kind === kind);
+  return kinds.every(({ names }) => names) ? kinds.flatMap(({ names = [] }) => names) : undefined;
 }
 
 /** The API kind that a key names. @throws StoreError `invalid`: this store keeps nothing of that kind */

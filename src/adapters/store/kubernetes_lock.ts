@@ -12,7 +12,7 @@ import { DynamicClient } from "../kube/dynamic_client.ts";
 import type { AccessOptions } from "../kube/kubeconfig.ts";
 import { Transport } from "../kube/transport.ts";
 import { storeError } from "./kubernetes_errors.ts";
-import { LEASES as RESOURCE } from "./kubernetes_kinds.ts";
+import { LEASE_NAME, LEASES as RESOURCE } from "./kubernetes_kinds.ts";
 import { onlyAt } from "./kubernetes_patch.ts";
 import {
   type Candidate,
@@ -23,7 +23,6 @@ import {
   type SeenLease,
 } from "./lease.ts";
 
-export const LEASE_NAME = "argocd-agent-ha-lock";
 /** Of a lease's duration: two requests fit into the time for a renewal. */
 const REQUEST_WITHIN = 1 / 3;
 
