@@ -9,10 +9,6 @@ declare global {
   interface JSON {
     rawJSON(text: string): ExactNumber;
     isRawJSON(value: unknown): value is ExactNumber;
-    parse(
-      text: string,
-      reviver: (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown,
-    ): unknown;
   }
 }
 
@@ -40,6 +36,7 @@ export class TooDeep extends OutOfBounds {
  */
 const SUSPECT = /(?:^|[:,[])\s*-?(?:\d{16,}|0(?<=-0)|\d+(?:\.\d+)?[eE][+-]?\d+|\d+\.\d+)\s*(?:[,\]}]|$)/;
 const ANY = /^/;
+const HASHES = /^#*/;
 const INTEGER = /^-?\d+$/;
 /** An int64 has at most 19 digits and a sign. */
 const INT64_LENGTH = 20;
@@ -70,15 +67,11 @@ function unquoted(message: string): string {
 }
 
 function parsed(text: string): unknown {
-  if (!SUSPECT.test(text) || !hasExactNumber(text)) return JSON.parse(text);
+  const value: unknown = JSON.parse(text);
+  if (!SUSPECT.test(text) || !hasExactNumber(text)) return value;
   if (measureJson(text).depth > MAX_DEPTH) throw new TooDeep();
-  return JSON.parse(
-    text,
-    (_key, value, { source }) =>
-      typeof value === "number" && source !== undefined && !isAsPrinted(source, value)
-        ? JSON.rawJSON(source)
-        : value,
-  );
+  const mark = "#".repeat(hashes(value) + 1);
+  return unmarked(JSON.parse(marked(text, mark)), mark);
 }
 
 /**
@@ -199,6 +192,44 @@ function hasExactNumber(text: string): boolean {
     if (!isAsPrinted(number, Number(number))) return true;
   }
   return false;
+}
+
+/** The most `#` with which a string of the value begins. */
+function hashes(value: unknown): number {
+  if (typeof value === "string") return HASHES.exec(value)?.[0].length ?? 0;
+  let most = 0;
+  if (typeof value === "object" && value !== null) {
+    for (const field of Object.values(value)) most = Math.max(most, hashes(field));
+  }
+  return most;
+}
+
+/** The text with each exact number as a string that begins with `mark`. */
+function marked(text: string, mark: string): string {
+  let result = "";
+  let at = 0;
+  for (const [start, end] of numbers(text)) {
+    const number = text.slice(start, end);
+    if (isAsPrinted(number, Number(number))) continue;
+    result += `${text.slice(at, start)}"${mark}${number}"`;
+    at = end;
+  }
+  return result + text.slice(at);
+}
+
+/** The value with its marked numbers as such, several times as fast as a reviver. Changes the value. */
+function unmarked(value: unknown, mark: string): unknown {
+  if (typeof value === "string") {
+    return value.startsWith(mark) ? JSON.rawJSON(value.slice(mark.length)) : value;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  const fields = value as Record<string, unknown>;
+  for (const key of Object.keys(fields)) {
+    const field = unmarked(fields[key], mark);
+    // Unlike an assignment, this sets a field of `__proto__` too.
+    if (field !== fields[key]) Object.defineProperty(fields, key, { value: field });
+  }
+  return value;
 }
 
 /** Where the numbers of a JSON text stand. */

@@ -187,3 +187,13 @@ Deno.test("a deep text with an exact number is read or refused, and ends nothing
   assertEquals(canonicalJson(parseJson(text)), text);
   assert(assertThrows(() => parseJson(nested(100_000).replace(/1(?=[\]}])/, "1.10"))) instanceof TooDeep);
 });
+
+Deno.test("parseJson() takes a field of __proto__ for one, and refuses what JSON.parse refuses, numbers in the way or not", () => {
+  const text = '{"__proto__":1.10,"a":{"__proto__":[1e3]}}';
+  assertEquals(JSON.stringify(parseJson(text)), text);
+  for (
+    const wrong of ["{1.10:2}", "[1.10 2]", "[1.1.0]", "[01.10]", '{"a":1.10', "1.10.", "-1.10-", "[1.10]x"]
+  ) {
+    assert(assertThrows(() => parseJson(wrong)) instanceof SyntaxError, wrong);
+  }
+});

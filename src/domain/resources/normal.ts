@@ -19,14 +19,11 @@ const OWNER_FIELDS = ["apiVersion", "kind", "name", "uid", "controller", "blockO
 
 /** The normal form, without the metadata that the API server owns. Pure: the input is not changed. @throws TooDeep */
 export function normalForm(object: ApiObject): ApiObject {
-  const normal: ApiObject = object.apiVersion === "v1"
-    ? coreForm(object)
-    : withoutNulls(object, 0) as ApiObject;
-  const { status, metadata: _, ...rest } = normal;
-  const metadata = normalMetadata(object.metadata);
-  return isEmptyStatus(status)
-    ? { ...rest, metadata } as ApiObject
-    : { ...rest, metadata, status } as ApiObject;
+  const { metadata, ...content } = object;
+  const normal = object.apiVersion === "v1" ? coreForm(content) : withoutNulls(content, 0);
+  const form = { ...normal as typeof content, metadata: normalMetadata(metadata) } as ApiObject;
+  if (isEmptyStatus(form["status"])) delete form["status"];
+  return form;
 }
 
 function normalMetadata(
@@ -54,10 +51,9 @@ function isEmptyStatus(status: unknown): boolean {
 }
 
 /** A Secret has its `stringData` in `data`, and a type; empty maps are none. */
-function coreForm(object: ApiObject): ApiObject {
-  const { stringData, ...form } = object;
+function coreForm({ stringData, ...form }: Record<string, unknown>): Record<string, unknown> {
   for (const [field, value] of Object.entries(form)) if (value === null) delete form[field];
-  const isSecret = object.kind === "Secret";
+  const isSecret = form["kind"] === "Secret";
   if (isRecord(stringData) && isSecret) {
     const encoded = Object.entries(stringData).map(([name, text]) => [name, base64Of(String(text ?? ""))]);
     form["data"] = { ...(isRecord(form["data"]) ? form["data"] : {}), ...Object.fromEntries(encoded) };
@@ -70,7 +66,7 @@ function coreForm(object: ApiObject): ApiObject {
     else form[field] = mapped(map, (text) => text);
   }
   if (isSecret) form["type"] ||= "Opaque";
-  return form as ApiObject;
+  return form;
 }
 
 function mapped(map: Record<string, unknown>, text: (value: string) => string): Record<string, unknown> {

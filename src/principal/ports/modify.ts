@@ -28,21 +28,28 @@ export function modify(
   key: Key,
   change: Change<ApiObject | undefined>,
 ): Promise<Written | undefined>;
-export async function modify(
+export function modify(
   store: Contended,
   key: Key,
   change: Change<ApiObject | undefined>,
 ): Promise<Written | undefined> {
-  for (let attempt = 1;; attempt++) {
+  return contended(async () => {
     const existing = await store.get(key);
     const object = await change(existing);
     if (!object) return undefined;
+    return await store.write({ op: "put", object, expect: existing?.metadata.resourceVersion ?? "absent" });
+  });
+}
+
+/** Looks and writes, again where another writer came in between. @param attempt both @throws what it throws, `conflict` after 11 */
+export async function contended<Done>(attempt: () => Promise<Done>): Promise<Done> {
+  for (let attempts = 1;; attempts++) {
     try {
-      return await store.write({ op: "put", object, expect: existing?.metadata.resourceVersion ?? "absent" });
+      return await attempt();
     } catch (error) {
       const conflict = error instanceof StoreError && error.code === "conflict";
-      if (!conflict || attempt === ATTEMPTS) throw error;
-      await delay(CONFLICT_MS * attempt);
+      if (!conflict || attempts === ATTEMPTS) throw error;
+      await delay(CONFLICT_MS * attempts);
     }
   }
 }

@@ -21,6 +21,7 @@ import {
 } from "../../domain/resources/transform.ts";
 import { acceptDelete, acceptObject, type Verdict } from "../../domain/resources/validate.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
+import { contended } from "../ports/modify.ts";
 import { type Store, StoreError, type Write, type Written } from "../ports/store.ts";
 import type { Counting } from "../core/counters.ts";
 import type { DeletionRecord } from "../core/deletion_record.ts";
@@ -101,9 +102,11 @@ export class ChangeWriter {
     const form = replicatedForm(object, kind);
     checkAnnotations(form);
     const unknown = change.foreign === true || this.foreign.has(change.key);
-    const expect = await this.#losses(change).beforeWrite(change.key, form, unknown);
-    await this.foreign.delete(change.key);
-    const { wanted, answer } = await this.#put(change.key, form, change.object, expect);
+    const { wanted, answer } = await contended(async () => {
+      const expect = await this.#losses(change).beforeWrite(change.key, form, unknown);
+      await this.foreign.delete(change.key);
+      return await this.#put(change.key, form, change.object, expect);
+    });
     this.#losses(change).written(change.key);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
     const altered = answer && alteration(replicatedForm(wanted, kind), answer, kind);
@@ -118,11 +121,12 @@ export class ChangeWriter {
 
   async #delete(change: IncomingChange): Promise<void> {
     const { key, concluded = false } = change;
-    const expect = await this.#losses(change).beforeWrite(key, undefined);
-    if (expect !== "absent") {
+    await contended(async () => {
+      const expect = await this.#losses(change).beforeWrite(key, undefined);
+      if (expect === "absent") return;
       this.deletions.applying(key, concluded);
       await this.#write(key, { op: "delete", key, ...(expect ? { expect } : {}) });
-    }
+    });
     this.#losses(change).written(key);
   }
 
