@@ -253,7 +253,10 @@ export class Checks {
         const record = records[at];
         if (!record || record.revision <= one.acknowledged) continue;
         const now = other.site.disk.now(key);
-        if (records.slice(at).some(({ digest }) => digest === now)) continue;
+        const later = records.slice(at);
+        if (later.some(({ digest }) => digest === now)) continue;
+        // An object that is kept is no longer in the copy: that is how its deletion is carried out.
+        if (later.some(({ digest }) => digest === "") && other.site.disk.foreign().has(key)) continue;
         // State that only this side held and a late watch reported is drift, which it finds later (I6).
         const last = other.site.disk.states.get(key)?.at(-1);
         if (last && this.#own.has(last)) continue;
