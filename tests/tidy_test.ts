@@ -115,6 +115,13 @@ const BAD: [file: string, text: string, rule: string, fault: string, remedy: str
   ["src/principal/core/x.ts", "console.log(1);", "print", "prints with console.log", "the Log"],
   ["src/cli/x.ts", "performance.now();", "one way", "reads the monotonic clock itself", "monotonicMs()"],
   ["src/cli/x.ts", "JSON.parse(text);", "one way", "takes numbers for doubles", "parseJson"],
+  [
+    "src/cli/x.ts",
+    "new RegExp(text);",
+    "one way",
+    "compiles an expression that may backtrack",
+    "Pattern.of()",
+  ],
   ["src/cli/x.ts", 'hash("sha256", text);', "one way", "hashes by itself", "src/base/sha256.ts"],
   [
     "src/cli/x.ts",

@@ -273,6 +273,11 @@ export const OWNERS: Owner[] = [
     remedy: "make certificates in src/adapters/tls/pki.ts and read them in src/adapters/grpc/auth.ts",
   },
   {
+    library: /^re2js$/,
+    files: /^src\/base\/pattern\.ts$/,
+    remedy: "use Pattern (src/base/pattern.ts), which bounds lengths",
+  },
+  {
     library: /^protobufjs(\/|$)/,
     files: /^src\/adapters\/grpc\//,
     remedy: "use the generated messages of proto/gen.js",
@@ -283,7 +288,7 @@ export const OWNERS: Owner[] = [
 export const PURE = /^src\/(domain|base)\//;
 
 /** Packages that a pure file may import, since they only compute. */
-export const PURE_PACKAGES = /^@std\/(path\/glob-to-regexp|collections\/.*|data-structures\/.*)$/;
+export const PURE_PACKAGES = /^(re2js|@std\/(path\/glob-to-regexp|collections\/.*|data-structures\/.*))$/;
 
 /** Files of base that are not pure, and why. */
 export const IMPURE: Record<string, string> = {

@@ -67,6 +67,13 @@ const ONE_WAY: { code: RegExp; fault: string; files: RegExp; remedy: string }[] 
     files: /^src\/base\/json\.ts$/,
     remedy: "call parseJson, canonicalJson, cloneJson or sameJson of src/base/json.ts",
   },
+  {
+    // With an escaped text alone it is no pattern from outside.
+    code: /\bnew RegExp\((?![^)]*RegExp\.escape)/g,
+    fault: "compiles an expression that may backtrack for ever",
+    files: /^src\/base\/pattern\.ts$/,
+    remedy: "compile it with Pattern.of() of src/base/pattern.ts",
+  },
 ];
 
 export const isTest = (file: string) => file.endsWith("_test.ts") || file.startsWith("tests/");

@@ -1,6 +1,7 @@
 /** From flags to settings: how agents authenticate, and where Argo CD shows them. */
 import { readFileSync } from "node:fs";
 import { type AuthMethod, parseMtlsRule } from "../domain/agents/identity.ts";
+import { Pattern } from "../base/pattern.ts";
 import { reasonOf } from "../base/reason.ts";
 import { boolOf, UsageError, type Value } from "./usage.ts";
 
@@ -42,7 +43,7 @@ export function authOf(value: Value): AuthMethod {
   }
   const [, name = "", pattern = ""] = /^([^:]+):(.+)$/s.exec(config) ?? [];
   if (name === "") throw new UsageError(`--auth "header:${config}": must be header:NAME:REGEX`);
-  return { method, name: name.toLowerCase(), pattern: usable(() => new RegExp(pattern)) };
+  return { method, name: name.toLowerCase(), pattern: usable(() => Pattern.of(pattern)) };
 }
 
 /** `--enable-self-cluster-registration` and what it needs. @throws UsageError */

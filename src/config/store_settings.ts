@@ -1,7 +1,8 @@
 /** From flags to settings: the store of a principal, and the scope within it. */
+import { Pattern } from "../base/pattern.ts";
 import { reasonOf } from "../base/reason.ts";
 import { isDnsLabel } from "../domain/resources/keys.ts";
-import { patternOf } from "../domain/resources/patterns.ts";
+import { type NamePattern, patternOf } from "../domain/resources/patterns.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
@@ -17,7 +18,7 @@ export type StoreSettings =
     labelSelector: string;
     writeConcurrency: number;
     /** Undefined: the replica creates no namespaces. */
-    createNamespaces: { pattern: RegExp | undefined; labels: Record<string, string> } | undefined;
+    createNamespaces: { pattern: Pattern | undefined; labels: Record<string, string> } | undefined;
   };
 
 /** Above this an API server's own limits (APF) decide, and more only queues. */
@@ -103,7 +104,7 @@ export function scopeOf(value: Value, namespace: string): Scope {
   };
 }
 
-function namespacePattern(text: string): RegExp {
+function namespacePattern(text: string): NamePattern {
   if (!isDnsLabel(text) && !/[*?[{]|^\/.*\/$/s.test(text)) {
     throw new UsageError(
       `--allowed-namespaces "${text}": must be a namespace, a glob such as team-*, or /REGEX/`,
@@ -116,9 +117,9 @@ function namespacePattern(text: string): RegExp {
   }
 }
 
-function regex(flag: string, source: string): RegExp {
+function regex(flag: string, source: string): Pattern {
   try {
-    return new RegExp(source);
+    return Pattern.of(source);
   } catch (error) {
     throw new UsageError(`--${flag} "${source}": ${reasonOf(error)}`);
   }

@@ -100,7 +100,7 @@ function byHeader(
   metadata: grpc.Metadata,
 ): Proof {
   const value = String(metadata.get(name)[0] ?? "");
-  const identity = pattern.exec(value)?.[1] ?? "";
+  const identity = pattern.firstGroup(value) ?? "";
   if (isDnsLabel(identity)) return { identity, credential: "" };
   // Not the value: a header of a proxy may carry a credential.
   return { problem: `header ${name} ${value === "" ? "is missing" : "names no agent"}` };

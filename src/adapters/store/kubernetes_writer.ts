@@ -8,6 +8,7 @@ import pLimit from "p-limit";
 import { sameJson } from "../../base/json.ts";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { monotonicMs } from "../../base/clock.ts";
+import type { Pattern } from "../../base/pattern.ts";
 import { type Key, keyOfObject, type KeyParts } from "../../domain/resources/keys.ts";
 import { apiKindOf } from "../../domain/resources/kinds.ts";
 import { mustReplace } from "../../domain/resources/immutable.ts";
@@ -38,7 +39,7 @@ const TRIAL_NAME = "argocd-agent-ha-trial";
 /** Namespaces that may be created when an object needs one. */
 export interface NamespaceCreation {
   /** Only names that match. */
-  pattern: RegExp | undefined;
+  pattern: Pattern | undefined;
   labels: Record<string, string>;
 }
 

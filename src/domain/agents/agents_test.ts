@@ -71,6 +71,7 @@ Deno.test("projectMatches() follows the peer's rules", () => {
     [[{ name: "edge-*" }], ["/(/"], false, true],
     [[{ name: "*" }, { name: "!edge-1" }], ["*"], false, false],
     [[{ name: "*" }, { name: "!other" }], ["*"], true, true],
+    [[{ name: "*" }, { name: "!/(/" }], ["*"], false, false],
     [[{ name: "!other" }], ["*"], false, false],
     [[{ server: "*" }], ["*"], true, true],
     [[{ name: "other", server: "*" }], ["*"], false, false],
@@ -85,6 +86,9 @@ Deno.test("projectMatches() follows the peer's rules", () => {
     assertEquals(got, [namespaces, byDestination], JSON.stringify([destinations, sources]));
   }
   assertEquals(projectRule({ ...project([]), spec: "nonsense" }), { destinations: [], sourceNamespaces: [] });
+  const many = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `edge-*${n}` }));
+  const kept = (count: number) => projectRule(project(many(count), ["*"])).destinations.length;
+  assertEquals([kept(199), kept(200)], [199, 0]);
 });
 
 Deno.test("projectFor() keeps an agent's destinations, in its cluster, and no roles", () => {

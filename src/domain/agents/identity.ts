@@ -2,6 +2,7 @@
  * The identity of a client certificate by the rule of `--auth mtls:`, as in the Go principal: a regular expression is
  * searched in the distinguished name, or in each URI SAN, and its first group is the identity.
  */
+import { Pattern } from "../../base/pattern.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { isDnsLabel } from "../resources/keys.ts";
 
@@ -17,14 +18,14 @@ export interface CertificateNames {
 /** A parsed `--auth mtls:`. */
 export interface MtlsRule {
   source: "subject" | "uri";
-  pattern: RegExp;
+  pattern: Pattern;
 }
 
 /** A parsed `--auth`: how an agent proves who it is. */
 export type AuthMethod =
   | { method: "mtls"; rule: MtlsRule }
   | { method: "userpass"; file: string }
-  | { method: "header"; name: string; pattern: RegExp };
+  | { method: "header"; name: string; pattern: Pattern };
 
 /** An agent's identity, with a tag of what proves it where that can be changed (empty: it cannot), or why it is unknown. */
 export type Proof = { identity: string; credential: string } | { problem: string };
@@ -67,9 +68,8 @@ function escapeDn(value: string): string {
 export function parseMtlsRule(config: string): MtlsRule {
   const [, source, rest] = /^(subject|uri):(.*)$/s.exec(config) ?? [undefined, "subject", config];
   if (!rest) throw new Error(`invalid --auth "mtls:${config}": the regular expression is empty`);
-  const [, insensitive, body] = /^(\(\?i\))?(.*)$/s.exec(rest) ?? [];
   try {
-    return { source: source as MtlsRule["source"], pattern: new RegExp(body ?? "", insensitive ? "i" : "") };
+    return { source: source as MtlsRule["source"], pattern: Pattern.of(rest) };
   } catch (error) {
     throw new Error(`invalid --auth "mtls:${config}": ${reasonOf(error)}`);
   }
@@ -81,7 +81,7 @@ export function identify(
   rule: MtlsRule,
 ): { identity: string } | { problem: string } {
   const texts = rule.source === "uri" ? names.uris : [dnString(names.subject)];
-  const id = texts.map((text) => rule.pattern.exec(text)?.[1]).find((match) => match);
+  const id = texts.map((text) => rule.pattern.firstGroup(text)).find((match) => match);
   if (!id) {
     return {
       problem: `the certificate's ${rule.source} "${texts.join(" ").slice(0, 200)}" does not match --auth`,

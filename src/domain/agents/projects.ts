@@ -3,7 +3,7 @@
  * what an autonomous agent's project is called here.
  */
 import { type ApiObject, isRecord } from "../resources/object.ts";
-import { matches } from "../resources/patterns.ts";
+import { denies, isSpecial, matches } from "../resources/patterns.ts";
 
 /** The fields of a project that decide which agents get it. */
 export interface ProjectRule {
@@ -20,8 +20,17 @@ const IN_CLUSTER = { name: "in-cluster", server: "https://kubernetes.default.svc
 /** The longest name of a Kubernetes object. */
 const MAX_NAME = 253;
 
-/** Reads the rule of a project; a malformed one matches no agent. */
+/** Globs and regular expressions that one project may have: each is asked for each agent. */
+const MAX_PATTERNS = 200;
+
+/** Reads the rule of a project; a malformed one, and one of too many patterns, matches no agent. */
 export function projectRule(project: ApiObject): ProjectRule {
+  const rule = wholeRule(project);
+  const texts = [...rule.destinations.map(agentPattern), ...rule.sourceNamespaces];
+  return texts.filter(isSpecial).length > MAX_PATTERNS ? { destinations: [], sourceNamespaces: [] } : rule;
+}
+
+function wholeRule(project: ApiObject): ProjectRule {
   const spec = isRecord(project["spec"]) ? project["spec"] : {};
   const { sourceNamespaces } = spec;
   return {
@@ -35,16 +44,21 @@ export function projectRule(project: ApiObject): ProjectRule {
 
 /** Whether a project is for an agent: no destination denies it, one allows it, and its namespace is a source of the project. */
 export function projectMatches(rule: ProjectRule, agent: string, destinationMapping: boolean): boolean {
-  const denied = rule.destinations.some(({ name }) => name.startsWith("!") && matches(name.slice(1), agent));
+  const denied = rule.destinations.some(({ name }) => name.startsWith("!") && denies(name.slice(1), agent));
   if (denied || !rule.destinations.some((destination) => allows(destination, agent))) return false;
   return destinationMapping || rule.sourceNamespaces.some((pattern) => matches(pattern, agent));
 }
 
 function allows({ name, server }: Destination, agent: string): boolean {
-  if (name !== "") return !name.startsWith("!") && matches(name, agent);
-  if (server === "*") return true;
-  const named = URL.canParse(server) ? new URL(server).searchParams.get("agentName") : undefined;
-  return named ? matches(named, agent) : false;
+  if (name === "" && server === "*") return true;
+  const pattern = agentPattern({ name, server });
+  return pattern !== "" && !name.startsWith("!") && matches(pattern, agent);
+}
+
+/** The pattern of agents' names in a destination: its name, or a parameter of its server's address; empty: none. */
+function agentPattern({ name, server }: Destination): string {
+  if (name !== "" || !server.includes("agentName=")) return name;
+  return URL.parse(server)?.searchParams.get("agentName") ?? "";
 }
 
 /** The project as a managed agent gets it: its own destinations, which are in its cluster, and no roles. */

@@ -1,12 +1,13 @@
 /** The part of a cluster that a principal is responsible for: one value that every reader and writer asks. */
 import type { ApiObject } from "./object.ts";
 import { isRecord } from "./object.ts";
+import type { NamePattern } from "./patterns.ts";
 
 export interface Scope {
   /** The principal's own namespace; always part of the scope. */
   namespace: string;
   /** Further namespaces of Applications and ApplicationSets; empty: all. */
-  allowedNamespaces: readonly RegExp[];
+  allowedNamespaces: readonly NamePattern[];
   /** Whether the destination's name, rather than the namespace, names an Application's agent. */
   destinationMapping: boolean;
   /** `self-registered`: only cluster secrets that agents registered themselves; `all`: also those that people made. */
@@ -32,7 +33,7 @@ export function wholeScope(namespace: string): Scope {
 /** Whether objects of a namespace may be read and written. */
 export function admits({ namespace, allowedNamespaces }: Scope, candidate: string): boolean {
   if (candidate === namespace || allowedNamespaces.length === 0) return true;
-  return allowedNamespaces.some((pattern) => pattern.test(candidate));
+  return allowedNamespaces.some((pattern) => pattern(candidate));
 }
 
 /** Argo CD's own cluster, as a destination. */
