@@ -117,13 +117,14 @@ export class SqliteStore implements Store {
     this.#wakers.add(waker);
     signal.addEventListener("abort", waker);
     try {
-      let seen = 0;
+      // Before the first listing: a store without any write has revision 0.
+      let seen = -1;
       let listingUpTo: number | undefined;
       while (!signal.aborted && !this.#closed) {
         const sleep = new Promise<void>((resolve) => wake = resolve);
         const events: StoreEvent[] = [];
         const rows = this.#read(() => {
-          if (listingUpTo === undefined && (seen === 0 || seen < this.#counter("floor"))) {
+          if (listingUpTo === undefined && (seen < 0 || seen < this.#counter("floor"))) {
             seen = 0;
             listingUpTo = this.#counter("revision");
             events.push({ type: "reset" });
