@@ -1,6 +1,7 @@
 /** The composition root: builds a principal from its settings, starts it while it holds the lock on its store, and stops it in order. */
 import { VERSION } from "./base/version.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
+import { DialledCalls } from "./adapters/grpc/dialled_calls.ts";
 import { OpenCalls } from "./adapters/grpc/open_calls.ts";
 import { OVERLAP_MS, SignedTokens } from "./adapters/grpc/tokens.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
@@ -216,13 +217,17 @@ class Host implements Office {
     undo.push(() => tls?.close());
     const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
     const processing = new ProcessingTimes();
+    const revocations: { list?: Core["blocklist"] } = {};
+    const revoked = (fingerprint: string) => revocations.list?.has(fingerprint) ?? false;
+    const dialledCalls = new DialledCalls(revoked);
+    undo.push(() => dialledCalls.close());
     const core = await openCore({
       settings,
       log,
       store,
       tenure,
       monitor,
-      peer: peerOf(settings, tls),
+      peer: peerOf(settings, tls, dialledCalls),
       hasSigningKey: hasSigningKey(settings),
       history,
       processing,
@@ -233,9 +238,14 @@ class Host implements Office {
     undo.push(() => core.stop());
     const agentsAuth = await authenticator(settings.auth, log);
     undo.push(() => agentsAuth.close());
-    const openCalls = new OpenCalls((fingerprint) => core.blocklist.has(fingerprint), log);
+    const { blocklist } = core;
+    revocations.list = blocklist;
+    const openCalls = new OpenCalls(revoked, log);
     agentsAuth.onChange(() => openCalls.recheck());
-    undo.push(core.blocklist.onChange(() => openCalls.recheck()));
+    undo.push(
+      blocklist.onChange(() => openCalls.recheck()),
+      blocklist.onChange(() => dialledCalls.recheck()),
+    );
     const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls };
     const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
@@ -270,7 +280,7 @@ async function openStore({ store, scope }: Settings, mayWrite: () => boolean, lo
 }
 
 /** The way to the peer. */
-function peerOf(settings: Settings, tls: TlsWatch | undefined): Peer {
+function peerOf(settings: Settings, tls: TlsWatch | undefined, calls: DialledCalls): Peer {
   const { peerAddress, peerHealthz, maxMessageBytes, peerIdentity, auth } = settings;
   const configured = {
     address: peerAddress,
@@ -279,10 +289,11 @@ function peerOf(settings: Settings, tls: TlsWatch | undefined): Peer {
     identity: peerIdentity,
     rule: auth.method === "mtls" ? auth.rule : undefined,
   };
-  return new GrpcPeer(accessTo(configured, () => {
+  const material = () => {
     if (tls) return tls.current;
     throw new Error("this principal serves without TLS and has no peer");
-  }));
+  };
+  return new GrpcPeer(accessTo(configured, material, calls));
 }
 
 function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {

@@ -13,7 +13,7 @@ import type { Running } from "../../src/serve.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { application, startAgent, untilHolds, untilServed } from "../support/agents.ts";
-import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
+import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
 
 const { UNAUTHENTICATED } = grpc.status;
 const MESSAGE_BYTES = 1 << 20;
@@ -226,6 +226,30 @@ Deno.test(
       await untilClosed(open);
       await stillOpen(others);
       for (const { client } of [...open, ...others]) client.close();
+    }),
+);
+
+Deno.test(
+  "a replica stops following a server whose certificate is blocked, and does not come back to it",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const leader = await workshop.start(workshop.settings("primary", 0));
+      await untilState(leader, "active");
+      const replica = await workshop.start(workshop.settings("replica", leader.ports.grpc));
+      await untilState(replica, "replicating");
+      // Written on the replica: the thief would not pass it on.
+      await block(replica, [material(workshop, "primary")]);
+      await untilState(replica, "disconnected");
+      await until(
+        () =>
+          workshop.logs.some((line) =>
+            line.includes("its certificate does not count: the certificate is on")
+          ),
+        10_000,
+        () => "it has not come back and been refused",
+      );
+      assertEquals(leader.core.replicas.size, 0);
     }),
 );
 

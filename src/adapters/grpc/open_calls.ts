@@ -6,10 +6,9 @@
 import type { TLSSocket } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import type { Log } from "../../base/log.ts";
+import { certificateProblem, lookAgainMs, type SeenCertificate } from "./seen_certificate.ts";
 import { REFUSAL_DELAY_MS } from "./server.ts";
 
-/** A certificate is looked at this often at least: clocks jump, and a timer has a longest time. */
-const LOOK_MS = 60_000;
 /** A client has this long to read why its calls ended, before its connection is closed. */
 const GRACE_MS = 2 * REFUSAL_DELAY_MS;
 
@@ -124,8 +123,7 @@ export class OpenCalls {
 
 /** One connection with its client's certificate. */
 class Connection {
-  readonly #fingerprint: string;
-  readonly #notAfterMs: number;
+  readonly #certificate: SeenCertificate;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #ending = false;
 
@@ -135,26 +133,24 @@ class Connection {
     private readonly ends: (problem: string) => void,
   ) {
     const { fingerprint256 = "", valid_to = "" } = socket.getPeerCertificate() ?? {};
-    this.#fingerprint = fingerprint256.replaceAll(":", "").toUpperCase();
-    this.#notAfterMs = Date.parse(valid_to);
+    const fingerprint = fingerprint256.replaceAll(":", "").toUpperCase();
+    this.#certificate = { fingerprint, notAfterMs: Date.parse(valid_to) };
   }
 
   /** Why its certificate does not count; undefined: it counts, or there is none. */
   problem(): string | undefined {
-    if (this.#fingerprint === "") return undefined;
-    if (this.blocked(this.#fingerprint)) return "the certificate is on the blocklist";
-    if (this.#notAfterMs > Date.now()) return undefined;
-    return `the certificate expired at ${new Date(this.#notAfterMs).toISOString()}`;
+    return this.#certificate.fingerprint === ""
+      ? undefined
+      : certificateProblem(this.#certificate, this.blocked);
   }
 
   /** Closes itself, after its calls have ended, where its certificate does not count any more. */
   check(): void {
-    if (this.#fingerprint === "" || this.#ending) return;
+    if (this.#certificate.fingerprint === "" || this.#ending) return;
     clearTimeout(this.#timer);
     const problem = this.problem();
     if (problem === undefined) {
-      const leftMs = Math.max(0, this.#notAfterMs - Date.now());
-      this.#timer = setTimeout(() => this.check(), Math.min(LOOK_MS, leftMs));
+      this.#timer = setTimeout(() => this.check(), lookAgainMs(this.#certificate));
       return;
     }
     this.#ending = true;

@@ -4,6 +4,7 @@ import { type CertificateNames, identify, type MtlsRule } from "../../domain/age
 import type { TlsMaterial } from "../tls/files.ts";
 import { namesOf, namesOfPem } from "./auth.ts";
 import { dialPeer } from "./dial.ts";
+import type { DialledCalls } from "./dialled_calls.ts";
 import type { PeerAccess } from "./peer.ts";
 
 /** A peer as it is configured. */
@@ -17,8 +18,15 @@ export interface ConfiguredPeer {
   rule: MtlsRule | undefined;
 }
 
-/** @param material this side's, now; throws where it serves without TLS */
-export function accessTo(peer: ConfiguredPeer, material: () => TlsMaterial): PeerAccess {
+/**
+ * @param material this side's, now; throws where it serves without TLS
+ * @param calls ends calls to a peer whose certificate does not count any more
+ */
+export function accessTo(
+  peer: ConfiguredPeer,
+  material: () => TlsMaterial,
+  calls: Pick<DialledCalls, "dialled">,
+): PeerAccess {
   let presented: CertificateNames | undefined;
   let own: { cert: Buffer; names: CertificateNames } | undefined;
   const shown = (der: Buffer) => {
@@ -36,7 +44,11 @@ export function accessTo(peer: ConfiguredPeer, material: () => TlsMaterial): Pee
   return {
     address: peer.address,
     healthz: peer.healthz,
-    dial: () => dialPeer(peer.address, material(), peer.maxMessageBytes, shown),
+    dial() {
+      const { presented, interceptor } = calls.dialled();
+      const accepted = (der: Buffer) => presented(der) ?? shown(der);
+      return dialPeer(peer.address, material(), peer.maxMessageBytes, accepted, [interceptor]);
+    },
     certificates: () => ({ own: ownNames(), ...(presented ? { presented } : {}) }),
     certificateNotAfterMs: () => material().notAfterMs,
   };
