@@ -147,7 +147,7 @@ Deno.test({
       const metadata = { name: "p", namespace: "argocd" };
       const written = await primary.core.store.write({
         op: "put",
-        object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata },
+        object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata, spec: {} },
       });
       const versions = [{
         key: "AppProject/argocd/p",

@@ -247,7 +247,7 @@ Deno.test({
       const metadata = { name: "p", namespace: "argocd" };
       await primary.core.store.write({
         op: "put",
-        object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata },
+        object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata, spec: {} },
       });
       await until(() => replica.core.index.size === 1, 5_000, () =>
         "the stream does not carry changes any more");
