@@ -25,6 +25,6 @@ export const LOCK_MUTANTS: readonly Mutant[] = [
     "src/principal/core/store_monitor.ts",
     "this.ended?.throwIfAborted();\n        await delay(LOOK_MS, this.ended ? { signal: this.ended } : {});",
     "await delay(LOOK_MS);",
-    ["second process", "kill", "pause", "disk"],
+    ["foreign hand", "disk"],
   ),
 ];
