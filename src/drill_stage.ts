@@ -237,7 +237,7 @@ async function serve(
   material: TlsMaterial,
   undo: Undo,
 ): Promise<number> {
-  const auth = await authenticator({ method: "mtls", rule: parseMtlsRule("CN=([^,]+)") }, log);
+  const auth = await authenticator({ method: "mtls", rule: parseMtlsRule("^CN=([^,]+)") }, log);
   const openCalls = new OpenCalls(() => false, log);
   const server = createServer(maxMessageBytes, [openCalls.interceptor]);
   server.addService(services.versionService, versionHandlers());

@@ -236,7 +236,7 @@ class Host implements Office {
     });
     core.failed.catch((error) => this.fail(error));
     undo.push(() => core.stop());
-    const agentsAuth = await authenticator(settings.auth, log);
+    const agentsAuth = await authenticator(settings.auth, log, settings.subjectMatch);
     undo.push(() => agentsAuth.close());
     const { blocklist } = core;
     revocations.list = blocklist;

@@ -117,7 +117,7 @@ export function principalArgs({ name, dir, ports, peerPort, store, credentials }
     `--ha-admin-port=${ports.admin}`,
     `--healthz-port=${ports.healthz}`,
     `--metrics-port=${ports.metrics}`,
-    "--auth=mtls:CN=([^,]+)",
+    "--auth=mtls:^CN=([^,]+)",
     ...(credentials ?? [
       `--tls-cert=${dir}/pki/${name}.crt`,
       `--tls-key=${dir}/pki/${name}.key`,

@@ -18,7 +18,7 @@ export function authOf(value: Value): AuthMethod {
   const auth = value("auth");
   const [, method, config = ""] = /^([a-z]+):(.*)$/s.exec(auth) ?? [];
   if (!method) {
-    throw new UsageError(`invalid auth string "${auth}": set --auth, e.g. --auth 'mtls:CN=([^,]+)'`);
+    throw new UsageError(`invalid auth string "${auth}": set --auth, e.g. --auth 'mtls:^CN=([^,]+)'`);
   }
   const plaintext = boolOf(value, "insecure-plaintext");
   if (method === "mtls") {

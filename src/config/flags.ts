@@ -122,7 +122,7 @@ export const FLAGS: readonly Flag[] = [
     "client-cert-subject-match",
     "bool",
     "false",
-    "without effect: with mtls, the certificate of every call must be the agent's anyway",
+    "refuse a token whose name is not the common name of the connection's certificate; needs --require-client-certs, or mtls",
     "TLS_CLIENT_CERT_MATCH_SUBJECT",
   ),
   flag(

@@ -6,6 +6,7 @@ import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { VersionPolicy } from "../domain/agents/version.ts";
 import { authOf, redisOf, type RedisSettings, selfRegistrationOf } from "./agent_settings.ts";
+import { identityWarnings, subjectMatchOf } from "./identity_settings.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
@@ -34,6 +35,8 @@ export interface Settings {
   caSecretName: string;
   tlsMinVersion: "TLSv1.2" | "TLSv1.3";
   requireClientCerts: boolean;
+  /** `--client-cert-subject-match`, where client certificates are required. */
+  subjectMatch: boolean;
   jwtKey: string;
   jwtSecretName: string;
   generateJwtKey: boolean;
@@ -96,7 +99,9 @@ export function parseSettings(
     }
     values.set(flag.name, value);
   }
-  return { settings: settingsOf((name) => values.get(name) ?? "", env), warnings };
+  const value = (name: string) => values.get(name) ?? "";
+  const settings = settingsOf(value, env);
+  return { settings, warnings: [...warnings, ...identityWarnings(value, settings)] };
 }
 
 function parseFlags(args: string[]): Map<string, string> {
@@ -187,6 +192,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     caSecretName: value("tls-ca-secret-name"),
     tlsMinVersion: oneOf(value, "tls-min-version", ["tls1.2", "tls1.3"]) === "tls1.2" ? "TLSv1.2" : "TLSv1.3",
     requireClientCerts: bool("require-client-certs") || value("auth").startsWith("mtls:"),
+    subjectMatch: subjectMatchOf(value),
     jwtKey: value("jwt-key"),
     jwtSecretName: value("jwt-secret-name"),
     generateJwtKey: bool("insecure-jwt-generate"),

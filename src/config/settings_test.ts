@@ -8,7 +8,7 @@ const GOOD = [
   "-n",
   "argocd",
   "--auth",
-  "mtls:CN=([^,]+)",
+  "mtls:^CN=([^,]+)",
   "--tls-cert",
   "c",
   "--tls-key=k",

@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import bcrypt from "bcryptjs";
 import type grpc from "@grpc/grpc-js";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
-import type { AuthMethod, MtlsRule, Proof } from "../../domain/agents/identity.ts";
+import { type AuthMethod, commonNameOf, type MtlsRule, type Proof } from "../../domain/agents/identity.ts";
 import { Reread } from "../tls/reread.ts";
 import { sha256 } from "../../base/sha256.ts";
 import type { Log } from "../../base/log.ts";
 import type { Subject } from "../../principal/ports/tokens.ts";
-import { type AuthenticatedCall, identityOf } from "./auth.ts";
+import { type AuthenticatedCall, certificateOf, identityOf } from "./auth.ts";
 
 type Call = AuthenticatedCall & { metadata: grpc.Metadata };
 
@@ -26,8 +26,34 @@ export interface Authenticator {
 /** The file of users is looked at this often. */
 const USERS_EVERY_MS = 2_000;
 
-/** The authenticator of a parsed `--auth`. @throws Error when its file cannot be used */
-export async function authenticator(auth: AuthMethod, log: Log): Promise<Authenticator> {
+/**
+ * The authenticator of a parsed `--auth`.
+ *
+ * @param subjectMatch `--client-cert-subject-match`: a token is used only with a certificate of the same common name
+ * @throws Error when its file cannot be used
+ */
+export async function authenticator(
+  auth: AuthMethod,
+  log: Log,
+  subjectMatch = false,
+): Promise<Authenticator> {
+  const found = await byMethod(auth, log);
+  if (!subjectMatch) return found;
+  return {
+    ...found,
+    stillHolds: (call, subject) => otherSubject(call, subject) ?? found.stillHolds(call, subject),
+  };
+}
+
+function otherSubject(call: Call, { clientID }: Subject): Proof | undefined {
+  const certificate = certificateOf(call);
+  if (!certificate) return { problem: "the client presented no certificate (--client-cert-subject-match)" };
+  const commonName = commonNameOf(certificate.subject);
+  if (commonName === clientID) return undefined;
+  return { problem: `the token is of "${clientID}", the certificate's common name is "${commonName}"` };
+}
+
+async function byMethod(auth: AuthMethod, log: Log): Promise<Authenticator> {
   const unchanging = { onChange: () => {}, close: () => {} };
   if (auth.method === "mtls") return { ...byCertificate(auth.rule), ...unchanging };
   if (auth.method === "userpass") return await byUsers(auth.file, log);

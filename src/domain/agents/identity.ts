@@ -1,6 +1,7 @@
 /**
  * The identity of a client certificate by the rule of `--auth mtls:`, as in the Go principal: a regular expression is
- * searched in the distinguished name, or in each URI SAN, and its first group is the identity.
+ * searched in the distinguished name, or in each URI SAN, and its first group is the identity. Unlike there, an attribute's name in the
+ * expression matches attributes only.
  */
 import { Pattern } from "../../base/pattern.ts";
 import { reasonOf } from "../../base/reason.ts";
@@ -48,15 +49,52 @@ const BY_OID = new Map([
  * certificate's, several values of one type joined with `+`, unknown types last.
  */
 export function dnString(subject: CertificateNames["subject"]): string {
+  return distinguishedName(subject).text;
+}
+
+/** The DN, and where in it values of attributes begin. */
+function distinguishedName(
+  subject: CertificateNames["subject"],
+): { text: string; values: ReadonlySet<number> } {
   const byType = new Map<string, string[]>();
   for (const [type, value] of subject) {
     const name = BY_OID.get(type) ?? type.toUpperCase();
-    byType.set(name, [...(byType.get(name) ?? []), `${name}=${escapeDn(value)}`]);
+    byType.set(name, [...(byType.get(name) ?? []), value]);
   }
-  const names = [...byType.keys()];
-  const known = ORDER.filter((type) => byType.has(type));
-  const unknown = names.filter((type) => !ORDER.includes(type));
-  return [...known, ...unknown].map((type) => byType.get(type)?.join("+")).join(",");
+  const unknown = [...byType.keys()].filter((type) => !ORDER.includes(type));
+  const values = new Set<number>();
+  let text = "";
+  for (const type of [...ORDER.filter((known) => byType.has(known)), ...unknown]) {
+    for (const [n, value] of (byType.get(type) ?? []).entries()) {
+      text += `${n > 0 ? "+" : text === "" ? "" : ","}${type}=`;
+      values.add(text.length);
+      text += escapeDn(value);
+    }
+  }
+  return { text, values };
+}
+
+/** `TYPE=`, as it stands before an attribute's value, or inside one that imitates it. */
+const ATTRIBUTE = /(?:SERIALNUMBER|CN|POSTALCODE|STREET|ST|L|OU|O|C|DC|UID|EMAILADDRESS|E|\d+(?:\.\d+)+)=/gi;
+
+/** The identity that a rule finds in a DN. A `CN=` inside another attribute's value is no attribute, and matches nothing. */
+function inDn(subject: CertificateNames["subject"], pattern: Pattern): string | undefined {
+  const { text, values } = distinguishedName(subject);
+  for (const { from, at, group } of pattern.firstGroups(text)) {
+    const named = [...text.slice(from, at).matchAll(ATTRIBUTE)];
+    if (named.every(({ 0: attribute, index }) => values.has(from + index + attribute.length))) return group;
+  }
+  return undefined;
+}
+
+/** The common name of a subject, as Go reads it: the last one; empty: it has none. */
+export function commonNameOf(subject: CertificateNames["subject"]): string {
+  return subject.findLast(([type]) => type === "CN" || type === "2.5.4.3")?.[1] ?? "";
+}
+
+/** Whether a rule begins where the name, or an attribute of it, begins: another one may find its text in the middle of a value. */
+export function isAnchored({ pattern: { source } }: MtlsRule): boolean {
+  return /^(?:\(\?[a-zA-Z]+\))?(?:\^|\((?:\?:)?\^\|)/.test(source);
 }
 
 function escapeDn(value: string): string {
@@ -80,9 +118,11 @@ export function identify(
   names: CertificateNames,
   rule: MtlsRule,
 ): { identity: string } | { problem: string } {
-  const texts = rule.source === "uri" ? names.uris : [dnString(names.subject)];
-  const id = texts.map((text) => rule.pattern.firstGroup(text)).find((match) => match);
+  const id = rule.source === "uri"
+    ? names.uris.map((uri) => rule.pattern.firstGroup(uri)).find((match) => match)
+    : inDn(names.subject, rule.pattern);
   if (!id) {
+    const texts = rule.source === "uri" ? names.uris : [dnString(names.subject)];
     return {
       problem: `the certificate's ${rule.source} "${texts.join(" ").slice(0, 200)}" does not match --auth`,
     };

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { dnString, identify, parseMtlsRule } from "./identity.ts";
+import { type CertificateNames, dnString, identify, isAnchored, parseMtlsRule } from "./identity.ts";
 
 const names = (subject: [string, string][], uris: string[] = []) => ({ subject, uris, fingerprint: "" });
 
@@ -45,4 +45,29 @@ Deno.test("parseMtlsRule() refuses an empty or broken expression", () => {
       assertStringIncludes((error as Error).message, `invalid --auth "mtls:${config}"`);
     }
   }
+});
+
+Deno.test("identify() matches attributes as attributes: no other one's value imitates a CN", () => {
+  const shipped = parseMtlsRule("^CN=([^,]+)");
+  const loose = parseMtlsRule("CN=([^,]+)");
+  const middle = parseMtlsRule("(?:^|,)CN=([^,]+)");
+  const cases: [subject: CertificateNames["subject"], shipped: string, loose: string][] = [
+    [[["CN", "edge-1"]], "edge-1", "edge-1"],
+    [[["O", "x"], ["CN", "edge-1"]], "edge-1", "edge-1"],
+    [[["2.5.4.5", "CN=victim"], ["CN", "edge-1"]], "", "edge-1"],
+    [[["2.5.4.5", "CN=victim"]], "", ""],
+    [[["O", "CN=victim"]], "", ""],
+    [[["O", "x,CN=victim"]], "", ""],
+    [[["OU", "a+CN=victim,"], ["O", "CN=victim"]], "", ""],
+    [[["CN", "CN=victim"]], "", ""],
+    [[["CN", "edge-1"], ["CN", "victim"]], "", ""],
+  ];
+  for (const [subject, byShipped, byLoose] of cases) {
+    const got = [shipped, loose, middle].map((rule) => {
+      const found = identify(names(subject), rule);
+      return "identity" in found ? found.identity : "";
+    });
+    assertEquals(got, [byShipped, byLoose, byLoose], JSON.stringify(subject));
+  }
+  assertEquals([shipped, loose, middle].map(isAnchored), [true, false, true]);
 });
