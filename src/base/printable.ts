@@ -22,14 +22,13 @@ export function isPrintable(text: string): boolean {
   return text.search(UNPRINTABLE) === -1;
 }
 
-/** A message from elsewhere with every text in it on one line; bytes stay as they are. */
+/** A message from elsewhere with every text in it on one line; bytes stay as they are, and so does its class, which has the fields at zero. */
 export function printableMessage<T>(value: T): T {
   if (typeof value === "string") return printable(value) as T;
   if (Array.isArray(value)) return value.map(printableMessage) as T;
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, field]) => [printable(name), printableMessage(field)]),
-  ) as T;
+  const fields = Object.entries(value).map(([name, field]) => [printable(name), printableMessage(field)]);
+  return Object.setPrototypeOf(Object.fromEntries(fields), Object.getPrototypeOf(value)) as T;
 }
 
 function escaped(found: string): string {
