@@ -12,6 +12,7 @@ import { Emptiness } from "./emptiness.ts";
 import { Erasures } from "./erasures.ts";
 import { OneProcess } from "./one_process.ts";
 import type { Site } from "./site.ts";
+import { HAND } from "./hand.ts";
 import { Requests } from "./requests.ts";
 import { Violation } from "./violation.ts";
 import { exposureBounded, lossBounded, sentOf } from "./exposed.ts";
@@ -29,9 +30,6 @@ const SOUND_MS = 5_000;
 const PROMPT_MS = 250;
 /** The longest pause, and a switchover. */
 const MOVE_MS = 160_000;
-
-/** The writer of what another writer does on a standby. */
-export const HAND = "hand";
 
 export class Checks {
   readonly #watched: Record<"a" | "b", Watched>;
@@ -389,9 +387,9 @@ export class Checks {
   }
 
   /** As `lossBounded` (I12). */
-  lossBounded(site: Site, situation: Situation, atMs: number): void {
+  lossBounded(site: Site, situation: Situation, at: { atMs: number; overridden: string }): void {
     const other = this.#watched[site.other];
-    if (lossBounded(this.#watched[site.name], other, situation, { atMs, nowMs: this.clock.nowMs })) {
+    if (lossBounded(this.#watched[site.name], other, situation, { ...at, nowMs: this.clock.nowMs })) {
       this.note("I12");
     }
   }

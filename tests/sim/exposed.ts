@@ -1,8 +1,12 @@
 /** The loss that either side reports, against what the replica's store really lacks (I12). */
 import type { Situation } from "../../src/domain/ha/explain.ts";
 import type { State } from "./disk.ts";
+import { HAND } from "./hand.ts";
 import { Violation } from "./violation.ts";
 import type { Watched } from "./watched.ts";
+
+/** More keys than have a name, or none that is known. */
+const UNNAMED = / and \d+ more|cannot be compared/;
 
 /**
  * The keys that the replica lacks are no more than the ACTIVE reports as unacknowledged. False: there is nothing to compare, because it
@@ -44,13 +48,15 @@ export function exposureBounded(
 }
 
 /**
- * The changes that a side lacks are within its estimate, at `atMs`, of a possible loss. False: it gives none. @throws Violation
+ * The changes that a side lacks are within its estimate, at `atMs`, of a possible loss. False: it gives none.
+ *
+ * @param overridden what a forced promotion says that it leaves as another writer made it @throws Violation
  */
 export function lossBounded(
   { site }: Watched,
   other: Watched,
   { inSyncAgoMs, model }: Situation,
-  { atMs, nowMs }: { atMs: number; nowMs: number },
+  { atMs, nowMs, overridden }: { atMs: number; nowMs: number; overridden: string },
 ): boolean {
   if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) {
     return false;
@@ -65,6 +71,7 @@ export function lossBounded(
     const last = site.disk.states.get(key)?.at(-1);
     const now = last ? sentOf(last) : "";
     if (records.slice(at).some(({ digest }) => digest === now)) continue;
+    if (last?.by === HAND && (overridden.includes(key) || UNNAMED.test(overridden))) continue;
     const agoMs = Math.round(nowMs - record.atMs);
     throw new Violation(
       "I12",

@@ -2,7 +2,7 @@
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import type { Action } from "./actions.ts";
-import { HAND } from "./checks.ts";
+import { HAND } from "./hand.ts";
 import type { Operator } from "./operator.ts";
 import type { Site } from "./site.ts";
 import type { World } from "./world.ts";

@@ -108,9 +108,13 @@ export class Operator {
     return this.command(site, `promote${force ? " --force" : ""}`, async (site) => {
       const { situation } = await site.explain();
       const atMs = world.clock.nowMs;
+      const from = world.trace.length;
       if (site.core?.model().state !== "active") world.checks.promotionAsked(site);
       await site.core?.operations.command("promote", force, "operator");
-      if (situation.model.state !== "active") world.checks.lossBounded(site, situation, atMs);
+      if (situation.model.state !== "active") {
+        const overridden = world.trace.slice(from).filter((line) => line.includes("FORCED:")).join(" ");
+        world.checks.lossBounded(site, situation, { atMs, overridden });
+      }
     });
   }
 

@@ -257,3 +257,29 @@ Deno.test(
       assertEquals((await store.get(KEY))?.metadata.deletionTimestamp, undefined);
     }),
 );
+
+Deno.test(
+  "a forced promotion names the copy that it serves as another writer left it",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { primary, replica } = await pair(workshop);
+      await put(primary, leaving("a"));
+      await untilCopied(replica, KEY);
+      await primary.stop();
+      await untilState(replica, "disconnected");
+      await remove(replica, KEY);
+      await until(() => replica.core.copies.copies.length === 1, 2_000, () => "not seen");
+      const { store } = replica.core;
+      const write = store.write.bind(store);
+      store.write = (one) =>
+        one.op === "put" && one.object.metadata.name === "a"
+          ? Promise.reject(new Error("refused by the test"))
+          : write(one);
+      await replica.operations.command("promote", true, "");
+      await untilState(replica, "active");
+      const named =
+        /FORCED: another writer changed copies here.*Application\/edge-1\/a \(refused by the test\)/;
+      assert(workshop.logs.some((line) => named.test(line)));
+    }),
+);

@@ -523,7 +523,10 @@ const PROMOTE: Row[] = [
     from: PROMOTABLE,
     on: "stopped",
     when: [G.promoting],
-    says: () => "promotion goes on; recording the new epoch",
+    says: (_, i) =>
+      i.type === "stopped" && i.problem
+        ? `FORCED: ${i.problem}; these are served as they are`
+        : "promotion goes on; recording the new epoch",
     change: (m) => ({ ...toRecord(m.operation, asActive(m)), streamLive: false }),
     effects: (_, __, next) => record(next),
   },
