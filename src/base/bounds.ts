@@ -24,6 +24,8 @@ const CUT_DEPTH = BOUNDS.depth + 20;
 /** A UTF-16 code unit takes at most so many bytes in UTF-8. */
 const MAX_BYTES_A_UNIT = 3;
 
+const encoder = new TextEncoder();
+
 /** The bound that a JSON text exceeds, in words; undefined: none. */
 export function boundsProblem(text: string): string | undefined {
   const { depth, values, longest } = measureJson(text);
@@ -56,9 +58,14 @@ export function parseStored(text: string): unknown {
   return parseJson(measureJson(text).depth > CUT_DEPTH ? pruneJson(text, CUT_DEPTH) : text);
 }
 
+/** The bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  return encoder.encode(text).length;
+}
+
 function exceedsBytes(text: string): boolean {
   if (text.length * MAX_BYTES_A_UNIT <= BOUNDS.bytes) return false;
-  return text.length > BOUNDS.bytes || new TextEncoder().encode(text).length > BOUNDS.bytes;
+  return text.length > BOUNDS.bytes || byteLength(text) > BOUNDS.bytes;
 }
 
 function shown(n: number): string {

@@ -112,6 +112,18 @@ export const FLAGS: readonly Flag[] = [
     "any",
     "which releases of the agent are let in: exact, minor (the same x.y) or any",
   ),
+  ours(
+    "agent-max-objects",
+    "int",
+    "20000",
+    "objects that one agent may have here: what an autonomous agent brought; 0: no bound",
+  ),
+  ours(
+    "agent-max-bytes",
+    "int",
+    "268435456",
+    "their bytes as JSON, or those of a managed agent's Applications, of which it writes the status; 0: no bound",
+  ),
   flag(
     "insecure-plaintext",
     "bool",

@@ -4,6 +4,7 @@ import { isDnsLabel } from "../domain/resources/keys.ts";
 import { GUARD_MODES, type GuardPolicy } from "../domain/ha/deletion_guard.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
+import type { Amount } from "../domain/agents/usage.ts";
 import type { VersionPolicy } from "../domain/agents/version.ts";
 import { authOf, redisOf, type RedisSettings, selfRegistrationOf } from "./agent_settings.ts";
 import { identityWarnings, subjectMatchOf } from "./identity_settings.ts";
@@ -23,6 +24,8 @@ export interface Settings {
   dataDir: string;
   auth: AuthMethod;
   agentVersionPolicy: VersionPolicy;
+  /** The most that one agent may have here; 0: no bound. */
+  agentQuota: Amount;
   /** Serves without TLS, behind a proxy that has it. */
   plaintext: boolean;
   /** Undefined: people make the cluster Secrets. */
@@ -184,6 +187,10 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     dataDir: store.type === "sqlite" ? store.path.replace(/[^/]*$/, "") || "." : value("data-dir"),
     auth: authOf(value),
     agentVersionPolicy: oneOf(value, "agent-version-policy", ["exact", "minor", "any"]),
+    agentQuota: {
+      objects: Number(value("agent-max-objects")),
+      bytes: Number(value("agent-max-bytes")),
+    },
     plaintext: bool("insecure-plaintext"),
     selfRegistration: selfRegistrationOf(value),
     redis: redisOf(value),

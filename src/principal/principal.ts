@@ -34,7 +34,7 @@ import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
-import { Fleet } from "./active/fleet.ts";
+import { Fleet, type FleetParts } from "./active/fleet.ts";
 import { Roster } from "./active/roster.ts";
 import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
 import { type ClientParts, ReplicationClient } from "./replica/replication_client.ts";
@@ -75,6 +75,7 @@ import { WriteBack } from "./active/write_back.ts";
 /** The settings that the parts of a principal take. */
 export type CoreSettings =
   & AdmissionParts["settings"]
+  & FleetParts["settings"]
   & ClientParts["settings"]
   & ReplicaDeletionsParts["settings"]
   & HealthParts["settings"]
@@ -216,7 +217,7 @@ function rolesOf(read: Read) {
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
   const heard = { peerSays, peerNeeds, voice, refusals };
   const counted = { ...heard, following, kept, foreign, comparison, dependencies, index, copies, feed };
-  const concerns = () => concernsOf({ ...counted, heldDeletions });
+  const concerns = () => concernsOf({ ...counted, heldDeletions, quotas: fleet.quotas });
   const known = { ...heard, peer, dependencies, following, counters, hasSigningKey, model, standing };
   const condition = { ...known, concerns, storeProblem };
   const asking = { ...condition, settings, comparison, marks };

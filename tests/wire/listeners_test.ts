@@ -65,7 +65,10 @@ Deno.test("/metrics prints what is counted of an agent whatever its name, while 
     return { name, connected: name !== "gone", pending: 0 };
   });
   counters.increment("agentConnections", { agent_name: "constructor" });
-  const measured = { counters, fleet: () => ({ connected: 2, resent: 0, agents }) } as unknown as Measured;
+  const measured = {
+    counters,
+    fleet: () => ({ connected: 2, resent: 0, agents, usage: [] }),
+  } as unknown as Measured;
   const app = metricsApp(seriesOf(measured, false), new ProcessingTimes().registry);
   const lines = (await (await app.request("/metrics")).text()).split("\n");
   assertEquals(lines.filter((line) => line.startsWith("argocd_principal_agent_connections_total")), [

@@ -10,6 +10,7 @@ import { kindOf } from "../resources/kinds.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
 import { projectMatches, type ProjectRule, projectRule } from "./projects.ts";
+import { Usage } from "./usage.ts";
 import { projectOfRepository } from "./view.ts";
 
 /** A key whose view may have changed, for these agents or for every agent. */
@@ -27,7 +28,12 @@ export class Router {
   /** Keys that every managed agent gets. */
   readonly #common = new Set<Key>();
 
-  constructor(private readonly scope: Scope) {}
+  /** The objects and bytes of each agent. */
+  readonly usage: Usage;
+
+  constructor(private readonly scope: Scope) {
+    this.usage = new Usage(scope);
+  }
 
   /** Takes one change of the index; what it concerns. */
   take(entry: Entry): Touched[] {
@@ -35,6 +41,7 @@ export class Router {
     if (!parts) return [];
     const object = entry.deleted ? undefined : parseJson(entry.payload) as ApiObject;
     const kind = object && kindOf(object, this.scope)?.name;
+    this.usage.take(entry, object);
     if (parts.kind === "Application") return [this.#application(entry.key, parts.namespace, object)];
     if (parts.kind === "AppProject") return this.#project(entry.key, parts.name, object);
     if (kind === "GPGKey" || this.#common.has(entry.key)) {

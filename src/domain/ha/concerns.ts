@@ -151,6 +151,16 @@ export const CONCERNS = {
     help: "Resources of others, modes and policies that agents claimed within a day and were refused",
     unready: false,
   },
+  agentQuotas: {
+    label: "agents' quotas",
+    sentence: (n) =>
+      `${count(n, "agent has", "agents have")} more than the quota; what adds to it is refused`,
+    next:
+      "delete at the agent what it does not need, or raise --agent-max-objects or --agent-max-bytes; see Bounds in docs/security.md",
+    metric: "argocd_agent_ha_agents_over_quota",
+    help: "Agents of which something is refused because it would exceed their quota",
+    unready: false,
+  },
   owners: {
     label: "owners",
     sentence: (n) =>

@@ -18,6 +18,7 @@ import { deletionRequested, REFRESH } from "../../domain/resources/transform.ts"
 import { modify } from "../ports/modify.ts";
 import type { CacheInfo } from "../ports/cluster_info.ts";
 import type { ActiveStore } from "./active_store.ts";
+import type { AgentQuotas } from "./agent_quotas.ts";
 import type { AgentRefusals } from "./agent_refusals.ts";
 
 /** Of a policy line so much is shown. */
@@ -25,6 +26,8 @@ const MAX_POLICY = 200;
 
 /** An agent may not do this. Its event is acknowledged, since it will not be allowed later either. */
 export class NotAllowed extends Error {}
+/** The write would exceed the agent's quota, which has its own line in the log. */
+export class OverQuota extends NotAllowed {}
 /** There is no room now; the agent's retry may find some. */
 class Later extends Error {}
 
@@ -42,6 +45,8 @@ export interface AgentWritesParts {
   readonly activeStore: Pick<ActiveStore, "get" | "write">;
   /** Hears of claims that are refused. */
   readonly refusals: Pick<AgentRefusals, "refused" | "settled">;
+  /** The quota of each agent. */
+  readonly quotas: Pick<AgentQuotas, "problemOf" | "withdraw" | "deleted">;
   /** Objects that are kept out of the index: the report of the agent that owns one lets it in. */
   readonly foreign: { delete(key: Key): Promise<void> };
   /** Makes the index show what the store has of a key. @throws StoreError */
@@ -167,6 +172,7 @@ export class AgentWrites {
     if (another && id.mode === "autonomous") return;
     this.#versions.delete(key);
     this.#open.delete(key);
+    this.parts.quotas.deleted(id.name, key);
     if (existing && id.mode === "managed" && (another || deletionRequested(existing) === "")) {
       session.lost(key, { uid, heardAfter });
       this.agent.schedule();
@@ -186,6 +192,7 @@ export class AgentWrites {
   ): Promise<void> {
     const { key } = intent;
     const { session, id } = this.agent;
+    const { quotas } = this.parts;
     session.hold(key);
     let has = {};
     try {
@@ -198,12 +205,14 @@ export class AgentWrites {
         };
         const next = change(existing, reached);
         if (!next) return undefined;
+        this.#mustHaveRoom(key, existing, next);
         const open = before !== undefined && incoming !== undefined && isOpen(before, incoming, reached) &&
           session.underway(key);
         if (open) this.#open.set(key, intent);
         Object.assign(attempt, { reached, open });
         return next;
       });
+      if (!written?.changed) quotas.withdraw(key);
       if (!written) return;
       const { object, changed } = written;
       if (intent.do === "adopt") await this.parts.foreign.delete(key);
@@ -211,6 +220,9 @@ export class AgentWrites {
       if (!attempt.open) this.#open.delete(key);
       if (incoming) this.#remember(key, incoming);
       if (object && incoming) has = this.#known(object, incoming, attempt.reached);
+    } catch (error) {
+      quotas.withdraw(key);
+      throw error;
     } finally {
       session.release(key, has);
       this.agent.schedule();
@@ -273,6 +285,12 @@ export class AgentWrites {
     if (problem === "") return refusals.settled(id.name, key);
     refusals.refused(id.name, key, problem);
     throw new NotAllowed(problem);
+  }
+
+  /** @throws OverQuota */
+  #mustHaveRoom(key: Key, existing: StoredObject | undefined, next: ApiObject): void {
+    const problem = this.parts.quotas.problemOf(this.agent.id, key, existing, next);
+    if (problem !== undefined) throw new OverQuota(problem);
   }
 
   /** Lines of a project's roles that are left out. */

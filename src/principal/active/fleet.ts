@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import { chunk } from "@std/collections/chunk";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Touched } from "../../domain/agents/router.ts";
+import type { AgentUsage } from "../../domain/agents/usage.ts";
 import type { AgentId, AgentView } from "../../domain/agents/view.ts";
 import { type ChangeIndex, wasSeenToGo } from "../../domain/changes/index.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
@@ -14,6 +15,7 @@ import type { Key } from "../../domain/resources/keys.ts";
 import type { MeasuredAgent } from "../core/metric.ts";
 import type { AgentStream, AttachedStream, Caller } from "../ports/agents.ts";
 import type { AgentClusters, ClusterInfo } from "../ports/cluster_info.ts";
+import { AgentQuotas, type AgentQuotasParts } from "./agent_quotas.ts";
 import { IndexedWrites } from "./indexed_writes.ts";
 import type { Roster } from "./roster.ts";
 import { Routing } from "./routing.ts";
@@ -30,6 +32,7 @@ export interface FleetParts extends
     ServedAgentParts,
     | keyof Routing
     | "indexed"
+    | "quotas"
     | "namespaceOf"
     | "clusterOf"
     | "cacheInfo"
@@ -37,6 +40,7 @@ export interface FleetParts extends
     | "wasSeenToGo"
     | "isWithheld"
   > {
+  readonly settings: ServedAgentParts["settings"] & AgentQuotasParts["settings"];
   readonly index: ChangeIndex;
   readonly roster: Pick<Roster, "connected" | "noneConnected" | "namespaceOf">;
   readonly clusters: AgentClusters;
@@ -44,6 +48,8 @@ export interface FleetParts extends
 }
 
 export class Fleet {
+  /** The quota of each agent. */
+  readonly quotas: AgentQuotas;
   readonly #agents = new Map<string, ServedAgent>();
   readonly #routing: Routing;
   readonly #writes: IndexedWrites;
@@ -58,6 +64,7 @@ export class Fleet {
     const { index, settings, roster, clusters, clusterInfo } = parts;
     const routing = new Routing(index, settings.scope, (key, touched) => this.#routed(key, touched));
     const writes = new IndexedWrites(index);
+    this.quotas = new AgentQuotas({ settings, log: parts.log, usage: () => routing.usage });
     this.#routing = routing;
     this.#writes = writes;
     this.#agentParts = {
@@ -68,6 +75,7 @@ export class Fleet {
       processing: parts.processing,
       activeStore: parts.activeStore,
       refusals: parts.refusals,
+      quotas: this.quotas,
       foreign: parts.foreign,
       lookUp: (key) => parts.lookUp(key),
       view: (id, key) => routing.view(id, key),
@@ -97,6 +105,7 @@ export class Fleet {
     this.#frozen = false;
     clearInterval(this.#timer);
     this.#routing.close();
+    this.quotas.forget();
     const agents = [...this.#agents.values()];
     this.#agents.clear();
     const streams = agents.flatMap((agent) => agent.detach() ?? []);
@@ -152,6 +161,11 @@ export class Fleet {
     }));
   }
 
+  /** The objects and bytes of each agent; empty while none is served. */
+  get usage(): AgentUsage[] {
+    return this.#routing.usage?.agents ?? [];
+  }
+
   /** Deletions that wait for an operator, with the agents that would hear of them. */
   get heldDeletions(): (HeldDeletion & { agent: string })[] {
     return [...this.#agents.values()].flatMap(({ id: { name: agent }, deletions }) =>
@@ -181,6 +195,7 @@ export class Fleet {
     if (!agent || agent.stream) return;
     this.#agents.delete(name);
     void agent.inbox.stop();
+    this.quotas.forget(name);
     this.parts.processing.forget(name);
   }
 

@@ -11,7 +11,13 @@ import { reasonOf } from "../../base/reason.ts";
 import type { Counting } from "../core/counters.ts";
 import { UnfitObject } from "../ports/store.ts";
 import type { Processing } from "../ports/telemetry.ts";
-import { AgentWrites, type AgentWritesParts, NotAllowed, type WritingAgent } from "./agent_writes.ts";
+import {
+  AgentWrites,
+  type AgentWritesParts,
+  NotAllowed,
+  OverQuota,
+  type WritingAgent,
+} from "./agent_writes.ts";
 import { Intake, type Readable } from "./intake.ts";
 
 /** Resources of one agent written at a time. */
@@ -170,13 +176,9 @@ export class Inbox {
     } catch (error) {
       status = error instanceof NotAllowed || error instanceof UnfitObject ? "not-allowed" : "failure";
       counters.increment("agentErrors", { resource_type: facts.target });
-      this.#complain(
-        `event of an agent ${status === "failure" ? "failed; the agent will resend it" : "refused"}`,
-        {
-          ...facts,
-          reason: reasonOf(error).slice(0, 500),
-        },
-      );
+      const fate = status === "failure" ? "failed; the agent will resend it" : "refused";
+      const reason = reasonOf(error).slice(0, 500);
+      if (!(error instanceof OverQuota)) this.#complain(`event of an agent ${fate}`, { ...facts, reason });
     }
     const seconds = (monotonicMs() - startedAt) / 1_000;
     processing.observe({ status, agent: facts.agent, target: facts.target, seconds });

@@ -6,6 +6,7 @@ import { delay } from "@std/async/delay";
 import { reasonOf } from "../../base/reason.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { Router, type Touched } from "../../domain/agents/router.ts";
+import type { Usage } from "../../domain/agents/usage.ts";
 import { type AgentId, type AgentView, viewOf, type World } from "../../domain/agents/view.ts";
 import { Cursor } from "../../domain/changes/cursor.ts";
 import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
@@ -84,6 +85,11 @@ export class Routing {
       contentAt: 0,
     };
     return viewOf(entry, id, this.#world);
+  }
+
+  /** The objects and bytes of each agent; undefined while none is served. */
+  get usage(): Usage | undefined {
+    return this.#router?.usage;
   }
 
   /** The keys that may be an agent's. */

@@ -18,6 +18,7 @@ export interface ConcernSources {
   readonly peerNeeds: { readonly noted: Noted };
   readonly voice: { readonly noted: Noted };
   readonly refusals: { readonly noted: Noted };
+  readonly quotas: { readonly noted: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
   readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
   readonly index: Pick<ChangeIndex, "requested" | "standby" | "withheld">;
@@ -44,6 +45,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   differing: ({ comparison }) => comparison.differing,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
   agentClaims: ({ refusals }) => refusals.noted,
+  agentQuotas: ({ quotas }) => quotas.noted,
   peerEpoch: ({ voice }) => voice.noted,
   unusable: ({ index: { withheld } }) => noted([...withheld].map(([key, reason]) => `${key}: ${reason}`)),
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),

@@ -1,4 +1,5 @@
 /** The forms of a metric in the table `METRICS`. */
+import type { AgentUsage } from "../../domain/agents/usage.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
@@ -26,6 +27,7 @@ export interface Measured {
     readonly connected: number;
     readonly resent: number;
     readonly agents: Iterable<MeasuredAgent>;
+    readonly usage: Iterable<AgentUsage>;
   };
   readonly counters: { total(name: string): number; rows(name: string): Rows };
 }

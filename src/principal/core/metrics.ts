@@ -37,6 +37,20 @@ const AGENTS = {
         .map(({ name, pending }) => [{ agent_name: name }, pending]),
     "agent_name",
   ),
+  agentObjects: gauge(
+    "argocd_agent_ha_agent_objects",
+    "Objects that the agent has here: what it brought, or as a managed agent the Applications for it",
+    (from) => [...from.fleet().usage].map(({ name, mode, objects }) => [{ agent_name: name, mode }, objects]),
+    "agent_name",
+    "mode",
+  ),
+  agentBytes: gauge(
+    "argocd_agent_ha_agent_bytes",
+    "Their bytes as JSON; see --agent-max-bytes",
+    (from) => [...from.fleet().usage].map(({ name, mode, bytes }) => [{ agent_name: name, mode }, bytes]),
+    "agent_name",
+    "mode",
+  ),
   agentEventsResent: total(
     "argocd_agent_ha_agent_events_resent_total",
     "Events resent because no acknowledgement came",
