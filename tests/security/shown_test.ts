@@ -4,8 +4,10 @@ import { gzipSync } from "node:zlib";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import grpc from "@grpc/grpc-js";
 import protobuf from "protobufjs";
+// @ts-types="../../proto/gen.d.ts"
+import { argocdagentha } from "../../proto/gen.js";
 import { parseJson } from "../../src/base/json.ts";
-import { printable, printableLines } from "../../src/base/printable.ts";
+import { printable, printableLines, printableMessage } from "../../src/base/printable.ts";
 import { listenPlaintext } from "../../src/adapters/grpc/server.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { Status } from "../../src/adapters/grpc/status.ts";
@@ -36,6 +38,18 @@ Deno.test("printable() leaves nothing that a terminal obeys, and other scripts a
   assertEquals(printable("\u{e0041}"), "\\udb40\\udc41");
   assertEquals(printable("naïve Ω שלום 日本 🙂"), "naïve Ω שלום 日本 🙂");
   assertEquals(printableLines("a\nb\r\n"), "a\nb\\r\n");
+});
+
+Deno.test("printableMessage() keeps what a message has by default, bytes, and a field named __proto__", () => {
+  const { Exposure } = argocdagentha.v1;
+  const heard = Exposure.decode(Exposure.encode({ unacknowledged: 0, equalAgoMs: 5 }).finish());
+  const shown = printableMessage(heard);
+  assertEquals([shown.unacknowledged, shown.equalAgoMs], [0, 5]);
+  const odd = JSON.parse(`{"__proto__": ${JSON.stringify(EVIL)}, "list": [${JSON.stringify(EVIL)}]}`);
+  assertEquals(JSON.stringify(printableMessage(odd)).match(OBEYED), null);
+  assertEquals(Object.hasOwn(printableMessage(odd), "__proto__"), true);
+  const bytes = new Uint8Array([27, 7]);
+  assertEquals(printableMessage({ bytes }).bytes, bytes);
 });
 
 Deno.test("escaped JSON and YAML are the same JSON and YAML", () => {
