@@ -18,7 +18,7 @@ const permissions = [
   "--allow-write",
   "--allow-env",
   "--allow-sys=hostname,osUptime,uid",
-  `--allow-run=${[Deno.execPath(), ...kube.binaries, ...redis.binaries].join(",")}`,
+  `--allow-run=${[Deno.execPath(), "sh", ...kube.binaries, ...redis.binaries].join(",")}`,
 ];
 
 /** The binaries of a real server that tests may run, or why there are none. */

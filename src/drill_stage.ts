@@ -239,7 +239,7 @@ async function serve(
 ): Promise<number> {
   const auth = await authenticator({ method: "mtls", rule: parseMtlsRule("^CN=([^,]+)") }, log);
   const openCalls = new OpenCalls(() => false, log);
-  const server = createServer(maxMessageBytes, [openCalls.interceptor]);
+  const server = createServer(maxMessageBytes, openCalls);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
   server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, log, openCalls));

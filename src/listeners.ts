@@ -24,16 +24,40 @@ import {
 } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
+import { type Answer, serveHttp } from "./adapters/http/server.ts";
 import type { ProcessingTimes } from "./adapters/http/processing.ts";
+import { Descriptors } from "./adapters/net/descriptors.ts";
+import { type Connection, Gate, type GateBounds } from "./adapters/net/gate.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import type { Core } from "./principal/principal.ts";
-import { reasonOf } from "./base/reason.ts";
 import type { Log } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
 
 /** Open calls may take this long to end at shutdown. */
 const GRACE_MS = 1_500;
 const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+const MORE_CONNECTIONS =
+  "see what runs there, or raise --max-connections-per-source, or --max-connections, and ulimit -n with it";
+/** Kept back from agents: the store's files, the peer, the API server, Redis, certificates that are reread, and the listeners below. */
+const RESERVE = 64;
+/** Probes, scrapes and operators get in when agents have taken the rest. */
+const SMALL = { reserve: 24, remedy: "see what opens them" };
+const HEALTH: GateBounds = { listener: "health", connections: 256, perSource: 64, ...SMALL };
+const METRICS: GateBounds = { listener: "metrics", connections: 64, perSource: 32, ...SMALL };
+const ADMIN: GateBounds = { listener: "admin", connections: 128, perSource: 128, ...SMALL };
+const REMOTE_ADMIN: GateBounds = { listener: "remote admin", connections: 128, perSource: 32, ...SMALL };
+
+/** The gates of this process's listeners. */
+export class Gates {
+  readonly #idle = new Set<Connection>();
+
+  constructor(private readonly log: Log) {}
+
+  of(bounds: GateBounds): Gate {
+    return new Gate(bounds, new Descriptors(bounds.reserve), this.log, this.#idle);
+  }
+}
 
 /** Where a principal listens; ports are the real ones where 0 was asked for, and 0 where it does not. */
 export interface Ports {
@@ -67,6 +91,7 @@ interface Doors {
   processing: ProcessingTimes;
   /** Ends what a revoked or expired certificate, or a removed user, has open. */
   openCalls: OpenCalls;
+  gates: Gates;
 }
 
 /** Everything that a principal that acts answers on, but for probes. */
@@ -75,10 +100,10 @@ export async function openListeners(
   doors: Doors,
   undo: Undo,
 ): Promise<Omit<Ports, "healthz">> {
-  const { settings, log, tls, authenticator, processing, openCalls } = doors;
+  const { settings, log, tls, authenticator, processing, openCalls, gates } = doors;
   const host = listenHost(settings);
-  const metrics = openMetrics(core, settings, processing.registry, undo);
-  const server = createServer(settings.maxMessageBytes, [openCalls.interceptor]);
+  const metrics = await openMetrics(core, settings, processing.registry, gates, undo);
+  const server = createServer(settings.maxMessageBytes, openCalls);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
   const eventStream = eventStreamHandlers(core.admission, authenticator, log, openCalls);
@@ -87,9 +112,17 @@ export async function openListeners(
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));
   const address = `${host}:${settings.listenPort}`;
+  const { connections, perSource } = settings.connections;
+  const gate = gates.of({
+    listener: "agents",
+    connections,
+    perSource,
+    reserve: RESERVE,
+    remedy: MORE_CONNECTIONS,
+  });
   const grpcPort = tls
-    ? await listen(server, address, rotating(tls, settings))
-    : await listenPlaintext(server, address);
+    ? await listen(server, address, rotating(tls, settings), gate)
+    : await listenPlaintext(server, address, gate);
   openCalls.attach(server);
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   return { grpc: grpcPort, ...admin, metrics };
@@ -100,10 +133,34 @@ export function openMetrics(
   { series }: Pick<Core, "series">,
   settings: Settings,
   registry: ProcessingTimes["registry"],
+  gates: Gates,
   undo: Undo,
-): number {
-  if (settings.metricsPort === 0) return 0;
-  return serveHttp(metricsApp(series, registry).fetch, listenHost(settings), settings.metricsPort, undo);
+): Promise<number> {
+  if (settings.metricsPort === 0) return Promise.resolve(0);
+  return openHttp(
+    metricsApp(series, registry).fetch,
+    settings,
+    settings.metricsPort,
+    gates.of(METRICS),
+    undo,
+  );
+}
+
+/** The answers to probes; its port. @throws Error where the address is taken */
+export function openHealth(answer: Answer, settings: Settings, gates: Gates, undo: Undo): Promise<number> {
+  return openHttp(answer, settings, settings.healthzPort, gates.of(HEALTH), undo);
+}
+
+async function openHttp(
+  answer: Answer,
+  settings: Settings,
+  port: number,
+  gate: Gate,
+  undo: Undo,
+): Promise<number> {
+  const http = await serveHttp(answer, { hostname: listenHost(settings), port }, gate);
+  undo.push(() => http.close());
+  return http.port;
 }
 
 function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
@@ -115,8 +172,8 @@ function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings
 /** The loopback listener, and where configured another over mTLS for whom it names. */
 export async function openAdmin(
   core: Pick<Core, "operations" | "index" | "model" | "drills">,
-  { settings, log, tls, openCalls }:
-    & Pick<Doors, "settings" | "log" | "tls">
+  { settings, log, tls, openCalls, gates }:
+    & Pick<Doors, "settings" | "log" | "tls" | "gates">
     & Partial<Pick<Doors, "openCalls">>,
   undo: Undo,
 ): Promise<{ admin: number; adminTls: number }> {
@@ -135,7 +192,7 @@ export async function openAdmin(
   loopback.addService(services.adminService, haAdmin);
   loopback.addService(services.operatorService, operator);
   undo.push(() => loopback.forceShutdown());
-  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`);
+  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`, gates.of(ADMIN));
   const { adminListen, auth } = settings;
   if (!adminListen || !tls || !openCalls || auth.method !== "mtls") return { admin, adminTls: 0 };
   const policy = {
@@ -145,27 +202,11 @@ export async function openAdmin(
   };
   const guard = (service: object, handlers: typeof operator) =>
     guarded(service as services.Methods, handlers, policy, log);
-  const remote = createServer(ADMIN_MESSAGE_BYTES, [openCalls.interceptor]);
+  const remote = createServer(ADMIN_MESSAGE_BYTES, openCalls);
   remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
   remote.addService(services.operatorService, guard(services.operatorService, operator));
   undo.push(() => remote.forceShutdown());
-  const adminTls = await listen(remote, adminListen.address, rotating(tls, settings));
+  const adminTls = await listen(remote, adminListen.address, rotating(tls, settings), gates.of(REMOTE_ADMIN));
   openCalls.attach(remote);
   return { admin, adminTls };
-}
-
-/** Serves HTTP; its port. @throws Error where the address is taken */
-export function serveHttp(
-  answer: (request: Request) => Response | Promise<Response>,
-  hostname: string,
-  port: number,
-  undo: Undo,
-): number {
-  try {
-    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
-    undo.push(() => server.shutdown());
-    return (server.addr as Deno.NetAddr).port;
-  } catch (error) {
-    throw new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`);
-  }
 }

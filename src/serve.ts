@@ -30,12 +30,12 @@ import { hasSigningKey, jwtEveryMs, jwtPem, tlsEveryMs, tlsSource } from "./adap
 import type { Settings } from "./config/settings.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import {
-  listenHost,
+  Gates,
   openAdmin,
+  openHealth,
   openListeners,
   openMetrics,
   type Ports,
-  serveHttp,
   type Undo,
   undone,
 } from "./listeners.ts";
@@ -57,7 +57,7 @@ export async function startPrincipal(settings: Settings, log: Log): Promise<Runn
   const undo: Undo = [];
   const stop = () => undone(undo);
   try {
-    const host = new Host(settings, log, undo);
+    const host = await Host.open(settings, log, undo);
     const lock = await openLock(settings);
     undo.push(() => lock.close());
     const ending = new AbortController();
@@ -100,17 +100,24 @@ class Host implements Office {
   readonly #history: RecentEvent[] = [];
   readonly #opened = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
-  readonly #healthz: number;
+  readonly #gates: Gates;
+  #healthz = 0;
   #health = startingApp(() => "the lock on the store is asked for");
   #present: Present | undefined;
   #waiting: WaitingCore | undefined;
   /** Opening and closing, one at a time. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly settings: Settings, private readonly log: Log, undo: Undo) {
+  private constructor(private readonly settings: Settings, private readonly log: Log) {
     this.#failed.promise.catch(() => {});
-    const answer = (request: Request) => this.#health.fetch(request);
-    this.#healthz = serveHttp(answer, listenHost(settings), settings.healthzPort, undo);
+    this.#gates = new Gates(log);
+  }
+
+  /** Answers probes from now on. @throws Error where the address is taken */
+  static async open(settings: Settings, log: Log, undo: Undo): Promise<Host> {
+    const host = new Host(settings, log);
+    host.#healthz = await openHealth((request) => host.#health.fetch(request), settings, host.#gates, undo);
+    return host;
   }
 
   /** Resolves when a principal acts or waits here. */
@@ -192,9 +199,9 @@ class Host implements Office {
       processing,
     });
     this.#waiting = core;
-    const metrics = openMetrics(core, settings, processing.registry, undo);
+    const metrics = await openMetrics(core, settings, processing.registry, this.#gates, undo);
     const { admin } = settings.haEnabled
-      ? await openAdmin(core, { settings, log, tls: undefined }, undo)
+      ? await openAdmin(core, { settings, log, tls: undefined, gates: this.#gates }, undo)
       : { admin: 0 };
     this.#present = {
       core,
@@ -246,7 +253,8 @@ class Host implements Office {
       blocklist.onChange(() => openCalls.recheck()),
       blocklist.onChange(() => dialledCalls.recheck()),
     );
-    const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls };
+    const gates = this.#gates;
+    const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls, gates };
     const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);

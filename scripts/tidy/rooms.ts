@@ -140,11 +140,17 @@ export const ROOMS: Room[] = [
   },
   adapter("kube", "dynamic_client.ts", "The Kubernetes API: access, discovery, reads, watches, writes."),
   adapter("store", "sqlite.ts", "The two stores: SQLite and the principal's own cluster.", ["adapters/kube"]),
+  adapter(
+    "net",
+    "gate.ts",
+    "The connections of every listener: how many, from whom, and how long they may be idle.",
+  ),
   adapter("grpc", "server.ts", "The gRPC services and clients: decode, authorise, call, encode.", [
     "adapters/tls",
+    "adapters/net",
     "proto",
   ]),
-  adapter("http", "metrics.ts", "/healthz, /livez, /readyz and /metrics."),
+  adapter("http", "metrics.ts", "/healthz, /livez, /readyz and /metrics.", ["adapters/net"]),
   adapter("redis", "cluster_info.ts", "Agents' states in Argo CD's Redis, for its UI."),
   adapter("tls", "files.ts", "Certificates and keys, and noticing that they changed."),
   {

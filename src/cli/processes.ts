@@ -154,8 +154,10 @@ export class PrincipalProcess {
     return `${this.side.dir}/${this.side.name}.log`;
   }
 
-  start(flags: string[] = []): void {
-    const { path, args } = selfCommand([...principalArgs(this.side), ...flags]);
+  /** @param within a program and its arguments that start what follows them */
+  start(flags: string[] = [], within: string[] = []): void {
+    const self = selfCommand([...principalArgs(this.side), ...flags]);
+    const [path = "", ...args] = [...within, self.path, ...self.args];
     const { env = {} } = this.side;
     this.#child = new Deno.Command(path, { args, env, stdin: "null", stdout: "piped", stderr: "piped" })
       .spawn();

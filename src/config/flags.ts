@@ -209,6 +209,13 @@ export const FLAGS: readonly Flag[] = [
   flag("jwt-key", "string", "", "RSA private key (PKCS#8 PEM) that signs agents' tokens", "JWT_KEY_PATH"),
   flag("insecure-jwt-generate", "bool", "false", "make a signing key at each start", "JWT_ALLOW_GENERATE"),
   flag("grpc-max-message-size", "int", "209715200", "largest message in bytes"),
+  ours("max-connections", "int", "10000", "open connections to the port for agents and replication, in all"),
+  ours(
+    "max-connections-per-source",
+    "int",
+    "2500",
+    "… and from one address; many agents share one behind a proxy or a translation of addresses",
+  ),
   flag("metrics-port", "int", "8000", "port of /metrics; 0: off"),
   flag("healthz-port", "int", "8003", "port of /healthz, /livez and /readyz", "HEALTH_CHECK_PORT"),
   flag("log-level", "string", "info", "trace, debug, info, warn or error"),

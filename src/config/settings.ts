@@ -44,6 +44,8 @@ export interface Settings {
   jwtSecretName: string;
   generateJwtKey: boolean;
   maxMessageBytes: number;
+  /** Of the port for agents and replication. */
+  connections: { connections: number; perSource: number };
   /** 0: off. */
   metricsPort: number;
   healthzPort: number;
@@ -204,6 +206,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     jwtSecretName: value("jwt-secret-name"),
     generateJwtKey: bool("insecure-jwt-generate"),
     maxMessageBytes: Number(value("grpc-max-message-size")),
+    connections: connectionsOf(value),
     metricsPort: port(value, "metrics-port", 32_767),
     healthzPort: port(value, "healthz-port", 32_767),
     logLevel: logLevelOf(value),
@@ -265,6 +268,17 @@ function checkHa(settings: Settings): void {
       "--ha-enabled needs --auth mtls:REGEX: replication identifies its clients by certificate",
     );
   }
+}
+
+/** @throws UsageError */
+function connectionsOf(value: Value): Settings["connections"] {
+  const atLeastOne = (name: string) => {
+    const number = Number(value(name));
+    if (number < 1) throw new UsageError(`--${name} "${value(name)}": must be at least 1`);
+    return number;
+  };
+  const [connections, perSource] = ["max-connections", "max-connections-per-source"].map(atLeastOne);
+  return { connections: connections ?? 0, perSource: perSource ?? 0 };
 }
 
 /** @throws UsageError */

@@ -8,7 +8,8 @@ import type { authapi } from "../../../proto/gen.d.ts";
 import { VERSION } from "../../base/version.ts";
 import { type Admission, NotAdmitted } from "../../principal/ports/agents.ts";
 import type { Authenticator } from "./methods.ts";
-import { REFUSAL_DELAY_MS, unary } from "./server.ts";
+import { REFUSAL_DELAY_MS } from "./pacing.ts";
+import { unary } from "./server.ts";
 
 /** Rejects as `admission` does, after a second. */
 export async function paced<T>(admission: Promise<T>): Promise<T> {

@@ -7,7 +7,7 @@ import type { TLSSocket } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import type { Log } from "../../base/log.ts";
 import { certificateProblem, lookAgainMs, type SeenCertificate } from "./seen_certificate.ts";
-import { REFUSAL_DELAY_MS } from "./server.ts";
+import { REFUSAL_DELAY_MS } from "./pacing.ts";
 
 /** A client has this long to read why its calls ended, before its connection is closed. */
 const GRACE_MS = 2 * REFUSAL_DELAY_MS;
@@ -75,6 +75,11 @@ export class OpenCalls {
     });
   };
 
+  /** The fingerprint of the certificate that a connection came with; undefined: it came with none. */
+  certificateOf(connection: Endpoints): string | undefined {
+    return this.#connections.get(endpoints(connection))?.fingerprint || undefined;
+  }
+
   /** Sees every connection of a server that listens. */
   attach(server: grpc.Server): void {
     for (const http2Server of (server as unknown as TlsServers).http2Servers.keys()) {
@@ -135,6 +140,11 @@ class Connection {
     const { fingerprint256 = "", valid_to = "" } = socket.getPeerCertificate() ?? {};
     const fingerprint = fingerprint256.replaceAll(":", "").toUpperCase();
     this.#certificate = { fingerprint, notAfterMs: Date.parse(valid_to) };
+  }
+
+  /** Upper-case hex SHA-256; empty: it came with no certificate. */
+  get fingerprint(): string {
+    return this.#certificate.fingerprint;
   }
 
   /** Why its certificate does not count; undefined: it counts, or there is none. */

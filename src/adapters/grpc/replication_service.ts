@@ -4,7 +4,8 @@ import { delay } from "@std/async/delay";
 import type { replicationapi } from "../../../proto/gen.d.ts";
 import type { PlainPeerService } from "../../principal/ports/peer.ts";
 import { type AuthenticatedCall, certificateOf } from "./auth.ts";
-import { REFUSAL_DELAY_MS, refuseStream, serveStream, unary } from "./server.ts";
+import { REFUSAL_DELAY_MS } from "./pacing.ts";
+import { refuseStream, serveStream, unary } from "./server.ts";
 
 type Call = grpc.ServerDuplexStream<replicationapi.ReplicationAck, replicationapi.ReplicatedEvent>;
 

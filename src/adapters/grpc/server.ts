@@ -2,10 +2,16 @@
  * The agents' port: one grpc-js server with TLS 1.3, client certificates, certificates that can be exchanged
  * under open streams, keepalive pings and the message limit.
  */
+import { constants, type ServerHttp2Stream } from "node:http2";
 import grpc from "@grpc/grpc-js";
 import { deadline } from "@std/async/deadline";
 import type { ServedStream, StreamEvents } from "../../principal/ports/stream.ts";
 import type { TlsMaterial } from "../tls/files.ts";
+import type { Gate, Listening } from "../net/gate.ts";
+import { boundedCalls } from "./bounded_calls.ts";
+import { CALL_BOUNDS, CALLS_A_CONNECTION } from "./call_bounds.ts";
+import type { OpenCalls } from "./open_calls.ts";
+import { REFUSAL_DELAY_MS } from "./pacing.ts";
 import { toStatus } from "./status.ts";
 
 // Failures reach the operator once, through our own messages.
@@ -15,7 +21,7 @@ grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 const KEEPALIVE_MS = 5_000;
 
 const OPTIONS: grpc.ChannelOptions = {
-  "grpc.max_concurrent_streams": 10_000,
+  "grpc.max_concurrent_streams": CALLS_A_CONNECTION,
   "grpc.keepalive_time_ms": KEEPALIVE_MS,
   "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
 };
@@ -57,14 +63,16 @@ function context({ ca, cert, key }: TlsMaterial, minVersion: string): ContextOpt
   return { ca, cert, key, minVersion };
 }
 
-/** A server without services yet; `interceptors` see each of its calls. */
+/** A server without services yet. */
 export function createServer(
   maxMessageBytes: number,
-  interceptors: grpc.ServerInterceptor[] = [],
+  openCalls?: Pick<OpenCalls, "interceptor" | "certificateOf">,
 ): grpc.Server {
+  const bounded = boundedCalls(maxMessageBytes, (connection) => openCalls?.certificateOf(connection));
   return new grpc.Server({
     ...OPTIONS,
-    interceptors,
+    // The bounds are the innermost: they see the call before anything of it is read.
+    interceptors: openCalls ? [bounded, openCalls.interceptor] : [bounded],
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
   });
@@ -75,6 +83,7 @@ export function listen(
   server: grpc.Server,
   address: string,
   credentials: grpc.ServerCredentials,
+  gate?: Gate,
 ): Promise<number> {
   return new Promise((resolve, reject) =>
     server.bindAsync(address, credentials, (error, port) => {
@@ -83,6 +92,7 @@ export function listen(
         return reject(new Error(`cannot listen on ${address}: ${reason}`));
       }
       sendNoGoaway(server);
+      if (gate) guard(server, gate);
       resolve(port);
     })
   );
@@ -91,9 +101,32 @@ export function listen(
 /** The parts of grpc-js' server and of HTTP/2 sessions that the workaround needs. */
 interface Http2Servers {
   http2Servers: Map<
-    { prependListener(event: "session", listener: (session: { goaway(): void }) => void): void },
+    & Listening
+    & {
+      prependListener(event: "session", listener: (session: { goaway(): void }) => void): void;
+      prependListener(event: "stream", listener: (stream: ServerHttp2Stream, headers: Headers) => void): void;
+    },
     unknown
   >;
+}
+
+type Headers = Record<string, unknown>;
+
+/** A stream that is no call is answered by grpc-js, and closed after this time should its client not do so. */
+const NO_CALL_MS = 5_000;
+
+/** Lets a gate see the connections of a server and when they are in use. */
+function guard(server: grpc.Server, gate: Gate): void {
+  for (const http2Server of (server as unknown as Http2Servers).http2Servers.keys()) {
+    gate.guard(http2Server);
+    http2Server.prependListener("stream", (stream: ServerHttp2Stream, headers: Headers) => {
+      stream.once("close", gate.busy(stream.session?.socket ?? {}));
+      const isCall = String(headers["content-type"]).startsWith("application/grpc");
+      if (isCall && CALL_BOUNDS.has(String(headers[":path"]))) return;
+      const timer = setTimeout(() => stream.closed || stream.close(constants.NGHTTP2_CANCEL), NO_CALL_MS);
+      stream.once("close", () => clearTimeout(timer));
+    });
+  }
 }
 
 /**
@@ -108,9 +141,9 @@ function sendNoGoaway(server: grpc.Server): void {
   }
 }
 
-/** Listens without TLS; for the loopback admin listener only. */
-export function listenPlaintext(server: grpc.Server, address: string): Promise<number> {
-  return listen(server, address, grpc.ServerCredentials.createInsecure());
+/** Listens without TLS; for the loopback admin listener, and behind a proxy that has it. */
+export function listenPlaintext(server: grpc.Server, address: string, gate?: Gate): Promise<number> {
+  return listen(server, address, grpc.ServerCredentials.createInsecure(), gate);
 }
 
 /** Lets calls end for `graceMs`, then cuts them. */
@@ -146,9 +179,6 @@ export function onStreamEnd(
   };
   for (const event of ["end", "cancelled", "error", "close"]) call.on(event, finish);
 }
-
-/** A refusal is held back this long, so that a client that retries at once costs little. */
-export const REFUSAL_DELAY_MS = 1_000;
 
 /** Ends a stream that was never served with a status, paced. */
 export function refuseStream(call: Parameters<typeof onStreamEnd>[0] & Failing, error: unknown): void {

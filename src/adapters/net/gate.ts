@@ -1,0 +1,202 @@
+/**
+ * The connections of one listener. Each has a time for its first request, its TLS handshake included, and a time that it may be idle; there
+ * are so many from one address and so many in all. At a bound the connection that has been idle longest makes room, so that silent ones
+ * keep nobody out; where none is idle, the newcomer is refused.
+ */
+import type { Socket } from "node:net";
+import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+import type { Descriptors } from "./descriptors.ts";
+
+/** The bounds of a listener. */
+export interface GateBounds {
+  /** Its name in the log. */
+  listener: string;
+  /** Connections in all. */
+  connections: number;
+  /** Connections from one address. */
+  perSource: number;
+  /** File descriptors that it leaves to others. */
+  reserve: number;
+  /** A sentence: what an operator does where a bound is too low. */
+  remedy: string;
+}
+
+/** A connection makes its first request within this time. */
+export const FIRST_REQUEST_MS = 15_000;
+/** A connection without a request is closed after this time. */
+export const IDLE_MS = 300_000;
+/** The same refusal is logged once in this time. */
+const LOG_EVERY_MS = 60_000;
+
+/** The parts of a server that are needed here: of node:net, node:tls, node:http and node:http2 alike. */
+export interface Listening {
+  prependListener(event: string, listener: (socket: Socket) => void): unknown;
+  once(event: "close", listener: () => void): unknown;
+}
+
+/** A listener is told to accept this often. */
+const ACCEPT_MS = 2_000;
+const BACKLOG = 511;
+
+/**
+ * Deno 2.9 stops accepting for good, and says nothing, once an accept has failed for want of a descriptor. Telling the listener to listen
+ * resumes that, and changes nothing otherwise. tests/security/connections_test.ts holds this in place.
+ */
+function keepAccepting(server: Listening): void {
+  const { _handle: handle } = server as { _handle?: { listen?(backlog: number): number } };
+  const timer = setInterval(() => handle?.listen?.(BACKLOG), ACCEPT_MS);
+  server.once("close", () => clearInterval(timer));
+}
+
+/** The connections of one address. */
+interface Source {
+  count: number;
+  /** Those without a request, the one that has been so longest first. */
+  idle: Set<Connection>;
+}
+
+export class Gate {
+  readonly #connections = new Map<string, Connection>();
+  readonly #sources = new Map<string, Source>();
+  readonly #idle = new Set<Connection>();
+  readonly #logged = new Map<string, number>();
+
+  constructor(
+    private readonly bounds: GateBounds,
+    private readonly descriptors: Pick<Descriptors, "suffice">,
+    private readonly log: Log,
+    /** Idle connections of every listener of this process, which share its descriptors. */
+    private readonly idleAnywhere: Set<Connection> = new Set(),
+    private readonly timing = { firstRequestMs: FIRST_REQUEST_MS, idleMs: IDLE_MS },
+  ) {}
+
+  /** The connections that are open. */
+  get open(): number {
+    return this.#connections.size;
+  }
+
+  /** Sees every connection of a server that listens. */
+  guard(server: Listening): void {
+    keepAccepting(server);
+    server.prependListener("connection", (socket) => this.#accept(socket));
+    // From here on the connection is closed through its TLS end.
+    server.prependListener(
+      "secureConnection",
+      (socket) => this.#connections.get(keyOf(socket))?.take(socket),
+    );
+  }
+
+  /** A connection has a request; call the result when that is over. */
+  busy(socket: Endpoints): () => void {
+    const connection = this.#connections.get(keyOf(socket));
+    if (!connection) return () => {};
+    this.#unidle(connection);
+    connection.requests++;
+    return () => {
+      connection.requests--;
+      if (connection.requests === 0) this.#idles(connection, this.timing.idleMs);
+    };
+  }
+
+  #accept(socket: Socket): void {
+    const address = socket.remoteAddress ?? "";
+    const source = this.#sources.get(address) ?? { count: 0, idle: new Set() };
+    const full = this.#full(source, address);
+    if (full) {
+      const oldest = full.idle.values().next().value;
+      this.#note(full.reason, address, oldest ? "closed the one that was idle longest" : "refused");
+      if (!oldest) return void socket.destroy();
+      oldest.drop();
+    }
+    const connection = new Connection(keyOf(socket), address, socket, (gone) => this.#gone(gone));
+    source.count++;
+    this.#sources.set(address, source);
+    this.#connections.set(connection.key, connection);
+    this.#idles(connection, this.timing.firstRequestMs);
+  }
+
+  /** The bound that one more connection of a source would exceed, and the connections that may make room. */
+  #full(source: Source, address: string): { reason: string; idle: Set<Connection> } | undefined {
+    const { connections, perSource, remedy } = this.bounds;
+    if (source.count >= perSource) {
+      return { reason: `${perSource} connections from ${address} are open; ${remedy}`, idle: source.idle };
+    }
+    if (this.#connections.size >= connections) {
+      return { reason: `${connections} connections are open; ${remedy}`, idle: this.#idle };
+    }
+    if (this.descriptors.suffice()) return undefined;
+    const reason = `${this.#connections.size} connections leave too few file descriptors; raise ulimit -n`;
+    return { reason, idle: this.idleAnywhere };
+  }
+
+  #idles(connection: Connection, forMs: number): void {
+    if (connection.closed) return;
+    this.#idle.add(connection);
+    this.idleAnywhere.add(connection);
+    this.#sources.get(connection.address)?.idle.add(connection);
+    connection.timer = setTimeout(() => connection.drop(), forMs);
+  }
+
+  #unidle(connection: Connection): void {
+    this.#idle.delete(connection);
+    this.idleAnywhere.delete(connection);
+    this.#sources.get(connection.address)?.idle.delete(connection);
+    clearTimeout(connection.timer);
+  }
+
+  #gone(connection: Connection): void {
+    if (connection.closed) return;
+    connection.closed = true;
+    this.#unidle(connection);
+    if (this.#connections.get(connection.key) === connection) this.#connections.delete(connection.key);
+    const source = this.#sources.get(connection.address);
+    if (source && --source.count === 0) this.#sources.delete(connection.address);
+  }
+
+  #note(reason: string, from: string, done: string): void {
+    const nowMs = monotonicMs();
+    const kind = `${done} ${reason.replaceAll(/\d+/g, "")}`;
+    if (nowMs - (this.#logged.get(kind) ?? -LOG_EVERY_MS) < LOG_EVERY_MS) return;
+    if (this.#logged.size > 100) this.#logged.clear();
+    this.#logged.set(kind, nowMs);
+    this.log.warn(`a connection was ${done}`, { listener: this.bounds.listener, from, reason });
+  }
+}
+
+/** One connection. */
+export class Connection {
+  requests = 0;
+  closed = false;
+  timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    readonly key: string,
+    readonly address: string,
+    private socket: Socket,
+    private readonly gone: (connection: Connection) => void,
+  ) {
+    this.take(socket);
+  }
+
+  take(socket: Socket): void {
+    this.socket = socket;
+    socket.once("close", () => {
+      // The plain end of a TLS connection may be handed over rather than closed.
+      if (this.socket === socket) this.gone(this);
+    });
+  }
+
+  /** Closes it, and forgets it at once: the end of a socket takes a while. */
+  drop(): void {
+    this.gone(this);
+    this.socket.destroy();
+  }
+}
+
+/** The two ends of a connection. */
+export type Endpoints = Partial<Pick<Socket, "remoteAddress" | "remotePort" | "localAddress" | "localPort">>;
+
+function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Endpoints): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
