@@ -151,9 +151,9 @@ export class FollowerProtocol {
     return this.#phase === "live" || this.#snapshotEndAt !== undefined;
   }
 
-  /** Where the next stream may resume. */
+  /** Where the next stream may resume: nowhere while this copy was not found complete, whatever has been written since. */
   get resumeAt(): Position {
-    const revision = this.#marks.reached(this.applier.applied);
+    const revision = this.live ? this.#marks.reached(this.applier.applied) : 0;
     return { session: revision > 0 ? this.#session : "", revision };
   }
 

@@ -170,6 +170,21 @@ Deno.test("a stream that breaks during the snapshot is not resumable and compare
   assertEquals(second.travelled.length, 700);
 });
 
+Deno.test("a stream that breaks while the last writes of a snapshot are under way compares again: the copy was never found complete", () => {
+  const [a, b] = [new ChangeIndex("a"), new ChangeIndex("b")];
+  put(a, app(1), "1");
+  const first = new Link(a, b);
+  first.send();
+  for (const change of first.follower.applier.take(10, 0)) {
+    put(b, change.key, change.object ?? "");
+    first.follower.applier.succeeded(change);
+  }
+  assertEquals(first.follower.resumeAt, NOWHERE);
+  const second = new Link(a, b, first.follower.resumeAt);
+  second.run();
+  assertEquals([second.resumed, second.travelled.length, second.follower.live], [false, 0, true]);
+});
+
 Deno.test("a leader sends no more than its window to a replica that does not acknowledge", () => {
   const [a, b] = [new ChangeIndex("a"), new ChangeIndex("b")];
   for (let n = 0; n < 5_000; n++) put(a, app(n), String(n));
