@@ -428,6 +428,7 @@ export const LossesRequest: Codec<LossesRequest>;
 export interface LossesResponse {
   standing?: argocdagentha.v1.Standing | undefined;
   losses?: argocdagentha.v1.Loss[] | undefined;
+  peerError?: string | undefined;
 }
 export const LossesResponse: Codec<LossesResponse>;
 export interface Loss {
@@ -440,6 +441,7 @@ export interface Loss {
   now?: string | undefined;
   reason?: string | undefined;
   cause?: string | undefined;
+  keptAt?: string | undefined;
 }
 export const Loss: Codec<Loss>;
 export interface ReconcileRequest {
@@ -483,6 +485,34 @@ export interface DecideDeletionsResponse {
   failed?: argocdagentha.v1.Held[] | undefined;
 }
 export const DecideDeletionsResponse: Codec<DecideDeletionsResponse>;
+export interface KeptRequest {
+  keys?: string[] | undefined;
+}
+export const KeptRequest: Codec<KeptRequest>;
+export interface KeptResponse {
+  states?: argocdagentha.v1.KeptState[] | undefined;
+}
+export const KeptResponse: Codec<KeptResponse>;
+export interface KeptState {
+  key?: string | undefined;
+  digest?: Uint8Array | undefined;
+  reason?: string | undefined;
+  epoch?: number | undefined;
+  newActiveHas?: string | undefined;
+  atMs?: number | undefined;
+  writtenAtMs?: number | undefined;
+  cause?: string | undefined;
+  object?: Uint8Array | undefined;
+}
+export const KeptState: Codec<KeptState>;
+export interface SettledRequest {
+  states?: argocdagentha.v1.KeyDigest[] | undefined;
+  who?: string | undefined;
+}
+export const SettledRequest: Codec<SettledRequest>;
+export interface SettledResponse {
+}
+export const SettledResponse: Codec<SettledResponse>;
 export interface AdoptRequest {
   standing?: argocdagentha.v1.Standing | undefined;
   key?: string | undefined;

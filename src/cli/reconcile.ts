@@ -57,7 +57,7 @@ function actionOf(options: Arguments, usage: string): "adopt" | "discard" | unde
 
 async function list(options: Arguments, output: "text" | "json"): Promise<number> {
   const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const { losses = [] } = await withTarget(options, (client, address) => {
+  const { losses = [], peerError = "" } = await withTarget(options, (client, address) => {
     const call = { address, timeoutMs, action: "reconcile failed" };
     return adminCall(client, operatorService.Losses, {}, call);
   });
@@ -69,11 +69,13 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
     now: loss.now ?? "",
     reason: loss.reason || "overwritten",
     cause: loss.cause ?? "",
+    keptAt: loss.keptAt ?? "",
     digest: digestFromWire(loss.digest),
     object: parseStored(new TextDecoder().decode(loss.object)) as unknown,
   }));
   if (output === "json") print(json(rows));
   else {
+    if (peerError !== "") printError(`Warning: ${peerError}`);
     printOverwritten(rows.filter(({ reason }) => reason !== "deleted"));
     printDeleted(rows.filter(({ reason }) => reason === "deleted"));
   }
@@ -87,6 +89,8 @@ interface Row {
   savedAt: string;
   now: string;
   cause: string;
+  /** The peer that keeps it; empty: the side that was asked. */
+  keptAt: string;
 }
 
 function printOverwritten(rows: readonly Row[]): void {
@@ -94,9 +98,10 @@ function printOverwritten(rows: readonly Row[]): void {
     return print("The loss manifest is empty: nothing of this side's was overwritten.");
   }
   print(table(
-    ["KEY", "EPOCH", "THE NEW ACTIVE HAD", "SAVED", "HERE NOW"],
-    rows.map(({ key, epoch, newActiveHad, savedAt, now }) => [
+    ["KEY", "KEPT", "EPOCH", "THE NEW ACTIVE HAD", "SAVED", "HERE NOW"],
+    rows.map(({ key, keptAt, epoch, newActiveHad, savedAt, now }) => [
       key,
+      keptAt === "" ? "here" : "at the peer",
       String(epoch),
       newActiveHad,
       savedAt,
@@ -105,8 +110,8 @@ function printOverwritten(rows: readonly Row[]): void {
   ));
   print(
     `\n${rows.length} saved. Look: ha reconcile -o json. Then, a key or more at a time, or --all:\n` +
-      "  ha reconcile --adopt KEY      the ACTIVE principal takes the saved state over its own; with --all over none that may be newer\n" +
-      "  ha reconcile --discard KEY    the saved state is forgotten",
+      "  ha reconcile --adopt KEY      at the ACTIVE: it takes the saved state over its own; with --all over none that may be newer\n" +
+      "  ha reconcile --discard KEY    at the side that keeps it: the saved state is forgotten",
   );
 }
 
@@ -114,10 +119,16 @@ function printDeleted(rows: readonly Row[]): void {
   if (rows.length === 0) return;
   print("");
   print(table(
-    ["DELETED", "WHEN", "WHY", "HERE NOW"],
-    rows.map(({ key, savedAt, cause, now }) => [key, savedAt, cause, now]),
+    ["DELETED", "KEPT", "WHEN", "WHY", "HERE NOW"],
+    rows.map(({ key, keptAt, savedAt, cause, now }) => [
+      key,
+      keptAt === "" ? "here" : "at the peer",
+      savedAt,
+      cause,
+      now,
+    ]),
   ));
   print(
-    `\n${rows.length} deleted objects are kept for 7 days; --adopt KEY restores one, --all leaves them out.`,
+    `\n${rows.length} deleted objects are kept for 7 days; --adopt KEY at the ACTIVE restores one, --all leaves them out.`,
   );
 }

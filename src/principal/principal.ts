@@ -62,6 +62,7 @@ import { PendingDeletions } from "./operations/pending_deletions.ts";
 import { PeerServer } from "./operations/peer_server.ts";
 import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
 import { repairHere } from "./operations/repair.ts";
+import { KeptHere } from "./operations/kept_here.ts";
 import { Reconciler } from "./operations/reconcile.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
@@ -123,6 +124,7 @@ export interface Core {
   /** Whether the pair is ready for a failover. */
   readonly readiness: Readiness;
   readonly switchover: Switchover;
+  readonly reconciler: Reconciler;
   readonly uid: string;
   readonly store: Store;
   readonly index: ChangeIndex;
@@ -261,13 +263,15 @@ function coreOf(
   const readiness = new Readiness({ ...asking, ...reporting, store });
   const moving = { log, index, replicas, losses, exposure, copies, fleet: theFleet, activeScope, redial };
   const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
-  const adopting = { ...machine, settings, index, kept, peer, activeScope, standing, chain };
+  const keeping = { ...machine, settings, index, kept, store, foreign, heldDeletions, activeScope };
+  const keptHere = new KeptHere(keeping);
+  const adopting = { ...machine, settings, index, kept, keptHere, peer, activeScope, standing, chain };
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
   const pending = new PendingDeletions({ index, activeStore });
   const deletions = new Deletions({ ...adopting, heldDeletions, pending }, roles.adoptionWriter);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
-    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, reconciler },
+    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, keptHere },
     policy: replicationPolicy(settings),
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
@@ -294,7 +298,7 @@ function coreOf(
     drills: (stage) => new Drill({ ...machine, ...reporting, settings }, stage),
     peerService,
     plainPeerService: new GoReplicas(leadership, (...call) => peerService.authorize(...call)),
-    ...{ readiness, switchover, uid, store, index, blocklist, clusters, roster, fleet, replicas },
+    ...{ readiness, switchover, reconciler, uid, store, index, blocklist, clusters, roster, fleet, replicas },
     ...{ following, counters, kept, heldDeletions, exposure, copies, foreign, peerNeeds },
     ...{ pending, model, standing, chain, activeScope },
     situation: () => situation(operating),

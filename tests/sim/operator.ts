@@ -31,15 +31,23 @@ export class Operator {
 
   reconcile(site: Site, action: "adopt" | "discard"): Promise<void> {
     const { checks, clock, ledger } = this.world;
+    if (action === "adopt") return this.#adopt(site);
     return this.command(site, `reconcile --${action}`, async (site) => {
       const kept = site.core?.kept.waiting.map(({ key }) => key) ?? [];
-      if (action === "discard") {
-        for (const key of [...site.core?.foreign.keys ?? [], ...kept]) {
-          checks.discarded.add(key);
-          ledger.deleted(key, clock.nowMs);
-        }
+      for (const key of [...site.core?.foreign.keys ?? [], ...kept]) {
+        checks.discarded.add(key);
+        ledger.deleted(key, clock.nowMs);
       }
       await site.core?.operations.reconcile({ action, keys: undefined, who: "operator" });
+    });
+  }
+
+  /** At the ACTIVE, of what either side keeps; a side that is asked and is not ACTIVE says where. */
+  #adopt(asked: Site): Promise<void> {
+    const { world } = this;
+    const site = world.serving ?? asked;
+    return this.command(site, "reconcile --adopt", async ({ core }) => {
+      await core?.operations.reconcile({ action: "adopt", keys: undefined, who: "operator" });
     });
   }
 

@@ -8,6 +8,7 @@ import {
   type Fetched,
   type FollowStream,
   type Inventory,
+  type KeptState,
   type Peer,
   type PeerConnection,
   PeerError,
@@ -82,7 +83,9 @@ export class SimPeerConnection implements PeerConnection {
     this.#call<number>("prepare", [request], timeoutMs);
   takeOver: PeerConnection["takeOver"] = (request, timeoutMs) =>
     this.#call<Standing>("takeOver", [request], timeoutMs);
-  adopt: PeerConnection["adopt"] = (request, timeoutMs) => this.#call<string>("adopt", [request], timeoutMs);
+  kept: PeerConnection["kept"] = (keys, timeoutMs) => this.#call<KeptState[]>("kept", [keys], timeoutMs);
+  settled: PeerConnection["settled"] = (states, who, timeoutMs) =>
+    this.#call<void>("settled", [states, who], timeoutMs);
 
   switchover(request: Parameters<PeerConnection["switchover"]>[0], tell: (progress: Progress) => void) {
     return new Promise<Receipt>((resolve, reject) => {
@@ -131,7 +134,7 @@ export class SimPeerConnection implements PeerConnection {
 
 /** As in the table of rights. */
 const READERS = new Set(
-  ["inventory", "fetch", "repair", "prove", "prepare", "takeOver", "adopt"].filter((name) => {
+  ["inventory", "fetch", "repair", "prove", "prepare", "takeOver", "kept", "settled"].filter((name) => {
     const call = `${name[0]?.toUpperCase()}${name.slice(1)}` as keyof typeof linkService;
     return rightFor(linkService[call].path) === "read";
   }),
@@ -146,7 +149,8 @@ export function servePeer(handlers: Server["handlers"], service: PeerService): v
     prove: (expected: string) => service.prove(expected),
     prepare: (request: Parameters<PeerService["prepare"]>[0]) => service.prepare(request),
     takeOver: (request: Parameters<PeerService["takeOver"]>[0]) => service.takeOver(request),
-    adopt: (request: Parameters<PeerService["adopt"]>[0]) => service.adopt(request),
+    kept: (keys: string[]) => service.kept(keys),
+    settled: (...[states, who]: Parameters<PeerService["settled"]>) => service.settled(states, who),
   };
   handlers.set(
     "ask",

@@ -78,13 +78,10 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { core, sqlite, reached, go } = await active(workshop, "put Application/adopted");
-      const adoption = core.peerService.adopt({
-        key: KEY,
-        object: ADOPTED,
-        who: "a person",
-        writtenAtMs: 0,
-        named: true,
-      });
+      const adoption = core.reconciler.take(
+        { key: KEY, object: ADOPTED, writtenAtMs: 0, named: true },
+        "a person",
+      );
       await reached;
       let down = false;
       const stepsDown = core.operations.command("demote", true, "").then(() => down = true);
@@ -94,13 +91,10 @@ Deno.test({
       await adoption;
       await stepsDown;
       assert(await sqlite.get(KEY));
-      const refused = await core.peerService.adopt({
-        key: KEY,
-        object: ADOPTED,
-        who: "a person",
-        writtenAtMs: 0,
-        named: true,
-      }).catch(
+      const refused = await core.reconciler.take(
+        { key: KEY, object: ADOPTED, writtenAtMs: 0, named: true },
+        "a person",
+      ).catch(
         String,
       );
       assertStringIncludes(String(refused), "not ACTIVE");
@@ -113,13 +107,10 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { core, sqlite, reached, go } = await active(workshop, `get ${OWNER}`);
-      const adoption = core.peerService.adopt({
-        key: KEY,
-        object: ADOPTED,
-        who: "a person",
-        writtenAtMs: 0,
-        named: true,
-      }).catch(String);
+      const adoption = core.reconciler.take(
+        { key: KEY, object: ADOPTED, writtenAtMs: 0, named: true },
+        "a person",
+      ).catch(String);
       await reached;
       await core.operations.command("demote", true, "");
       go();

@@ -149,8 +149,10 @@ Deno.test({
       assertEquals(refused.code, 1);
 
       const [kept = "", ...others] = keys.slice(0, 20);
-      const one = await ha(replica, "deletions", "--restore", kept, "--yes");
-      assertEquals([one.stdout, one.stderr], [`Restored: ${kept}\n`, ""]);
+      const here = await ha(replica, "deletions", "--restore", kept, "--yes");
+      assertStringIncludes(here.stderr, "only the ACTIVE gives objects back");
+      const one = await ha(primary, "reconcile", "--adopt", kept, "--yes");
+      assertEquals([one.stdout, one.stderr], [`Adopted: ${kept}\n`, ""]);
       await until(
         () =>
           primary.core.index.present(kept) !== undefined,
@@ -170,7 +172,7 @@ Deno.test({
 
       const gone = others[0] as string;
       assertStringIncludes((await ha(replica, "reconcile")).stdout, gone);
-      const adopted = await ha(replica, "reconcile", "--adopt", gone, "--yes");
+      const adopted = await ha(primary, "reconcile", "--adopt", gone, "--yes");
       assertEquals(adopted.stdout, `Adopted: ${gone}\n`);
       await untilEqual(primary, replica);
       assert(replica.core.index.present(gone));

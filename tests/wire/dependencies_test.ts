@@ -183,7 +183,7 @@ Deno.test(
       await foreign("Secret/argocd/own");
       await untilEqual(primary, replica);
       assertEquals(await addressOf("own"), "https://own-b.example");
-      const kept = await replica.operations.losses();
+      const { losses: kept } = await replica.operations.losses();
       assertEquals(
         kept.map(({ key }) =>
           key

@@ -41,7 +41,8 @@ async function pair(workshop: Workshop): Promise<{ primary: Running; replica: Ru
 const kept = async ({ core: { store } }: Running) =>
   (await Promise.all(KEYS.map((key) => store.get(key)))).filter((object) => object !== undefined).length;
 const listed = async ({ operations }: Running) =>
-  (await operations.losses()).filter(({ now }) => now === "not replicated").map(({ key }) => key).sort();
+  (await operations.losses()).losses.filter(({ now }) => now === "not replicated").map(({ key }) => key)
+    .sort();
 
 Deno.test(
   "data on the side configured as replica, beside an empty primary: nothing is deleted, all is listed and said at once",
@@ -61,7 +62,9 @@ Deno.test(
 
       const [adopted = "", discarded = "", ...rest] = KEYS;
       const who = "an operator";
-      await replica.operations.reconcile({ action: "adopt", keys: [adopted], who });
+      const here = replica.operations.reconcile({ action: "adopt", keys: [adopted], who });
+      assert((await here.then(() => "", String)).includes("the ACTIVE adopts what this side keeps"));
+      await primary.operations.reconcile({ action: "adopt", keys: [adopted], who });
       await until(() => primary.core.index.present(adopted) !== undefined, 5_000, () => "it is not adopted");
       await replica.operations.reconcile({ action: "discard", keys: [discarded], who });
       assertEquals(await replica.core.store.get(discarded), undefined);

@@ -187,8 +187,9 @@ Deno.test({
       await untilState(primary, "replicating", 20_000);
       await untilEqual(primary, replica);
       assertEquals(await held(primary), "{}");
+      toPrimary.mode = "pass";
       const ha = (...args: string[]) =>
-        runCli(["ha", "reconcile", "-a", `127.0.0.1:${primary.ports.admin}`, ...args]);
+        runCli(["ha", "reconcile", "-a", `127.0.0.1:${replica.ports.admin}`, ...args]);
       assertStringIncludes((await ha("-o", "json")).stdout, "1098765432109876543");
       assertEquals((await ha("--adopt", KEY, "--yes")).stdout, `Adopted: ${KEY}\n`);
       assertEquals(await held(replica), SORTED);

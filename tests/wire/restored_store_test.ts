@@ -122,7 +122,7 @@ Deno.test(
       await untilState(replica, "replicating");
       await untilEqual(back, replica);
       assertEquals(await pathOf(replica, "new"), "one");
-      const losses = await replica.operations.losses();
+      const { losses } = await replica.operations.losses();
       assertEquals(losses.map((loss) => [loss.key, loss.now]).sort(), [
         [key("new"), "not replicated"],
         [key("old"), "another state"],
@@ -132,7 +132,7 @@ Deno.test(
       assertEquals([concerns.restored?.count, concerns.foreign?.count, concerns.losses?.count], [1, 1, 1]);
 
       const who = "an operator";
-      await replica.operations.reconcile({ action: "adopt", keys: losses.map((loss) => loss.key), who });
+      await back.operations.reconcile({ action: "adopt", keys: losses.map((loss) => loss.key), who });
       await until(async () => await pathOf(back, "old") === "two", 5_000, () => "it is not adopted");
       assertEquals(await pathOf(back, "new"), "one");
       await untilEqual(back, replica);
@@ -158,7 +158,7 @@ Deno.test(
       await untilState(replica, "replicating");
       await untilEqual(second, replica);
       assertEquals(await pathOf(replica, "new"), "one");
-      const losses = await replica.operations.losses();
+      const { losses } = await replica.operations.losses();
       assertEquals(losses.map((loss) => loss.key).sort(), [key("new"), key("old")]);
     }),
 );

@@ -4,6 +4,8 @@ import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { PeerService } from "../../principal/ports/peer.ts";
 import { type AuthenticatedCall, certificateOf } from "./auth.ts";
 import { followerMessageFromWire, leaderMessageToWire } from "./follow_wire.ts";
+import { Refusal } from "../../domain/ha/refusal.ts";
+import { keptToWire } from "./kept_wire.ts";
 import { receiptToWire } from "./receipt.ts";
 import { rightFor } from "./rights.ts";
 import { failStream, refuseStream, serveStream, unary } from "./server.ts";
@@ -76,13 +78,20 @@ function calls(service: PeerService): grpc.UntypedServiceImplementation {
     TakeOver: authorised(linkService.TakeOver, async ({ standing, epoch = 0 }) => ({
       standing: await service.takeOver({ standing: standingFromWire(standing), epoch }),
     })),
-    Adopt: authorised(
-      linkService.Adopt,
-      async ({ key = "", object, who, writtenAtMs = 0, keepNewer = false }, identity) => {
-        const state = { key, object: decoder.decode(object), writtenAtMs, named: !keepNewer };
-        return { note: await service.adopt({ ...state, who: at(who, identity) }) };
-      },
-    ),
+    Kept: authorised(linkService.Kept, async ({ keys = [] }) => ({
+      states: (await service.kept(keys)).map(keptToWire),
+    })),
+    Settled: authorised(linkService.Settled, async ({ states = [], who }, identity) => {
+      const settled = states.map(({ key = "", digest }) => ({ key, digest: digestFromWire(digest) }));
+      await service.settled(settled, at(who, identity));
+      return {};
+    }),
+    Adopt: authorised(linkService.Adopt, () => {
+      throw new Refusal(
+        "no peer writes into this principal: adoption is an operator's act at the ACTIVE. Update the other side, then run here: " +
+          "argocd-agent-ha ha reconcile --adopt KEY",
+      );
+    }),
   };
 }
 

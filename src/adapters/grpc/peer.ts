@@ -16,6 +16,7 @@ import {
 import type { StreamEvents } from "../../principal/ports/stream.ts";
 import { call, type Client, type Method, openServerStream, openStream } from "./dial.ts";
 import { followerMessageToWire, leaderMessageFromWire } from "./follow_wire.ts";
+import { keptFromWire } from "./kept_wire.ts";
 import { progressFromWire, receiptFromWire } from "./receipt.ts";
 import { linkService, replicationService } from "./services.ts";
 import { Code, codeOf, explainCall } from "./status.ts";
@@ -156,9 +157,14 @@ class GrpcConnection implements PeerConnection {
     return standingFromWire((await this.#call(linkService.TakeOver, request, timeoutMs)).standing);
   };
 
-  adopt: PeerConnection["adopt"] = async ({ object, named, ...adoption }, timeoutMs) => {
-    const request = { ...adoption, keepNewer: !named, object: encoder.encode(object) };
-    return (await this.#call(linkService.Adopt, request, timeoutMs)).note ?? "";
+  kept: PeerConnection["kept"] = async (keys, timeoutMs) => {
+    const { states = [] } = await this.#call(linkService.Kept, { keys: [...keys] }, timeoutMs);
+    return states.map(keptFromWire);
+  };
+
+  settled: PeerConnection["settled"] = async (states, who, timeoutMs) => {
+    const request = { states: states.map(({ key, digest }) => ({ key, digest: digestToWire(digest) })), who };
+    await this.#call(linkService.Settled, request, timeoutMs);
   };
 
   switchover: PeerConnection["switchover"] = ({ who, dryRun, timeoutMs }, tell) => {

@@ -15,14 +15,18 @@ export function reconcileHandlers(
   operations: Pick<Operations, "standing" | "losses" | "reconcile">,
 ): grpc.UntypedServiceImplementation {
   return {
-    Losses: unary<argocdagentha.v1.LossesRequest, argocdagentha.v1.LossesResponse>(async () => ({
-      standing: operations.standing(),
-      losses: (await operations.losses()).map(({ digest, object, ...loss }) => ({
-        ...loss,
-        digest: digestToWire(digest),
-        object: encoder.encode(JSON.stringify(shownForm(object, () => "(not shown)"))),
-      })),
-    })),
+    Losses: unary<argocdagentha.v1.LossesRequest, argocdagentha.v1.LossesResponse>(async () => {
+      const { losses, peerError } = await operations.losses();
+      return {
+        standing: operations.standing(),
+        peerError,
+        losses: losses.map(({ digest, object, ...loss }) => ({
+          ...loss,
+          digest: digestToWire(digest),
+          object: encoder.encode(JSON.stringify(shownForm(object, () => "(not shown)"))),
+        })),
+      };
+    }),
     Reconcile: unary<argocdagentha.v1.ReconcileRequest, argocdagentha.v1.ReconcileResponse>(
       async ({ action, keys = [], all = false }, call) => {
         if (action !== "adopt" && action !== "discard") {

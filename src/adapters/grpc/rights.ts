@@ -57,6 +57,11 @@ const TABLE: Record<string, Record<string, Right>> = {
     Prepare: { who: PEER, over: "the next epoch, of a replica that follows the caller" },
     TakeOver: { who: PEER, over: "the role, in the epoch that was promised to the caller" },
     Switchover: { who: PEER, over: "the role: passes an operator's wish on to the ACTIVE" },
+    Kept: { who: PEER, over: "kept objects of a side that is not ACTIVE, Secrets included" },
+    Settled: {
+      who: PEER,
+      over: "kept objects of a side that is not ACTIVE: those that the ACTIVE has adopted are forgotten",
+    },
     Adopt: { who: [], over: "an older release's way; refused with the command to run" },
   },
   adminService: {

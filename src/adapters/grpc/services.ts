@@ -86,6 +86,8 @@ export const linkService = {
     ha.SwitchoverProgress,
     SERVER,
   ),
+  Kept: method("/argocdagentha.v1.Link/Kept", ha.KeptRequest, ha.KeptResponse, UNARY),
+  Settled: method("/argocdagentha.v1.Link/Settled", ha.SettledRequest, ha.SettledResponse, UNARY),
   Adopt: method("/argocdagentha.v1.Link/Adopt", ha.AdoptRequest, ha.AdoptResponse, UNARY),
 };
 

@@ -46,7 +46,7 @@ export const CONCERNS = {
     sentence: (n) =>
       count(n, "overwritten or deleted state waits", "overwritten or deleted states wait") +
       " for a decision",
-    next: "ha reconcile",
+    next: "ha reconcile; --adopt is for the ACTIVE",
     metric: "argocd_agent_ha_losses",
     help: "Overwritten or deleted states that wait for ha reconcile",
     unready: false,
@@ -57,7 +57,7 @@ export const CONCERNS = {
       `${
         count(n, "leader has", "leaders have")
       } a store older than this side had heard of; newer states and objects here are kept`,
-    next: "ha reconcile",
+    next: "ha reconcile; --adopt is for the ACTIVE",
     metric: "argocd_agent_ha_leader_restored",
     help: "The leader's store was restored from a copy older than what this side had of it",
     unready: false,
@@ -68,7 +68,7 @@ export const CONCERNS = {
       `${count(n, "object")} of this store ${n === 1 ? "is" : "are"} not in the leader's data and ${
         n === 1 ? "is" : "are"
       } neither served nor replicated`,
-    next: "ha reconcile",
+    next: "ha reconcile; --adopt is for the ACTIVE",
     metric: "argocd_agent_ha_foreign_objects",
     help: "Objects of this store that are not in the leader's data, and wait for ha reconcile",
     unready: false,
@@ -77,7 +77,8 @@ export const CONCERNS = {
     label: "deletions",
     sentence: (n) =>
       `${count(n, "deletion waits", "deletions wait")} for a decision, many at once or from absence`,
-    next: "ha deletions, then --release or --restore",
+    next:
+      "ha deletions, then --release or --restore; on a replica, ha reconcile --adopt at the ACTIVE restores",
     metric: "argocd_agent_ha_held_deletions",
     help: "Deletions that the guard holds until an operator decides",
     unready: true,

@@ -4,10 +4,21 @@ import { parseJson } from "../../base/json.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Model } from "../../domain/ha/state.ts";
+import type { Key } from "../../domain/resources/keys.ts";
 import { adoptedState, type Ages, mayBeNewer } from "../../domain/resources/adoption.ts";
 import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
-import type { Adoption } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
+
+/** A saved state that an operator adopts. */
+export interface Adoption {
+  key: Key;
+  /** JSON of the replicated form. */
+  object: string;
+  /** When it was written, in unix ms; 0: not known. */
+  writtenAtMs: number;
+  /** The operator named this key: a newer state may be written over. */
+  named: boolean;
+}
 
 /** Of the principal, what taking a state needs. */
 export interface AdoptingParts {
@@ -21,7 +32,7 @@ export interface AdoptingParts {
 export async function adoptHere(
   parts: AdoptingParts,
   writer: Pick<ChangeWriter, "apply">,
-  { key, object, writtenAtMs, named }: Omit<Adoption, "standing" | "who">,
+  { key, object, writtenAtMs, named }: Adoption,
 ): Promise<string> {
   const saved: unknown = parseForeign(object);
   if (!isRecord(saved)) throw new Error("the saved state is no object");

@@ -1,6 +1,6 @@
 /**
  * `ha deletions`: an operator lists the deletions that the guard holds on this side, lets them go, or has the objects restored. The
- * ACTIVE restores from its kept copies; a replica, which still has the objects, asks the ACTIVE to take them.
+ * ACTIVE restores from its kept copies; what waits in a replica's copy, which still has the objects, the ACTIVE adopts (`ha reconcile`).
  */
 import { monotonicMs } from "../../base/clock.ts";
 import { reasonOf } from "../../base/reason.ts";
@@ -14,13 +14,12 @@ import { replicatedForm } from "../../domain/resources/transform.ts";
 import type { Fleet } from "../active/fleet.ts";
 import type { KeptObjects } from "../core/kept_objects.ts";
 import type { DeletionsDecision, ListedDeletion } from "../ports/operations.ts";
-import type { Peer, PeerConnection, Repaired } from "../ports/peer.ts";
+import type { Repaired } from "../ports/peer.ts";
 import type { ChangeWriter } from "../replica/change_writer.ts";
 import type { ReplicaDeletions } from "../replica/replica_deletions.ts";
 import type { Machine } from "./machine.ts";
 import type { PendingDeletion, PendingDeletions } from "./pending_deletions.ts";
 
-const ADOPT_TIMEOUT_MS = 20_000;
 const MAX_KEY = 300;
 /** Keys that the history names. */
 const NAMED = 5;
@@ -50,7 +49,6 @@ export interface DeletionsParts extends Machine {
   readonly settings: { readonly peerAddress: string; readonly scope: Scope };
   readonly index: Pick<ChangeIndex, "present">;
   readonly kept: Pick<KeptObjects, "newest">;
-  readonly peer: Pick<Peer, "connect">;
   readonly heldDeletions: HeldDeletions;
   readonly pending: Pick<PendingDeletions, "list" | "release" | "restore">;
   activeScope(): AbortSignal | undefined;
@@ -94,7 +92,7 @@ export class Deletions {
     const end = await this.ctx.begin(action, "problem" in chosen ? chosen.problem : "");
     try {
       const { keys } = chosen as { keys: Key[] };
-      const result = await this.#carryOut(action, keys, agent, who);
+      const result = await this.#carryOut(action, keys, agent);
       this.ctx.note(`deletions --${action} (${summary(result.done, keys.length, agent)})`, who);
       return result;
     } finally {
@@ -107,18 +105,25 @@ export class Deletions {
     return this.ctx.activeScope() ? this.ctx.pending.list() : [];
   }
 
-  async #carryOut(action: "release" | "restore", keys: readonly Key[], agent: string, who: string) {
+  async #carryOut(action: "release" | "restore", keys: readonly Key[], agent: string) {
     const held = new Set(this.ctx.heldDeletions.list().map(({ key }) => key));
     const guarded = keys.filter((key) => held.has(key));
     const requested = keys.filter((key) => !held.has(key));
     const results = [
-      action === "release" ? this.#release(guarded, agent) : await this.#restore(guarded, who),
+      action === "release" ? this.#release(guarded, agent) : await this.#restore(guarded),
       await each(requested, (key) => this.ctx.pending[action](key)),
     ];
     return { done: results.flatMap(({ done }) => done), failed: results.flatMap(({ failed }) => failed) };
   }
 
-  #chosen({ keys, agent }: DeletionsDecision): { keys: Key[] } | { problem: string } {
+  #chosen({ action, keys, agent }: DeletionsDecision): { keys: Key[] } | { problem: string } {
+    const { settings: { peerAddress }, activeScope } = this.ctx;
+    if (action === "restore" && !activeScope()) {
+      const problem =
+        `this side is not ACTIVE, and only the ACTIVE gives objects back; at the peer "${peerAddress}" run: ` +
+        "ha reconcile --adopt KEY";
+      return { problem };
+    }
     const held = new Set(
       this.ctx.heldDeletions.list().filter((one) => agent === "" || one.agent === agent).map(({ key }) =>
         key
@@ -143,9 +148,9 @@ export class Deletions {
   }
 
   /** Lower ranks first, so that an Application finds its project. */
-  async #restore(keys: readonly Key[], who: string): Promise<Repaired> {
+  async #restore(keys: readonly Key[]): Promise<Repaired> {
     const ordered = [...keys].sort((a, b) => rankOfKey(a) - rankOfKey(b));
-    return this.ctx.activeScope() ? await this.#writeBack(ordered) : await this.#handOver(ordered, who);
+    return await this.#writeBack(ordered);
   }
 
   /** The ACTIVE writes its kept copies back; agents then lack nothing that they have. */
@@ -162,23 +167,6 @@ export class Deletions {
       const object = JSON.stringify(replicatedForm(copy.object, kind));
       await this.writer.apply({ sequence: 0, key, object, changedAt: 0 });
     });
-  }
-
-  /** The ACTIVE takes what this copy still has, and sends it back like any other change. */
-  async #handOver(keys: readonly Key[], who: string): Promise<Repaired> {
-    const { settings, peer } = this.ctx;
-    if (settings.peerAddress === "") throw new Error("this principal is not ACTIVE and has no peer");
-    const connection: PeerConnection = peer.connect();
-    try {
-      return await each(keys, async (key) => {
-        const object = this.ctx.index.present(key)?.payload;
-        if (object === undefined) throw new Error("this copy does not have it any more");
-        const adoption = { key, object, who, writtenAtMs: 0, named: true };
-        await connection.adopt({ standing: this.ctx.standing(), ...adoption }, ADOPT_TIMEOUT_MS);
-      });
-    } finally {
-      connection.close();
-    }
   }
 }
 

@@ -9,17 +9,17 @@ import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
 import { admit, type ReplicationPolicy } from "../../domain/replication/admission.ts";
-import type { FollowerMessage, SentByLeader } from "../../domain/replication/messages.ts";
+import type { FollowerMessage, KeyDigest, SentByLeader } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Leadership } from "../active/leadership.ts";
 import type { PeerSays } from "../core/concerns.ts";
 import type { PeerNeeds } from "../core/dependencies.ts";
 import { ReplicaConnection } from "../active/replica_connection.ts";
 import type {
-  Adoption,
   Asked,
   Fetched,
   Inventory,
+  KeptState,
   PeerService,
   Repaired,
   RepairRequest,
@@ -28,6 +28,7 @@ import type {
 } from "../ports/peer.ts";
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
 import { fetched, holdings } from "./holdings.ts";
+import type { KeptHere } from "./kept_here.ts";
 
 /** The parts that carry out the calls. */
 export interface PeerServerParts extends Leadership {
@@ -46,7 +47,7 @@ export interface PeerServerParts extends Leadership {
     takeOver(active: Standing, epoch: number): Promise<void>;
     run(options: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
   };
-  readonly reconciler: { take(adoption: Omit<Adoption, "standing">): Promise<string> };
+  readonly keptHere: Pick<KeptHere, "forActive" | "settled">;
 }
 
 export class PeerServer implements PeerService {
@@ -109,8 +110,12 @@ export class PeerServer implements PeerService {
     return refusing("failed", () => this.parts.switchover.run(request, tell));
   }
 
-  adopt(adoption: Omit<Adoption, "standing">): Promise<string> {
-    return refusing("state", () => this.parts.reconciler.take(adoption));
+  kept(keys: readonly Key[]): Promise<KeptState[]> {
+    return refusing("failed", () => this.parts.keptHere.forActive(keys));
+  }
+
+  settled(states: readonly KeyDigest[], who: string): Promise<void> {
+    return refusing("failed", () => this.parts.keptHere.settled(states, who));
   }
 }
 

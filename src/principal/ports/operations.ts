@@ -36,7 +36,7 @@ export interface Operations {
   /** From either side: the replica takes a resend of these keys. */
   repair(request: RepairOptions): Promise<Repaired>;
   /** Overwritten and deleted objects that are kept, oldest first. */
-  losses(): Promise<ListedLoss[]>;
+  losses(): Promise<{ losses: ListedLoss[]; peerError: string }>;
   reconcile(options: ReconcileOptions): Promise<Repaired>;
   /** The deletions that wait on this side, oldest first. */
   deletions(): Promise<ListedDeletion[]>;
@@ -142,7 +142,9 @@ export interface RepairOptions {
 export interface ListedLoss {
   key: Key;
   /** `overwritten`: this side held it and the next active did not. */
-  reason: "overwritten" | "deleted" | "foreign";
+  reason: "overwritten" | "deleted" | "foreign" | "held";
+  /** The peer that keeps it; empty: this side. */
+  keptAt: string;
   /** How a deletion is known, in words. */
   cause: string;
   digest: string;

@@ -76,8 +76,10 @@ export interface PeerConnection {
   takeOver(request: { standing: Standing; epoch: number }, timeoutMs: number): Promise<Standing | undefined>;
   /** `Link/Switchover`: the ACTIVE peer hands over to this side. */
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
-  /** `Link/Adopt`: the ACTIVE peer takes a state over its own; its remark, empty: none. */
-  adopt(request: Adoption, timeoutMs: number): Promise<string>;
+  /** `Link/Kept`: objects that the peer keeps and this ACTIVE may adopt; all, or those of `keys`. */
+  kept(keys: readonly Key[], timeoutMs: number): Promise<KeptState[]>;
+  /** `Link/Settled`: this ACTIVE has adopted them. */
+  settled(states: readonly KeyDigest[], who: string, timeoutMs: number): Promise<void>;
   /** `Link/Follow`. `closed` gets a `PeerError`. */
   follow(events: StreamEvents<HeardFromLeader>): FollowStream<FollowerMessage>;
   /** The Go principal's replication contract on the same connection. */
@@ -151,17 +153,18 @@ export interface SwitchoverRequest {
   timeoutMs: number;
 }
 
-/** A state that its sender held when it was ACTIVE. */
-export interface Adoption {
-  standing: Standing;
-  key: Key;
-  /** Canonical JSON of the replicated form. */
-  object: string;
-  who: string;
-  /** When it was written, in unix ms; 0: not known. */
+/** An object that a side keeps and the ACTIVE may adopt. */
+export interface KeptState extends KeyDigest {
+  /** `held`: its deletion waits for an operator in that side's copy. */
+  reason: "overwritten" | "deleted" | "foreign" | "held";
+  epoch: number;
+  newActiveHas: "another state" | "nothing";
+  atMs: number;
+  /** 0: not known. */
   writtenAtMs: number;
-  /** The operator named this key: a newer state may be written over. */
-  named: boolean;
+  cause: string;
+  /** JSON of the replicated form; empty: there are too many, it is sent where its key is named. */
+  object: string;
 }
 
 /** `read`: may read the stream; `peer`: is the other principal of the pair. */
@@ -192,7 +195,8 @@ export interface PeerService extends ReplicationAccess {
   prepare(request: { standing: Standing | undefined; who: string }): Promise<number>;
   takeOver(request: { standing: Standing | undefined; epoch: number }): Promise<Standing>;
   switchover(request: SwitchoverRequest, tell: (progress: Progress) => void): Promise<Receipt>;
-  adopt(request: Omit<Adoption, "standing">): Promise<string>;
+  kept(keys: readonly Key[]): Promise<KeptState[]>;
+  settled(states: readonly KeyDigest[], who: string): Promise<void>;
 }
 
 /** The serving side of `PlainPeer`: the answers to a Go replica. Refusals as above. */
