@@ -25,7 +25,6 @@ type SwitchoverCall = grpc.ServerWritableStream<Message<"SwitchoverRequest">, Me
 
 const MAX_WHO = 200;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** Calls with one answer. */
 function calls(service: PeerService): grpc.UntypedServiceImplementation {

@@ -29,7 +29,6 @@ import {
   storePointFromWire,
 } from "./wire.ts";
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** How a `GrpcPeer` reaches the peer. */
