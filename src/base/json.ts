@@ -180,6 +180,7 @@ export function pruneJson(text: string, depth: number): string {
 }
 
 const [QUOTE, COMMA, BACKSLASH] = [0x22, 0x2c, 0x5c];
+const [ZERO, NINE, POINT, PLUS, MINUS, LOWER_E, UPPER_E] = [0x30, 0x39, 0x2e, 0x2b, 0x2d, 0x65, 0x45];
 const [BRACE, BRACE_END, BRACKET, BRACKET_END] = [0x7b, 0x7d, 0x5b, 0x5d];
 
 function isAsPrinted(text: string, number: number): boolean {
@@ -217,7 +218,7 @@ function marked(text: string, mark: string): string {
   return result + text.slice(at);
 }
 
-/** The value with its marked numbers as such, several times as fast as a reviver. Changes the value. */
+/** The value with its marked numbers as such, faster than by a reviver. Changes the value. */
 function unmarked(value: unknown, mark: string): unknown {
   if (typeof value === "string") {
     return value.startsWith(mark) ? JSON.rawJSON(value.slice(mark.length)) : value;
@@ -234,11 +235,24 @@ function unmarked(value: unknown, mark: string): unknown {
 
 /** Where the numbers of a JSON text stand. */
 function* numbers(text: string): Generator<[start: number, end: number]> {
-  const token = /"|-?\d[\d.eE+-]*/g;
-  for (let found = token.exec(text); found; found = token.exec(text)) {
-    if (found[0] === '"') token.lastIndex = endOfString(text, found.index) + 1;
-    else yield [found.index, token.lastIndex];
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) i = endOfString(text, i);
+    else if (code === MINUS || isDigit(code)) {
+      const start = i++;
+      while (isNumberPart(text.charCodeAt(i))) i++;
+      yield [start, i];
+    }
   }
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE;
+}
+
+function isNumberPart(code: number): boolean {
+  return isDigit(code) || code === POINT || code === PLUS || code === MINUS || code === LOWER_E ||
+    code === UPPER_E;
 }
 
 /** The index of the quote that ends the string which begins at `start`; the text's length where none does. */

@@ -37,8 +37,10 @@ export class Front {
 
   async #watch(): Promise<void> {
     while (!this.#closed) {
-      const healthy = await Promise.all(this.backends().map(isHealthy));
-      const target = this.backends()[healthy.indexOf(true)];
+      const backends = this.backends();
+      const healthy = await Promise.all(backends.map(isHealthy));
+      const target = backends.find((_, n) => healthy[n]) ??
+        backends.find((one, n) => one === this.#target && healthy[n] === undefined);
       if (target !== this.#target) {
         this.#target = target;
         for (const [connection, backend] of this.#connections) if (backend !== target) shut(connection);
@@ -70,15 +72,16 @@ export class Front {
   }
 }
 
-async function isHealthy({ healthz }: Backend): Promise<boolean> {
+/** Undefined: it has not answered in time, which on a busy machine says nothing where no other is healthy. */
+async function isHealthy({ healthz }: Backend): Promise<boolean | undefined> {
   try {
     const response = await fetch(`http://127.0.0.1:${healthz}/healthz`, {
       signal: AbortSignal.timeout(ANSWER_MS),
     });
     await response.body?.cancel();
     return response.status === 200;
-  } catch {
-    return false;
+  } catch (error) {
+    return error instanceof DOMException && error.name === "TimeoutError" ? undefined : false;
   }
 }
 
