@@ -3,8 +3,9 @@
  * turn comes and only up to their bound; a request that never ends, and a stream that its client leaves open, are cut.
  */
 import grpc from "@grpc/grpc-js";
-import { CALL_BOUNDS, type CallBounds, CLIENTS_AN_ADDRESS, REQUEST_MS } from "./call_bounds.ts";
+import { CALL_BOUNDS, type CallBounds, CLIENTS_AN_ADDRESS } from "./call_bounds.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
+import { Places } from "./places.ts";
 
 /** A stream that was answered is closed after this time, should its client not do so. */
 const LINGER_MS = 10_000;
@@ -39,35 +40,28 @@ const CANCEL = 8;
 /** @param clientOf the certificate of a connection; undefined: it has none */
 export function boundedCalls(
   maxMessageBytes: number,
-  clientOf: (connection: ConnectionInfo) => string | undefined = () => undefined,
+  clientOf: (connection: ConnectionInfo) => string | undefined,
+  requestMs: number,
 ): grpc.ServerInterceptor {
-  const open = new Map<string, number>();
-  const enter = (key: string, max: number) => {
-    const count = open.get(key) ?? 0;
-    if (count >= max) return false;
-    open.set(key, count + 1);
-    return true;
-  };
-  const leave = (key: string) => {
-    const count = (open.get(key) ?? 1) - 1;
-    if (count > 0) open.set(key, count);
-    else open.delete(key);
-  };
+  const places = new Places();
   return ({ path, requestStream }, inner) => {
     const call = inner as BaseCall;
     const { bytes, perClient, inAll } = CALL_BOUNDS.get(path) ?? NOTHING_KNOWN;
     call.maxReceiveMessageSize = Math.min(bytes, maxMessageBytes);
     call.decoder.maxReadMessageLength = call.maxReceiveMessageSize;
     unpackInTurn(call);
-    endInTime(call, requestStream, OF_AGENTS.test(path));
+    endInTime(call, requestStream ? undefined : requestMs, OF_AGENTS.test(path));
     const info = call.getConnectionInfo();
     const certificate = clientOf(info);
     const client = `${path} ${certificate ?? info.remoteAddress}`;
-    const entered = enter(client, certificate === undefined ? perClient * CLIENTS_AN_ADDRESS : perClient);
-    const admitted = entered && enter(path, inAll);
+    const entered = places.take(
+      client,
+      certificate === undefined ? perClient * CLIENTS_AN_ADDRESS : perClient,
+    );
+    const admitted = entered && places.take(path, inAll);
     call.stream.once("close", () => {
-      if (entered) leave(client);
-      if (admitted) leave(path);
+      if (entered) places.leave(client);
+      if (admitted) places.leave(path);
     });
     if (admitted) return new grpc.ServerInterceptingCall(call);
     const details = entered
@@ -101,7 +95,8 @@ function unpackInTurn(call: BaseCall): void {
   };
 }
 
-function endInTime(call: BaseCall, requestStream: boolean, ofAgents: boolean): void {
+/** @param requestMs the time for the only request; undefined: there are more */
+function endInTime(call: BaseCall, requestMs: number | undefined, ofAgents: boolean): void {
   const send = call.sendStatus.bind(call);
   let answered = false;
   call.sendStatus = (status) => {
@@ -116,11 +111,11 @@ function endInTime(call: BaseCall, requestStream: boolean, ofAgents: boolean): v
     const timer = setTimeout(() => call.stream.closed || call.stream.close(CANCEL), LINGER_MS);
     call.stream.once("close", () => clearTimeout(timer));
   };
-  if (requestStream) return;
+  if (requestMs === undefined) return;
   const timer = setTimeout(() => {
     if (call.receivedHalfClose || answered) return;
-    const details = `the request did not arrive as a whole within ${REQUEST_MS / 1_000} s`;
+    const details = `the request did not arrive as a whole within ${requestMs / 1_000} s`;
     call.sendStatus({ code: grpc.status.DEADLINE_EXCEEDED, details });
-  }, REQUEST_MS);
+  }, requestMs);
   call.stream.once("close", () => clearTimeout(timer));
 }

@@ -9,7 +9,7 @@ import type { ServedStream, StreamEvents } from "../../principal/ports/stream.ts
 import type { TlsMaterial } from "../tls/files.ts";
 import type { Gate, Listening } from "../net/gate.ts";
 import { boundedCalls } from "./bounded_calls.ts";
-import { CALL_BOUNDS, CALLS_A_CONNECTION } from "./call_bounds.ts";
+import { CALL_BOUNDS, CALLS_A_CONNECTION, REQUEST_MS } from "./call_bounds.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 import { toStatus } from "./status.ts";
@@ -67,8 +67,10 @@ function context({ ca, cert, key }: TlsMaterial, minVersion: string): ContextOpt
 export function createServer(
   maxMessageBytes: number,
   openCalls?: Pick<OpenCalls, "interceptor" | "certificateOf">,
+  requestMs = REQUEST_MS,
 ): grpc.Server {
-  const bounded = boundedCalls(maxMessageBytes, (connection) => openCalls?.certificateOf(connection));
+  const certificateOf = openCalls?.certificateOf.bind(openCalls) ?? (() => undefined);
+  const bounded = boundedCalls(maxMessageBytes, certificateOf, requestMs);
   return new grpc.Server({
     ...OPTIONS,
     // The bounds are the innermost: they see the call before anything of it is read.
