@@ -17,6 +17,8 @@ export type Action =
   | { do: "erase"; site: "a" | "b"; ms: number }
   /** A backup is made, and comes back when the process has died. */
   | { do: "restore"; site: "a" | "b"; afterMs: number; ms: number }
+  /** As `restore`, at the ACTIVE and after a change that is in no backup; it comes back while the sides do not hear each other. */
+  | { do: "roll back"; afterMs: number; ms: number; aloneMs: number }
   | { do: "pause"; site: "a" | "b"; ms: number }
   | { do: "second process"; site: "a" | "b" }
   | { do: "skew"; site: "a" | "b"; skewMs: number }
@@ -75,6 +77,15 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   restore: [
     1,
     (r) => ({ do: "restore", site: site(r), afterMs: ms(r, 500, 60_000), ms: ms(r, 1, 20_000) }),
+  ],
+  "roll back": [
+    1,
+    (r) => ({
+      do: "roll back",
+      afterMs: ms(r, 300, 8_000),
+      ms: ms(r, 1, 2_000),
+      aloneMs: ms(r, 4_000, 20_000),
+    }),
   ],
   pause: [2, (r) => ({ do: "pause", site: site(r), ms: ms(r, 1_000, 120_000) })],
   "second process": [1, (r) => ({ do: "second process", site: site(r) })],

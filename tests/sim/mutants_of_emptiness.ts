@@ -42,14 +42,14 @@ export const EMPTINESS_MUTANTS: readonly Mutant[] = [
     "src/principal/core/peer_store.ts",
     "const older = isOlder(marks, this.#seen);",
     "const older = isOlder(marks, undefined);",
-    ["restore"],
+    ["roll back"],
   ),
   mutant(
     "how far the peer's store was is forgotten by a restart",
     "src/principal/core/peer_store.ts",
     'if (typeof mark === "string" && mark !== "") this.#seen = { mark, version: Number(version) };',
     "if (mark === version) return;",
-    ["restore", "kill both"],
+    ["roll back", "kill"],
   ),
   mutant(
     "any restart of the leader counts as a restored store",

@@ -146,25 +146,19 @@ class Story {
         return this.#operator.repair(world.sites[action.site]);
       case "reconcile":
         return this.#operator.reconcile(world.sites[action.site], action.adopt ? "adopt" : "discard");
+      case "roll back":
+        return this.#rollBack(action);
       default:
         return this.#trouble(action);
     }
   }
 
-  #trouble(action: Exclude<Action, { do: "write" | "agent writes" | "data first" }>): void {
+  #trouble(action: Exclude<Action, { do: "write" | "agent writes" | "data first" | "roll back" }>): void {
     const { world } = this;
     const { network, sites } = world;
     switch (action.do) {
-      case "swallow": {
-        const ways = WAYS[action.ways] ?? [];
-        const paths = action.ways === "agents"
-          ? world.agents.flatMap((
-            { agent },
-          ) => [network.path(agent.name, "a"), network.path(agent.name, "b")])
-          : ways.map(([from, to]) => network.path(from, to));
-        for (const path of paths) path.swallows = true;
-        return this.#later(action.ms, () => paths.forEach((path) => path.swallows = false));
-      }
+      case "swallow":
+        return this.#swallow(action.ways, action.ms);
       case "refuse": {
         const { other } = sites[action.to];
         const path = network.path(other, action.to);
@@ -235,6 +229,27 @@ class Story {
     this.#later(ms, () => site.start());
   }
 
+  async #rollBack({ afterMs, ms, aloneMs }: Extract<Action, { do: "roll back" }>): Promise<void> {
+    const { serving } = this.world;
+    if (!serving) return;
+    const backup = serving.disk.backup();
+    await this.#people.write(AFTER_A_BACKUP);
+    this.#later(afterMs, () => {
+      if (this.#calm || !serving.serving) return;
+      this.#swallow("both", ms + aloneMs);
+      this.#lose(serving, backup, ms);
+    });
+  }
+
+  #swallow(ways: string, ms: number): void {
+    const { agents, network } = this.world;
+    const paths = ways === "agents"
+      ? agents.flatMap(({ agent: { name } }) => [network.path(name, "a"), network.path(name, "b")])
+      : (WAYS[ways] ?? []).map(([from, to]) => network.path(from, to));
+    for (const path of paths) path.swallows = true;
+    this.#later(ms, () => paths.forEach((path) => path.swallows = false));
+  }
+
   #pause(process: Process, ms: number): void {
     this.world.clock.pause(process);
     this.#later(ms, () => this.world.clock.resume(process));
@@ -262,6 +277,8 @@ class Story {
 
 /** The share of stories with up to 20 agents; they are slower, and what they find is seldom the number. */
 const MANY_AGENTS = 0.05;
+/** Changes that people make after a backup that comes back. */
+const AFTER_A_BACKUP = 6;
 const WAYS: Record<string, [string, string][]> & { both: [string, string][] } = {
   "a>b": [["a", "b"]],
   "b>a": [["b", "a"]],
