@@ -302,4 +302,5 @@ export const IMPURE: Record<string, string> = {
   "src/base/log.ts": "the one place that writes the log",
   "src/base/until.ts": "the one place that waits for a change, with a deadline",
   "src/base/sha256.ts": "the one place that hashes (node:crypto)",
+  "src/base/packed.ts": "the one place that compresses (node:zlib)",
 };

@@ -51,6 +51,7 @@ function entry(object: ApiObject, revision = 1, local = ""): Entry {
     key: keyOfObject(object),
     revision,
     payload,
+    size: payload.length,
     digest: "d",
     local,
     deleted: false,

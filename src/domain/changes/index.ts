@@ -4,14 +4,17 @@
  * revision R" yields each changed key once. Invariants: exactly one log entry per key is live; revisions only grow; the
  * log has at most twice the number of keys plus a constant; a reader behind a forgotten tombstone sees `floor`, not a gap.
  */
+import { pack, type Packed, unpack } from "../../base/packed.ts";
 import { type Digest, DigestTable } from "./digest.ts";
 
-/** The latest state of one key. */
+/** The latest state of one key. A copy by spreading lacks the payload, which a large entry unpacks at each reading. */
 export interface Entry {
   readonly key: string;
   readonly revision: number;
   /** The replicated form as canonical JSON; empty for a tombstone. */
   readonly payload: string;
+  /** Characters of the payload. */
+  readonly size: number;
   readonly digest: Digest;
   /** Facts of this state for this principal's agents and no replica, as JSON; empty: none. */
   readonly local: string;
@@ -56,9 +59,53 @@ const MAX_REASON = 300;
 const COMPACT_SLACK = 1024;
 const STATUS = ',"status":{';
 
+/** An entry as the index keeps it: a large payload is compressed. */
+class Kept implements Entry {
+  readonly key: string;
+  readonly revision: number;
+  readonly digest: Digest;
+  readonly local: string;
+  readonly deleted: boolean;
+  readonly deletionRequested: string;
+  readonly terminating: boolean;
+  readonly concluded: boolean;
+  version: string;
+  readonly changedAt: number;
+  readonly contentAt: number;
+  readonly held: Packed;
+
+  constructor(state: Omit<Entry, "payload" | "size">, payload: Packed) {
+    this.key = state.key;
+    this.revision = state.revision;
+    this.digest = state.digest;
+    this.local = state.local;
+    this.deleted = state.deleted;
+    this.deletionRequested = state.deletionRequested;
+    this.terminating = state.terminating;
+    this.concluded = state.concluded ?? false;
+    this.version = state.version;
+    this.changedAt = state.changedAt;
+    this.contentAt = state.contentAt;
+    this.held = payload;
+  }
+
+  get payload(): string {
+    return unpack(this.held);
+  }
+
+  get size(): number {
+    return this.held.length;
+  }
+
+  /** The same state under another digest. */
+  under(digest: Digest): Kept {
+    return new Kept({ ...this, digest }, this.held);
+  }
+}
+
 /** Keyed, ordered by revision, latest wins. Not persistent: positions are valid for its `session` only. */
 export class ChangeIndex {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, Kept>();
   #log: { revision: number; key: string }[] = [];
   #head = 0;
   #floor = 0;
@@ -142,11 +189,11 @@ export class ChangeIndex {
     if (standby === this.#standby) return;
     this.#standby = standby;
     for (const key of this.#terminating) {
-      const entry = this.#entries.get(key) as Entry;
+      const entry = this.#entries.get(key) as Kept;
       const digest = inverted(entry.digest);
       this.digests.toggle(key, entry.digest);
       this.digests.toggle(key, digest);
-      this.#entries.set(key, { ...entry, digest });
+      this.#entries.set(key, entry.under(digest));
     }
   }
 
@@ -182,10 +229,10 @@ export class ChangeIndex {
     }
     this.digests.toggle(key, digest);
     const revision = this.#head + 1;
-    this.#append({
+    const contentAt = before && isStatusOnly(before.payload, payload) ? before.contentAt : now;
+    const entry = {
       key,
       revision,
-      payload,
       digest,
       local,
       version,
@@ -193,8 +240,9 @@ export class ChangeIndex {
       deletionRequested,
       terminating,
       changedAt: now,
-      contentAt: before && isStatusOnly(before.payload, payload) ? before.contentAt : now,
-    });
+      contentAt,
+    };
+    this.#append(new Kept(entry, pack(payload)));
     return true;
   }
 
@@ -206,10 +254,9 @@ export class ChangeIndex {
     this.#live--;
     this.#tombstones.add(key);
     const revision = this.#head + 1;
-    this.#append({
+    const entry = {
       key,
       revision,
-      payload: "",
       digest: "",
       local: "",
       version,
@@ -219,7 +266,8 @@ export class ChangeIndex {
       concluded,
       changedAt: now,
       contentAt: now,
-    });
+    };
+    this.#append(new Kept(entry, ""));
     this.#forgetTombstones();
     return true;
   }
@@ -255,7 +303,7 @@ export class ChangeIndex {
     return () => this.#listeners.delete(listener);
   }
 
-  #append(entry: Entry): void {
+  #append(entry: Kept): void {
     this.#head = entry.revision;
     this.#entries.set(entry.key, entry);
     note(this.#requested, entry.key, entry.deletionRequested !== "");

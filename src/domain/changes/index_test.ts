@@ -176,3 +176,24 @@ Deno.test("an entry knows when more than its status was changed", () => {
   assertEquals(put('{"spec":{"a":{},"status":{"n":3}},"status":{"s":"bcd"}}', 60), 60);
   assertEquals(put('{"spec":{"a":{},"status":{"n":3}},"status":{"s":"c"}}', 70), 60);
 });
+
+Deno.test("a large payload reads as it was put: its repetition changes nothing, a status counts as one, a standby keeps it", () => {
+  const large = (spec: string, status: string) =>
+    `{"kind":"Application","spec":"${spec.repeat(60_000)}","status":{"health":"${status}"}}`;
+  const index = new ChangeIndex("s");
+  const put = (payload: string, digest: string, now: number, terminating = false) =>
+    index.put("k", { payload, digest: digest.repeat(32), version: `${now}`, now, terminating });
+  assertEquals(put(large("a", "Healthy"), "1", 1), true);
+  assertEquals(put(large("a", "Healthy"), "1", 2), false);
+  assertEquals(index.get("k")?.version, "2");
+  assertEquals(put(large("a", "Degraded"), "2", 3), true);
+  assertEquals([index.get("k")?.contentAt, index.get("k")?.changedAt], [1, 3]);
+  assertEquals(put(large("b", "Degraded"), "3", 4, true), true);
+  assertEquals(index.get("k")?.contentAt, 4);
+  index.standby = true;
+  const [entry] = index.since(0, 10).entries;
+  assertEquals(entry?.digest, "c".repeat(32));
+  assert(entry?.payload === large("b", "Degraded") && entry.size === entry.payload.length);
+  assertEquals(index.remove("k", "5", 5), true);
+  assertEquals([index.get("k")?.payload, index.get("k")?.size], ["", 0]);
+});

@@ -167,7 +167,7 @@ export class LeaderProtocol {
       const [entry] = this.#cursor.read(1);
       if (!entry) break;
       changes.push({ key: entry.key, entry });
-      bytes += entry.payload.length;
+      bytes += entry.size;
     }
     if (changes.length === 0) return undefined;
     return this.#message(changes, { revision: this.#cursor.revision });
@@ -251,7 +251,7 @@ export class LeaderProtocol {
       const key = this.#snapshot[this.#snapshotAt++] as string;
       const change = this.#now(key);
       changes.push(change);
-      bytes += change.entry?.payload.length ?? 0;
+      bytes += change.entry?.size ?? 0;
     }
     const left = this.#snapshot.length - this.#snapshotAt;
     if (left > 0) return this.#message(changes, { snapshot: true, snapshotRemaining: left });

@@ -71,9 +71,11 @@ export class Routing {
   viewOfObject(id: AgentId, object: StoredObject): AgentView | undefined {
     const kind = kindOf(object, this.scope);
     if (!kind || !this.#world) return undefined;
+    const payload = payloadOf(object, kind);
     const entry: Entry = {
       key: keyOfObject(object),
-      payload: payloadOf(object, kind),
+      payload,
+      size: payload.length,
       local: localOf(object),
       revision: 0,
       digest: "",
