@@ -261,16 +261,21 @@ export class AgentSession {
     return (last.uid !== "" && uid !== "" && last.uid !== uid) || last.acknowledgedAs > heardAfter;
   }
 
-  /** The last known state of a key may be wrong: the resource is sent, or asked for, once more. False when too many such keys are open. */
-  recheck(key: Key, what: Identity): boolean {
+  /**
+   * The last known state of a key may be wrong: the resource is sent, or asked for, once more. False when too many such keys are open.
+   *
+   * @param heardAfter how many acknowledgements of the agent had come when it said so
+   */
+  recheck(key: Key, what: Identity, heardAfter = Infinity): boolean {
     const last = this.#last.get(key);
+    // Said, it may be, before the agent carried out the deletion of which it was told.
+    const late = this.#flights.has(key) || (last?.acknowledgedAs ?? 0) > heardAfter;
+    if (last?.state === DELETING && late) return true;
     if (!last && !this.world.look(key)) {
       if (this.#agentOnly.size >= MAX_AGENT_ONLY) return false;
       this.#agentOnly.add(key);
     }
-    // Said, it may be, before the agent carried out what is in flight.
-    const state = last?.state === DELETING && this.#flights.has(key) ? DELETING : "";
-    this.#keep(key, { ...unknown(), ...what, state, operation: last?.operation ?? "", present: true });
+    this.#keep(key, { ...unknown(), ...what, operation: last?.operation ?? "", present: true });
     this.touch(key);
     return true;
   }

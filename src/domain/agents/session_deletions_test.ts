@@ -59,6 +59,26 @@ Deno.test("AgentSession: an Application that is being deleted is told once, and 
   assertEquals(types(world.drain()), []);
 });
 
+Deno.test("AgentSession: that an agent has what is being deleted counts only where it was said after it heard of that", () => {
+  for (const acknowledged of [true, false]) {
+    const world = new World();
+    world.set("a");
+    const [created] = world.drain();
+    if (acknowledged) world.ack(created);
+    world.set("a", { deletion: "carried out" });
+    world.session.connected();
+    const heardAfter = world.session.acknowledgements;
+    const [told] = world.drain();
+    assertEquals(told?.type, acknowledged ? "spec-update" : "delete");
+    world.ack(told);
+    const what = world.views.get("a") as AgentView;
+    world.session.recheck("a", what, heardAfter);
+    assertEquals(types(world.drain()), []);
+    world.session.recheck("a", what, world.session.acknowledgements);
+    assertEquals(types(world.drain()), ["spec-update"]);
+  }
+});
+
 Deno.test("AgentSession: a deletion requested at an earlier ACTIVE is told to no agent until it is released", () => {
   const world = new World();
   world.set("a", { deletion: "requested" });

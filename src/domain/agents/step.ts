@@ -101,11 +101,19 @@ function deletionStep(
   view: AgentView,
 ): { step?: Step; last: LastKnown | undefined } {
   if (view.deletion === "requested" || !last || last.state === DELETING) return { last };
-  if (!last.present) return last.sent ? { step: deletion(last), last } : { last };
+  if (!last.present) {
+    return last.sent ? { step: told(deletion(last), { present: false, sent: false }), last } : { last };
+  }
   const step = event("spec-update", view, DELETING, { state: DELETING, present: true });
+  return { step: told({ ...step, deletes: true }), last };
+}
+
+/** A step after which nothing more is told of a deletion. @param then what is known once it is acknowledged */
+function told(step: Step, then: Partial<LastKnown> = {}): Step {
   return {
-    step: { ...step, deletes: true, begun: (now) => ({ ...step.begun(now), state: DELETING }) },
-    last,
+    ...step,
+    begun: (now) => ({ ...step.begun(now), state: DELETING }),
+    settle: (now) => ({ ...(step.settle(now) ?? now), ...then, state: DELETING }),
   };
 }
 

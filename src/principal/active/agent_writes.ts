@@ -111,7 +111,7 @@ export class AgentWrites {
         return this.#list(intent.checksum);
       case "compare":
         await this.parts.lookUp(intent.resource.key);
-        return this.#compare(intent.resource, intent.checksum);
+        return this.#compare(intent.resource, intent.checksum, heardAfter);
       case "askAll":
         for (const item of session.list(this.parts.keysOf(this.agent.id))) this.#recheck(item);
         return;
@@ -258,7 +258,7 @@ export class AgentWrites {
     this.agent.schedule();
   }
 
-  #compare(resource: Named, checksum: string): void {
+  #compare(resource: Named, checksum: string, heardAfter: number): void {
     const { session, id } = this.agent;
     const view = this.parts.view(id, resource.key);
     // Of a resource that is being deleted it matters whether the agent has it, not in which state; nothing else says so.
@@ -266,12 +266,12 @@ export class AgentWrites {
     // A Go agent says of what it was told the name of that it lacks it, when it has it in another namespace.
     if (deleted && checksum === "") return;
     if (!deleted && (session.underway(resource.key) || view?.checksum === checksum)) return;
-    this.#recheck(view ? { ...resource, ...identityOf(view) } : resource);
+    this.#recheck(view ? { ...resource, ...identityOf(view) } : resource, heardAfter);
   }
 
-  #recheck(resource: Named): void {
+  #recheck(resource: Named, heardAfter?: number): void {
     const { key, ...what } = resource;
-    if (!this.agent.session.recheck(key, what)) {
+    if (!this.agent.session.recheck(key, what, heardAfter)) {
       throw new Later("too many unknown resources are being asked for");
     }
     this.agent.schedule();
