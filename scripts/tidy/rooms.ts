@@ -270,8 +270,8 @@ export const OWNERS: Owner[] = [
   },
   {
     library: /^bcryptjs$/,
-    files: /^src\/adapters\/grpc\/methods\.ts$/,
-    remedy: "check passwords in src/adapters/grpc/methods.ts",
+    files: /^src\/adapters\/grpc\/(methods|password_worker)\.ts$/,
+    remedy: "check passwords in src/adapters/grpc/password_worker.ts",
   },
   {
     library: /^(@peculiar\/x509|reflect-metadata)$/,

@@ -1,5 +1,9 @@
 /** The executable's content: one file, from an empty folder, with an empty cache and no way out but loopback. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import bcrypt from "bcryptjs";
+import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
+import { authenticationService } from "../../src/adapters/grpc/services.ts";
+import { freePorts, until } from "../../src/cli/processes.ts";
 import { bundle } from "../../scripts/bundle.ts";
 
 Deno.test({
@@ -11,16 +15,16 @@ Deno.test({
     try {
       for (const folder of ["cache", "empty"]) Deno.mkdirSync(`${dir}/${folder}`);
       await bundle(`${dir}/empty/argocd-agent-ha.js`);
+      const offline = ["--no-remote", "--no-npm", "--cached-only", "--no-config", "--quiet"];
+      const permissions = [
+        "--allow-net=127.0.0.1,localhost",
+        "--allow-read",
+        "--allow-write",
+        "--allow-env",
+        "--allow-sys=hostname,osUptime",
+        `--allow-run=${Deno.execPath()}`,
+      ];
       const run = async (...args: string[]) => {
-        const offline = ["--no-remote", "--no-npm", "--cached-only", "--no-config", "--quiet"];
-        const permissions = [
-          "--allow-net=127.0.0.1,localhost",
-          "--allow-read",
-          "--allow-write",
-          "--allow-env",
-          "--allow-sys=hostname,osUptime",
-          `--allow-run=${Deno.execPath()}`,
-        ];
         const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
           args: ["run", ...offline, ...permissions, "argocd-agent-ha.js", ...args],
           cwd: `${dir}/empty`,
@@ -35,9 +39,55 @@ Deno.test({
       assertEquals(demo.code, 0, demo.stderr);
       const { lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated } = JSON.parse(demo.stdout);
       assertEquals([lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated], [0, 1, 10, 20, 0]);
+      await checksPasswords(`${dir}/empty`, `${dir}/users`, [
+        ...offline,
+        ...permissions,
+        "argocd-agent-ha.js",
+      ]);
       assertEquals([...Deno.readDirSync(`${dir}/empty`)].map((entry) => entry.name), ["argocd-agent-ha.js"]);
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }
   },
 });
+
+/** The single file is its own worker for passwords. */
+async function checksPasswords(cwd: string, users: string, program: string[]): Promise<void> {
+  Deno.writeTextFileSync(users, `edge-1:${bcrypt.hashSync("right", 4)}\n`);
+  const [grpc = 0, healthz = 0] = freePorts(2);
+  const flags = [
+    "--namespace=argocd",
+    `--store=sqlite:${users}.db`,
+    `--auth=userpass:${users}`,
+    "--insecure-plaintext",
+    "--insecure-jwt-generate",
+    "--listen-host=127.0.0.1",
+    `--listen-port=${grpc}`,
+    `--healthz-port=${healthz}`,
+    "--metrics-port=0",
+  ];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", ...program, "principal", ...flags],
+    cwd,
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const client = dialAdmin(`127.0.0.1:${grpc}`);
+  try {
+    const healthy = () => fetch(`http://127.0.0.1:${healthz}/healthz`).then(({ ok }) => ok, () => false);
+    await until(healthy, 20_000, () => "the principal does not serve", 50);
+    const ask = (clientsecret: string) =>
+      call(client, authenticationService.Authenticate, {
+        method: "userpass",
+        mode: "managed",
+        version: "0",
+        credentials: { clientid: "edge-1", clientsecret },
+      }, 10_000).then(() => "let in", ({ details }) => details);
+    assertEquals([await ask("wrong"), await ask("right")], ["authentication failed", "let in"]);
+  } finally {
+    client.close();
+    child.kill("SIGTERM");
+    await child.status;
+  }
+}

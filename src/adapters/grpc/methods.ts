@@ -8,14 +8,21 @@ import { Reread } from "../tls/reread.ts";
 import { sha256 } from "../../base/sha256.ts";
 import type { Log } from "../../base/log.ts";
 import type { Subject } from "../../principal/ports/tokens.ts";
+import { NotAdmitted } from "../../principal/ports/agents.ts";
 import { type AuthenticatedCall, certificateOf, identityOf } from "./auth.ts";
+import { PasswordWorker } from "./password_worker.ts";
+import { Turns } from "./turns.ts";
 
 type Call = AuthenticatedCall & { metadata: grpc.Metadata };
 
 /** A way of proving who one is. */
 export interface Authenticator {
   readonly method: AuthMethod["method"];
-  authenticate(call: Call, credentials: Record<string, string>): Promise<Proof> | Proof;
+  /** @throws NotAdmitted where it cannot be found out now */
+  authenticate(
+    call: Call & { getPeer(): string },
+    credentials: Record<string, string>,
+  ): Promise<Proof> | Proof;
   /** Whether a later call with a token about `subject` may use it: over its connection, and still. */
   stillHolds(call: Call, subject: Subject): Proof;
   /** Calls `listener` when an answer of `stillHolds` may have changed. */
@@ -92,10 +99,19 @@ async function byUsers(file: string, log: Log): Promise<Authenticator> {
   source.onChange((users) => log.info("users reloaded", { users: users.size }));
   // A hash of no password, of the usual cost: a name that does not exist takes as long as one that does.
   const unknownUser = bcrypt.hashSync(crypto.randomUUID(), 10);
+  const worker = new PasswordWorker();
+  const turns = new Turns();
   return {
     method: "userpass",
-    authenticate: (_, { clientid = "", clientsecret = "" }) =>
-      byPassword(source.current.get(clientid) ?? unknownUser, clientid, clientsecret),
+    authenticate(call, { clientid = "", clientsecret = "" }) {
+      const address = call.getPeer().replace(/:\d+$/, "");
+      const hash = source.current.get(clientid);
+      // Names that do not exist share a lane: made up ones keep nobody waiting who has a name.
+      const lane = hash === undefined ? address : `${address} ${clientid}`;
+      const against = hash ?? unknownUser;
+      const password = clientsecret.slice(0, MAX_PASSWORD_BYTES);
+      return byPassword(against, clientid, turns.take(lane, () => worker.compare(password, against)));
+    },
     stillHolds(_, { clientID: identity, credential }) {
       const hash = source.current.get(identity);
       if (hash === undefined) return { problem: "the user has been removed" };
@@ -104,7 +120,11 @@ async function byUsers(file: string, log: Log): Promise<Authenticator> {
         : { problem: "the user's password has been changed" };
     },
     onChange: (listener) => source.onChange(listener),
-    close: () => source.close(),
+    close() {
+      source.close();
+      turns.close();
+      worker.close();
+    },
   };
 }
 
@@ -116,9 +136,13 @@ function tagOf(hash: string): string {
 /** bcrypt looks at no more. */
 const MAX_PASSWORD_BYTES = 72;
 
-async function byPassword(hash: string, name: string, password: string): Promise<Proof> {
-  const same = await bcrypt.compare(password.slice(0, MAX_PASSWORD_BYTES), hash);
-  return same ? { identity: name, credential: tagOf(hash) } : { problem: "unknown user or wrong password" };
+async function byPassword(hash: string, name: string, same: Promise<boolean> | undefined): Promise<Proof> {
+  if (same === undefined) {
+    throw new NotAdmitted("unavailable", "too many passwords wait to be checked; try again");
+  }
+  return await same
+    ? { identity: name, credential: tagOf(hash) }
+    : { problem: "unknown user or wrong password" };
 }
 
 function byHeader(
