@@ -12,6 +12,7 @@ import type { StoredObject } from "../src/domain/resources/object.ts";
 import { openSqlite, type SqliteStore } from "../src/adapters/store/sqlite.ts";
 import { LinkedSides } from "../tests/support/processes.ts";
 import { AGENTS_NOTE, benchAgents } from "./bench_agents.ts";
+import { benchAttacks } from "./bench_attacks.ts";
 import { JSON_NOTE, jsonRows } from "./bench_json.ts";
 import { buildKube } from "./kube_build.ts";
 import { median, timed } from "./measure.ts";
@@ -258,6 +259,7 @@ section("Kubernetes: client-node's own API and transport", ["", "figure"], [
 ]);
 
 await benchAgents(section);
+await benchAttacks(section);
 lines.push(AGENTS_NOTE, "");
 section(
   "Exact numbers and compared answers",

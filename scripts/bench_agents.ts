@@ -15,7 +15,7 @@ const WAIT_MS = 240_000;
 const IDLE_MS = 10_000;
 const MARK = "bench.example.com/at";
 
-class AgentBench extends Sides {
+export class AgentBench extends Sides {
   front: Front | undefined;
   crowd: Crowd | undefined;
   readonly #stores: SqliteStore[] = [];
@@ -116,8 +116,11 @@ async function crowd(count: number): Promise<Record<string, number>> {
   }
 }
 
-/** A hostile agent in a process of its own, until the returned function is called. */
-function flood(bench: AgentBench): () => Promise<void> {
+/** An attack in a process of its own, until the returned function is called. */
+export type Attack = (bench: AgentBench) => Promise<() => Promise<void>>;
+
+/** A hostile agent. */
+const flood: Attack = async (bench) => {
   const address = `127.0.0.1:${bench.primary.side.ports.grpc}`;
   const { path, args } = selfCommand([
     "agent-sim",
@@ -131,11 +134,16 @@ function flood(bench: AgentBench): () => Promise<void> {
     "floods",
   ]);
   const child = new Deno.Command(path, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  await until(
+    async () => await bench.primary.metric("principal_events_received") > 6_000,
+    WAIT_MS,
+    () => "the hostile agent sends nothing",
+  );
   return async () => {
     child.kill("SIGKILL");
     await child.status;
   };
-}
+};
 
 /** Writes at the rate; the marks that the agents must hold in the end, by agent and name. */
 async function load(
@@ -163,15 +171,15 @@ async function load(
 }
 
 /**
- * `agents` agents, each with `rate` changes a second for `seconds`: from the principal's store to the agent. `hostile`: another one
- * floods the principal meanwhile.
+ * `agents` agents, each with `rate` changes a second for `seconds`: from the principal's store to the agent. `attack`: what goes
+ * on meanwhile.
  */
-async function roundTrip(
-  { agents, rate, seconds, hostile = false }: {
+export async function roundTrip(
+  { agents, rate, seconds, attack }: {
     agents: number;
     rate: number;
     seconds: number;
-    hostile?: boolean;
+    attack?: Attack;
   },
 ): Promise<Record<string, number>> {
   const bench = await AgentBench.open();
@@ -189,14 +197,7 @@ async function roundTrip(
       };
     }
     await until(() => crowd.connected === agents, WAIT_MS, () => `${crowd.connected} are connected`);
-    if (hostile) {
-      calm = flood(bench);
-      await until(
-        async () => await bench.primary.metric("principal_events_received") > 6_000,
-        WAIT_MS,
-        () => "the hostile agent sends nothing",
-      );
-    }
+    if (attack) calm = await attack(bench);
     const last = await load(store, { agents, rate, seconds });
     const missing = () => {
       const held = new Map<string, string>();
@@ -299,7 +300,7 @@ export async function benchAgents(section: Section, count = 1_000): Promise<void
   const steady = { agents: 100, rate: 10, seconds: 10 };
   const rows = [
     await roundTrip(steady),
-    await roundTrip({ ...steady, hostile: true }),
+    await roundTrip({ ...steady, attack: flood }),
     await roundTrip({ agents: 1, rate: 100, seconds: 10 }),
   ];
   section(

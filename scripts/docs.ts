@@ -5,6 +5,7 @@
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { PROCESS } from "../src/adapters/http/metrics.ts";
 import { METRICS } from "../src/principal/core/metrics.ts";
+import { callBoundsTable } from "../src/adapters/grpc/call_bounds.ts";
 import { identitiesTable, rightsTable } from "../src/adapters/grpc/rights.ts";
 import { envOf, FLAGS } from "../src/config/flags.ts";
 import { drawing, roomTable } from "./tidy/drawing.ts";
@@ -33,6 +34,7 @@ const PARTS: Record<string, () => string> = {
   "flags later": () => FLAGS.filter((flag) => flag.later).map((flag) => `\`--${flag.name}\``).join(", "),
   identities: () => identitiesTable(),
   rights: () => rightsTable(),
+  "call bounds": () => callBoundsTable(),
   metrics: () =>
     [
       "| series | type | meaning |",

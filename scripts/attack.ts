@@ -1,0 +1,85 @@
+/** One attack on a principal, again and again until it is killed: `attack.ts KIND PKI GRPC-PORT ADMIN-PORT`. It says "begun" once it runs. */
+import { Buffer } from "node:buffer";
+import net from "node:net";
+import { gzipSync } from "node:zlib";
+import { call, dialAdmin, dialPeer } from "../src/adapters/grpc/dial.ts";
+import * as services from "../src/adapters/grpc/services.ts";
+import { issuer } from "../src/simagents/certificates.ts";
+import { flood, frame, rawCall, rawConnection } from "../tests/support/raw_calls.ts";
+
+const MB = 1024 * 1024;
+const [kind = "", pki = "", grpc = "", admin = ""] = Deno.args;
+const [port, adminPort] = [Number(grpc), Number(admin)];
+const material = await (await issuer(pki))("hostile-1");
+const AUTHENTICATE = services.authenticationService.Authenticate.path;
+
+/** Calls, on a new connection each time, with what `write` sends. */
+async function calls(
+  count: number,
+  path: string,
+  headers: Record<string, string>,
+  write: (stream: ReturnType<typeof rawCall>["stream"]) => void,
+): Promise<void> {
+  const session = rawConnection(port, material);
+  await Promise.all(Array.from({ length: count }, () => {
+    const { stream, ended } = rawCall(session, path, headers);
+    write(stream);
+    return ended;
+  }));
+  session.destroy();
+}
+
+async function token(): Promise<string> {
+  const client = dialPeer(`127.0.0.1:${port}`, material, MB);
+  const request = { method: "mtls", mode: "managed", version: "0", credentials: {} };
+  const { accessToken = "" } = await call(
+    client,
+    services.authenticationService.Authenticate,
+    request,
+    10_000,
+  );
+  client.close();
+  return accessToken;
+}
+
+const bomb = frame(gzipSync(Buffer.alloc(40 * MB)), { compressed: true });
+const packed = frame(gzipSync(Buffer.alloc(8 * MB - 100)), { compressed: true });
+
+const ATTACKS: Record<string, () => Promise<void>> = {
+  silent: async () => {
+    const sockets = Array.from({ length: 400 }, () => net.connect(port, "127.0.0.1").on("error", () => {}));
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    for (const socket of sockets) socket.destroy();
+  },
+  unfinished: () =>
+    calls(8, AUTHENTICATE, {}, (stream) => stream.write(frame(Buffer.alloc(64_000), { told: 120 * MB }))),
+  packed: () => calls(8, AUTHENTICATE, { "grpc-encoding": "gzip" }, (stream) => stream.end(bomb)),
+  packedEvents: async () => {
+    const headers = { "grpc-encoding": "gzip", authorization: await token() };
+    await calls(4, services.eventStreamService.Push.path, headers, (stream) => stream.end(packed));
+  },
+  streams: async () => {
+    const attack = flood(port, material, services.eventStreamService.Subscribe.path, 9_900);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    attack.end();
+  },
+  waits: async () => {
+    const client = dialAdmin(`127.0.0.1:${adminPort}`);
+    const versions = Array.from(
+      { length: 20_000 },
+      (_, n) => ({ key: `Application/a/${n}`, resourceVersion: "99" }),
+    );
+    const wait = () =>
+      call(client, services.operatorService.WaitReplicated, { versions, timeoutMs: 5_000 }, 9_000);
+    await Promise.allSettled(Array.from({ length: 20 }, wait));
+    client.close();
+  },
+};
+
+const attack = ATTACKS[kind];
+if (!attack) throw new Error(`"${kind}": must be one of ${Object.keys(ATTACKS).join(", ")}`);
+for (let round = 0;; round++) {
+  const once = attack().catch(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  if (round === 0) console.log("begun");
+  await once;
+}

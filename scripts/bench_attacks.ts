@@ -1,0 +1,73 @@
+/**
+ * Other agents while somebody attacks: the round trip of a change, before and during each attack. `deno task bench` prints it, and this
+ * script alone the same table.
+ */
+import type { AgentBench, Attack } from "./bench_agents.ts";
+import { roundTrip } from "./bench_agents.ts";
+
+const ATTACKS: [kind: string, title: string][] = [
+  ["silent", "400 silent connections at a time"],
+  ["unfinished", "8 unfinished messages of 120 MB at a time"],
+  ["packed", "8 messages at a time that unpack to 40 MB"],
+  ["packedEvents", "4 events at a time that unpack to 8 MB"],
+  ["streams", "9,900 streams a second on one connection"],
+  ["waits", "20 waits for 20,000 versions each"],
+];
+
+/** The bound: the 99th percentile during an attack, against that without. */
+const MORE_MS = 20;
+const MORE_SHARE = 0.1;
+
+const attackBy = (kind: string): Attack => async (bench: AgentBench) => {
+  const { grpc, admin } = bench.primary.side.ports;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--allow-net=127.0.0.1",
+      "--allow-read",
+      "--allow-env",
+      new URL("attack.ts", import.meta.url).pathname,
+      kind,
+      `${bench.dir}/pki`,
+      String(grpc),
+      String(admin),
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  if ((await reader.read()).done) throw new Error(`the attack "${kind}" did not begin`);
+  return async () => {
+    child.kill("SIGKILL");
+    await reader.cancel();
+    await child.status;
+  };
+};
+
+type Section = (title: string, header: string[], rows: string[][]) => void;
+
+export async function benchAttacks(section: Section): Promise<void> {
+  const steady = { agents: 20, rate: 5, seconds: 10 };
+  const calm = await roundTrip(steady);
+  const shown = (ms = NaN) => `${ms.toLocaleString("en-US", { maximumFractionDigits: 1 })} ms`;
+  const bound = Math.max((calm["p99"] ?? NaN) * (1 + MORE_SHARE), (calm["p99"] ?? NaN) + MORE_MS);
+  const rows = [["none", shown(calm["p50"]), shown(calm["p99"]), ""]];
+  for (const [kind, title] of ATTACKS) {
+    const during = await roundTrip({ ...steady, attack: attackBy(kind) });
+    const within = (during["p99"] ?? NaN) <= bound && during["dropped"] === 0;
+    rows.push([title, shown(during["p50"]), shown(during["p99"]), within ? "yes" : "no"]);
+  }
+  section(
+    "Other agents while somebody attacks: from a change in the principal's store to the agent",
+    ["attack", "p50", "p99", `within ${MORE_SHARE * 100} % or ${MORE_MS} ms of none`],
+    rows,
+  );
+}
+
+if (import.meta.main) {
+  await benchAttacks((title, header, rows) => {
+    console.log([title, ...[header, ...rows].map((row) => `| ${row.join(" | ")} |`)].join("\n"));
+  });
+}
