@@ -113,6 +113,11 @@ class Stage {
         return await this.#write(side, rest[0] ?? "", rest[1] ?? "");
       case "erase":
         return Deno.removeSync(side.store);
+      case "backup":
+        return Deno.copyFileSync(side.store, `${side.store}.backup`);
+      case "restore":
+        for (const log of ["wal", "shm"]) Deno.removeSync(`${side.store}-${log}`);
+        return Deno.copyFileSync(`${side.store}.backup`, side.store);
       case "copied":
         return await this.#untilCopied();
       default:

@@ -227,7 +227,10 @@ export class AgentSession {
   release(key: Key, has: Partial<LastKnown> = {}): void {
     const touched = this.#held.get(key);
     this.#held.delete(key);
-    if (Object.keys(has).length > 0) this.#keep(key, { ...(this.#last.get(key) ?? unknown()), ...has });
+    if (Object.keys(has).length > 0) {
+      const last = this.#last.get(key) ?? unknown();
+      this.#keep(key, { ...last, ...has, told: last.told + 1 });
+    }
     if (touched) this.touch(key);
   }
 

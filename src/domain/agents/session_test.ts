@@ -134,6 +134,17 @@ Deno.test("AgentSession asks an autonomous agent about what may differ, and agai
   world.session.release("a", { source: "s2" });
   world.ack(again);
   assertEquals(world.drain(), [], "the agent answered with what is here now");
+  world.set("a", { source: "changed here" });
+  const [once] = world.drain();
+  world.session.hold("a");
+  world.set("a", { source: "s2" });
+  world.session.release("a", { source: "s2" });
+  world.ack(once);
+  assertEquals(
+    world.drain(),
+    [],
+    "the agent's answer is what it told before, and came before it acknowledged",
+  );
   world.remove("a");
   const [lost] = world.drain();
   assertEquals(JSON.parse(new TextDecoder().decode(lost?.payload)), {

@@ -15,6 +15,8 @@ export interface LastKnown extends Identity {
   terminating: boolean;
   /** The checksum that an autonomous agent's own has, where it is known. */
   source: string | undefined;
+  /** How often the agent itself has told its state. */
+  told: number;
   /** Whether the agent has the resource, in whatever state. */
   present: boolean;
   /** Whether the agent may have it: it was sent, and is not acknowledged yet. */
@@ -37,6 +39,7 @@ export function unknown(): LastKnown {
     operation: "",
     terminating: false,
     source: undefined,
+    told: 0,
     present: false,
     sent: false,
     stream: 0,
@@ -185,7 +188,8 @@ function question(last: LastKnown, checksum: string): Step {
     more: false,
     begun: (now) => now,
     settle: (now) => {
-      const answered = now.source !== undefined && now.source !== last.source;
+      // Its answer may be what it had told before, and may come before the acknowledgement.
+      const answered = now.source !== undefined && now.told !== last.told;
       if (checksum === "" && !answered) return undefined;
       return { ...now, ...identityOf(last), source: answered ? now.source : checksum, present: true };
     },
