@@ -43,7 +43,7 @@ async function token(): Promise<string> {
 }
 
 const bomb = frame(gzipSync(Buffer.alloc(40 * MB)), { compressed: true });
-const packed = frame(gzipSync(Buffer.alloc(8 * MB - 100)), { compressed: true });
+const packed = frame(gzipSync(Buffer.alloc(4 * MB - 100)), { compressed: true });
 
 const ATTACKS: Record<string, () => Promise<void>> = {
   silent: async () => {

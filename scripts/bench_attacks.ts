@@ -9,7 +9,7 @@ const ATTACKS: [kind: string, title: string][] = [
   ["silent", "400 silent connections at a time"],
   ["unfinished", "8 unfinished messages of 120 MB at a time"],
   ["packed", "8 messages at a time that unpack to 40 MB"],
-  ["packedEvents", "4 events at a time that unpack to 8 MB"],
+  ["packedEvents", "4 events at a time that unpack to 4 MB"],
   ["streams", "9,900 streams a second on one connection"],
   ["waits", "20 waits for 20,000 versions each"],
 ];

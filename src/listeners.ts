@@ -27,7 +27,7 @@ import { metricsApp } from "./adapters/http/metrics.ts";
 import { type Answer, serveHttp } from "./adapters/http/server.ts";
 import type { ProcessingTimes } from "./adapters/http/processing.ts";
 import { Descriptors } from "./adapters/net/descriptors.ts";
-import { type Connection, Gate, type GateBounds } from "./adapters/net/gate.ts";
+import { Connections, Gate, type GateBounds } from "./adapters/net/gate.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import type { Core } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
@@ -50,12 +50,12 @@ const REMOTE_ADMIN: GateBounds = { listener: "remote admin", connections: 128, p
 
 /** The gates of this process's listeners. */
 export class Gates {
-  readonly #idle = new Set<Connection>();
+  readonly #connections = new Connections();
 
   constructor(private readonly log: Log) {}
 
   of(bounds: GateBounds): Gate {
-    return new Gate(bounds, new Descriptors(bounds.reserve), this.log, this.#idle);
+    return new Gate(bounds, new Descriptors(bounds.reserve), this.log, this.#connections);
   }
 }
 

@@ -72,8 +72,8 @@ for (const [encoding, pack] of [["gzip", gzipSync], ["deflate", deflateSync]] as
           assertEquals(status, UNAVAILABLE);
           assertStringIncludes(message, "decompresses to a size larger than 65536");
         }
-        // Each is within the bound: thousands of them would be 8 GB.
-        const small = frame(pack(Buffer.alloc(8 * MB - 100)), { compressed: true });
+        // Each is within the bound: thousands of them would be 4 GB.
+        const small = frame(pack(Buffer.alloc(4 * MB - 100)), { compressed: true });
         const agent = await startAgent(workshop, running, { name: "edge-1" });
         await untilServed(running, agent);
         const attacker = rawConnection(running.ports.grpc, await certificateFor(workshop, "edge-1"));

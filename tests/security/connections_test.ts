@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import net from "node:net";
 import { Descriptors } from "../../src/adapters/net/descriptors.ts";
-import { Gate, type GateBounds } from "../../src/adapters/net/gate.ts";
+import { Connections, Gate, type GateBounds } from "../../src/adapters/net/gate.ts";
 import { serveHttp } from "../../src/adapters/http/server.ts";
 import { runCli, withPair } from "../support/processes.ts";
 import { LOOSE, until } from "../support/principals.ts";
@@ -58,7 +58,7 @@ Deno.test(
   async () => {
     const { log } = notes();
     await withServer(
-      new Gate(BOUNDS, PLENTY, log, new Set(), { firstRequestMs: 100, idleMs: 200 }),
+      new Gate(BOUNDS, PLENTY, log, new Connections(), { firstRequestMs: 100, idleMs: 200 }),
       async (port) => {
         const started = await silent(port, 3);
         const half = net.connect({ host: "127.0.0.1", port });

@@ -44,7 +44,7 @@ export function eventStreamHandlers(
       );
     },
     Push: (stream: Pushed, answer: grpc.sendUnaryData<eventstreamapi.PushSummary>) => {
-      paced(callerOf(stream)).then((caller) => push(admission, caller, stream)).then(
+      paced(callerOf(stream).then((caller) => push(admission, caller, stream))).then(
         (summary) => answer(null, summary),
         (error) => answer(toStatus(error)),
       );

@@ -27,7 +27,7 @@ const ADMIN: CallBounds = { bytes: 64 * KB, perClient: 32, inAll: 128 };
 /** Requests that list keys. */
 const KEYS: CallBounds = { bytes: 4 * MB, perClient: 4, inAll: 16 };
 /** An event carries one object, of at most 3 MB. */
-const EVENTS: CallBounds = { bytes: 8 * MB, perClient: 8, inAll: 20_000 };
+const EVENTS: CallBounds = { bytes: 4 * MB, perClient: 8, inAll: 20_000 };
 const READERS: CallBounds = { bytes: 64 * KB, perClient: 8, inAll: 64 };
 
 /** Services, and calls of theirs that differ. */

@@ -3,16 +3,16 @@
  * store, the peer and the API server fail too. So some are kept back from connections.
  */
 
-/** Connections between two looks, while there are enough. */
-const EVERY = 16;
+/** Connections that may come between two looks. */
+const MARGIN = 16;
 
 interface Opened {
   close(): void;
 }
 
 export class Descriptors {
-  #connections = 0;
-  #scarce = false;
+  /** So many open connections left enough when that was last found out. */
+  #sufficed = 0;
 
   /** @param reserve so many are kept back  @param open takes a descriptor; throws where there is none */
   constructor(
@@ -20,10 +20,12 @@ export class Descriptors {
     private readonly open: () => Opened = () => Deno.openSync("/dev/null"),
   ) {}
 
-  /** Whether one more connection leaves enough for everything else. */
-  suffice(): boolean {
-    if (this.#scarce || this.#connections++ % EVERY === 0) this.#scarce = !this.#left(this.reserve + EVERY);
-    return !this.#scarce;
+  /** Whether one more connection beside those of this process leaves enough for everything else. */
+  suffice(connections: number): boolean {
+    if (connections < this.#sufficed) return true;
+    if (!this.#left(this.reserve + MARGIN)) return false;
+    this.#sufficed = connections + MARGIN;
+    return true;
   }
 
   #left(count: number): boolean {

@@ -66,8 +66,8 @@ export class Gate {
     private readonly bounds: GateBounds,
     private readonly descriptors: Pick<Descriptors, "suffice">,
     private readonly log: Log,
-    /** Idle connections of every listener of this process, which share its descriptors. */
-    private readonly idleAnywhere: Set<Connection> = new Set(),
+    /** The connections of every listener of this process, which share its descriptors. */
+    private readonly everywhere: Connections = new Connections(),
     private readonly timing = { firstRequestMs: FIRST_REQUEST_MS, idleMs: IDLE_MS },
   ) {}
 
@@ -111,6 +111,7 @@ export class Gate {
     }
     const connection = new Connection(keyOf(socket), address, socket, (gone) => this.#gone(gone));
     source.count++;
+    this.everywhere.open++;
     this.#sources.set(address, source);
     this.#connections.set(connection.key, connection);
     this.#idles(connection, this.timing.firstRequestMs);
@@ -125,22 +126,22 @@ export class Gate {
     if (this.#connections.size >= connections) {
       return { reason: `${connections} connections are open; ${remedy}`, idle: this.#idle };
     }
-    if (this.descriptors.suffice()) return undefined;
-    const reason = `${this.#connections.size} connections leave too few file descriptors; raise ulimit -n`;
-    return { reason, idle: this.idleAnywhere };
+    if (this.descriptors.suffice(this.everywhere.open)) return undefined;
+    const reason = `${this.everywhere.open} connections leave too few file descriptors; raise ulimit -n`;
+    return { reason, idle: this.everywhere.idle };
   }
 
   #idles(connection: Connection, forMs: number): void {
     if (connection.closed) return;
     this.#idle.add(connection);
-    this.idleAnywhere.add(connection);
+    this.everywhere.idle.add(connection);
     this.#sources.get(connection.address)?.idle.add(connection);
     connection.timer = setTimeout(() => connection.drop(), forMs);
   }
 
   #unidle(connection: Connection): void {
     this.#idle.delete(connection);
-    this.idleAnywhere.delete(connection);
+    this.everywhere.idle.delete(connection);
     this.#sources.get(connection.address)?.idle.delete(connection);
     clearTimeout(connection.timer);
   }
@@ -148,6 +149,7 @@ export class Gate {
   #gone(connection: Connection): void {
     if (connection.closed) return;
     connection.closed = true;
+    this.everywhere.open--;
     this.#unidle(connection);
     if (this.#connections.get(connection.key) === connection) this.#connections.delete(connection.key);
     const source = this.#sources.get(connection.address);
@@ -164,8 +166,15 @@ export class Gate {
   }
 }
 
+/** The connections of a process. */
+export class Connections {
+  open = 0;
+  /** Those without a request, the one that has been so longest first. */
+  readonly idle = new Set<Connection>();
+}
+
 /** One connection. */
-export class Connection {
+class Connection {
   requests = 0;
   closed = false;
   timer: ReturnType<typeof setTimeout> | undefined;
