@@ -3,6 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { until } from "../../src/cli/processes.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import type { Store } from "../../src/principal/ports/store.ts";
+import type { SimAgent } from "../../src/simagents/agent.ts";
 import { Crowd } from "../../src/simagents/crowd.ts";
 import { Front } from "../../src/simagents/front.ts";
 import { ON_CLUSTER } from "../kube/cluster.ts";
@@ -11,6 +12,7 @@ import { application } from "../support/agents.ts";
 import { KubePair, type SideName } from "../support/kube_pair.ts";
 import { Pair, runCli, type Sides } from "../support/processes.ts";
 import { Sampler } from "../support/sampler.ts";
+import { type Timing, UserLoad } from "../support/user_load.ts";
 
 interface Receipt {
   lostAcknowledged: number;
@@ -29,10 +31,12 @@ interface Course {
   moves: number;
   agents: number;
   autonomous: number;
+  /** Users at work meanwhile. */
+  users?: (managed: readonly SimAgent[]) => UserLoad;
 }
 
 /** Plays the moves, each asked for at the other side's admin port, and checks every receipt and the end. */
-async function play({ sides, open, moves, agents, autonomous }: Course): Promise<void> {
+async function play({ sides, open, moves, agents, autonomous, users }: Course): Promise<void> {
   const backends = [sides.primary.side.ports, sides.replica.side.ports];
   const front = new Front(() => backends);
   const names = (prefix: string, count: number) =>
@@ -46,6 +50,7 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
   });
   let writing: ReturnType<typeof setInterval> | undefined;
   let sampler: Sampler | undefined;
+  const load = users?.(crowd.managed);
   try {
     for (const agent of crowd.managed) {
       await stores.primary.write({ op: "put", object: application(agent.name, "app") });
@@ -56,6 +61,7 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
       30_000,
       () => `${crowd.connected} agents are connected`,
     );
+    await load?.start();
     let round = 0;
     writing = setInterval(() => {
       round++;
@@ -70,8 +76,11 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
     }, 50);
     sampler = new Sampler([sides.primary, sides.replica]);
     let before = 1;
+    let timing: Timing = { totalMs: 1_000, stepMs: 500 };
     for (let move = 0; move < moves; move++) {
       const asked = move % 2 === 0 ? sides.replica : sides.primary;
+      const startedAt = performance.now();
+      const deleting = load?.duringMove(move, timing);
       const { code, stdout, stderr } = await runCli([
         "ha",
         "switchover",
@@ -81,6 +90,7 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
         "-a",
         asked.admin,
       ]);
+      const totalMs = performance.now() - startedAt;
       assertEquals(code, 0, `move ${move}: ${stderr}\n${sides.primary.logEnd()}\n${sides.replica.logEnd()}`);
       const receipt: Receipt = JSON.parse(stdout);
       assertEquals([receipt.lostAcknowledged, receipt.epochBefore, receipt.epochAfter], [
@@ -92,10 +102,15 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
       assertMatch(receipt.digestActive, /^[0-9a-f]{32}$/);
       assertEquals([receipt.agentsBefore, receipt.agentsBack], [agents, agents], JSON.stringify(receipt));
       before = receipt.epochAfter;
+      const { follow = 0, agents: back = 0 } = receipt.phasesMs;
+      timing = { totalMs, stepMs: totalMs - follow - back };
+      await deleting;
+      await load?.check();
     }
     await sampler.stop();
     clearInterval(writing);
     const active = moves % 2 === 0 ? "primary" : "replica";
+    if (load) console.log(await load.finish(active));
     let differing: string[] = [];
     await until(
       async () => {
@@ -108,7 +123,8 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
       100,
     );
     assertEquals(sampler.two, 0, `two ACTIVE in ${sampler.two} of ${sampler.samples} samples`);
-    assertEquals([crowd.recreated, crowd.all.reduce((sum, { cluster }) => sum + cluster.deleted, 0)], [0, 0]);
+    if (!load) assertEquals(crowd.all.reduce((sum, { cluster }) => sum + cluster.deleted, 0), 0);
+    assertEquals(crowd.recreated, 0);
     const gaps = crowd.all.flatMap(({ seen }) => seen.gapsMs).sort((a, b) => a - b);
     const p99 = Math.round(gaps[Math.floor(gaps.length * 0.99)] ?? NaN);
     console.log(
@@ -121,6 +137,7 @@ async function play({ sides, open, moves, agents, autonomous }: Course): Promise
   } finally {
     clearInterval(writing);
     await sampler?.stop();
+    await load?.stop();
     await crowd.stop();
     await front.close();
     await Promise.all([stores.primary.close(), stores.replica.close()]);
@@ -154,7 +171,9 @@ Deno.test({
       ...Array.from({ length: 45 }, (_, n) => `edge-${n + 1}`),
       ...Array.from({ length: 5 }, (_, n) => `auto-${n + 1}`),
     ];
-    const pair = await KubePair.open(definitionSets()[0]![1], { namespaces });
+    // No process ends here: a lock that a slow machine renews late is not what is looked at.
+    const flags = ["--ha-lease-duration=30s"];
+    const pair = await KubePair.open(definitionSets()[0]![1], { namespaces, flags });
     try {
       await pair.start();
       await play({
@@ -163,6 +182,7 @@ Deno.test({
         moves: 50,
         agents: 50,
         autonomous: 5,
+        users: (managed) => new UserLoad(pair, managed),
       });
     } finally {
       await pair.close();

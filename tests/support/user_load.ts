@@ -22,6 +22,8 @@ const FLAP = "flap ";
 /** A deletion that aims at a change of roles comes so long before it, or after. */
 const AROUND_MS = 150;
 const SETTLED_MS = 30_000;
+const RELEASES = 10;
+const RELEASE_MS = 1_000;
 /** Few enough that the deletion guard lets all of them go: less than a fifth of all that there is. */
 const VICTIMS = 30;
 const MOVES_A_ROUND = 5;
@@ -128,12 +130,7 @@ export class UserLoad {
     for (const { key, cause } of waiting) {
       assert(cause === "requested" && this.#asked.has(key), `${key} ${cause}`);
     }
-    // The second one ends what its agent has no more.
-    for (let release = 0; release < 2 && waiting.length > 0; release++) {
-      const keys = (await this.#cli(admin, "deletions")).map(({ key }: { key: string }) => key);
-      if (keys.length > 0) await this.#cli(admin, "deletions", "--release", "--yes", ...keys);
-      await delay(1_000);
-    }
+    await this.#release(admin);
     await this.pair.untilEqual(SETTLED_MS);
     await this.check();
     const left = [...this.#asked].filter(([, { gone }]) => !gone);
@@ -143,6 +140,19 @@ export class UserLoad {
     return `${this.#asked.size} deletions, ${waiting.length} of them waited for an operator, ` +
       `${left.length} hit the side that had just stepped down; ${this.#flaps} statuses set on the standby, ` +
       `${saved} of them saved by a side that had just stepped down`;
+  }
+
+  /** Has every deletion that waits carried out; the second time ends what its agent has no more. */
+  async #release(admin: string): Promise<void> {
+    for (let round = 0;; round++) {
+      const waiting: { key: string }[] = await this.#cli(admin, "deletions");
+      if (waiting.length === 0) return;
+      assert(round < RELEASES, `released again and again: ${waiting.map(({ key }) => key)}`);
+      // One of them may be carried out just now, which is no failure.
+      const keys = waiting.map(({ key }) => key);
+      await runCli(["ha", "deletions", "--release", "--yes", ...keys, "-a", admin]);
+      await delay(RELEASE_MS);
+    }
   }
 
   /** How many states the sides have saved that no ACTIVE had: a side that has just stepped down saves the controller's too, and no other. */
