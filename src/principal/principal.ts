@@ -216,7 +216,7 @@ function rolesOf(read: Read) {
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected, marks.point);
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
-  const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions });
+  const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions, marks });
   const heard = { peerSays, peerNeeds, voice, refusals };
   const counted = { ...heard, following, kept, foreign, comparison, dependencies, index, copies, feed };
   const concerns = () => concernsOf({ ...counted, heldDeletions, quotas: fleet.quotas });

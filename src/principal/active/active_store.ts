@@ -6,7 +6,6 @@ import { type Store, StoreError, type Write, type Written } from "../ports/store
 
 export class ActiveStore {
   readonly #inFlight = new Set<Promise<unknown>>();
-  #newest = 0;
 
   /** @param active the scope in which this principal is ACTIVE; undefined: it is not */
   constructor(private readonly store: Store, private readonly active: () => AbortSignal | undefined) {}
@@ -14,11 +13,6 @@ export class ActiveStore {
   /** Whether this principal is ACTIVE. */
   get writable(): boolean {
     return this.active() !== undefined;
-  }
-
-  /** The newest version that a write here has made; 0: none yet. */
-  get newest(): number {
-    return this.#newest;
   }
 
   /** As `Store.get`. */
@@ -32,9 +26,7 @@ export class ActiveStore {
     const writing = this.store.write(write);
     this.#inFlight.add(writing);
     try {
-      const written = await writing;
-      this.#newest = Math.max(this.#newest, Number(written.object?.metadata.resourceVersion ?? 0));
-      return written;
+      return await writing;
     } finally {
       this.#inFlight.delete(writing);
     }

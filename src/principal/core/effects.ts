@@ -33,7 +33,7 @@ export interface EffectParts extends Asking {
   readonly counters: { recordMs: number };
   readonly losses: { proved(revision: number): void };
   /** Writes of the ACTIVE; `settled`: none is under way. */
-  readonly activeStore: { settled(): Promise<unknown>; readonly newest: number };
+  readonly activeStore: { settled(): Promise<unknown> };
   input(input: Input): void;
 }
 
@@ -47,7 +47,7 @@ export interface Acting {
   };
   /** Copies that another writer changed; what `restore` says stands against serving. */
   readonly copies: {
-    standby(ownUpTo: number): void;
+    standby(): void;
     serving(): void;
     restore(compare: boolean): Promise<string>;
   };
@@ -63,8 +63,6 @@ export class Effects {
   readonly #oneAtATime = pLimit(1);
   #asked = 0;
   #resting = false;
-  /** The version of the last record of role and epoch. */
-  #recordedAt = 0;
 
   constructor(
     private readonly ctx: EffectParts,
@@ -86,7 +84,7 @@ export class Effects {
       case "remember":
         return this.#remember(effect.memory).tried;
       case "follow":
-        this.parts.copies.standby(Math.max(this.#recordedAt, this.ctx.activeStore.newest));
+        this.parts.copies.standby();
         this.parts.follower.start();
         return;
       case "stopFollowing":
@@ -193,7 +191,7 @@ export class Effects {
     const { store, settings, counters } = this.ctx;
     const startedAt = monotonicMs();
     try {
-      this.#recordedAt = Number(await writeMemory(store, settings.namespace, memory));
+      await writeMemory(store, settings.namespace, memory);
       counters.recordMs = monotonicMs() - startedAt;
       return "";
     } catch (error) {

@@ -40,11 +40,10 @@ export function memoryOf(data: Record<string, unknown>, namespace: string): Memo
   };
 }
 
-/** Makes the memory durable; the version of its object. @throws StoreError */
-export async function writeMemory(store: Store, namespace: string, memory: Memory): Promise<string> {
+/** Makes the memory durable. @throws StoreError */
+export async function writeMemory(store: Store, namespace: string, memory: Memory): Promise<void> {
   const data = Object.fromEntries(Object.entries(memory).map(([name, value]) => [name, String(value)]));
-  const { object } = await store.write({ op: "put", object: configMap(namespace, STATE_NAME, data) });
-  return object?.metadata.resourceVersion ?? "";
+  await store.write({ op: "put", object: configMap(namespace, STATE_NAME, data) });
 }
 
 /** The principal's identity, made at the first start. @throws Error if it exists and is empty, as in the Go principal; StoreError */

@@ -1,7 +1,7 @@
 /**
  * The marks on this store, in the ConfigMap `argocd-agent-ha-marks` (see domain/ha/store_history.ts), and the newest version of a
- * replicated resource that this process knows. A process leaves a mark when it starts, and one a minute while something changes: so a
- * store that was restored is known even where the restored objects got new versions.
+ * replicated resource that this process knows. A process leaves a mark when it starts, one when it steps down, and one a minute while
+ * something changes: so a store that was restored is known even where the restored objects got new versions.
  */
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
@@ -24,7 +24,7 @@ export class StoreMarks {
   /** This process's own, also those of which it is not known whether they were left. */
   readonly #own = new Set<string>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #leaving: Promise<void> = Promise.resolve();
+  #leaving: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly store: Pick<Store, "get" | "write">,
@@ -32,12 +32,15 @@ export class StoreMarks {
     private readonly log: Log,
   ) {}
 
-  /** Leaves a mark. Once this process has one, it leaves none after another process's. @throws StoreError */
-  async leave(): Promise<void> {
+  /**
+   * Leaves a mark and returns its version. Once this process has one, it leaves none after another process's: undefined.
+   * @throws StoreError
+   */
+  async leave(): Promise<number | undefined> {
     const key = keyOf("ConfigMap", this.namespace, NAME);
     const existing = await this.store.get(key);
     const earlier = existing ? marksOf(existing) : [];
-    if (this.#marks.length > 0 && !this.#own.has(earlier.at(-1)?.mark ?? "")) return;
+    if (this.#marks.length > 0 && !this.#own.has(earlier.at(-1)?.mark ?? "")) return undefined;
     this.#before ??= this.#version;
     const mark = crypto.randomUUID();
     this.#own.add(mark);
@@ -45,8 +48,10 @@ export class StoreMarks {
     const object = configMap(this.namespace, NAME, { [FIELD]: text });
     const expect = existing?.metadata.resourceVersion ?? "absent";
     const written = await this.store.write({ op: "put", object, expect });
-    this.#marks = [...earlier, { mark, version: Number(written.object?.metadata.resourceVersion) }];
+    const version = Number(written.object?.metadata.resourceVersion);
+    this.#marks = [...earlier, { mark, version }];
     this.#before = undefined;
+    return version;
   }
 
   /** Leaves the first mark of this process. @throws StoreError */
@@ -62,12 +67,19 @@ export class StoreMarks {
   /** From now on leaves marks while something changes. */
   keepOn(): void {
     this.#timer = setInterval(() => {
-      if (this.#version <= (this.#marks.at(-1)?.version ?? 0)) return;
-      this.#leaving = this.leave().catch((error) =>
-        this.log.debug("no mark was left on the store", { error: reasonOf(error) })
-      );
+      if (this.#version > (this.#marks.at(-1)?.version ?? 0)) void this.tryToLeave();
     }, EVERY_MS);
     Deno.unrefTimer(this.#timer as unknown as number);
+  }
+
+  /** Leaves a mark: nothing that the store holds now is newer than the version that is returned. Undefined: none could be left. */
+  tryToLeave(): Promise<number | undefined> {
+    const leaving = this.#leaving.then(() => this.leave()).catch((error) => {
+      this.log.debug("no mark was left on the store", { error: reasonOf(error) });
+      return undefined;
+    });
+    this.#leaving = leaving;
+    return leaving;
   }
 
   async stop(): Promise<void> {

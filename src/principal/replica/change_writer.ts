@@ -32,8 +32,6 @@ import { mayBeDone, type UnconfirmedWrites } from "../core/unconfirmed_writes.ts
 /** Owner references waiting for their owner are remembered for at most this many Applications. */
 const MAX_ORPHANS = 100_000;
 
-const NOTHING_LOST = { beforeWrite: () => Promise.resolve(undefined), written: () => {} };
-
 export class ChangeWriter {
   readonly #orphans = new Map<Key, Map<Key, ApiObject>>();
   #orphanCount = 0;
@@ -103,11 +101,11 @@ export class ChangeWriter {
     checkAnnotations(form);
     const unknown = change.foreign === true || this.foreign.has(change.key);
     const { wanted, answer } = await contended(async () => {
-      const expect = await this.#losses(change).beforeWrite(change.key, form, unknown);
+      const expect = await this.losses.beforeWrite(change.key, form, unknown);
       await this.foreign.delete(change.key);
       return await this.#put(change.key, form, change.object, expect);
     });
-    this.#losses(change).written(change.key);
+    this.#written(change);
     if (object.kind === "ApplicationSet") await this.#repair(change.key);
     const altered = answer && alteration(replicatedForm(wanted, kind), answer, kind);
     if (altered) throw new StoreError("invalid", altered);
@@ -122,17 +120,17 @@ export class ChangeWriter {
   async #delete(change: IncomingChange): Promise<void> {
     const { key, concluded = false } = change;
     await contended(async () => {
-      const expect = await this.#losses(change).beforeWrite(key, undefined);
+      const expect = await this.losses.beforeWrite(key, undefined);
       if (expect === "absent") return;
       this.deletions.applying(key, concluded);
       await this.#write(key, { op: "delete", key, ...(expect ? { expect } : {}) });
     });
-    this.#losses(change).written(key);
+    this.#written(change);
   }
 
-  /** Restoring this side's own state loses nothing of its own, and makes nothing the leader's. */
-  #losses({ restored }: IncomingChange): Pick<LossManifest, "beforeWrite" | "written"> {
-    return restored ? NOTHING_LOST : this.losses;
+  /** Restoring this side's own state makes nothing the leader's. */
+  #written({ key, restored }: IncomingChange): void {
+    if (!restored) this.losses.written(key);
   }
 
   async #put(

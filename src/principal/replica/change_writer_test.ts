@@ -22,6 +22,8 @@ function application(text: string): ApiObject {
 /** A copy that another writer changes so many times between the writer's look and its write; `saved` is what would be lost. */
 class Contended {
   readonly saved: unknown[] = [];
+  /** Keys of which the leader's state is here now. */
+  readonly handled: string[] = [];
   object: StoredObject | undefined = this.#stored(application("own"), 1);
   readonly writer: ChangeWriter;
 
@@ -44,7 +46,7 @@ class Contended {
         this.saved.push((this.object?.["spec"] as { text: string }).text);
         return Promise.resolve(this.object?.metadata.resourceVersion);
       },
-      written: () => {},
+      written: (key: string) => void this.handled.push(key),
     };
     const foreign = { has: () => false, add: () => Promise.resolve(), delete: () => Promise.resolve() };
     const unconfirmed = { wrote: () => {}, uncertain: () => {}, confirmed: () => Promise.resolve() };
@@ -90,4 +92,15 @@ Deno.test("ChangeWriter.apply() ends with the conflict where another writer is a
   const copy = new Contended(Infinity);
   const error = await copy.writer.apply(change(application("the active's"))).catch((error) => error);
   assertEquals((error as StoreError).code, "conflict");
+});
+
+Deno.test("ChangeWriter.apply() saves what a restored state takes the place of, which does not make it the leader's", async () => {
+  for (const object of [application("sent last"), undefined]) {
+    const copy = new Contended(0);
+    await copy.writer.apply({ ...change(object), restored: true });
+    assertEquals([copy.saved, copy.handled], [["own"], []]);
+  }
+  const copy = new Contended(0);
+  await copy.writer.apply(change());
+  assertEquals([copy.saved, copy.handled], [["own"], [KEY]]);
 });

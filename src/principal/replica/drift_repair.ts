@@ -38,6 +38,7 @@ export interface DriftRepairParts {
   readonly feed: Pick<Feed, "refresh" | "catchUp">;
   readonly drift: Drift;
   readonly writer: { apply(change: IncomingChange): Promise<void> };
+  readonly marks: { tryToLeave(): Promise<number | undefined> };
   model(): Pick<Model, "memory">;
 }
 
@@ -46,9 +47,10 @@ export class DriftRepair {
   #looking: ReturnType<typeof setTimeout> | undefined;
   #served = false;
   #steppedDownAtMs = -Infinity;
-  #ownUpTo = 0;
+  /** Nothing that the store held when this side had stepped down is newer than this; undefined: not known. */
+  #ownUpTo: number | undefined;
 
-  constructor(private readonly parts: DriftRepairParts) {}
+  constructor(private readonly parts: DriftRepairParts, private readonly nowMs = monotonicMs) {}
 
   /** The copies that are known not to be the leader's. */
   get drift(): Drift {
@@ -61,7 +63,7 @@ export class DriftRepair {
     const { complete, formerActive } = model().memory;
     if (!index.standby || !complete) return;
     if (formerActive && this.#mayBeOwn(index.get(key)?.version ?? "")) return;
-    const now = monotonicMs();
+    const now = this.nowMs();
     if (!drift.changed(key, before, manager, now)) return;
     if (this.writers.saw(manager, key, now)) this.#tell(manager);
     this.#look(0);
@@ -76,11 +78,11 @@ export class DriftRepair {
   /** Those who change copies again and again, with the command that stops each. */
   get writerLines(): string[] {
     const { index, namespace } = this.parts;
-    return index.standby ? this.writers.list(monotonicMs()).map((one) => writerLine(one, namespace)) : [];
+    return index.standby ? this.writers.list(this.nowMs()).map((one) => writerLine(one, namespace)) : [];
   }
 
   #tell(manager: string): void {
-    const writer = this.writers.list(monotonicMs()).find((one) => one.manager === manager);
+    const writer = this.writers.list(this.nowMs()).find((one) => one.manager === manager);
     if (!writer) return;
     const { log, namespace } = this.parts;
     log.warn("another writer keeps changing copies here; stop it: it is repaired each time", {
@@ -101,14 +103,21 @@ export class DriftRepair {
     ];
   }
 
-  /** This side holds a copy, or is about to. @param ownUpTo the newest version that it is known to have written as the ACTIVE */
-  standby(ownUpTo: number): void {
+  /** This side holds a copy, or is about to. All that its store holds now is its own, whoever wrote it. */
+  standby(): void {
     const { index } = this.parts;
     if (index.standby) return;
     index.standby = true;
     if (!this.#served) return;
-    this.#ownUpTo = ownUpTo;
-    this.#steppedDownAtMs = monotonicMs();
+    this.#steppedDownAtMs = this.nowMs();
+    this.#ownUpTo = undefined;
+    void this.#markStepDown(this.#steppedDownAtMs);
+  }
+
+  /** The mark is left after the last write of the ACTIVE, and of everyone who wrote there meanwhile. */
+  async #markStepDown(atMs: number): Promise<void> {
+    const version = await this.parts.marks.tryToLeave();
+    if (atMs === this.#steppedDownAtMs) this.#ownUpTo = version;
   }
 
   /** This side is ACTIVE: its objects are its own. */
@@ -179,12 +188,12 @@ export class DriftRepair {
   }
 
   /**
-   * Whether a state of this version may be one of this side's last as the ACTIVE, told late. Such a state is found by comparing, and saved
-   * before it is overwritten.
+   * Whether a state of this version may be from when this side was ACTIVE, and told late; where that cannot be known, every early one.
+   * Such a state is found by comparing, and saved before it is overwritten.
    */
   #mayBeOwn(version: string): boolean {
-    if (monotonicMs() - this.#steppedDownAtMs > SETTLED_MS) return false;
-    return version === "" || Number(version) <= this.#ownUpTo;
+    if (version !== "" && this.#ownUpTo !== undefined) return Number(version) <= this.#ownUpTo;
+    return this.nowMs() - this.#steppedDownAtMs <= SETTLED_MS;
   }
 
   #look(afterMs: number): void {
@@ -200,7 +209,7 @@ export class DriftRepair {
   #ask(): void {
     const { following, log, drift } = this.parts;
     if (!following.resend) return;
-    const due = drift.due(monotonicMs(), MAX_ASKED, Math.random());
+    const due = drift.due(this.nowMs(), MAX_ASKED, Math.random());
     if (due.length === 0) return;
     following.resend(due.map(({ key }) => key));
     for (const { key, change, manager, repairs } of due.slice(0, MAX_NAMED)) {

@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { delay } from "@std/async/delay";
 import { ChangeIndex } from "../../domain/changes/index.ts";
 import { Drift } from "../../domain/replication/drift.ts";
 import { DriftRepair } from "./drift_repair.ts";
@@ -13,8 +14,10 @@ class Copies {
   readonly warned: string[] = [];
   onRestore: (key: string) => void = () => {};
   #version = 0;
+  #nowMs = 0;
 
-  constructor() {
+  /** @param mark what leaving a mark returns; `formerActive`: this side was the leader */
+  constructor(formerActive = false, private readonly mark?: () => Promise<number | undefined>) {
     const { index, drift } = this;
     this.repair = new DriftRepair({
       index,
@@ -32,16 +35,34 @@ class Copies {
           return Promise.resolve();
         },
       },
-      model: () => ({ memory: { complete: true, formerActive: false } as never }),
-    });
+      model: () => ({ memory: { complete: true, formerActive } as never }),
+      marks: { tryToLeave: () => this.mark?.() ?? Promise.resolve(undefined) },
+    }, () => this.#nowMs);
     for (const key of KEYS) this.#put(key, "the leader's");
     index.standby = true;
   }
 
   edit(key: string): void {
+    this.write();
+    this.tell(key, this.#version);
+  }
+
+  /** Somebody writes; the watch has not told it yet. Returns the version. */
+  write(): number {
+    return ++this.#version;
+  }
+
+  /** The watch tells a write. */
+  tell(key: string, version: number): void {
     const before = this.index.get(key);
-    this.#put(key, `edited ${this.#version}`);
+    this.#show(key, `edited ${version}`, version);
     this.repair.changed(key, before, "kubectl");
+  }
+
+  /** Time passes. */
+  async later(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    await delay(0);
   }
 
   contents(): (string | undefined)[] {
@@ -49,11 +70,14 @@ class Copies {
   }
 
   #put(key: string, payload: string): void {
-    const version = String(++this.#version);
+    this.#show(key, payload, this.write());
+  }
+
+  #show(key: string, payload: string, version: number): void {
     this.index.put(key, {
       payload,
       digest: payload.padEnd(32, "0"),
-      version,
+      version: String(version),
       now: 0,
       terminating: false,
       local: "",
@@ -84,5 +108,51 @@ Deno.test("DriftRepair.restore() ends, and says so, when another writer never do
     await copies.repair.restore(true),
     /another writer keeps changing copies here: Application\/edge-1\/[ab]$/,
   );
+  copies.repair.serving();
+});
+
+/** A side that was ACTIVE and steps down; the mark that it leaves then is answered with what `mark` returns. */
+function steppedDown(mark: (copies: Copies) => Promise<number | undefined>): Copies {
+  const copies: Copies = new Copies(true, () => mark(copies));
+  copies.repair.serving();
+  return copies;
+}
+
+Deno.test("DriftRepair: what was written before the mark of a step-down is this side's own, however late it is told", async () => {
+  const copies = steppedDown((copies) => Promise.resolve(copies.write()));
+  const byPeople = copies.write();
+  copies.repair.standby();
+  await copies.later(60_000);
+  copies.tell(A, byPeople);
+  copies.edit(B);
+  assertEquals(await copies.repair.restore(true), "");
+  assertEquals(copies.contents(), [`edited ${byPeople}`, "the leader's"]);
+  copies.repair.serving();
+});
+
+Deno.test("DriftRepair: without a mark of the step-down, what is told early is this side's own", async () => {
+  const copies = steppedDown(() => Promise.resolve(undefined));
+  copies.repair.standby();
+  await copies.later(1_000);
+  copies.edit(A);
+  await copies.later(60_000);
+  copies.edit(B);
+  assertEquals(copies.repair.copies.map(({ key }) => key), [B]);
+  copies.repair.serving();
+});
+
+Deno.test("DriftRepair: an earlier step-down's mark says nothing of the next one", async () => {
+  const first = Promise.withResolvers<number>();
+  const marks = [first.promise, new Promise<undefined>(() => {})];
+  const copies = steppedDown(() => marks.shift() as Promise<number | undefined>);
+  copies.repair.standby();
+  await copies.later(1_000);
+  copies.repair.serving();
+  const byPeople = copies.write();
+  copies.repair.standby();
+  first.resolve(byPeople - 1);
+  await copies.later(1_000);
+  copies.tell(A, byPeople);
+  assertEquals(copies.repair.copies, []);
   copies.repair.serving();
 });
