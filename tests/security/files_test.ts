@@ -11,37 +11,25 @@ function modes(folder: string): Record<string, string> {
   return { ".": mode(folder), ...Object.fromEntries(names.map((name) => [name, mode(`${folder}/${name}`)])) };
 }
 
-/** As if this process had been started by somebody careless. */
-async function withOpenMask(act: () => Promise<void>): Promise<void> {
-  const before = Deno.umask(0);
-  try {
-    await act();
-  } finally {
-    Deno.umask(before);
-  }
-}
-
 Deno.test(
-  "a principal's files are 0600 in a folder of 0700, whatever the mask",
+  "a principal's files are 0600 in a folder of 0700, and not what the usual mask gives",
   LOOSE,
   () =>
-    withOpenMask(() =>
-      inWorkshop(async (workshop) => {
-        const folder = `${workshop.dir}/data`;
-        const running = await workshop.start(
-          workshop.settings("primary", 0, [`--store=sqlite:${folder}/p.db`]),
-        );
-        await untilState(running, "active");
-        const expected = {
-          ".": "700",
-          "p.db": "600",
-          "p.db-shm": "600",
-          "p.db-wal": "600",
-          "p.db.lock": "600",
-        };
-        assertEquals(modes(folder), expected);
-      })
-    ),
+    inWorkshop(async (workshop) => {
+      const folder = `${workshop.dir}/data`;
+      const running = await workshop.start(
+        workshop.settings("primary", 0, [`--store=sqlite:${folder}/p.db`]),
+      );
+      await untilState(running, "active");
+      const expected = {
+        ".": "700",
+        "p.db": "600",
+        "p.db-shm": "600",
+        "p.db-wal": "600",
+        "p.db.lock": "600",
+      };
+      assertEquals(modes(folder), expected);
+    }),
 );
 
 Deno.test(
@@ -79,26 +67,25 @@ Deno.test(
     }),
 );
 
-Deno.test("store apply makes private files too, and pki init private keys in a private folder", () =>
-  withOpenMask(async () => {
-    const dir = Deno.makeTempDirSync();
-    try {
-      Deno.writeTextFileSync(
-        `${dir}/a.yaml`,
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-gpg-keys-cm}\n",
-      );
-      const args = ["store", "apply", "-f", `${dir}/a.yaml`, `--store=sqlite:${dir}/made/s.db`];
-      const { code, stderr } = await runCli(args);
-      assertEquals(code, 0, stderr);
-      const { ".": folder, "s.db": file } = modes(`${dir}/made`);
-      assertEquals([folder, file], ["700", "600"]);
-      await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
-      const made = modes(`${dir}/pki`);
-      assertEquals(made["."], "700");
-      for (const name of ["ca", "primary", "replica", "agent-1"]) {
-        assertEquals(made[`${name}.key`], "600", name);
-      }
-    } finally {
-      Deno.removeSync(dir, { recursive: true });
+Deno.test("store apply makes private files too, and pki init private keys in a private folder", async () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(
+      `${dir}/a.yaml`,
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-gpg-keys-cm}\n",
+    );
+    const args = ["store", "apply", "-f", `${dir}/a.yaml`, `--store=sqlite:${dir}/made/s.db`];
+    const { code, stderr } = await runCli(args);
+    assertEquals(code, 0, stderr);
+    const { ".": folder, "s.db": file } = modes(`${dir}/made`);
+    assertEquals([folder, file], ["700", "600"]);
+    await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
+    const made = modes(`${dir}/pki`);
+    assertEquals(made["."], "700");
+    for (const name of ["ca", "primary", "replica", "agent-1"]) {
+      assertEquals(made[`${name}.key`], "600", name);
     }
-  }));
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});

@@ -6,6 +6,8 @@ import type { Gate } from "../net/gate.ts";
 
 /** An answer is taken by its client within this time. */
 const ANSWER_MS = 30_000;
+/** A longer body ends its connection. */
+const MAX_DISCARDED = 65_536;
 
 /** Answers a request. */
 export type Answer = (request: Request) => Response | Promise<Response>;
@@ -43,12 +45,20 @@ async function respond(answer: Answer, request: IncomingMessage, response: Serve
   const { method = "GET", url = "/" } = request;
   const target = URL.parse(url, "http://localhost");
   const bodiless = method === "GET" || method === "HEAD";
-  // A body is not read: the connection ends with the answer.
-  if (!bodiless) response.setHeader("connection", "close");
+  if (!bodiless) await discard(request);
   if (!target || !bodiless) return void response.writeHead(target ? 405 : 400).end();
   const { status, headers, body } = await answer(new Request(target, { method }));
   response.writeHead(status, Object.fromEntries(headers));
   response.end(body && method === "GET" ? new Uint8Array(await new Response(body).arrayBuffer()) : undefined);
+}
+
+/** Reads a body to no purpose, so that its sender hears the answer. @throws RangeError where it is too long for that */
+async function discard(request: IncomingMessage): Promise<void> {
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Uint8Array).length;
+    if (size > MAX_DISCARDED) throw new RangeError("the body is too long");
+  }
 }
 
 function closed(server: ReturnType<typeof createServer>): Promise<void> {
