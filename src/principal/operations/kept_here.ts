@@ -12,6 +12,7 @@ import type { Key } from "../../domain/resources/keys.ts";
 import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
+import type { Following } from "../core/following.ts";
 import type { ForeignObjects } from "../core/foreign_objects.ts";
 import type { KeptObjects } from "../core/kept_objects.ts";
 import type { KeptObject } from "../core/kept_pages.ts";
@@ -30,6 +31,7 @@ export interface KeptHereParts {
   readonly store: Pick<Store, "get">;
   readonly foreign: Pick<ForeignObjects, "keys" | "delete">;
   readonly heldDeletions: HeldDeletions;
+  readonly following: Pick<Following, "resend">;
   model(): Model;
   activeScope(): AbortSignal | undefined;
   note(what: string, who: string): void;
@@ -60,14 +62,17 @@ export class KeptHere {
     return [...states, ...this.#held().filter(({ key }) => named.size === 0 || named.has(key))];
   }
 
-  /** The ACTIVE has adopted these: they are forgotten, and foreign ones are the leader's. @throws Refusal; StoreError */
+  /**
+   * The ACTIVE has adopted these: they are forgotten, and foreign ones are the leader's. The leader is asked for those again, for it may
+   * have deleted one before this side let it go. @throws Refusal; StoreError
+   */
   async settled(states: readonly KeyDigest[], who: string): Promise<void> {
     this.#mustNotLead();
     const digests = new Set(states.map(({ key, digest }) => `${key} ${digest}`));
     await this.parts.kept.forget(({ key, digest }) => digests.has(`${key} ${digest}`));
-    for (const { key, digest } of await this.#foreign()) {
-      if (digests.has(`${key} ${digest}`)) await this.parts.foreign.delete(key);
-    }
+    const adopted = (await this.#foreign()).filter(({ key, digest }) => digests.has(`${key} ${digest}`));
+    for (const { key } of adopted) await this.parts.foreign.delete(key);
+    this.parts.following.resend?.(adopted.map(({ key }) => key));
     this.parts.note(`reconcile --adopt at the ACTIVE (${states.length} keys)`, who);
   }
 
