@@ -263,18 +263,7 @@ function coreOf(
   const readiness = new Readiness({ ...asking, ...reporting, store });
   const moving = { log, index, replicas, losses, exposure, copies, fleet: theFleet, activeScope, redial };
   const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
-  const keeping = {
-    ...machine,
-    settings,
-    index,
-    kept,
-    store,
-    foreign,
-    heldDeletions,
-    following,
-    activeScope,
-  };
-  const keptHere = new KeptHere(keeping);
+  const keptHere = new KeptHere({ ...machine, ...roles, ...read, following, activeScope });
   const adopting = { ...machine, settings, index, kept, keptHere, peer, activeScope, standing, chain };
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
   const pending = new PendingDeletions({ index, activeStore });
