@@ -21,6 +21,8 @@ export class Ledger {
   readonly #byHand = new Map<Key, Disk>();
   /** By side: Applications that a restored store of the other one may roll back. */
   readonly #unkept = { a: new Set<Key>(), b: new Set<Key>() };
+  /** Sides of which no process has begun since the last one was gone. */
+  readonly #down = new Set<"a" | "b">();
   /** Sides whose store was restored. */
   readonly #restored = new Set<"a" | "b">();
   /** Stores that were lost or restored in this story. */
@@ -28,11 +30,12 @@ export class Ledger {
 
   wrote(key: Key, nowMs: number): void {
     this.#written.set(key, nowMs);
-    for (const keys of Object.values(this.#unkept)) keys.delete(key);
+    for (const name of ["a", "b"] as const) if (!this.#down.has(name)) this.#unkept[name].delete(key);
   }
 
   /** The process of a side has died. */
   died(name: "a" | "b", nowMs: number): void {
+    this.#down.add(name);
     for (const [key, atMs] of this.#written) if (nowMs - atMs < UNKEPT_MS) this.#unkept[name].add(key);
   }
 
@@ -49,7 +52,8 @@ export class Ledger {
   }
 
   /** A process has begun and takes its store as it is: what somebody deleted there before stays deleted if that side becomes ACTIVE. */
-  opened(disk: Disk, nowMs: number): void {
+  opened(name: "a" | "b", disk: Disk, nowMs: number): void {
+    this.#down.delete(name);
     for (const [key, at] of this.#byHand) {
       if (at !== disk) continue;
       this.#byHand.delete(key);

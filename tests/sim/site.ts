@@ -63,6 +63,7 @@ export interface SiteEvents {
   log(site: Site, level: string, message: string, fields: Record<string, unknown>, by?: string): void;
   opened(site: Site, core: Core): void;
   sent(site: Site, to: AgentCaller, event: AgentEvent): void;
+  /** A side's process is gone, or acts no longer. */
   died(site: Site): void;
 }
 
@@ -162,6 +163,7 @@ export class Site {
         if (this.process === me) {
           this.core = undefined;
           this.network.servers.delete(this.name);
+          this.events.died(this);
         }
         this.events.log(this, "info", `stops acting: ${reason.message}`, {}, me.name);
         await core?.rest(reason.message);

@@ -59,7 +59,7 @@ export class World {
         },
         opened: (from, core) => {
           this.checks.opened(from, core);
-          this.ledger.opened(from.disk, clock.nowMs);
+          this.ledger.opened(from.name, from.disk, clock.nowMs);
         },
         sent: (from, { name, mode }, event) => {
           try {
