@@ -3,6 +3,7 @@
  * replica has acknowledged as durable; a copy that is being compared or filled counts for nothing, and one whose replica is gone keeps
  * what it had. Invariant: everything that the index held at `heldAtMs` is durable in that copy.
  */
+import { Newest } from "../../base/newest.ts";
 import { type Concerns, countOf } from "./concerns.ts";
 
 /** The index of the ACTIVE, as far as it is counted here. */
@@ -55,7 +56,7 @@ const MAX_MOMENTS = 64;
 
 /** The copies of one ACTIVE's resources, over its index. All times are on one monotonic clock. */
 export class Copies {
-  readonly #copies = new Map<string, Copy>();
+  readonly #copies = new Newest<string, Copy>(MAX_COPIES);
   /** A revision, and when it was made: everything below it was there before. */
   #moments: { revision: number; atMs: number }[] = [];
 
@@ -83,11 +84,7 @@ export class Copies {
     const heldAtMs = applied === undefined
       ? undefined
       : this.#momentOf(applied, nowMs) ?? (before?.applied === undefined ? undefined : before.heldAtMs);
-    this.#copies.delete(replica);
     this.#copies.set(replica, { ...progress, equalAtMs, heldAtMs, connected: true });
-    if (this.#copies.size <= MAX_COPIES) return;
-    const [oldest = ""] = this.#copies.keys();
-    this.#copies.delete(oldest);
   }
 
   /** A replica is gone; what it has acknowledged it keeps. */

@@ -4,6 +4,7 @@
  * version that its write was answered with, or, without an answer, by its content. Repairs of a key that drifts again and again are spread.
  */
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
+import { Newest } from "../../base/newest.ts";
 import { digestOf } from "../changes/content.ts";
 import { type Digest, xor } from "../changes/digest.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
@@ -53,7 +54,7 @@ export class Drift {
   readonly #unconfirmed = new Map<string, Write>();
   /** The state that the last write of a key was to make, where no answer told whether it did. */
   readonly #unanswered = new Map<string, Pick<Write, "payload">>();
-  readonly #repairs = new Map<string, { many: number; lastMs: number }>();
+  readonly #repairs = new Newest<string, { many: number; lastMs: number }>(MAX_COUNTED);
 
   constructor(private readonly index: Pick<ChangeIndex, "get">) {}
 
@@ -181,9 +182,6 @@ export class Drift {
 
   #count(key: string, nowMs: number): number {
     const many = this.#lately(key, nowMs) + 1;
-    this.#repairs.delete(key);
-    const [oldest] = this.#repairs.keys();
-    if (oldest !== undefined && this.#repairs.size >= MAX_COUNTED) this.#repairs.delete(oldest);
     this.#repairs.set(key, { many, lastMs: nowMs });
     return many;
   }

@@ -5,6 +5,7 @@
  * resources.
  */
 import { parseForeign } from "../../base/bounds.ts";
+import { Newest } from "../../base/newest.ts";
 import { OutOfBounds, parseJson } from "../../base/json.ts";
 import { completed, fromReplicatedEvent } from "../events/replicated.ts";
 import type { ReplicatedEvent } from "../events/messages.ts";
@@ -35,7 +36,7 @@ export class GoFollowerProtocol {
   #offered = 0;
   readonly #peerAt = new Marks();
   /** The latest states read, by key; empty: a deletion. */
-  readonly #read = new Map<Key, string>();
+  readonly #read = new Newest<Key, string>(MAX_READ);
   #peerSequence = 0;
   #peerExpected: number | undefined;
   #gap = false;
@@ -170,10 +171,7 @@ export class GoFollowerProtocol {
   ): void {
     for (const { key, object = "", problem } of changes) {
       if (problem !== undefined) continue;
-      this.#read.delete(key);
       this.#read.set(key, object);
-      const [oldest] = this.#read.keys();
-      if (this.#read.size > MAX_READ && oldest !== undefined) this.#read.delete(oldest);
     }
     this.applier.offer(changes.map((c) => ({ ...c, sequence: ++this.#offered, changedAt: nowMs })));
   }

@@ -1,6 +1,7 @@
 /** Name patterns as Argo CD and the Go principal take them: a name, a glob (`*`, `?`, `[ab]`, `{a,b}`), or `/regex/`. */
 import { globToRegExp } from "@std/path/glob-to-regexp";
 import { Pattern } from "../../base/pattern.ts";
+import { Newest } from "../../base/newest.ts";
 import { reasonOf } from "../../base/reason.ts";
 
 /** The longest name pattern: Kubernetes' own names have at most 253 characters. */
@@ -27,7 +28,7 @@ export function patternOf(text: string): NamePattern {
 }
 
 /** Compiled patterns, and the reasons of those that cannot be. */
-const compiled = new Map<string, NamePattern | string>();
+const compiled = new Newest<string, NamePattern | string>(KEPT);
 
 function compiledOf(text: string): NamePattern | string {
   let found = compiled.get(text);
@@ -37,12 +38,6 @@ function compiledOf(text: string): NamePattern | string {
     } catch (error) {
       found = reasonOf(error);
     }
-    for (const oldest of compiled.keys()) {
-      if (compiled.size < KEPT) break;
-      compiled.delete(oldest);
-    }
-  } else {
-    compiled.delete(text);
   }
   compiled.set(text, found);
   return found;

@@ -6,6 +6,7 @@ import { byteLength } from "../../base/bounds.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { canonicalJson } from "../../base/json.ts";
 import type { Log } from "../../base/log.ts";
+import { Newest } from "../../base/newest.ts";
 import type { Amount, Usage } from "../../domain/agents/usage.ts";
 import type { AgentId } from "../../domain/agents/view.ts";
 import { payloadOf } from "../../domain/changes/content.ts";
@@ -30,7 +31,7 @@ export interface AgentQuotasParts {
 
 export class AgentQuotas {
   /** Keys that were refused and have not passed since, by agent and key, the oldest first. */
-  readonly #refused = new Map<string, { agent: string; key: Key; reason: string }>();
+  readonly #refused = new Newest<string, { agent: string; key: Key; reason: string }>(MAX_REFUSED);
   readonly #loggedAtMs = new Map<string, number>();
 
   constructor(private readonly parts: AgentQuotasParts) {}
@@ -100,10 +101,7 @@ export class AgentQuotas {
   }
 
   #refuse(agent: string, key: Key, reason: string): void {
-    const id = `${agent} ${key}`;
-    this.#refused.delete(id);
-    this.#refused.set(id, { agent, key, reason });
-    if (this.#refused.size > MAX_REFUSED) this.#refused.delete(this.#refused.keys().next().value as string);
+    this.#refused.set(`${agent} ${key}`, { agent, key, reason });
     const now = monotonicMs();
     if (now - (this.#loggedAtMs.get(agent) ?? -Infinity) < LOG_EVERY_MS) return;
     this.#loggedAtMs.set(agent, now);

@@ -1,6 +1,7 @@
 /** Claims of agents that are refused: another's resource, another mode. Each is named in the log once, and in status while it is new. */
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
+import { Newest } from "../../base/newest.ts";
 import { type Noted, noted } from "../../domain/ha/concerns.ts";
 
 /** The newest of them. */
@@ -10,7 +11,7 @@ const SHOWN_MS = 86_400_000;
 
 export class AgentRefusals {
   /** By agent and subject, the oldest first. */
-  readonly #refusals = new Map<string, { reason: string; agent: string; atMs: number }>();
+  readonly #refusals = new Newest<string, { reason: string; agent: string; atMs: number }>(MAX_REFUSALS);
 
   constructor(private readonly log: Log) {}
 
@@ -18,11 +19,7 @@ export class AgentRefusals {
   refused(agent: string, subject: string, reason: string): void {
     const id = `${agent} ${subject}`;
     const known = this.#refusals.get(id)?.reason === reason;
-    this.#refusals.delete(id);
     this.#refusals.set(id, { agent, reason, atMs: monotonicMs() });
-    if (this.#refusals.size > MAX_REFUSALS) {
-      this.#refusals.delete(this.#refusals.keys().next().value as string);
-    }
     if (!known) this.log.warn("an agent's claim is refused", { agent, subject, reason });
   }
 

@@ -7,6 +7,7 @@ import { SOURCE_UID } from "../../domain/resources/object.ts";
 import { StoreError } from "../ports/store.ts";
 import type { ActiveStore } from "./active_store.ts";
 import { monotonicMs } from "../../base/clock.ts";
+import { Newest } from "../../base/newest.ts";
 import type { Log } from "../../base/log.ts";
 
 /** Between two writes of one object. */
@@ -15,7 +16,7 @@ const MIN_INTERVAL_MS = 600_000;
 const MAX_REMEMBERED = 100_000;
 
 export class WriteBack {
-  readonly #lastMs = new Map<Key, number>();
+  readonly #lastMs = new Newest<Key, number>(MAX_REMEMBERED);
   /** Objects that lost their annotation while this side was not ACTIVE. */
   readonly #waiting = new Set<Key>();
 
@@ -36,8 +37,6 @@ export class WriteBack {
       return;
     }
     if (now - (this.#lastMs.get(key) ?? -Infinity) < MIN_INTERVAL_MS) return;
-    const [oldest] = this.#lastMs.keys();
-    if (oldest !== undefined && this.#lastMs.size >= MAX_REMEMBERED) this.#lastMs.delete(oldest);
     this.#lastMs.set(key, now);
     try {
       // Read through the identified store: it has the annotation already.

@@ -5,6 +5,7 @@
  */
 import { deadline } from "@std/async/deadline";
 import { parseJson } from "../../base/json.ts";
+import { Newest } from "../../base/newest.ts";
 import { Budget } from "../../base/token_bucket.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Entry } from "../../domain/changes/index.ts";
@@ -36,7 +37,7 @@ export interface DeletionRecordParts {
 
 export class DeletionRecord {
   /** By key: why replication deleted it here. */
-  readonly #written = new Map<Key, string>();
+  readonly #written = new Newest<Key, string>(MAX_WRITTEN);
   /** By cause: the keys that are not in the history yet. */
   #applied = new Map<string, Key[]>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -46,8 +47,6 @@ export class DeletionRecord {
 
   /** Replication is about to delete this. @param concluded the leader does not have it, and did not see it go */
   applying(key: Key, concluded: boolean): void {
-    const [oldest] = this.#written.keys();
-    if (oldest !== undefined && this.#written.size >= MAX_WRITTEN) this.#written.delete(oldest);
     const { epoch } = this.parts.model().memory;
     const cause = concluded ? "absent at" : "deleted at";
     this.#written.set(key, `${cause} the ACTIVE in epoch ${epoch}`);
