@@ -7,6 +7,7 @@ import type { TLSSocket } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import type { Log } from "../../base/log.ts";
 import { certificateProblem, lookAgainMs, type SeenCertificate } from "./seen_certificate.ts";
+import { connectionKey, type Endpoints } from "../net/endpoints.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 
 /** A client has this long to read why its calls ended, before its connection is closed. */
@@ -43,7 +44,7 @@ export class OpenCalls {
 
   /** For a server's options: it sees every call of the server. */
   readonly interceptor: grpc.ServerInterceptor = (_, call) => {
-    const connection = this.#connections.get(endpoints(call.getConnectionInfo()));
+    const connection = this.#connections.get(connectionKey(call.getConnectionInfo()));
     let over = false;
     const open: OpenCall = {
       conditions: connection ? [() => connection.problem()] : [],
@@ -77,7 +78,7 @@ export class OpenCalls {
 
   /** The fingerprint of the certificate that a connection came with; undefined: it came with none. */
   certificateOf(connection: Endpoints): string | undefined {
-    return this.#connections.get(endpoints(connection))?.fingerprint || undefined;
+    return this.#connections.get(connectionKey(connection))?.fingerprint || undefined;
   }
 
   /** Sees every connection of a server that listens. */
@@ -112,7 +113,7 @@ export class OpenCalls {
   }
 
   #connected(socket: TLSSocket): void {
-    const key = endpoints(socket as Endpoints);
+    const key = connectionKey(socket);
     const connection = new Connection(socket, this.blocked, (problem) => {
       this.log.warn("connection ended", { from: socket.remoteAddress ?? "", reason: problem });
       this.#checkCalls();
@@ -180,10 +181,4 @@ function problemOf({ conditions }: OpenCall): string | undefined {
     if (problem !== undefined) return problem;
   }
   return undefined;
-}
-
-type Endpoints = ReturnType<grpc.ServerInterceptingCallInterface["getConnectionInfo"]>;
-
-function endpoints({ remoteAddress, remotePort, localAddress, localPort }: Endpoints): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

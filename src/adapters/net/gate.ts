@@ -6,6 +6,7 @@
 import type { Socket } from "node:net";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
+import { connectionKey, type Endpoints } from "./endpoints.ts";
 import type { Descriptors } from "./descriptors.ts";
 
 /** The bounds of a listener. */
@@ -83,13 +84,13 @@ export class Gate {
     // From here on the connection is closed through its TLS end.
     server.prependListener(
       "secureConnection",
-      (socket) => this.#connections.get(keyOf(socket))?.take(socket),
+      (socket) => this.#connections.get(connectionKey(socket))?.take(socket),
     );
   }
 
   /** A connection has a request; call the result when that is over. */
   busy(socket: Endpoints): () => void {
-    const connection = this.#connections.get(keyOf(socket));
+    const connection = this.#connections.get(connectionKey(socket));
     if (!connection) return () => {};
     this.#unidle(connection);
     connection.requests++;
@@ -109,7 +110,7 @@ export class Gate {
       if (!oldest) return void socket.destroy();
       oldest.drop();
     }
-    const connection = new Connection(keyOf(socket), address, socket, (gone) => this.#gone(gone));
+    const connection = new Connection(connectionKey(socket), address, socket, (gone) => this.#gone(gone));
     source.count++;
     this.everywhere.open++;
     this.#sources.set(address, source);
@@ -201,11 +202,4 @@ class Connection {
     this.gone(this);
     this.socket.destroy();
   }
-}
-
-/** The two ends of a connection. */
-export type Endpoints = Partial<Pick<Socket, "remoteAddress" | "remotePort" | "localAddress" | "localPort">>;
-
-function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Endpoints): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
