@@ -192,7 +192,7 @@ function rolesOf(read: Read) {
   const { model } = machine;
   const input = (input: Input) => driver.input(input);
   const activeScope = () => effects.scope;
-  const peerIdentity = () => knownPeer(settings, peer);
+  const peerIdentity = knownPeer(settings, peer);
   const voice = new PeerVoice({ log, model, input, peerIdentity });
   const storeProblem = () => read.monitor.problem;
   const activeStore: ActiveStore = new ActiveStore(store, activeScope);

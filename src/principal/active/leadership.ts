@@ -8,6 +8,7 @@ import type { Key } from "../../domain/resources/keys.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import type { Counting } from "../core/counters.ts";
 import type { PeerVoice } from "../core/peer_voice.ts";
+import type { StoreMarks } from "../core/store_marks.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 
 /** The part of the principal that its replicas' connections use. */
@@ -25,7 +26,7 @@ export interface Leadership {
   model(): Model;
   standing(): Standing;
   /** The marks on this side's store, and what is known of the peer's. */
-  readonly marks: { readonly list: readonly StorePoint[] };
+  readonly marks: Pick<StoreMarks, "list" | "point">;
   readonly peerStore: { readonly seen: StorePoint | undefined; acknowledged(standing: Standing): void };
   input(input: Input): void;
   /** Makes the index show what the store has of a key. @throws StoreError */

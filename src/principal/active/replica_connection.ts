@@ -177,7 +177,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     const changes = this.#protocol.next();
     if (!changes) return undefined;
     this.leadership.counters.add("eventsForwarded", changes.changes.length);
-    const { store } = this.leadership.standing();
+    const store = this.leadership.marks.point;
     return { type: "changes", changes, ...(store ? { store } : {}) };
   }
 

@@ -37,11 +37,13 @@ export class Roster {
 
   /** The mode that an agent is pinned to; undefined: it is new. An operator's `ha forget-agent` lets it come in another one. */
   modeOf(name: string): Mode | undefined {
+    const came = this.#modes.get(name);
+    if (came !== undefined) return came;
     const entry = this.index.present(rosterKey(this.namespace));
     if (entry && this.#known?.digest !== entry.digest) {
       this.#known = { digest: entry.digest, agents: readRoster(parseJson(entry.payload) as ApiObject) };
     }
-    return this.#modes.get(name) ?? (entry && this.#known?.agents.get(name)?.mode);
+    return entry && this.#known?.agents.get(name)?.mode;
   }
 
   /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */

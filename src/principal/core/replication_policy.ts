@@ -26,14 +26,22 @@ export function replicationPolicy(settings: ReplicationSettings): ReplicationPol
   };
 }
 
-/** How the peer's identity is known now; empty: it is not. */
-export function knownPeer(settings: ReplicationSettings, peer: Pick<Peer, "certificates">): string {
+/** Tells the peer's identity as it is known now; empty: it is not. Asked at every message, so each certificate is read once. */
+export function knownPeer(settings: ReplicationSettings, peer: Pick<Peer, "certificates">): () => string {
   const { auth, allowedReplicationClients: allowed, peerIdentity: named } = settings;
-  if (auth.method !== "mtls") return named;
+  if (auth.method !== "mtls" || named !== "") return () => named;
+  const identities = new WeakMap<CertificateNames, string>();
   const nameIn = (certificate: CertificateNames | undefined) => {
-    const found = certificate ? identify(certificate, auth.rule) : { problem: "none" };
-    return "identity" in found ? found.identity : "";
+    if (!certificate) return "";
+    const known = identities.get(certificate);
+    if (known !== undefined) return known;
+    const found = identify(certificate, auth.rule);
+    const identity = "identity" in found ? found.identity : "";
+    identities.set(certificate, identity);
+    return identity;
   };
-  const { own, presented } = peer.certificates();
-  return peerIdentity({ named, allowed, own: nameIn(own), presented: nameIn(presented) });
+  return () => {
+    const { own, presented } = peer.certificates();
+    return peerIdentity({ named, allowed, own: nameIn(own), presented: nameIn(presented) });
+  };
 }

@@ -42,7 +42,12 @@ export class KeptHere {
 
   /** Everything that its own operator decides about, oldest first, foreign ones last. @throws StoreError */
   async list(): Promise<KeptObject[]> {
-    return [...await this.parts.kept.list(), ...await this.#foreign()];
+    return await this.#all(() => true);
+  }
+
+  async #all(asked: (key: Key) => boolean): Promise<KeptObject[]> {
+    const kept = await this.parts.kept.list();
+    return [...kept.filter(({ key }) => asked(key)), ...await this.#foreign(asked)];
   }
 
   /** For the ACTIVE: what it may adopt; all, or that of `keys`. @throws Refusal; StoreError */
@@ -52,14 +57,15 @@ export class KeptHere {
     const named = new Set(keys);
     let left = MAX_ANSWER;
     const states: KeptState[] = [];
-    for (const { object, writtenAtMs = 0, ...state } of await this.list()) {
+    const asked = (key: Key) => named.size === 0 || named.has(key);
+    for (const { object, writtenAtMs = 0, ...state } of await this.#all(asked)) {
       const kind = kindOf(object, scope);
-      if (!kind || (named.size > 0 && !named.has(state.key))) continue;
+      if (!kind) continue;
       const json = canonicalJson(replicatedForm(object, kind));
       left -= json.length;
       states.push({ ...state, writtenAtMs, object: left >= 0 ? json : "" });
     }
-    return [...states, ...this.#held().filter(({ key }) => named.size === 0 || named.has(key))];
+    return [...states, ...this.#held().filter(({ key }) => asked(key))];
   }
 
   /**
@@ -70,7 +76,9 @@ export class KeptHere {
     this.#mustNotLead();
     const digests = new Set(states.map(({ key, digest }) => `${key} ${digest}`));
     await this.parts.kept.forget(({ key, digest }) => digests.has(`${key} ${digest}`));
-    const adopted = (await this.#foreign()).filter(({ key, digest }) => digests.has(`${key} ${digest}`));
+    const named = new Set(states.map(({ key }) => key));
+    const adopted = (await this.#foreign((key) => named.has(key)))
+      .filter(({ key, digest }) => digests.has(`${key} ${digest}`));
     for (const { key } of adopted) await this.parts.foreign.delete(key);
     this.parts.following.resend?.(adopted.map(({ key }) => key));
     this.parts.note(`reconcile --adopt at the ACTIVE (${states.length} keys)`, who);
@@ -82,12 +90,12 @@ export class KeptHere {
     }
   }
 
-  /** @throws StoreError */
-  async #foreign(): Promise<KeptObject[]> {
+  /** @param asked the keys of which objects are read @throws StoreError */
+  async #foreign(asked: (key: Key) => boolean): Promise<KeptObject[]> {
     const { foreign, store, model, settings: { scope } } = this.parts;
     const { epoch } = model().memory;
     const kept: KeptObject[] = [];
-    for (const key of foreign.keys) {
+    for (const key of foreign.keys.filter(asked)) {
       const object = await store.get(key);
       const kind = object && kindOf(object, scope);
       if (!object || !kind) continue;
