@@ -154,10 +154,12 @@ class LeaseTenure implements Tenure {
   /** Ends this tenure in time, also while a renewal waits for its answer. */
   #watch(): void {
     clearTimeout(this.#timer);
-    if (this.holds()) this.#timer = setTimeout(() => this.#watch(), Math.max(1, this.#leftMs()));
-    else {this.#end(
-        `the lock on the store could not be renewed in time${this.#problem && `: ${this.#problem}`}`,
-      );}
+    if (this.holds()) {
+      this.#timer = setTimeout(() => this.#watch(), Math.max(1, this.#leftMs()));
+      return;
+    }
+    const why = this.#problem && `: ${this.#problem}`;
+    this.#end(`the lock on the store could not be renewed in time${why}`);
   }
 
   async #renew(): Promise<void> {

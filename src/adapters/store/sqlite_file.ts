@@ -51,11 +51,12 @@ export function openFile(path: string, options: OpenOptions): DatabaseSync {
   }
   let database: DatabaseSync | undefined;
   try {
-    if (size === undefined && path !== IN_MEMORY) createPrivate(path);
+    const inFile = path !== IN_MEMORY;
+    if (inFile && size === undefined) createPrivate(path);
     database = new DatabaseSync(path);
     database.exec("PRAGMA busy_timeout = 5000");
     if (size) checkOurs(database, path);
-    if (path !== IN_MEMORY) { for (const sentence of makePrivate(path)) options.note?.(sentence); }
+    for (const sentence of inFile ? makePrivate(path) : []) options.note?.(sentence);
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     if (options.maxBytes) {
       const page = database.prepare("PRAGMA page_size").get()?.["page_size"] as number;
