@@ -229,32 +229,38 @@ for (const [what, hand] of foreignHands) {
   );
 }
 
+/** A replica without a leader, one copy of which another writer is deleting and cannot be restored. */
+async function unrestorable(workshop: Workshop) {
+  const { primary, replica } = await pair(workshop);
+  await put(primary, leaving("a"));
+  await untilCopied(replica, KEY);
+  await primary.stop();
+  await untilState(replica, "disconnected");
+  await remove(replica, KEY);
+  await until(() => replica.core.copies.copies.length === 1, 2_000, () => "not seen");
+  const { store } = replica.core;
+  const write = store.write.bind(store);
+  store.write = (one) =>
+    one.op === "put" && one.object.metadata.name === "a"
+      ? Promise.reject(new Error("refused by the test"))
+      : write(one);
+  return { replica, restorable: () => void (store.write = write) };
+}
+
 Deno.test(
   "a copy that cannot be restored is named, and the promotion refused without --force",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const { primary, replica } = await pair(workshop);
-      await put(primary, leaving("a"));
-      await untilCopied(replica, KEY);
-      await primary.stop();
-      await untilState(replica, "disconnected");
-      await remove(replica, KEY);
-      await until(() => replica.core.copies.copies.length === 1, 2_000, () => "not seen");
-      const { store } = replica.core;
-      const write = store.write.bind(store);
-      store.write = (one) =>
-        one.op === "put" && one.object.metadata.name === "a"
-          ? Promise.reject(new Error("refused by the test"))
-          : write(one);
+      const { replica, restorable } = await unrestorable(workshop);
       const refused = await runCli(["ha", "promote", "--yes", "-a", `127.0.0.1:${replica.ports.admin}`]);
       assertMatch(
         refused.stderr,
         /cannot promote: another writer changed copies here.*Application\/edge-1\/a \(refused by the test\)/,
       );
-      store.write = write;
+      restorable();
       await replica.operations.command("promote", false, "");
-      assertEquals((await store.get(KEY))?.metadata.deletionTimestamp, undefined);
+      assertEquals((await replica.core.store.get(KEY))?.metadata.deletionTimestamp, undefined);
     }),
 );
 
@@ -263,19 +269,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const { primary, replica } = await pair(workshop);
-      await put(primary, leaving("a"));
-      await untilCopied(replica, KEY);
-      await primary.stop();
-      await untilState(replica, "disconnected");
-      await remove(replica, KEY);
-      await until(() => replica.core.copies.copies.length === 1, 2_000, () => "not seen");
-      const { store } = replica.core;
-      const write = store.write.bind(store);
-      store.write = (one) =>
-        one.op === "put" && one.object.metadata.name === "a"
-          ? Promise.reject(new Error("refused by the test"))
-          : write(one);
+      const { replica } = await unrestorable(workshop);
       await replica.operations.command("promote", true, "");
       await untilState(replica, "active");
       const named =

@@ -73,21 +73,28 @@ async function restored(workshop: Workshop, { primary, replica }: Pair): Promise
   copy(workshop, "backup-", "");
 }
 
+/** The primary on its restored store, which waits for an operator. */
+async function restarted(workshop: Workshop, { toReplica }: Pair): Promise<Running> {
+  const back = await workshop.start(workshop.settings("primary", toReplica.port));
+  const { model } = back.core;
+  await until(
+    () => model().explanation.includes("restored from a backup"),
+    10_000,
+    () => model().explanation,
+  );
+  return back;
+}
+
 Deno.test(
   "an ACTIVE whose store was restored waits for an operator, and follows the peer that is promoted",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
       const sides = await pair(workshop);
-      const { replica, toPrimary, toReplica } = sides;
+      const { replica, toPrimary } = sides;
       await restored(workshop, sides);
-      const back = await workshop.start(workshop.settings("primary", toReplica.port));
+      const back = await restarted(workshop, sides);
       toPrimary.targetPort = back.ports.grpc;
-      await until(
-        () => back.core.model().explanation.includes("restored from a backup"),
-        10_000,
-        () => back.core.model().explanation,
-      );
       assertEquals(back.core.model().state, "recovering");
       const refused = await back.operations.command("promote", false, "an operator").catch(String);
       assertStringIncludes(String(refused), "restored from a backup");
@@ -108,14 +115,9 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const sides = await pair(workshop);
-      const { replica, toPrimary, toReplica } = sides;
+      const { replica, toPrimary } = sides;
       await restored(workshop, sides);
-      const back = await workshop.start(workshop.settings("primary", toReplica.port));
-      await until(
-        () => back.core.model().explanation.includes("restored from a backup"),
-        10_000,
-        () => back.core.model().explanation,
-      );
+      const back = await restarted(workshop, sides);
       await back.operations.command("promote", true, "an operator");
       await untilState(back, "active");
       toPrimary.targetPort = back.ports.grpc;
