@@ -194,12 +194,18 @@ Deno.test("fuzz: 12,000 malformed objects are stored, refused or withheld, in bo
         count.planted++;
       }
     }
-    cache.put({ ...object, metadata: { ...object.metadata, uid: name, resourceVersion: String(n + 1) } });
+    cache.put(
+      { ...object, metadata: { ...object.metadata, uid: name, resourceVersion: String(n + 1) } },
+      "event",
+    );
     if (n % 500 === 0) await new Promise((resolve) => setTimeout(resolve));
   }
   const good = application("edge-1", "good");
   await embedded.write({ op: "put", object: good });
-  cache.put({ ...good, metadata: { ...good.metadata, uid: "u", resourceVersion: String(OBJECTS + 1) } });
+  cache.put(
+    { ...good, metadata: { ...good.metadata, uid: "u", resourceVersion: String(OBJECTS + 1) } },
+    "event",
+  );
   for (const { index, withheld } of sides) {
     await until(
       () => index.present("Application/edge-1/good") !== undefined,

@@ -34,8 +34,14 @@ export interface Watched extends Selection {
 }
 
 /** The copy that a reflector keeps current; `rewound`: the cluster itself went back in time. */
+/**
+ * Where a state comes from. A listing or the answer to a request (`read`) shows what the server has now; an event may have been decoded
+ * with the schema of a moment before, when a CustomResourceDefinition changes. `rewound`: read from a cluster that went back in time.
+ */
+export type StateSource = "event" | "read" | "rewound";
+
 export interface ReflectorStore {
-  put(object: ApiObject, rewound?: boolean): void;
+  put(object: ApiObject, source: StateSource): void;
   remove(key: Key, version: string, how?: { rewound: boolean; listed: boolean }): void;
   /** The keys of a kind, and their versions. */
   versions(kind: string): Iterable<[Key, string]>;
@@ -142,7 +148,7 @@ export class Reflector {
       for (const object of page.items) {
         if (!this.admits(object.metadata.namespace ?? "")) continue;
         seen.add(keyOfObject(object));
-        this.store.put(object, rewound);
+        this.store.put(object, rewound ? "rewound" : "read");
       }
     }
     for (const [key, cached] of [...this.store.versions(this.watched.kind)]) {
@@ -183,7 +189,7 @@ export class Reflector {
         const version = object.metadata.resourceVersion ?? "";
         if (type !== "BOOKMARK" && this.admits(object.metadata.namespace ?? "")) {
           if (type === "DELETED") this.store.remove(keyOfObject(object), version);
-          else this.store.put(object);
+          else this.store.put(object, "event");
         }
         if (version !== "") this.#version = this.#newest = version;
       }

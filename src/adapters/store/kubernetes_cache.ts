@@ -8,7 +8,7 @@ import { parseJson } from "../../base/json.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import type { StoreEvent } from "../../principal/ports/store.ts";
-import type { ReflectorStore } from "../kube/reflector.ts";
+import type { ReflectorStore, StateSource } from "../kube/reflector.ts";
 import { lastManager } from "../kube/field_manager.ts";
 import { isNewer } from "../kube/resource_version.ts";
 
@@ -43,15 +43,20 @@ export class KubernetesCache implements ReflectorStore {
   readonly #watchers = new Set<Watcher>();
   readonly #waiting = new Map<Key, Set<() => void>>();
 
-  /** Takes a state; an older one than the copy is ignored, unless the cluster itself went back in time (`rewound`). */
-  put(object: ApiObject, rewound = false): void {
+  /**
+   * Takes a state; an older one than the copy is ignored, unless the cluster itself went back in time. What was read at the copy's own
+   * version replaces it: the server may decode an unchanged object otherwise than before (another schema).
+   */
+  put(object: ApiObject, source: StateSource): void {
     const key = keyOfObject(object);
     const version = object.metadata.resourceVersion ?? "";
-    const before = this.#objects.get(key)?.version;
-    if (rewound ? version === before : !isNewer(version, before ?? this.#deleted.get(key) ?? "")) return;
-    this.#deleted.delete(key);
+    const before = this.#objects.get(key);
+    const same = version === before?.version;
+    if (same ? source === "event" : source !== "rewound" && !this.#isNews(key, version)) return;
     const { managedFields: _, ...metadata } = object.metadata;
     const text = JSON.stringify({ ...object, metadata });
+    if (same && text === before.text) return;
+    this.#deleted.delete(key);
     this.#objects.set(key, { version, text, manager: lastManager(object) });
     this.#changed(key, undefined);
   }
@@ -132,6 +137,10 @@ export class KubernetesCache implements ReflectorStore {
       this.#watchers.delete(watcher);
       signal.removeEventListener("abort", waker);
     }
+  }
+
+  #isNews(key: Key, version: string): boolean {
+    return isNewer(version, this.#objects.get(key)?.version ?? this.#deleted.get(key) ?? "");
   }
 
   #remember(key: Key, version: string): void {

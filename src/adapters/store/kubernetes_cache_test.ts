@@ -37,7 +37,7 @@ Deno.test("KubernetesCache: whatever comes in whatever order, a key keeps its ne
       const key = `Secret/n/${name}`;
       const version = 1 + random.int(120);
       const put = random.chance(0.7);
-      if (put) cache.put(object(name, version));
+      if (put) cache.put(object(name, version), random.pick(["event", "read"]));
       else cache.remove(key, String(version));
       const present = newest.get(key)?.version ?? 0;
       if (version > present || (!put && version === present)) newest.set(key, { version, put });
@@ -58,10 +58,10 @@ Deno.test("KubernetesCache: whatever comes in whatever order, a key keeps its ne
 Deno.test("KubernetesCache: an older state is ignored, but for a cluster that went back in time", () => {
   const cache = new KubernetesCache();
   const version = () => [...cache.versions("Secret")].map(([, text]) => text).join();
-  cache.put(object("a", 100));
-  cache.put(object("a", 99));
+  cache.put(object("a", 100), "event");
+  cache.put(object("a", 99), "read");
   assertEquals(version(), "100");
-  cache.put(object("a", 7), true);
+  cache.put(object("a", 7), "rewound");
   assertEquals(version(), "7");
   cache.remove("Secret/n/a", "3");
   assertEquals(version(), "7");
@@ -70,10 +70,29 @@ Deno.test("KubernetesCache: an older state is ignored, but for a cluster that we
   assertEquals(cache.get("Secret/n/a"), undefined);
 });
 
+Deno.test("KubernetesCache: at the same version what was read counts, not what an event said with the schema of before", async () => {
+  const cache = new KubernetesCache();
+  const ending = new AbortController();
+  const events = cache.watch(ending.signal);
+  const pruned = object("a", 5);
+  const whole = { ...pruned, data: { a: "Yg==" } };
+  cache.put(pruned, "event");
+  for (let n = 0; n < 3; n++) await events.next();
+  cache.put(whole, "read");
+  assertEquals((await events.next()).value, [{ type: "put", object: cache.get("Secret/n/a") }]);
+  assertEquals(cache.get("Secret/n/a")?.["data"], { a: "Yg==" });
+  cache.put(pruned, "event");
+  assertEquals(cache.get("Secret/n/a")?.["data"], { a: "Yg==" });
+  cache.put({ ...whole, metadata: { ...whole.metadata, managedFields: [] } }, "read");
+  const next = events.next();
+  ending.abort();
+  assertEquals(await next, { value: undefined, done: true }, "the same state once more is no change");
+});
+
 Deno.test("KubernetesCache.gone() tells when a key has left, and when it has not in time", async () => {
   const cache = new KubernetesCache();
   assertEquals(await cache.gone("Secret/n/a", 10), true);
-  cache.put(object("a", 1));
+  cache.put(object("a", 1), "event");
   assertEquals(await cache.gone("Secret/n/a", 10), false);
   const gone = cache.gone("Secret/n/a", 5_000);
   cache.remove("Secret/n/a", "2");

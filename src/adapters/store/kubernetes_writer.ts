@@ -242,7 +242,7 @@ export class KubernetesWriter {
 
   #written(before: StoredObject | undefined, after: StoredObject): Written {
     // The copy has it before the watch's event: the next write is compared with the present state.
-    if (this.options.covers(after.kind, after.metadata.namespace)) this.cache.put(after);
+    if (this.options.covers(after.kind, after.metadata.namespace)) this.cache.put(after, "read");
     return { object: after, changed: before?.metadata.resourceVersion !== after.metadata.resourceVersion };
   }
 
