@@ -22,6 +22,8 @@ export interface AgentUsage extends AgentId, Amount {}
 interface Charge {
   id: AgentId;
   bytes: number;
+  /** The version of that state; of a write that is under way it is not known. */
+  version?: string;
 }
 
 /** Of one key: as the index has it, and as a write is about to make it. */
@@ -48,15 +50,28 @@ export class Usage {
 
   constructor(private readonly scope: Scope) {}
 
-  /** Takes one change of the index; undefined: the object is gone. */
-  take({ key, payload }: Pick<Entry, "key" | "payload">, object: ApiObject | undefined): void {
+  /** Takes one change of the index; undefined: the object is gone. An older state than an announced one does not end that. */
+  take({ key, payload, version }: Pick<Entry, "key" | "payload" | "version">, object?: ApiObject): void {
     const id = object && chargedTo(object, this.scope);
-    this.#charge(key, id ? { shown: { id, bytes: byteLength(payload) } } : {});
+    const { ahead } = this.#charges.get(key) ?? {};
+    this.#charge(key, {
+      ...(id ? { shown: { id, bytes: byteLength(payload), version } } : {}),
+      ...(ahead && !isReached(ahead, version) ? { ahead } : {}),
+    });
   }
 
   /** A write of this key is about to begin, which makes it the agent's and so large. */
   announce(key: Key, id: AgentId, bytes: number): void {
     this.#charge(key, { ...this.#charges.get(key), ahead: { id, bytes } });
+  }
+
+  /** The announced write made this version, which counts until the index has it. */
+  written(key: Key, version: string): void {
+    const { shown, ahead } = this.#charges.get(key) ?? {};
+    if (!ahead) return;
+    const made = { ...ahead, version };
+    if (shown?.version !== undefined && isReached(made, shown.version)) this.#charge(key, { shown });
+    else this.#charge(key, { ...(shown ? { shown } : {}), ahead: made });
   }
 
   /** The announced write changed nothing, or the key is gone. */
@@ -100,6 +115,11 @@ export class Usage {
 function counted({ shown, ahead }: Charges = {}): Charge | undefined {
   if (!ahead) return shown;
   return shown && idOf(shown.id) === idOf(ahead.id) && shown.bytes > ahead.bytes ? shown : ahead;
+}
+
+/** Whether a state of this version is the written one, or a later one. */
+function isReached({ version: written }: Charge, version: string): boolean {
+  return written !== undefined && Number(version) >= Number(written);
 }
 
 function idOf({ mode, name }: AgentId): string {

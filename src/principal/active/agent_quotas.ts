@@ -52,6 +52,11 @@ export class AgentQuotas {
     return undefined;
   }
 
+  /** A write that was let in made this version. */
+  written(key: Key, version: string): void {
+    this.parts.usage()?.written(key, version);
+  }
+
   /** A write that was let in changed nothing. */
   withdraw(key: Key): void {
     this.parts.usage()?.withdraw(key);

@@ -46,7 +46,7 @@ export interface AgentWritesParts {
   /** Hears of claims that are refused. */
   readonly refusals: Pick<AgentRefusals, "refused" | "settled">;
   /** The quota of each agent. */
-  readonly quotas: Pick<AgentQuotas, "problemOf" | "withdraw" | "deleted">;
+  readonly quotas: Pick<AgentQuotas, "problemOf" | "written" | "withdraw" | "deleted">;
   /** Objects that are kept out of the index: the report of the agent that owns one lets it in. */
   readonly foreign: { delete(key: Key): Promise<void> };
   /** Makes the index show what the store has of a key. @throws StoreError */
@@ -212,9 +212,10 @@ export class AgentWrites {
         Object.assign(attempt, { reached, open });
         return next;
       });
-      if (!written?.changed) quotas.withdraw(key);
+      const { object, changed = false } = written ?? {};
+      if (changed && object) quotas.written(key, object.metadata.resourceVersion);
+      else quotas.withdraw(key);
       if (!written) return;
-      const { object, changed } = written;
       if (intent.do === "adopt") await this.parts.foreign.delete(key);
       if (changed) await this.parts.indexed(key, object?.metadata.resourceVersion);
       if (!attempt.open) this.#open.delete(key);
