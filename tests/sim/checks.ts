@@ -354,7 +354,7 @@ export class Checks {
     const { namespace = "" } = parseKey(key) ?? {};
     const removed = `${key} ${one.site.disk.identities.get(key)}`;
     if (this.autonomous.has(namespace) && this.removedByAgents.has(removed)) return;
-    if (one.site.serving && this.requests.asked.has(removed)) return;
+    if (one.site.serving && this.requests.mayEnd(one.site, key)) return;
     if (one.site.disk.states.get(key)?.at(-2)?.by === HAND) return;
     this.note("I5");
     const leader = this.#other(one);

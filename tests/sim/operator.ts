@@ -58,7 +58,10 @@ export class Operator {
       const held = site.core?.heldDeletions.list() ?? [];
       if (action === "release") {
         checks.erasures.released(site, held);
-        for (const { key } of held) ledger.deleted(key, clock.nowMs);
+        for (const { key } of held) {
+          ledger.deleted(key, clock.nowMs);
+          checks.requests.released(site, key);
+        }
         this.#requested(
           site,
           (site.core?.pending.list() ?? []).filter(({ waitsFor }) => waitsFor === "an operator"),

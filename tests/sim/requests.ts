@@ -12,6 +12,8 @@ export class Requests {
   readonly #asked = new Set<string>();
   /** `KEY UID` of those, at whichever side. */
   readonly asked = new Set<string>();
+  /** `SITE EPOCH KEY`: deletions at agents that an operator released while the side that serves had no such object. */
+  readonly #released = new Set<string>();
   /** `SITE KEY UID`: deletions by another writer on a standby. */
   readonly #byHand = new Set<string>();
 
@@ -22,6 +24,17 @@ export class Requests {
     const what = `${key} ${site.disk.identities.get(key)}`;
     this.#asked.add(`${site.name} ${epochOf(site)} ${what}`);
     this.asked.add(what);
+  }
+
+  /** An operator lets agents delete what this side does not have; one that is adopted meanwhile goes when they have done so. */
+  released(site: Site, key: Key): void {
+    if (site.serving && site.disk.now(key) === "") this.#released.add(`${site.name} ${epochOf(site)} ${key}`);
+  }
+
+  /** Whether an operator or people let an object of this side that serves go. */
+  mayEnd(site: Site, key: Key): boolean {
+    return this.asked.has(`${key} ${site.disk.identities.get(key)}`) ||
+      this.#released.has(`${site.name} ${epochOf(site)} ${key}`);
   }
 
   /** Another writer deletes on a standby. */

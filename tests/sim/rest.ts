@@ -23,6 +23,8 @@ const DRIFT_MS = 150_000;
 const DECIDED_MS = 120_000;
 const DECIDE_EVERY_MS = 10_000;
 const OPERATOR_EVERY_MS = 4_000;
+/** Not a multiple of the interval above: a command that is under way at each look would pass for one that never ends. */
+const OPERATOR_DECIDES_MS = 5_300;
 const OPERATOR_PATIENCE_MS = 30_000;
 
 export class Rest {
@@ -62,14 +64,16 @@ export class Rest {
     await this.#nothingTwice();
   }
 
-  /** An operator lets every deletion go that waits, and gives foreign objects to the ACTIVE, whenever there are any. */
+  /** An operator lets every deletion go that waits, and gives foreign objects to the ACTIVE, whenever any is there. */
   #decide(): void {
     const { clock, both } = this.world;
     for (const site of both) {
       if (site.core?.heldDeletions.list().length) void this.operator.deletions(site, "release");
-      if (site.core?.foreign.keys.length) void this.operator.reconcile(site, "adopt");
+      if (site.core?.foreign.keys.some((key) => site.disk.now(key) !== "")) {
+        void this.operator.reconcile(site, "adopt");
+      }
     }
-    clock.schedule(clock.nobody, OPERATOR_EVERY_MS, () => this.#decide(), "deletions");
+    clock.schedule(clock.nobody, OPERATOR_DECIDES_MS, () => this.#decide(), "deletions");
   }
 
   /** Lets the world go on until something is done, or the operator gives up. */
