@@ -2,7 +2,7 @@
  * The bounds of an object, checked once where it enters: from an agent, from the peer, from an operator, and from the store, which may
  * have it from elsewhere. Everything behind an entry may therefore be recursive, and takes a time that is known.
  */
-import { measureJson, OutOfBounds, parseJson, pruneJson } from "./json.ts";
+import { isShallowJson, measureJson, OutOfBounds, parseJson, pruneJson } from "./json.ts";
 
 /** An object of Argo CD has about 20 levels and, with 5,000 resources in its status, 60,000 values. */
 export const BOUNDS = {
@@ -24,10 +24,18 @@ const CUT_DEPTH = BOUNDS.depth + 20;
 /** A UTF-16 code unit takes at most so many bytes in UTF-8. */
 const MAX_BYTES_A_UNIT = 3;
 
+/** A text of so many characters exceeds no bound but that of depth. */
+const HARMLESS_LENGTH = Math.min(
+  BOUNDS.values,
+  BOUNDS.stringLength,
+  Math.floor(BOUNDS.bytes / MAX_BYTES_A_UNIT),
+);
+
 const encoder = new TextEncoder();
 
 /** The bound that a JSON text exceeds, in words; undefined: none. */
 export function boundsProblem(text: string): string | undefined {
+  if (text.length <= HARMLESS_LENGTH && isShallowJson(text, BOUNDS.depth)) return undefined;
   const { depth, values, longest } = measureJson(text);
   if (depth > BOUNDS.depth) return `the object is nested deeper than ${BOUNDS.depth} levels`;
   if (values > BOUNDS.values) return `the object has more than ${shown(BOUNDS.values)} fields and items`;
@@ -55,7 +63,8 @@ export function parseForeign(text: string): unknown {
  * the rest is still beyond the bounds. @throws SyntaxError
  */
 export function parseStored(text: string): unknown {
-  return parseJson(measureJson(text).depth > CUT_DEPTH ? pruneJson(text, CUT_DEPTH) : text);
+  const shallow = isShallowJson(text, CUT_DEPTH) || measureJson(text).depth <= CUT_DEPTH;
+  return parseJson(shallow ? text : pruneJson(text, CUT_DEPTH));
 }
 
 /** The bytes of a text in UTF-8. */

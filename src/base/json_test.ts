@@ -5,6 +5,7 @@ import {
   cloneJson,
   exactNumber,
   isExactNumber,
+  isShallowJson,
   keptJson,
   keptNumber,
   keptNumbers,
@@ -174,6 +175,17 @@ Deno.test("brackets and commas in strings are not measured; fields, items and th
   assertEquals(measureJson(text), { depth: 2, values: 6, longest: 4 });
   assertEquals(measureJson(""), { depth: 0, values: 0, longest: 0 });
   assertEquals(measureJson('"unfinished').depth, 0);
+});
+
+Deno.test("isShallowJson() never takes a deep text for a shallow one, and brackets in strings for levels at worst", () => {
+  assert(isShallowJson('{"a":[1,{"b":[]}]}', 4));
+  assert(!isShallowJson('{"a":[1,{"b":[]}]}', 3));
+  assert(isShallowJson("", 0));
+  for (const depth of [1, 2, 9, 40]) {
+    assert(isShallowJson(nested(depth), depth));
+    assert(!isShallowJson(nested(depth), depth - 1));
+  }
+  assert(!isShallowJson('{"[[[":1}', 2), "a longer look is taken at it");
 });
 
 Deno.test("a text is cut below a depth, and what is beside it stays", () => {

@@ -6,7 +6,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { boundsProblem, parseStored } from "../../base/bounds.ts";
-import { canonicalJson } from "../../base/json.ts";
+import { canonicalJson, sameJson } from "../../base/json.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
 import { schemaProblem } from "../../domain/resources/schema.ts";
@@ -38,6 +38,12 @@ interface Row {
   deleted: number;
   body: string;
   sum: string;
+}
+
+/** What a key has now: the row, whose body is canonical JSON, and its object. */
+interface Current {
+  row: Row;
+  object: StoredObject;
 }
 
 interface Queued {
@@ -204,12 +210,11 @@ export class SqliteStore implements Store {
 
   #apply(write: Write): Written {
     if (write.op === "put") return this.#put(write);
-    const row = this.#row(write.key);
-    const current = row && !row.deleted ? this.#object(row) : undefined;
-    checkExpected(write.key, current, write);
-    if (!current || !row) return { changed: false };
-    if (write.graceful && current.metadata.finalizers?.length) return this.#mark(current);
-    return this.#end(row);
+    const current = this.#current(write.key);
+    checkExpected(write.key, current?.object, write);
+    if (!current) return { changed: false };
+    if (write.graceful && current.object.metadata.finalizers?.length) return this.#mark(current);
+    return this.#end(current.row);
   }
 
   #end(row: Row): Written {
@@ -218,9 +223,10 @@ export class SqliteStore implements Store {
   }
 
   /** The object waits for its finalizers. */
-  #mark(current: StoredObject): Written {
-    const deletionTimestamp = current.metadata.deletionTimestamp ?? new Date().toISOString();
-    return this.#store(current, { ...current, metadata: { ...current.metadata, deletionTimestamp } });
+  #mark(current: Current): Written {
+    const { metadata } = current.object;
+    const deletionTimestamp = metadata.deletionTimestamp ?? new Date().toISOString();
+    return this.#store(current, { ...current.object, metadata: { ...metadata, deletionTimestamp } });
   }
 
   #put(write: Extract<Write, { op: "put" }>): Written {
@@ -228,44 +234,39 @@ export class SqliteStore implements Store {
     const problem = objectProblem(object) ?? nameProblem(object) ?? schemaProblem(object);
     if (problem) throw new UnfitObject(problem);
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
-    const row = this.#row(key);
-    const current = row && !row.deleted ? this.#object(row) : undefined;
-    checkExpected(key, current, write);
-    if (!current || !row || !current.metadata.deletionTimestamp) return this.#replace(current, object);
+    const current = this.#current(key);
+    checkExpected(key, current?.object, write);
+    if (!current?.object.metadata.deletionTimestamp) return this.#replace(current, object);
     if (replace) {
-      this.#end(row);
+      this.#end(current.row);
       return this.#replace(undefined, object);
     }
-    return object.metadata.finalizers?.length ? this.#replace(current, object) : this.#end(row);
+    return object.metadata.finalizers?.length ? this.#replace(current, object) : this.#end(current.row);
   }
 
-  #replace(current: StoredObject | undefined, object: ApiObject): Written {
+  #replace(current: Current | undefined, object: ApiObject): Written {
     const { resourceVersion: _, managedFields: __, deletionTimestamp: ___, ...metadata } = object.metadata;
-    const specChanged = canonicalJson(current?.["spec"] ?? null) !== canonicalJson(object["spec"] ?? null);
-    metadata.uid = current?.metadata.uid ?? crypto.randomUUID();
-    metadata.creationTimestamp = current?.metadata.creationTimestamp ?? new Date().toISOString();
-    metadata.generation = (current?.metadata.generation ?? 0) + (specChanged || !current ? 1 : 0);
-    const { deletionTimestamp } = current?.metadata ?? {};
+    const before = current?.object;
+    const { generation = 0, deletionTimestamp } = before?.metadata ?? {};
+    const sameSpec = before !== undefined && sameJson(before["spec"] ?? null, object["spec"] ?? null);
+    metadata.uid = before?.metadata.uid ?? crypto.randomUUID();
+    metadata.creationTimestamp = before?.metadata.creationTimestamp ?? new Date().toISOString();
+    metadata.generation = sameSpec ? generation : generation + 1;
     if (deletionTimestamp) metadata.deletionTimestamp = deletionTimestamp;
     return this.#store(current, { ...object, metadata });
   }
 
-  #store(current: StoredObject | undefined, object: ApiObject): Written {
+  #store(current: Current | undefined, object: ApiObject): Written {
     const { kind, metadata: { resourceVersion: _, ...metadata } } = object;
     const body = canonicalJson({ ...object, metadata });
+    if (current?.row.body === body) return { object: current.object, changed: false };
     const { name, namespace = "" } = metadata;
-    if (current) {
-      const { resourceVersion: _, ...before } = current.metadata;
-      if (canonicalJson({ ...current, metadata: before }) === body) {
-        return { object: current, changed: false };
-      }
-    }
     const problem = boundsProblem(body);
     if (problem) throw new UnfitObject(problem);
     const revision = this.#nextRevision();
     const row = { kind, namespace, name, revision, deleted: 0, body, sum: checksum(body) };
     this.#insert(row);
-    return { object: this.#object(row), changed: true };
+    return { object: objectOf(row), changed: true };
   }
 
   #insert({ kind, namespace, name, revision, deleted, body, sum }: Row): void {
@@ -294,6 +295,12 @@ export class SqliteStore implements Store {
     return this.#sql.get.get(kind, namespace, name) as unknown as Row | undefined;
   }
 
+  #current(key: Key): Current | undefined {
+    const row = this.#row(key);
+    return row && !row.deleted ? { row, object: this.#object(row) } : undefined;
+  }
+
+  /** @throws StoreError where a row is damaged */
   #object(row: Row): StoredObject {
     if (checksum(row.body) !== row.sum) {
       throw new StoreError(
@@ -302,9 +309,7 @@ export class SqliteStore implements Store {
           "the file is left as it is: move it away and let the peer fill a new one, or restore a backup",
       );
     }
-    const object = parseStored(row.body) as StoredObject;
-    object.metadata.resourceVersion = String(row.revision);
-    return object;
+    return objectOf(row);
   }
 
   #readAll(each: (object: StoredObject) => void): void {
@@ -353,6 +358,12 @@ export class SqliteStore implements Store {
   #closedError(): StoreError {
     return new StoreError("unavailable", `store "${this.path}" is closed`);
   }
+}
+
+function objectOf(row: Row): StoredObject {
+  const object = parseStored(row.body) as StoredObject;
+  object.metadata.resourceVersion = String(row.revision);
+  return object;
 }
 
 function checksum(body: string): string {

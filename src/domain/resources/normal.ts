@@ -90,13 +90,18 @@ function withoutNulls(value: unknown, depth: number): unknown {
   if (typeof value !== "object" || value === null || isExactNumber(value)) return value;
   if (depth >= MAX_DEPTH) throw new TooDeep();
   if (Array.isArray(value)) {
-    const items = value.map((item) => withoutNulls(item, depth + 1));
-    return items.every((item, i) => item === value[i]) ? value : items;
+    let items: unknown[] | undefined;
+    for (const [i, item] of value.entries()) {
+      const kept = withoutNulls(item, depth + 1);
+      if (kept !== item) (items ??= [...value])[i] = kept;
+    }
+    return items ?? value;
   }
   const fields = value as Record<string, unknown>;
   let changed: Map<string, unknown> | undefined;
   for (const name in fields) {
     const field = fields[name];
+    if (typeof field !== "object") continue;
     const kept = field === null
       ? undefined
       : isFreeForm(name, field)
