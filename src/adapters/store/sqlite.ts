@@ -40,7 +40,7 @@ interface Row {
   sum: string;
 }
 
-/** What a key has now: the row, whose body is canonical JSON, and its object. */
+/** A row that is not deleted, whose body is canonical JSON, and its object. */
 interface Current {
   row: Row;
   object: StoredObject;
