@@ -293,12 +293,18 @@ function canonical(value: unknown, depth: number): string {
     return `[${text}]`;
   }
   const fields = value as Record<string, unknown>;
-  for (const key of Object.keys(fields).sort()) {
+  for (const key of sortedKeys(fields)) {
     const field = fields[key];
     if (field === undefined) continue;
     text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${canonical(field, depth + 1)}`;
   }
   return `{${text}}`;
+}
+
+/** The names of fields in the order of canonical JSON; most objects have been canonical already. */
+function sortedKeys(fields: Record<string, unknown>): string[] {
+  const keys = Object.keys(fields);
+  return keys.every((key, i) => i === 0 || (keys[i - 1] as string) < key) ? keys : keys.sort();
 }
 
 function clone(value: unknown, number: (number: ExactNumber) => unknown, depth: number): unknown {

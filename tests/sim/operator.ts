@@ -76,8 +76,13 @@ export class Operator {
     const action = release ? "release" : "restore";
     return this.command(site, `deletions --${action}`, (site) => {
       const pending = site.core?.pending.list() ?? [];
-      if (release) this.#requested(site, pending);
       const keys = pending.map(({ key }) => key);
+      if (release) {
+        // One that is named goes at the agents too, where the guard holds it.
+        const held = site.core?.heldDeletions.list() ?? [];
+        this.world.checks.erasures.released(site, held.filter(({ key }) => keys.includes(key)));
+        this.#requested(site, pending);
+      }
       return site.core?.operations.decideDeletions({ action, keys, agent: "", who: "operator" });
     });
   }

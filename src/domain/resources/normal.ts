@@ -91,9 +91,9 @@ function withoutNulls(value: unknown, depth: number): unknown {
   if (depth >= MAX_DEPTH) throw new TooDeep();
   if (Array.isArray(value)) {
     let items: unknown[] | undefined;
-    for (const [i, item] of value.entries()) {
-      const kept = withoutNulls(item, depth + 1);
-      if (kept !== item) (items ??= [...value])[i] = kept;
+    for (let i = 0; i < value.length; i++) {
+      const kept = withoutNulls(value[i], depth + 1);
+      if (kept !== value[i]) (items ??= [...value])[i] = kept;
     }
     return items ?? value;
   }

@@ -16,11 +16,10 @@ interface Schema {
   required: readonly string[];
 }
 
-/** A value that is still to be checked. */
-interface Open {
-  value: unknown;
-  schema: Schema;
+/** A fault and where it is; the path is put together on the way out, so that a sound object costs none. */
+interface Fault {
   path: string;
+  text: string;
 }
 
 const SCHEMAS: readonly Schema[] = LINES.trim().split("\n").map(schemaOf);
@@ -46,39 +45,36 @@ export function schemaProblem(object: ApiObject): string | undefined {
       object.apiVersion.slice(0, 64)
     }) is no kind that is kept here; kept are ${kinds}`;
   }
-  const open: Open[] = [{ value: object, schema: root, path: "" }];
-  for (let next = open.pop(); next; next = open.pop()) {
-    const problem = fault(next) ?? descend(next, open);
-    if (problem) return problem;
+  const fault = faultOf(object, root);
+  return fault && fault.path + fault.text;
+}
+
+/** Goes as deep as the schema does: none of it refers to itself. */
+function faultOf(value: unknown, { type, fields, others, items, required }: Schema): Fault | undefined {
+  if (IS[type]?.(value) === false) return { path: "", text: ` must be of type ${type}` };
+  if (Array.isArray(value)) {
+    if (items === undefined) return undefined;
+    for (let i = 0; i < value.length; i++) {
+      const fault = faultOf(value[i], SCHEMAS[items] as Schema);
+      if (fault) return within(`[${i}]`, fault);
+    }
+    return undefined;
+  }
+  if (!isRecord(value)) return undefined;
+  const missing = required.find((field) => !Object.hasOwn(value, field) || isNone(value[field]));
+  if (missing !== undefined) return { path: missing, text: " is missing" };
+  if (fields.size === 0 && others === undefined) return undefined;
+  for (const name in value) {
+    const line = fields.get(name) ?? others;
+    if (line === undefined || isNone(value[name])) continue;
+    const fault = faultOf(value[name], SCHEMAS[line] as Schema);
+    if (fault) return within(name.slice(0, 64), fault);
   }
   return undefined;
 }
 
-function fault({ value, schema: { type, required }, path }: Open): string | undefined {
-  if (IS[type]?.(value) === false) return `${path} must be of type ${type}`;
-  if (required.length === 0 || !isRecord(value)) return undefined;
-  const missing = required.find((field) => !Object.hasOwn(value, field) || isNone(value[field]));
-  return missing && `${path === "" ? "" : `${path}.`}${missing} is missing`;
-}
-
-function descend({ value, schema: { fields, others, items }, path }: Open, open: Open[]): undefined {
-  if (Array.isArray(value)) {
-    if (items === undefined) return;
-    value.forEach((item, i) =>
-      open.push({ value: item, schema: SCHEMAS[items] as Schema, path: `${path}[${i}]` })
-    );
-    return;
-  }
-  if (!isRecord(value) || (fields.size === 0 && others === undefined)) return;
-  for (const [name, field] of Object.entries(value)) {
-    const line = fields.get(name) ?? others;
-    if (line === undefined || isNone(field)) continue;
-    open.push({
-      value: field,
-      schema: SCHEMAS[line] as Schema,
-      path: path === "" ? name : `${path}.${name.slice(0, 64)}`,
-    });
-  }
+function within(step: string, { path, text }: Fault): Fault {
+  return { path: path === "" || path.startsWith("[") ? step + path : `${step}.${path}`, text };
 }
 
 function isNone(value: unknown): boolean {
