@@ -7,18 +7,18 @@ import { parseJson } from "../base/json.ts";
 import { monotonicMs } from "../base/clock.ts";
 import { reasonOf } from "../base/reason.ts";
 import { sha256 } from "../base/sha256.ts";
-import { listChecksum, specChecksum } from "../domain/agents/checksum.ts";
-import { unprefixed } from "../domain/agents/projects.ts";
 import type { AgentEvent } from "../domain/events/cloudevent.ts";
 import { type AgentConnection, type AgentHandshake, connectAgent } from "../adapters/grpc/agent_client.ts";
 import { codeOf } from "../adapters/grpc/status.ts";
 import type { Mode } from "../domain/resources/roster.ts";
-import { type ApiObject, isRecord, SOURCE_UID } from "../domain/resources/object.ts";
+import { type ApiObject, isRecord } from "../domain/resources/object.ts";
 import { REFRESH } from "../domain/resources/transform.ts";
 import { SimCluster } from "./cluster.ts";
 import { flood } from "./flood.ts";
 import { carryOut } from "./managed.ts";
 import { Outbox } from "./outbox.ts";
+import { answerTo, REQUESTS, SimResources } from "./resources.ts";
+import { Resync } from "./resync.ts";
 
 /** Misbehaviour of an agent. */
 export interface Misbehaviour {
@@ -30,6 +30,8 @@ export interface Misbehaviour {
   restless?: boolean;
   /** Sends status updates of what is not its own, as fast as they are taken. */
   floods?: boolean;
+  /** Acknowledges requests and answers none, as an agent does whose proxies are off; or does not even acknowledge them. */
+  requests?: "unanswered" | "ignored";
 }
 
 export interface SimOptions {
@@ -46,6 +48,8 @@ export interface SimOptions {
   version?: string;
   misbehaviour?: Misbehaviour;
   firstVersion?: number;
+  /** The rest of its cluster; a small one of its own where nothing is said. */
+  resources?: SimResources;
   /** How it reaches its principal; over the wire where nothing else is said. */
   connect?: typeof connectAgent;
   /** Whether Argo CD runs on its cluster: it then reports a status for what it is given, and carries operations out. */
@@ -69,6 +73,8 @@ const decoder = new TextDecoder();
 export class SimAgent {
   readonly cluster: SimCluster;
   readonly outbox = new Outbox();
+  /** The rest of its cluster, which requests ask for. */
+  readonly resources: SimResources;
   readonly misbehaviour: Misbehaviour;
   /** A record of events, for tests. */
   readonly seen = {
@@ -88,6 +94,7 @@ export class SimAgent {
   onChange: (() => void) | undefined;
   /** Events sent, acknowledgements included. */
   sent = 0;
+  readonly #resync: Resync;
   #connection: AgentConnection | undefined;
   #resynced = false;
   #lostAt = 0;
@@ -97,6 +104,11 @@ export class SimAgent {
 
   constructor(private readonly options: SimOptions) {
     this.cluster = new SimCluster(options.namespace ?? "argocd", options.firstVersion);
+    this.resources = options.resources ?? new SimResources();
+    this.#resync = new Resync(this.cluster, options.name, options.mode, {
+      message: (type, payload) => this.#message(type, payload),
+      tell: (type, kind, object) => this.#tell(type, kind, object),
+    });
     this.misbehaviour = options.misbehaviour ?? {};
   }
 
@@ -213,8 +225,7 @@ export class SimAgent {
     this.outbox.reconnected();
     if (!this.#resynced) {
       this.#resynced = true;
-      if (this.options.mode === "managed") this.#resyncAll(true);
-      else this.#message("request-resource-resync", {});
+      this.#resync.begin();
     }
     this.#flush();
   }
@@ -229,8 +240,11 @@ export class SimAgent {
     }
     this.seen.events++;
     this.onEvent?.(event);
+    const isRequest = REQUESTS.includes(event.target);
+    if (isRequest && this.misbehaviour.requests === "ignored") return;
     try {
-      this.#handle(event);
+      if (!isRequest) this.#handle(event);
+      else if (this.misbehaviour.requests !== "unanswered") this.#answer(event);
     } catch (error) {
       this.seen.errors.push(`${event.target}/${event.type}: ${reasonOf(error)}`);
     }
@@ -241,10 +255,21 @@ export class SimAgent {
     this.onChange?.();
   }
 
+  /** Answers a request; one that cannot be understood has no answer. */
+  #answer(event: AgentEvent): void {
+    const payload = answerTo(event, this.resources);
+    this.outbox.add({
+      type: "response",
+      target: event.target,
+      extensions: { resourceid: crypto.randomUUID(), eventid: event.extensions.eventid ?? "" },
+      payload: encoder.encode(JSON.stringify(payload)),
+    });
+  }
+
   #handle(event: AgentEvent): void {
     const body: unknown = parseJson(decoder.decode(event.payload));
     if (!isRecord(body)) throw new Error("the payload is not an object");
-    if (event.target === "resourceResync") return this.#resync(event.type, body);
+    if (event.target === "resourceResync") return this.#resync.asked(event.type, body);
     const kind = KINDS.get(event.target);
     if (!kind) throw new Error(`unknown target ${event.target}`);
     const object = { ...body, kind } as unknown as ApiObject;
@@ -300,64 +325,6 @@ export class SimAgent {
     else if (type !== "terminate-operation" && type !== "spec-update") {
       throw new Error(`${type} is not for me`);
     }
-  }
-
-  #resync(type: string, body: Record<string, unknown>): void {
-    const kind = String(body["kind"] ?? "");
-    const name = String(body["name"] ?? "");
-    if (type === "request-resource-resync") return this.#resyncAll(false);
-    if (type === "response-synced-resource") {
-      const found = this.cluster.get(kind, name);
-      const near = found && body["namespace"] === this.cluster.namespace ? found : undefined;
-      return this.#requestUpdate(kind, name, near);
-    }
-    if (type === "request-synced-resource-list") {
-      if (this.#listChecksum() === body["checksum"]) return;
-      for (const { metadata, kind: own } of this.cluster.list()) {
-        this.#message("response-synced-resource", {
-          name: metadata.name,
-          namespace: metadata.namespace,
-          uid: metadata.uid,
-          kind: own,
-        });
-      }
-      return;
-    }
-    const here = kind === "AppProject" ? unprefixed(this.name, name) : name;
-    const object = this.cluster.get(kind, here);
-    if (!object) {
-      const metadata = { name: here, namespace: this.cluster.namespace, uid: String(body["uid"] ?? "") };
-      return this.#tell("delete", kind, { apiVersion: "", kind, metadata });
-    }
-    if (specChecksum(object, checksum) !== body["checksum"]) this.#tell("spec-update", kind, object);
-  }
-
-  #resyncAll(withList: boolean): void {
-    for (const object of this.cluster.list()) {
-      if (object.metadata.annotations?.[SOURCE_UID]) {
-        this.#requestUpdate(object.kind, object.metadata.name, object);
-      }
-    }
-    if (withList) this.#message("request-synced-resource-list", { checksum: this.#listChecksum() });
-  }
-
-  #requestUpdate(kind: string, name: string, object: ApiObject | undefined): void {
-    this.#message("request-update", {
-      name,
-      namespace: this.cluster.namespace,
-      kind,
-      uid: object?.metadata.annotations?.[SOURCE_UID] ?? "",
-      checksum: object ? specChecksum(object, checksum) : null,
-    });
-  }
-
-  #listChecksum(): string | null {
-    const list = this.cluster.list().map(({ kind, metadata }) => ({
-      kind,
-      name: metadata.name,
-      uid: metadata.annotations?.[SOURCE_UID] ?? metadata.uid ?? "",
-    }));
-    return listChecksum(list, checksum) || null;
   }
 
   #message(type: string, payload: unknown): void {

@@ -28,13 +28,15 @@ const ADMIN: CallBounds = { bytes: 64 * KB, perClient: 32, inAll: 128 };
 const KEYS: CallBounds = { bytes: 4 * MB, perClient: 4, inAll: 16 };
 /** An event carries one object, of at most 3 MB. */
 const EVENTS: CallBounds = { bytes: 4 * MB, perClient: 8, inAll: 20_000 };
+/** Answers to requests come over an agent's stream too: lists of a namespace, trees of a large Application. */
+const STREAM: CallBounds = { ...EVENTS, bytes: 64 * MB };
 const READERS: CallBounds = { bytes: 64 * KB, perClient: 8, inAll: 64 };
 
 /** Services, and calls of theirs that differ. */
 const TABLE: Record<string, { all: CallBounds; but?: Record<string, CallBounds> }> = {
   versionService: { all: UNARY },
   authenticationService: { all: UNARY },
-  eventStreamService: { all: UNARY, but: { Subscribe: EVENTS, Push: EVENTS } },
+  eventStreamService: { all: UNARY, but: { Subscribe: STREAM, Push: EVENTS } },
   replicationService: {
     all: READERS,
     but: { GetSnapshot: { ...READERS, perClient: 2, inAll: 8 }, ConfirmMissingResources: KEYS },

@@ -6,11 +6,14 @@
 import type { Attribute, CloudEvent } from "./messages.ts";
 
 const PREFIX = "io.argoproj.argocd-agent.event.";
+/** Requests of these targets carry a bare HTTP method as their type; the agent's answers carry the prefix. */
+const BARE_TARGETS: readonly string[] = ["resource", "containerlog"];
+const METHOD = /^[A-Z]+$/;
 const EXTENSIONS = ["eventid", "resourceid", "sentat", "principaluid", "traceparent", "tracestate"] as const;
 
 /** A domain event. */
 export interface AgentEvent {
-  /** The type without its prefix (`spec-update`); a bare HTTP method for resource requests. */
+  /** The type without its prefix (`spec-update`); a bare HTTP method for requests about resources and logs. */
   type: string;
   /** The `dataschema`: `application`, `appproject`, … */
   target: string;
@@ -32,7 +35,7 @@ export function encodeEvent(event: AgentEvent): CloudEvent {
   }
   return {
     spec_version: "1.0",
-    type: PREFIX + event.type,
+    type: BARE_TARGETS.includes(event.target) && METHOD.test(event.type) ? event.type : PREFIX + event.type,
     attributes: Object.fromEntries(attributes),
     binary_data: event.payload ?? new Uint8Array(),
   };

@@ -23,6 +23,24 @@ Deno.test("encodeEvent() writes what the peer's decoder needs: dataschema as URI
   assertEquals([...bytes.slice(-2)], [0x32, 0], "the data oneof is set although it is empty");
 });
 
+Deno.test("encodeEvent() leaves the method of a request bare, and prefixes everything else", () => {
+  const cases: [type: string, target: string, wire: string][] = [
+    ["GET", "resource", "GET"],
+    ["DELETE", "resource", "DELETE"],
+    ["GET", "containerlog", "GET"],
+    ["response", "resource", "io.argoproj.argocd-agent.event.response"],
+    ["redis-request", "redis", "io.argoproj.argocd-agent.event.redis-request"],
+    ["terminal-request", "terminal", "io.argoproj.argocd-agent.event.terminal-request"],
+    ["GET", "application", "io.argoproj.argocd-agent.event.GET"],
+  ];
+  for (const [type, target, wire] of cases) {
+    const encoded = encodeEvent({ type, target, extensions: {} });
+    assertEquals(encoded.type, wire, `${target} ${type}`);
+    const decoded = decodeEvent(encoded);
+    assertEquals("type" in decoded && decoded.type, type, `${target} ${type}, read`);
+  }
+});
+
 Deno.test("decodeEvent() reads every form the peer reads, and names what it does not", () => {
   const event = encodeEvent({
     type: "create",

@@ -16,6 +16,7 @@ import type { MeasuredAgent } from "../core/metric.ts";
 import type { AgentStream, AttachedStream, Caller } from "../ports/agents.ts";
 import type { AgentClusters, ClusterInfo } from "../ports/cluster_info.ts";
 import { AgentQuotas, type AgentQuotasParts } from "./agent_quotas.ts";
+import { FleetRequests } from "./fleet_requests.ts";
 import { IndexedWrites } from "./indexed_writes.ts";
 import type { Roster } from "./roster.ts";
 import { Routing } from "./routing.ts";
@@ -39,6 +40,8 @@ export interface FleetParts extends
     | "servingSinceMs"
     | "wasSeenToGo"
     | "isWithheld"
+    | "unsolicited"
+    | "onStream"
   > {
   readonly settings: ServedAgentParts["settings"] & AgentQuotasParts["settings"];
   readonly index: ChangeIndex;
@@ -50,6 +53,8 @@ export interface FleetParts extends
 export class Fleet {
   /** The quota of each agent. */
   readonly quotas: AgentQuotas;
+  /** Requests to agents. */
+  readonly requests: FleetRequests;
   readonly #agents = new Map<string, ServedAgent>();
   readonly #routing: Routing;
   readonly #writes: IndexedWrites;
@@ -67,6 +72,8 @@ export class Fleet {
     this.quotas = new AgentQuotas({ settings, log: parts.log, usage: () => routing.usage });
     this.#routing = routing;
     this.#writes = writes;
+    const requests = new FleetRequests((name) => this.#agents.get(name), () => routing.isOpen);
+    this.requests = requests;
     this.#agentParts = {
       uid: parts.uid,
       settings,
@@ -89,6 +96,8 @@ export class Fleet {
       unproven: () => parts.unproven(),
       wasSeenToGo: (key) => wasSeenToGo(index.get(key)),
       isWithheld: (key) => index.withheld.has(key),
+      unsolicited: (agent, event) => requests.unsolicited(agent, event),
+      onStream: (agent, open) => requests.streamChanged(agent, open),
     };
   }
 
@@ -108,7 +117,7 @@ export class Fleet {
     this.quotas.forget();
     const agents = [...this.#agents.values()];
     this.#agents.clear();
-    const streams = agents.flatMap((agent) => agent.detach() ?? []);
+    const streams = agents.flatMap((agent) => agent.detach("not active", why) ?? []);
     this.#ended = this.#ended.then(() => this.#end(streams, why));
     for (const { id } of agents) this.parts.processing.forget(id.name);
     await Promise.all(agents.map(({ inbox }) => inbox.stop()));
@@ -208,13 +217,13 @@ export class Fleet {
     this.parts.log.info("agent connected", { agent: caller.name, mode: caller.mode });
     this.#noteConnected(caller, true);
     return {
-      received: (event) => agent.inbox.received(event),
+      received: (event) => agent.received(event),
       drained: () => {
         if (agent.stream === stream) agent.drained();
       },
       closed: () => {
         if (agent.stream !== stream) return;
-        agent.detach();
+        agent.detach("left", "its stream has ended");
         this.parts.log.info("agent disconnected", { agent: caller.name });
         this.#noteConnected(caller, false);
       },
@@ -249,7 +258,8 @@ export class Fleet {
     const before = this.#agents.get(name);
     if (before?.id.mode === mode) return before;
     if (before) {
-      before.detach()?.end("the agent came back in another mode");
+      const why = "the agent came back in another mode";
+      before.detach("left", why)?.end(why);
       void before.inbox.stop();
     }
     const agent = new ServedAgent({ name, mode }, this.#agentParts);

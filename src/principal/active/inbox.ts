@@ -76,9 +76,13 @@ export class Inbox {
     this.#writes.connected();
   }
 
+  /** An event came that the agent was not asked for. */
+  unasked(): void {
+    this.#intake.spend();
+  }
+
   /** Takes an event from the stream. */
   received(event: AgentEvent): void {
-    this.parts.counters.increment("agentEventsReceived");
     if (event.target === "eventProcessed") {
       const key = this.agent.session.acknowledged(event.extensions);
       if (key === undefined) this.#intake.spend();

@@ -5,9 +5,11 @@ import { AgentSession } from "../../domain/agents/session.ts";
 import type { AgentId } from "../../domain/agents/view.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { AgentStream } from "../ports/agents.ts";
+import type { RequestFailureKind } from "../ports/requests.ts";
 import { AgentDeletions, type AgentDeletionsParts } from "./agent_deletions.ts";
 import { Inbox, type InboxParts } from "./inbox.ts";
 import { Outlet } from "./outlet.ts";
+import { RequestLane } from "./request_lane.ts";
 
 /** Events sent before other work gets its turn. */
 const BATCH = 200;
@@ -17,12 +19,17 @@ export interface ServedAgentParts extends InboxParts, AgentDeletionsParts {
   readonly settings: InboxParts["settings"] & AgentDeletionsParts["settings"];
   /** The principal's identity. */
   readonly uid: string;
+  /** Hands on an event of the lane of requests that answers none. */
+  unsolicited(agent: string, event: AgentEvent): void;
+  /** Tells that a stream of an agent has opened or ended. */
+  onStream(agent: string, open: boolean): void;
 }
 
 export class ServedAgent {
   readonly session: AgentSession;
   readonly inbox: Inbox;
   readonly deletions: AgentDeletions;
+  readonly requests: RequestLane;
   #stream: AgentStream | undefined;
   #outlet: Outlet<AgentEvent> | undefined;
 
@@ -36,6 +43,14 @@ export class ServedAgent {
     });
     this.inbox = new Inbox(this, parts);
     this.deletions = new AgentDeletions(this, parts);
+    this.requests = new RequestLane({
+      agent: id.name,
+      schedule: () => this.schedule(),
+      congested: () => this.session.congested,
+      acknowledge: (event) => this.session.acknowledge(event),
+      unasked: () => this.inbox.unasked(),
+      unsolicited: (event) => parts.unsolicited(id.name, event),
+    });
   }
 
   /** Its open stream; undefined: it is not connected. */
@@ -45,26 +60,38 @@ export class ServedAgent {
 
   /** Takes over a stream, in place of an earlier one. */
   connect(stream: AgentStream): void {
-    this.detach()?.end("another stream of this agent has taken its place");
+    const why = "another stream of this agent has taken its place";
+    this.detach("left", why)?.end(why);
     this.#stream = stream;
     this.#outlet = new Outlet({
       sink: { send: (event) => this.#send(stream, event) },
-      next: () => this.session.next(monotonicMs(), Math.random()),
+      next: () => this.session.next(monotonicMs(), Math.random()) ?? this.requests.next(),
       batch: BATCH,
       idle: () => this.inbox.kick(),
     });
     this.inbox.connected();
     this.session.connected();
+    this.requests.open();
     this.schedule();
+    this.parts.onStream(this.id.name, true);
   }
 
-  /** Lets go of the stream, over which nothing more passes; the caller ends it. */
-  detach(): AgentStream | undefined {
+  /** Lets go of the stream, over which nothing more passes; the caller ends it. Its requests fail with `why`. */
+  detach(kind: RequestFailureKind, why: string): AgentStream | undefined {
     const stream = this.#stream;
+    if (!stream) return undefined;
     this.#outlet?.close();
     this.#stream = undefined;
     this.#outlet = undefined;
+    this.requests.end(kind, `agent "${this.id.name}" did not answer: ${why}`);
+    this.parts.onStream(this.id.name, false);
     return stream;
+  }
+
+  /** Takes an event from the stream. */
+  received(event: AgentEvent): void {
+    this.parts.counters.increment("agentEventsReceived");
+    if (!this.requests.received(event)) this.inbox.received(event);
   }
 
   /** Call when the stream takes more. */

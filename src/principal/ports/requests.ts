@@ -1,0 +1,73 @@
+/** Requests to one agent and their answers: what a person's UI asks for now, and nothing that is kept. */
+import type { Mode } from "../../domain/resources/roster.ts";
+import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+
+/** Whom a request reaches on the agent's side: the `dataschema` of its event. */
+export type RequestTarget = "resource" | "redis" | "containerlog" | "terminal";
+
+/** A request: an event whose resource id and event id are the same UUID, in `id`. */
+export interface AgentRequest {
+  target: RequestTarget;
+  /** The event's type: a bare HTTP method (`resource`, `containerlog`), or a name (`redis-request`). */
+  type: string;
+  /** A UUID that no other request has; the payload names it as well. */
+  id: string;
+  /** JSON text. */
+  payload: Uint8Array;
+}
+
+/** How long a request is worth its answer. */
+export interface Patience {
+  /** From now to the answer, the time in the queue included. */
+  timeoutMs: number;
+  /** Aborted when the asker is gone. */
+  signal?: AbortSignal;
+}
+
+/** How an answer is recognised. */
+export interface Answering extends Patience {
+  /** For how long an answer may follow the acknowledgement of the request; absent: until `timeoutMs`. */
+  afterAckMs?: number;
+  /** Whether an event with the request's id is its answer; absent: every one is. The others go to the listeners. */
+  isAnswer?(event: AgentEvent): boolean;
+}
+
+/** Why a request has no answer. */
+export type RequestFailureKind =
+  /** The agent has no stream here. */
+  | "not connected"
+  /** This principal serves no agents. */
+  | "not active"
+  /** Too many requests wait for this agent. */
+  | "busy"
+  /** No answer came in time. */
+  | "no answer"
+  /** The agent has acknowledged the request and does not answer it. */
+  | "unanswered"
+  /** The agent's stream ended. */
+  | "left";
+
+/** A request without an answer; the message names the agent. */
+export class RequestFailed extends Error {
+  /** @param sent whether the agent may have carried the request out */
+  constructor(readonly kind: RequestFailureKind, message: string, readonly sent: boolean) {
+    super(message);
+  }
+}
+
+/**
+ * The lane of requests. A request is sent at most once, behind the events that agents live from; it is neither stored nor replicated,
+ * and ends with the stream that it was sent over.
+ */
+export interface AgentRequests {
+  /** The mode of an agent that has a stream here; undefined: it has none. */
+  connected(agent: string): Mode | undefined;
+  /** Resolves with the agent's answer. @throws RequestFailed @throws the reason of `signal` */
+  ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent>;
+  /** Resolves when the agent has acknowledged a request that no event answers. @throws as `ask` */
+  tell(agent: string, request: AgentRequest, options: Patience): Promise<void>;
+  /** Hears the events of a target that answer no request; returns how to stop. */
+  listen(target: RequestTarget, listener: (agent: string, event: AgentEvent) => void): () => void;
+  /** Hears that an agent's stream has opened or ended; returns how to stop. */
+  onStream(listener: (agent: string, open: boolean) => void): () => void;
+}
