@@ -283,6 +283,7 @@ async function openStore({ store, scope }: Settings, mayWrite: () => boolean, lo
     ...store,
     namespace: scope.namespace,
     admits: (namespace) => admits(scope, namespace),
+    labelSelector: scope.labelSelector?.text ?? "",
     mayWrite,
   });
 }

@@ -158,7 +158,6 @@ Deno.test("the store: SQLite by default, the cluster where there is one, and wha
     type: "kubernetes" as const,
     kubeconfig: "k",
     context: "",
-    labelSelector: "",
     writeConcurrency: 32,
     createNamespaces: undefined,
   };
@@ -194,7 +193,10 @@ Deno.test("the store: SQLite by default, the cluster where there is one, and wha
   ).settings.store;
   assertEquals(creation.type === "kubernetes" && creation.createNamespaces?.labels, { a: "b", c: "d" });
   const cases: [string[], string][] = [
-    [[...GOOD, "--label-selector", "a=b"], "needs the kubernetes store"],
+    [
+      [...GOOD, "--label-selector", "team in a"],
+      '--label-selector "team in a": "team in a" is no requirement',
+    ],
     [[...GOOD, "--store=sqlite:x.db", "--kubecontext=eu"], "--kubecontext needs the kubernetes store"],
     [[...GOOD, "--kubeconfig=k", "--kube-write-concurrency=0"], "must be between 1 and 1000"],
     [

@@ -2,6 +2,7 @@
 import { Pattern } from "../base/pattern.ts";
 import { reasonOf } from "../base/reason.ts";
 import { isDnsLabel } from "../domain/resources/keys.ts";
+import { type LabelSelector, parseLabelSelector } from "../domain/resources/label_selector.ts";
 import { type NamePattern, patternOf } from "../domain/resources/patterns.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
@@ -15,7 +16,6 @@ export type StoreSettings =
     kubeconfig: string;
     /** Empty: the current one. */
     context: string;
-    labelSelector: string;
     writeConcurrency: number;
     /** Undefined: the replica creates no namespaces. */
     createNamespaces: { pattern: Pattern | undefined; labels: Record<string, string> } | undefined;
@@ -39,7 +39,7 @@ export function storeOf(value: Value, env: (name: string) => string | undefined)
   const store = value("store") || (named ? "kubernetes" : `sqlite:${value("data-dir")}/principal.db`);
   const [, path] = /^sqlite:(.+)$/s.exec(store) ?? [];
   if (path) {
-    for (const name of [...CLUSTER_FLAGS, "label-selector"]) {
+    for (const name of CLUSTER_FLAGS) {
       if (value(name) !== "") {
         throw new UsageError(`--${name} needs the kubernetes store; --store is "${store}"`);
       }
@@ -57,7 +57,6 @@ export function storeOf(value: Value, env: (name: string) => string | undefined)
     type: "kubernetes",
     kubeconfig: value("kubeconfig"),
     context: value("kubecontext"),
-    labelSelector: value("label-selector"),
     writeConcurrency,
     createNamespaces: namespaceCreation(value),
   };
@@ -97,11 +96,20 @@ export function scopeOf(value: Value, namespace: string): Scope {
   return {
     namespace,
     allowedNamespaces: listOf(value, "allowed-namespaces").map(namespacePattern),
+    labelSelector: selector(value("label-selector")),
     destinationMapping: boolOf(value, "destination-based-mapping"),
     clusterSecrets,
     inClusterApplications: boolOf(value, "ha-replicate-in-cluster-applications"),
     ownSecrets: OWN_SECRETS.map((name) => value(name)).filter((name) => name !== ""),
   };
+}
+
+function selector(text: string): LabelSelector | undefined {
+  try {
+    return parseLabelSelector(text);
+  } catch (error) {
+    throw new UsageError(`--label-selector "${text}": ${reasonOf(error)}`);
+  }
 }
 
 function namespacePattern(text: string): NamePattern {

@@ -94,7 +94,7 @@ Deno.test("rules of --auth and flags that would backtrack are either linear or r
     typeof parseSettings
   >["settings"];
   assertEquals(auth.method === "header" && auth.pattern.test("a".repeat(16_384)), false);
-  assertEquals(scope.allowedNamespaces.map((admits) => admits(PATIENT)), [false]);
+  assertEquals(scope.allowedNamespaces.map((pattern) => pattern.matches(PATIENT)), [false]);
   for (
     const [flags, words] of [
       [["--auth=header:x:(?=a)(b)"], "(?="],

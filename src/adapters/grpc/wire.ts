@@ -5,6 +5,7 @@ import { type Concerns, isConcern, noted, present } from "../../domain/ha/concer
 import { MAX_MARKS, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import { MAX_COVERAGE } from "../../domain/resources/coverage.ts";
 import { isReadable, MAX_NEEDS, type Need } from "../../domain/resources/dependencies.ts";
 import { isReferenceKind } from "../../domain/resources/references.ts";
 import { isState, type Standing } from "../../domain/ha/state.ts";
@@ -45,7 +46,7 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
     sinceMs: wire.sinceMs ?? 0,
     connectedAgents: wire.connectedAgents ?? 0,
     lineage: (wire.lineage ?? "").slice(0, 64),
-    coverage: (wire.coverage ?? "").slice(0, 500),
+    coverage: (wire.coverage ?? "").slice(0, MAX_COVERAGE),
   };
 }
 

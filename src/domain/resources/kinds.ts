@@ -149,14 +149,14 @@ export function apiKindOf({ kind }: Pick<KeyParts, "kind">): ApiKind | undefined
 
 /**
  * The kind of a replicated object, or undefined when the object is not replicated: another kind, another
- * Secret type, outside the namespaces that the scope admits, or labelled ignore-sync.
+ * Secret type, outside the namespaces or labels of the scope, or labelled ignore-sync.
  */
 export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
   if (label(object, IGNORE_SYNC) === "true") return undefined;
   const { kind: api, metadata: { namespace = "", name } } = object;
   return KINDS.find((kind) =>
     kind.apiVersion === object.apiVersion && hasSecretType(kind, object) && kind.matches(object, scope) &&
-    mayBe(kind, { kind: api, namespace, name }, scope)
+    mayBe(kind, { kind: api, namespace, name }, scope) && isSelected(kind, object, scope)
   );
 }
 
@@ -182,6 +182,10 @@ function mayBe(kind: Kind, { kind: api, namespace, name }: KeyParts, scope: Scop
 
 function hasSecretType({ secretTypes }: Kind, object: ApiObject): boolean {
   return secretTypes === undefined || secretTypes.includes(label(object, SECRET_TYPE) ?? "");
+}
+
+function isSelected({ selectable }: Kind, { metadata }: ApiObject, { labelSelector }: Scope): boolean {
+  return !selectable || !labelSelector || labelSelector.selects(metadata.labels ?? {});
 }
 
 function isWithin(kind: Kind, namespace: string, scope: Scope): boolean {

@@ -15,16 +15,20 @@ export function isSpecial(pattern: string): boolean {
   return SPECIAL.test(pattern);
 }
 
-/** Whether a name matches. */
-export type NamePattern = (name: string) => boolean;
+/** A compiled pattern. */
+export interface NamePattern {
+  /** As it was written. */
+  readonly text: string;
+  matches(name: string): boolean;
+}
 
 /** Compiles a pattern. @throws Error for one that is malformed or beyond its bounds */
 export function patternOf(text: string): NamePattern {
-  if (!isSpecial(text)) return (name) => name === text;
+  if (!isSpecial(text)) return { text, matches: (name) => name === text };
   if (text.length > MAX_PATTERN) throw new Error(`the pattern has more than ${MAX_PATTERN} characters`);
   const [, source] = /^\/(.*)\/$/s.exec(text) ?? [];
   const pattern = Pattern.of(source ?? globToRegExp(text, { extended: false, globstar: false }).source);
-  return (name) => pattern.test(name);
+  return { text, matches: (name) => pattern.test(name) };
 }
 
 /** Compiled patterns, and the reasons of those that cannot be. */
@@ -58,5 +62,5 @@ function matchOf(pattern: string, name: string): boolean | undefined {
   if (!isSpecial(pattern)) return pattern === name;
   // Neither kept nor compiled: a text of megabytes would stay in memory as a key.
   const found = pattern.length > MAX_PATTERN ? "" : compiledOf(pattern);
-  return typeof found === "string" ? undefined : found(name);
+  return typeof found === "string" ? undefined : found.matches(name);
 }

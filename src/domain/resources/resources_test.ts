@@ -3,6 +3,7 @@ import { canonicalJson } from "../../base/json.ts";
 import { isDnsLabel, isDnsSubdomain, keyOfObject, parseKey } from "./keys.ts";
 import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
+import { patternOf } from "./patterns.ts";
 import {
   annotationBytes,
   LAST_APPLIED,
@@ -210,7 +211,7 @@ Deno.test("a replica refuses what replication has no business writing", () => {
 Deno.test("kindOf() follows the scope: allowed namespaces, all cluster secrets, destinations that are agents", () => {
   const manual = secret({ "argocd.argoproj.io/secret-type": "cluster" });
   assertEquals(kindOf(manual, { ...SCOPE, clusterSecrets: "self-registered" }), undefined);
-  const edge = { ...SCOPE, allowedNamespaces: [(name: string) => name === "edge-2"] };
+  const edge = { ...SCOPE, allowedNamespaces: [patternOf("edge-2")] };
   assertEquals(kindOf(application(), edge), undefined);
   assertEquals(kindOf(application({ namespace: "edge-2" }), edge)?.name, "Application");
   assertEquals(kindOf(application({ namespace: "argocd" }), edge)?.name, "Application");

@@ -1,4 +1,5 @@
 /** The part of a cluster that a principal is responsible for: one value that every reader and writer asks. */
+import type { LabelSelector } from "./label_selector.ts";
 import type { ApiObject } from "./object.ts";
 import { isRecord } from "./object.ts";
 import type { NamePattern } from "./patterns.ts";
@@ -8,6 +9,8 @@ export interface Scope {
   namespace: string;
   /** Further namespaces of Applications and ApplicationSets; empty: all. */
   allowedNamespaces: readonly NamePattern[];
+  /** Which Applications, AppProjects and ApplicationSets; undefined: all. */
+  labelSelector: LabelSelector | undefined;
   /** Whether the destination's name, rather than the namespace, names an Application's agent. */
   destinationMapping: boolean;
   /** `self-registered`: only cluster secrets that agents registered themselves; `all`: also those that people made. */
@@ -23,6 +26,7 @@ export function wholeScope(namespace: string): Scope {
   return {
     namespace,
     allowedNamespaces: [],
+    labelSelector: undefined,
     destinationMapping: false,
     clusterSecrets: "all",
     inClusterApplications: false,
@@ -33,7 +37,7 @@ export function wholeScope(namespace: string): Scope {
 /** Whether objects of a namespace may be read and written. */
 export function admits({ namespace, allowedNamespaces }: Scope, candidate: string): boolean {
   if (candidate === namespace || allowedNamespaces.length === 0) return true;
-  return allowedNamespaces.some((pattern) => pattern(candidate));
+  return allowedNamespaces.some((pattern) => pattern.matches(candidate));
 }
 
 /** Argo CD's own cluster, as a destination. */

@@ -20,7 +20,9 @@ export function acceptDelete(key: Key, scope: Scope): Verdict {
   if (!mayReplicate(parts, scope)) {
     return {
       ok: false,
-      reason: `${parts.kind} "${parts.name}" in namespace "${parts.namespace}" is not replicated`,
+      reason: `${parts.kind} "${parts.name}" in namespace "${parts.namespace}" is not replicated${
+        mayReplicate(parts, { ...scope, allowedNamespaces: [] }) ? " by this side's --allowed-namespaces" : ""
+      }`,
     };
   }
   return { ok: true };
@@ -43,6 +45,9 @@ export function acceptObject(key: Key, json: string, scope: Scope): Verdict {
     return { ok: false, reason: `the object is ${keyOfObject(object).slice(0, 300)}` };
   }
   const kind = kindOf(object, scope);
+  if (!kind && kindOf(object, { ...scope, labelSelector: undefined })) {
+    return { ok: false, reason: "its labels are not those of this side's --label-selector" };
+  }
   if (!kind) return { ok: false, reason: "this kind of object, Secret or ConfigMap is not replicated" };
   return { ok: true, object, kind };
 }

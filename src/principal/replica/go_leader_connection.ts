@@ -4,7 +4,7 @@
  */
 import type { ReplicatedEvent } from "../../domain/events/messages.ts";
 import type { ReplicationAck, Resource } from "../../domain/replication/go_messages.ts";
-import { keyOf } from "../../domain/resources/keys.ts";
+import { type Key, keyOf } from "../../domain/resources/keys.ts";
 import { delay } from "@std/async/delay";
 import { monotonicMs } from "../../base/clock.ts";
 import { GoFollowerProtocol } from "../../domain/replication/go_follower.ts";
@@ -20,6 +20,7 @@ import {
   tellProgress,
 } from "./followership.ts";
 import { Unkept } from "./unkept.ts";
+import { Unsaid } from "./unsaid.ts";
 
 /** A snapshot of a large installation takes the peer a while. */
 const SNAPSHOT_TIMEOUT_MS = 120_000;
@@ -56,11 +57,14 @@ class GoLeaderConnection {
   #comparing = false;
   /** This store never held a complete copy: deletions that a comparison concludes are not carried out. */
   #foreign: boolean;
+  /** Nor are those of objects that this copy never covered: the flags were widened since it was complete. */
+  readonly #unsaid: Unsaid;
   readonly #unkept = new Unkept();
 
   constructor(private readonly peer: PlainPeer, private readonly followership: Followership) {
     const { index, settings, writer, model, deletions } = followership;
     this.#foreign = holdsForeignData(model().memory, undefined);
+    this.#unsaid = new Unsaid(followership, model().memory.coverage);
     this.#protocol = new GoFollowerProtocol(index, settings.scope, {
       mayDelete: (change, writing) => this.#foreign || deletions.mayDelete(change, writing),
       forget: (key) => deletions.forget(key),
@@ -68,7 +72,7 @@ class GoLeaderConnection {
     this.#pump = new ApplyPump(this.#protocol.applier, {
       apply: (change) =>
         this.#unkept.applying(
-          this.#foreign ? { ...change, foreign: true } : change,
+          this.#isForeign(change.key) ? { ...change, foreign: true } : change,
           (one) => writer.apply(one),
         ),
       decide: () => deletions.tick(this.#comparing),
@@ -119,12 +123,21 @@ class GoLeaderConnection {
     }
   }
 
+  /** Whether a resource here never was the leader's: the first comparison finds it so. */
+  #isForeign(key: Key): boolean {
+    return this.#foreign || !this.#protocol.live && this.#unsaid.has(key);
+  }
+
   /** Resources that this store held before it followed, and the leader does not name: no deletion. */
   async #keep(resources: readonly Resource[]): Promise<void> {
     const { writer } = this.followership;
-    for (const { kind = "", namespace = "", name = "" } of resources) {
-      const key = keyOf(kind, namespace, name);
-      await writer.apply({ sequence: 0, key, changedAt: Date.now(), foreign: true });
+    for (const resource of resources) {
+      await writer.apply({
+        sequence: 0,
+        key: keyOfResource(resource),
+        changedAt: Date.now(),
+        foreign: true,
+      });
     }
   }
 
@@ -137,14 +150,13 @@ class GoLeaderConnection {
     this.#snapshotAskedAtMs = askedAtMs;
     this.#pump.kick();
     for (const { agent, resources } of candidates) {
-      if (this.#foreign) {
-        await this.#keep(resources);
-        continue;
-      }
+      const foreign = new Set(resources.filter((one) => this.#isForeign(keyOfResource(one))));
+      await this.#keep([...foreign]);
+      if (foreign.size === resources.length) continue;
       const request = {
         agent_name: agent,
         snapshot_sequence_num: snapshot.last_sequence_num ?? 0,
-        resources,
+        resources: resources.filter((one) => !foreign.has(one)),
       };
       const answer = await this.peer.confirmMissing(request, SNAPSHOT_TIMEOUT_MS);
       this.#protocol.confirmed(answer.results ?? [], Date.now());
@@ -214,4 +226,8 @@ class GoLeaderConnection {
     this.#acknowledged = sequence;
     this.#stream.send({ acked_sequence_num: sequence });
   }
+}
+
+function keyOfResource({ kind = "", namespace = "", name = "" }: Resource): Key {
+  return keyOf(kind, namespace, name);
 }

@@ -3,7 +3,6 @@
  * machine what it learns. A copy that drifted ends the stream, because a new one begins by comparing digests.
  */
 import { monotonicMs } from "../../base/clock.ts";
-import { parseJson } from "../../base/json.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
 import { holdsForeignData } from "../../domain/ha/lineage.ts";
 import type { StorePoint } from "../../domain/ha/store_history.ts";
@@ -19,8 +18,7 @@ import {
   type IncomingChanges,
   SILENCE_MS,
 } from "../../domain/replication/messages.ts";
-import { commonCoverage, Uncovered } from "../../domain/resources/coverage.ts";
-import type { ApiObject } from "../../domain/resources/object.ts";
+import { commonCoverage } from "../../domain/resources/coverage.ts";
 import type { FollowStream, PeerConnection } from "../ports/peer.ts";
 import type { StreamEvents } from "../ports/stream.ts";
 import { AckPacer } from "./ack_pacer.ts";
@@ -34,6 +32,7 @@ import {
   tellProgress,
 } from "./followership.ts";
 import { Unkept } from "./unkept.ts";
+import { Unsaid } from "./unsaid.ts";
 
 /** Drift that comparing does not cure must not keep the stream from running. */
 const DRIFT_EVERY_MS = 60_000;
@@ -67,8 +66,8 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   /** This store never held the leader's data. */
   #foreign = false;
   readonly #unkept = new Unkept();
-  /** The leader does not say whether objects of these classes exist; and in a comparison not those that this copy never had. */
-  #unsaid: { leader: Uncovered; copy: Uncovered } | undefined;
+  /** Objects of which the leader does not say whether they exist; and in a comparison those that this copy never had. */
+  #unsaid: { leader: Unsaid; copy: Unsaid } | undefined;
   readonly #abort = () => this.closed(new Error("stopped"));
 
   constructor(
@@ -138,11 +137,10 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     this.#answered = true;
     const restored = this.#restored(marks);
     this.#foreign = restored || holdsForeignData(model().memory, peer);
-    const { scope } = this.followership.settings;
     const coverage = peer?.coverage ?? "";
     this.#unsaid = {
-      leader: new Uncovered(scope, coverage),
-      copy: new Uncovered(scope, commonCoverage(coverage, model().memory.coverage)),
+      leader: new Unsaid(this.followership, coverage),
+      copy: new Unsaid(this.followership, commonCoverage(coverage, model().memory.coverage)),
     };
     this.#welcomedAtMs = monotonicMs();
     const batches = this.#protocol.welcome(session, resumed, differing);
@@ -182,9 +180,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   #told(change: IncomingChange, compared: boolean): IncomingChange {
     if (this.#foreign && compared) return { ...change, foreign: true };
     const unsaid = compared ? this.#unsaid?.copy : this.#unsaid?.leader;
-    const entry = unsaid?.any ? this.followership.index.present(change.key) : undefined;
-    const foreign = entry !== undefined && unsaid?.has(parseJson(entry.payload) as ApiObject);
-    return foreign ? { ...change, foreign } : change;
+    return unsaid?.has(change.key) ? { ...change, foreign: true } : change;
   }
 
   /** Compares a copy that drifted (another writer changed this store), at most once in `DRIFT_EVERY_MS`. */
