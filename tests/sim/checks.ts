@@ -27,8 +27,9 @@ const BOUNDS_EVERY = 50;
 const EXPOSED_EVERY = 10;
 /** Longer than the question of the peer takes. */
 const SOUND_MS = 5_000;
-/** Longer than a message is on its way where nothing is wrong. */
+/** Longer than a message is on its way where nothing is wrong, and over the slowest path. */
 const PROMPT_MS = 250;
+const LATE_MS = 3_500;
 /** The longest pause, and a switchover. */
 const MOVE_MS = 160_000;
 
@@ -280,7 +281,7 @@ export class Checks {
     const rising = live && !one.wasLive;
     one.wasLive = live;
     const other = this.#other(one);
-    const promptly = this.#all.every(({ deafAtMs }) => this.clock.nowMs - deafAtMs > PROMPT_MS);
+    const promptly = this.#all.every(({ deafAtMs }) => this.clock.nowMs - deafAtMs > LATE_MS);
     if (!rising || !promptly || this.clock.nowMs - other.lastServedMs < PROMPT_MS) return;
     throw new Violation("I5", `${one.site.name} follows ${other.site.name}, which is not ACTIVE`);
   }
