@@ -104,10 +104,10 @@ export class Effects {
     }
   };
 
-  /** Waits until every replica that is still connected has applied everything, within a bounded time. */
+  /** Waits until each counted replica that is still connected has applied everything, within a bounded time. */
   async #drained(): Promise<void> {
     const { replicas, index } = this.ctx;
-    const drained = () => [...replicas].every(({ appliedRevision }) => appliedRevision >= index.head);
+    const drained = () => replicas.counted.every(({ appliedRevision }) => appliedRevision >= index.head);
     await until(drained, { changed: [replicas.onChange], withinMs: DRAIN_MS });
   }
 

@@ -101,7 +101,7 @@ export class ExposureKeeper {
   #look(): void {
     const { replicas, comparison } = this.parts;
     // The last stream of an identity counts: of an earlier one the end may not have been noticed.
-    const counted = [...replicas].filter(({ counts }) => counts);
+    const { counted } = replicas;
     const last = new Map(counted.map((session) => [session.identity, session]));
     const connected = new Map([...last.values()].map((session) => [nameOf(session), session]));
     for (const name of this.#connected) if (!connected.has(name)) this.#copies.gone(name);

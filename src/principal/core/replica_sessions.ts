@@ -50,8 +50,13 @@ export class Replicas extends Set<ReplicaSession> {
     this.#changes.notify();
   }
 
-  /** Whether one of them has durably applied everything up to a revision of our index. */
+  /** Those whose copies count: a role moves to none but them, and nothing waits for any other reader. */
+  get counted(): ReplicaSession[] {
+    return [...this].filter(({ counts }) => counts);
+  }
+
+  /** Whether one of those has durably applied everything up to a revision of our index. */
   haveApplied(revision: number): boolean {
-    return [...this].some(({ counts, appliedRevision }) => counts && appliedRevision >= revision);
+    return this.counted.some(({ appliedRevision }) => appliedRevision >= revision);
   }
 }

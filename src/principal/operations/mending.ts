@@ -48,29 +48,30 @@ export async function mend(
   return result;
 }
 
-/** Waits until a replica has applied a revision; one whose stream ends is waited for. @param deadline on the monotonic clock, in ms */
+/** Waits until the replica has applied a revision; one whose stream ends is waited for, other readers of the stream are not. @param deadline on the monotonic clock, in ms */
 export async function untilApplied(
   replicas: Replicas,
   revision: number,
   deadline: number,
 ): Promise<"applied" | "gone" | "late"> {
   const has = () => replicas.haveApplied(revision);
+  const some = () => replicas.counted.length > 0;
   const wait = (over: () => boolean, withinMs: number) =>
     until(over, { changed: [replicas.onChange], withinMs });
   while (!has()) {
     const leftMs = deadline - monotonicMs();
     if (leftMs <= 0) return "late";
-    await wait(() => has() || replicas.size === 0, leftMs);
-    if (replicas.size > 0) continue;
-    const back = await wait(() => replicas.size > 0, Math.min(BACK_MS, deadline - monotonicMs()));
+    await wait(() => has() || !some(), leftMs);
+    if (some()) continue;
+    const back = await wait(some, Math.min(BACK_MS, deadline - monotonicMs()));
     if (!back) return "gone";
   }
   return "applied";
 }
 
-/** Whether a replica holds changes, which it tells with its next acknowledgement. */
+/** Whether the replica holds changes, which it tells with its next acknowledgement. */
 export async function tellsHeld(replicas: Replicas): Promise<boolean> {
-  const holds = () => [...replicas].some(({ heldTotal }) => heldTotal > 0);
+  const holds = () => replicas.counted.some(({ heldTotal }) => heldTotal > 0);
   await until(holds, { changed: [replicas.onChange], withinMs: ACK_MS });
   return holds();
 }

@@ -78,7 +78,7 @@ export function situationOf(ctx: ReportParts, { peer, error }: PeerAnswer): Situ
     ...lossFactsOf(ctx),
     peer,
     peerError: error,
-    replicas: ctx.replicas.size,
+    replicas: ctx.replicas.counted.length,
     agents: ctx.connectedAgents(),
   };
 }
