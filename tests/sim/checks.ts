@@ -393,8 +393,7 @@ export class Checks {
   /** As `lossBounded` (I12). */
   lossBounded(site: Site, situation: Situation, at: { atMs: number; overridden: string }): void {
     const other = this.#watched[site.other];
-    if (lossBounded(this.#watched[site.name], other, situation, { ...at, nowMs: this.clock.nowMs })) {
-      this.note("I12");
-    }
+    const when = { ...at, nowMs: this.clock.nowMs };
+    if (lossBounded(this.#watched[site.name], other, situation, when)) this.note("I12");
   }
 }
