@@ -386,6 +386,34 @@ export interface TakeOverResponse {
   standing?: argocdagentha.v1.Standing | undefined;
 }
 export const TakeOverResponse: Codec<TakeOverResponse>;
+export interface ForwardedRequest {
+  call?: number | undefined;
+  withdrawn?: boolean | undefined;
+  agent?: string | undefined;
+  event?: io.cloudevents.v1.CloudEvent | undefined;
+  timeoutMs?: number | undefined;
+  afterAckMs?: number | undefined;
+  acknowledgement?: boolean | undefined;
+}
+export const ForwardedRequest: Codec<ForwardedRequest>;
+export interface ForwardedReply {
+  call?: number | undefined;
+  agent?: string | undefined;
+  event?: io.cloudevents.v1.CloudEvent | undefined;
+  failure?: argocdagentha.v1.ForwardedFailure | undefined;
+  stream?: argocdagentha.v1.AgentStreamState | undefined;
+}
+export const ForwardedReply: Codec<ForwardedReply>;
+export interface ForwardedFailure {
+  kind?: string | undefined;
+  message?: string | undefined;
+  sent?: boolean | undefined;
+}
+export const ForwardedFailure: Codec<ForwardedFailure>;
+export interface AgentStreamState {
+  mode?: string | undefined;
+}
+export const AgentStreamState: Codec<AgentStreamState>;
 export interface SwitchoverRequest {
   dryRun?: boolean | undefined;
   timeoutMs?: number | undefined;

@@ -29,9 +29,11 @@ import { type Following, newFollowing } from "./core/following.ts";
 import type { Admission } from "./ports/agents.ts";
 import type { Health } from "./ports/health.ts";
 import type { Processing, Series } from "./ports/telemetry.ts";
+import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
+import { CurrentRequests } from "./core/current_requests.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet, type FleetParts } from "./active/fleet.ts";
@@ -46,6 +48,7 @@ import { DeletionRecord } from "./core/deletion_record.ts";
 import type { Log } from "../base/log.ts";
 import { copying } from "./replica/copying.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
+import { ForwardedRequests } from "./replica/forwarded_requests.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
 import { PeerVoice } from "./core/peer_voice.ts";
@@ -132,6 +135,8 @@ export interface Core {
   readonly clusters: ClusterSecrets;
   readonly roster: Roster;
   readonly fleet: Fleet;
+  /** The way to the agents, in whatever role. */
+  readonly requests: AgentRequests;
   readonly replicas: Replicas;
   readonly following: Following;
   readonly counters: Counters;
@@ -227,7 +232,9 @@ function rolesOf(read: Read) {
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
   const streaming = { index, log, counters, settings, model, standing, input, peerStore, voice };
-  const held = { following, comparison, losses, drift, deletions: replicaDeletions };
+  const forwarded = new ForwardedRequests();
+  const requests = new CurrentRequests(() => activeScope() !== undefined, fleet.requests, forwarded);
+  const held = { following, comparison, losses, drift, deletions: replicaDeletions, forwarded };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
   const written = { store, log, index, replicas, losses, activeStore, input };
@@ -239,6 +246,7 @@ function rolesOf(read: Read) {
     effects,
     asking,
     reporting,
+    requests,
     leadership: { ...streaming, replicas, activeScope, lookUp, marks },
     adoptionWriter: writerOver(activeStore),
     ...{ kept, deletions, heldDeletions },
@@ -270,7 +278,7 @@ function coreOf(
   const deletions = new Deletions({ ...adopting, heldDeletions, pending }, roles.adoptionWriter);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
-    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, keptHere },
+    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, keptHere, requests: fleet.requests },
     policy: replicationPolicy(settings),
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
@@ -298,6 +306,7 @@ function coreOf(
     peerService,
     plainPeerService: new GoReplicas(leadership, (...call) => peerService.authorize(...call)),
     ...{ readiness, switchover, reconciler, uid, store, index, blocklist, clusters, roster, fleet, replicas },
+    requests: roles.requests,
     ...{ following, counters, kept, heldDeletions, exposure, copies, foreign, peerNeeds },
     ...{ pending, model, standing, chain, activeScope },
     situation: () => situation(operating),

@@ -27,9 +27,8 @@ const BOUNDS_EVERY = 50;
 const EXPOSED_EVERY = 10;
 /** Longer than the question of the peer takes. */
 const SOUND_MS = 5_000;
-/** Longer than a message is on its way where nothing is wrong, and over the slowest path. */
-const PROMPT_MS = 250;
-const LATE_MS = 3_500;
+/** Longer than a message is on its way: where nothing is wrong, and over the slowest path. */
+const [PROMPT_MS, LATE_MS] = [250, 3_500];
 /** The longest pause, and a switchover. */
 const MOVE_MS = 160_000;
 

@@ -105,6 +105,12 @@ export class SimPeerConnection implements PeerConnection {
     return this.#stream("follow", events);
   }
 
+  /** Requests to agents are no state, and not simulated. */
+  forward: PeerConnection["forward"] = (events) => {
+    events.closed(new PeerError("unimplemented", "not simulated"));
+    return { send: () => true, cancel: () => {} };
+  };
+
   get plain(): PeerConnection["plain"] {
     throw new Error("the Go principal's contract is not simulated");
   }

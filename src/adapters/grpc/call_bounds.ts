@@ -46,6 +46,8 @@ const TABLE: Record<string, { all: CallBounds; but?: Record<string, CallBounds> 
     but: {
       // A follower tells digests of everything that it has.
       Follow: { bytes: 64 * MB, perClient: 4, inAll: 16 },
+      // A request carries a body of at most 3 MiB.
+      Forward: { bytes: 8 * MB, perClient: 4, inAll: 16 },
       // A question that examines names up to 5,000 fields that are in use.
       Ask: { bytes: 4 * MB, perClient: 8, inAll: 32 },
       Inventory: KEYS,

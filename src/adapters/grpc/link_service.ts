@@ -4,6 +4,7 @@ import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { PeerService } from "../../principal/ports/peer.ts";
 import { type AuthenticatedCall, certificateOf } from "./auth.ts";
 import { followerMessageFromWire, leaderMessageToWire } from "./follow_wire.ts";
+import { forwardedReplyToWire, forwardedRequestFromWire } from "./forward_wire.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import { keptToWire } from "./kept_wire.ts";
 import { receiptToWire } from "./receipt.ts";
@@ -21,6 +22,7 @@ import {
 type V1 = typeof argocdagentha.v1;
 type Message<Name extends keyof V1> = V1[Name] extends { decode(bytes: Uint8Array): infer M } ? M : never;
 type FollowCall = grpc.ServerDuplexStream<Message<"FollowerMessage">, Message<"LeaderMessage">>;
+type ForwardCall = grpc.ServerDuplexStream<Message<"ForwardedRequest">, Message<"ForwardedReply">>;
 type SwitchoverCall = grpc.ServerWritableStream<Message<"SwitchoverRequest">, Message<"SwitchoverProgress">>;
 
 const MAX_WHO = 200;
@@ -99,14 +101,16 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
   return {
     ...calls(service),
     Follow: (call: FollowCall) => {
-      try {
-        const certificate = certificateOf(call as unknown as AuthenticatedCall);
-        const identity = service.authorize(certificate, rightFor(linkService.Follow.path));
+      serveAuthorised(service, call, linkService.Follow, (identity) => {
         const codec = { decode: followerMessageFromWire, encode: leaderMessageToWire };
         serveStream(call, codec, (stream) => service.follow(identity, stream));
-      } catch (error) {
-        refuseStream(call, error);
-      }
+      });
+    },
+    Forward: (call: ForwardCall) => {
+      serveAuthorised(service, call, linkService.Forward, () => {
+        const codec = { decode: forwardedRequestFromWire, encode: forwardedReplyToWire };
+        serveStream(call, codec, (stream) => service.forward(stream));
+      });
     },
     Switchover: (call: SwitchoverCall) => {
       try {
@@ -118,6 +122,19 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
       }
     },
   };
+}
+
+function serveAuthorised<Q, S>(
+  service: PeerService,
+  call: grpc.ServerDuplexStream<Q, S>,
+  { path }: { path: string },
+  serve: (identity: string) => void,
+): void {
+  try {
+    serve(service.authorize(certificateOf(call as unknown as AuthenticatedCall), rightFor(path)));
+  } catch (error) {
+    refuseStream(call, error);
+  }
 }
 
 /** A switchover is not stopped by a stream that breaks: then only its receipt is not sent. */

@@ -16,6 +16,7 @@ import {
 import type { StreamEvents } from "../../principal/ports/stream.ts";
 import { call, type Client, type Method, openServerStream, openStream } from "./dial.ts";
 import { followerMessageToWire, leaderMessageFromWire } from "./follow_wire.ts";
+import { forwardedReplyFromWire, forwardedRequestToWire } from "./forward_wire.ts";
 import { keptFromWire } from "./kept_wire.ts";
 import { progressFromWire, receiptFromWire } from "./receipt.ts";
 import { linkService, replicationService } from "./services.ts";
@@ -186,6 +187,11 @@ class GrpcConnection implements PeerConnection {
   follow: PeerConnection["follow"] = (events) => {
     const stream = openStream(this.client, linkService.Follow);
     return this.#served(stream, events, followerMessageToWire, leaderMessageFromWire);
+  };
+
+  forward: PeerConnection["forward"] = (events) => {
+    const stream = openStream(this.client, linkService.Forward);
+    return this.#served(stream, events, forwardedRequestToWire, forwardedReplyFromWire);
   };
 
   readonly plain: PeerConnection["plain"] = {

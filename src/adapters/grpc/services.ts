@@ -68,6 +68,7 @@ export const replicationService = {
 
 export const linkService = {
   Follow: method("/argocdagentha.v1.Link/Follow", ha.FollowerMessage, ha.LeaderMessage, BIDI),
+  Forward: method("/argocdagentha.v1.Link/Forward", ha.ForwardedRequest, ha.ForwardedReply, BIDI),
   Ask: method("/argocdagentha.v1.Link/Ask", ha.AskRequest, ha.AskResponse, UNARY),
   Inventory: method(
     "/argocdagentha.v1.Link/Inventory",

@@ -9,7 +9,8 @@ import { type Key, keyOf } from "./keys.ts";
 
 export const ROSTER_NAME = "argocd-agent-ha-agents";
 
-export type Mode = "managed" | "autonomous";
+export const MODES = ["managed", "autonomous"] as const;
+export type Mode = typeof MODES[number];
 
 /** One agent. */
 export interface Agent {

@@ -72,7 +72,7 @@ export class Fleet {
     this.quotas = new AgentQuotas({ settings, log: parts.log, usage: () => routing.usage });
     this.#routing = routing;
     this.#writes = writes;
-    const requests = new FleetRequests((name) => this.#agents.get(name), () => routing.isOpen);
+    const requests = new FleetRequests(this.#agents, () => routing.isOpen);
     this.requests = requests;
     this.#agentParts = {
       uid: parts.uid,

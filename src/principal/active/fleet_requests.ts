@@ -25,13 +25,17 @@ export class FleetRequests implements AgentRequests {
   readonly #watchers = new Set<(agent: string, open: boolean) => void>();
 
   constructor(
-    private readonly agent: (name: string) => Reachable | undefined,
+    private readonly reachable: ReadonlyMap<string, Reachable>,
     private readonly serves: () => boolean,
   ) {}
 
   connected(agent: string): Mode | undefined {
-    const reachable = this.agent(agent);
+    const reachable = this.reachable.get(agent);
     return reachable?.stream ? reachable.id.mode : undefined;
+  }
+
+  *agents(): Generator<[string, Mode]> {
+    for (const [name, { id, stream }] of this.reachable) if (stream) yield [name, id.mode];
   }
 
   async ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent> {
@@ -65,7 +69,7 @@ export class FleetRequests implements AgentRequests {
 
   /** @throws RequestFailed */
   #laneOf(agent: string): RequestLane {
-    const reachable = this.agent(agent);
+    const reachable = this.reachable.get(agent);
     if (reachable) return reachable.requests;
     if (this.serves()) throw notConnected(agent);
     throw new RequestFailed("not active", "this principal is not ACTIVE and has no agents", false);

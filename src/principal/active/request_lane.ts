@@ -11,6 +11,7 @@ import {
   type AgentRequest,
   type Answering,
   type Patience,
+  REQUEST_TARGETS,
   RequestFailed,
   type RequestFailureKind,
   type RequestTarget,
@@ -21,14 +22,13 @@ interface LaneBounds {
   waiting: number;
 }
 
-/** In the order in which they are sent: the quick ones first. Agents work on resource requests one at a time, on the others beside. */
+/** Agents work on resource requests one at a time, on the others beside; those are sent first. */
 const BOUNDS: Record<RequestTarget, LaneBounds> = {
   redis: { inFlight: 32, waiting: 256 },
   terminal: { inFlight: 8, waiting: 32 },
   containerlog: { inFlight: 8, waiting: 64 },
   resource: { inFlight: 4, waiting: 100 },
 };
-const TARGETS = Object.keys(BOUNDS) as RequestTarget[];
 /** Of the requests that wait for one agent. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 /** Requests whose answer or acknowledgement may still come, though no place in flight waits for it. */
@@ -67,7 +67,9 @@ export interface LaneParts {
 }
 
 export class RequestLane {
-  readonly #waiting = new Map<RequestTarget, Errand[]>(TARGETS.map((target) => [target, []]));
+  readonly #waiting = new Map<RequestTarget, Errand[]>(
+    REQUEST_TARGETS.map((target) => [target, []]),
+  );
   /** Sent requests by id, oldest first. */
   readonly #sent = new Map<string, Errand>();
   #open = false;
@@ -105,7 +107,7 @@ export class RequestLane {
 
   /** The next request to send, or undefined. */
   next(): AgentEvent | undefined {
-    for (const target of TARGETS) {
+    for (const target of REQUEST_TARGETS) {
       const queue = this.#waiting.get(target) as Errand[];
       if (queue.length === 0 || this.#inFlight(target) >= BOUNDS[target].inFlight) continue;
       const errand = queue.shift() as Errand;

@@ -11,7 +11,8 @@ import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
 import { admit, type ReplicationPolicy } from "../../domain/replication/admission.ts";
 import type { FollowerMessage, KeyDigest, SentByLeader } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
-import type { Leadership } from "../active/leadership.ts";
+import { ForwardedCalls } from "../active/forwarded_calls.ts";
+import { type Leadership, mustLead } from "../active/leadership.ts";
 import type { PeerSays } from "../core/concerns.ts";
 import type { PeerNeeds } from "../core/dependencies.ts";
 import { ReplicaConnection } from "../active/replica_connection.ts";
@@ -26,6 +27,8 @@ import type {
   ReplicationRight,
   SwitchoverRequest,
 } from "../ports/peer.ts";
+import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
+import type { AgentRequests } from "../ports/requests.ts";
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
 import { fetched, holdings } from "./holdings.ts";
 import type { KeptHere } from "./kept_here.ts";
@@ -41,6 +44,8 @@ export interface PeerServerParts extends Leadership {
   /** This side's report of itself; with `examine` it examines its cluster first, also for the fields that the peer uses. */
   condition(examine: boolean, fields: readonly string[]): Promise<Condition>;
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
+  /** To the agents that are connected here. */
+  readonly requests: AgentRequests;
   readonly switchover: {
     prove(expected: string): Promise<string>;
     prepare(active: Standing, who: string): Promise<number>;
@@ -77,6 +82,10 @@ export class PeerServer implements PeerService {
 
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage> {
     return new ReplicaConnection(this.parts, identity, stream);
+  }
+
+  forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest> {
+    return new ForwardedCalls(this.parts.requests, stream, mustLead(this.parts, "unavailable"));
   }
 
   inventory(groups: readonly string[]): Inventory {

@@ -24,6 +24,7 @@ import type {
 } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
+import type { ForwardedReply, ForwardedRequest } from "./forwarding.ts";
 import type { ServedStream, Sink, StreamEvents } from "./stream.ts";
 
 /** Why a call to the peer failed. */
@@ -82,6 +83,8 @@ export interface PeerConnection {
   settled(states: readonly KeyDigest[], who: string, timeoutMs: number): Promise<void>;
   /** `Link/Follow`. `closed` gets a `PeerError`. */
   follow(events: StreamEvents<HeardFromLeader>): FollowStream<FollowerMessage>;
+  /** `Link/Forward`: this side's requests to the agents of the ACTIVE peer. `closed` gets a `PeerError`. */
+  forward(events: StreamEvents<ForwardedReply>): FollowStream<ForwardedRequest>;
   /** The Go principal's replication contract on the same connection. */
   readonly plain: PlainPeer;
 }
@@ -188,6 +191,8 @@ export interface PeerService extends ReplicationAccess {
   ): Promise<Asked>;
   /** Serves a replica's stream, whose messages go to the returned events. */
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;
+  /** Serves the requests of a replica's UI, which go to the returned events. */
+  forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest>;
   inventory(groups: readonly string[]): Inventory;
   fetch(keys: readonly Key[], salt: Uint8Array | undefined): Fetched[];
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;

@@ -3,7 +3,8 @@ import type { Mode } from "../../domain/resources/roster.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 
 /** Whom a request reaches on the agent's side: the `dataschema` of its event. */
-export type RequestTarget = "resource" | "redis" | "containerlog" | "terminal";
+export const REQUEST_TARGETS = ["redis", "terminal", "containerlog", "resource"] as const;
+export type RequestTarget = typeof REQUEST_TARGETS[number];
 
 /** A request: an event whose resource id and event id are the same UUID, in `id`. */
 export interface AgentRequest {
@@ -33,19 +34,21 @@ export interface Answering extends Patience {
 }
 
 /** Why a request has no answer. */
-export type RequestFailureKind =
+export const REQUEST_FAILURES = [
   /** The agent has no stream here. */
-  | "not connected"
-  /** This principal serves no agents. */
-  | "not active"
+  "not connected",
+  /** This principal serves no agents, and follows none that does. */
+  "not active",
   /** Too many requests wait for this agent. */
-  | "busy"
+  "busy",
   /** No answer came in time. */
-  | "no answer"
+  "no answer",
   /** The agent has acknowledged the request and does not answer it. */
-  | "unanswered"
+  "unanswered",
   /** The agent's stream ended. */
-  | "left";
+  "left",
+] as const;
+export type RequestFailureKind = typeof REQUEST_FAILURES[number];
 
 /** A request without an answer; the message names the agent. */
 export class RequestFailed extends Error {
@@ -62,6 +65,8 @@ export class RequestFailed extends Error {
 export interface AgentRequests {
   /** The mode of an agent that has a stream here; undefined: it has none. */
   connected(agent: string): Mode | undefined;
+  /** Every agent that has one. */
+  agents(): Iterable<readonly [name: string, mode: Mode]>;
   /** Resolves with the agent's answer. @throws RequestFailed @throws the reason of `signal` */
   ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent>;
   /** Resolves when the agent has acknowledged a request that no event answers. @throws as `ask` */

@@ -12,6 +12,7 @@ import type { Counting } from "../core/counters.ts";
 import type { PeerStore } from "../core/peer_store.ts";
 import type { Following } from "../core/following.ts";
 import type { PeerVoice } from "../core/peer_voice.ts";
+import type { ForwardedRequests } from "./forwarded_requests.ts";
 import type { ReplicaDeletions } from "./replica_deletions.ts";
 
 /** Held keys that are named in status and acknowledgements. */
@@ -32,6 +33,8 @@ export interface Followership {
   /** The copies that others have changed. */
   readonly drift: Pick<Drift, "received" | "compared">;
   readonly writer: { apply(change: IncomingChange): Promise<void> };
+  /** The way to the leader's agents. */
+  readonly forwarded: Pick<ForwardedRequests, "open" | "close">;
   /** The leader's store as far as this side has heard of it. */
   readonly peerStore: Pick<PeerStore, "welcomed" | "saw" | "complete" | "flush">;
   model(): Model;

@@ -71,7 +71,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   readonly #abort = () => this.closed(new Error("stopped"));
 
   constructor(
-    peer: PeerConnection,
+    private readonly peer: PeerConnection,
     private readonly followership: Followership,
     private readonly position: Position,
     private readonly signal: AbortSignal,
@@ -149,6 +149,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     Object.assign(following, { contract: "link", connected: true, resend });
     if (!resumed) counters.increment("snapshots");
     input({ type: "welcomed", peer, resumed });
+    this.followership.forwarded.open(this.peer);
     for (const { entries, last } of batches) this.#stream.send({ type: "have", entries, last });
   }
 
@@ -268,6 +269,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     this.signal.removeEventListener("abort", this.#abort);
     Object.assign(this.followership.following, { connected: false, resend: undefined });
     this.#stream.cancel();
+    this.followership.forwarded.close();
     this.followership.deletions.detach();
     void this.followership.peerStore.flush();
     await this.#pump.stop();

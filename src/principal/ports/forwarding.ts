@@ -1,0 +1,34 @@
+/**
+ * The requests of a replica's UI on their way to the ACTIVE's agents: one stream between the two sides, many calls. Both ends speak in the
+ * values of `AgentRequests`, so that a proxy does not know whether its agents are connected here or there.
+ */
+import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { Mode } from "../../domain/resources/roster.ts";
+import type { RequestFailureKind, RequestTarget } from "./requests.ts";
+
+/** From the replica. `call` numbers the calls of one stream. */
+export type ForwardedRequest =
+  | {
+    do: "ask" | "tell";
+    call: number;
+    agent: string;
+    target: RequestTarget;
+    type: string;
+    id: string;
+    payload: Uint8Array;
+    timeoutMs: number;
+    /** Undefined: an answer may follow until the time is up. */
+    afterAckMs: number | undefined;
+  }
+  /** Nobody waits for the call any more. */
+  | { do: "withdraw"; call: number };
+
+/** From the ACTIVE. */
+export type ForwardedReply =
+  /** The agent's answer, or with `event` undefined its acknowledgement. */
+  | { say: "answer"; call: number; event: AgentEvent | undefined }
+  | { say: "failure"; call: number; kind: RequestFailureKind; message: string; sent: boolean }
+  /** An event that follows an answered request. */
+  | { say: "event"; agent: string; event: AgentEvent }
+  /** An agent has a stream in this mode; undefined: it has none any more. */
+  | { say: "stream"; agent: string; mode: Mode | undefined };
