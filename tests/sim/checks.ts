@@ -256,13 +256,12 @@ export class Checks {
         const now = other.site.disk.now(key);
         const later = records.slice(at);
         if (later.some(({ digest }) => digest === now)) continue;
-        // An object that is kept is no longer in the copy: that is how its deletion is carried out.
-        if (later.some(({ digest }) => digest === "") && other.site.disk.foreign().has(key)) continue;
+        // An object that is kept is not in the copy (I14): that is how its deletion is carried out, or why it was none.
+        const kept = other.site.disk.isForeign(key);
+        if (kept && later.some(({ digest }) => digest === "")) continue;
         // State that only this side held and a late watch reported is drift, which it finds later (I6).
         const last = other.site.disk.states.get(key)?.at(-1);
         if (last && this.#own.has(last)) continue;
-        // An object that another store's leader does not have is kept, and not taken for deleted (I14).
-        if (record.digest === "" && other.site.disk.foreign().has(key)) continue;
         // What an API server altered of a later state stands in its place, and that one is not acknowledged.
         if (records.slice(at + 1).some(({ digest }) => digest === last?.sent)) continue;
         throw new Violation(

@@ -32,6 +32,8 @@ import { type Clock, type Process, process } from "./clock.ts";
 /** A watch that was lost is opened again within this time. */
 const WATCH_AGAIN_MS = 2_000;
 
+/** A key that was let in is asked for again, and its answer written, within this time. */
+const LET_IN_MS = 1_000;
 /** The writer of a state that a lost or restored store is in. */
 const LOSS = "a loss";
 
@@ -80,6 +82,8 @@ export class Disk {
   readonly faults: DiskFaults = { ...SOUND_DISK };
   /** Every durable state of every replicated key, oldest first. */
   readonly states = new Map<Key, State[]>();
+  #foreign: ReadonlySet<Key> = new Set();
+  readonly #letInMs = new Map<Key, number>();
   /** Called after each durable change of a replicated key. */
   onChange: ((key: Key, state: State, write: Write) => void) | undefined;
   /** `KEY DIGEST` of everything that was ever in the loss manifest. */
@@ -117,6 +121,18 @@ export class Disk {
       "SELECT body FROM objects WHERE kind = 'ConfigMap' AND name LIKE 'argocd-agent-ha-foreign-%' AND deleted = 0",
     ).all() as { body: string }[];
     return new Set(pages.flatMap(({ body }) => String(JSON.parse(body).data["keys.txt"]).split("\n")));
+  }
+
+  /** Whether a key is kept as foreign, or was a moment ago: a key that was let in is asked for again, and soon the leader's. */
+  isForeign(key: Key): boolean {
+    return this.#foreign.has(key) || this.clock.nowMs - (this.#letInMs.get(key) ?? -Infinity) < LET_IN_MS;
+  }
+
+  /** Notes which keys have left the list of foreign ones. */
+  #followForeign(): void {
+    const foreign = this.foreign();
+    for (const key of this.#foreign.difference(foreign)) this.#letInMs.set(key, this.clock.nowMs);
+    this.#foreign = foreign;
   }
 
   /** A copy of everything, as it is now. */
@@ -251,6 +267,7 @@ export class Disk {
       for (const { key, digest } of entriesOf([object])) this.saved.add(`${key} ${digest}`);
     }
     const key = write.op === "put" ? keyOfObject(write.object) : write.key;
+    if (key.includes("/argocd-agent-ha-foreign-")) this.#followForeign();
     const digest = object ? stateOf(object, this.scope) : "";
     if (object) this.identities.set(key, sourceUid(object));
     const states = this.states.get(key) ?? [];

@@ -35,7 +35,9 @@ export function exposureBounded(
     // What its API server altered while a key was sent again is held, and told with the next acknowledgement (I15).
     if (!last || (written && (own.has(written) || written.sent !== undefined))) return false;
     // What is kept as foreign is nothing that this side has lost.
-    if (last.digest === "" && other.site.core?.foreign.has(key)) return false;
+    if (last.digest === "" && (other.site.core?.foreign.has(key) || other.site.disk.isForeign(key))) {
+      return false;
+    }
     return other.site.disk.now(key) !== last.digest;
   });
   if (missing.length <= unacknowledged) return true;
