@@ -24,11 +24,13 @@ import {
 } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
+import { PROXY_IDLE_MS } from "./adapters/http/resource_proxy.ts";
 import { type Answer, serveHttp } from "./adapters/http/server.ts";
 import type { ProcessingTimes } from "./adapters/http/processing.ts";
 import { Descriptors } from "./adapters/net/descriptors.ts";
 import { Connections, Gate, type GateBounds } from "./adapters/net/gate.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
+import { ProxyListener } from "./proxy_listener.ts";
 import type { Core } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
@@ -46,6 +48,14 @@ const SMALL = { reserve: 24, remedy: "see what opens them" };
 const HEALTH: GateBounds = { listener: "health", connections: 256, perSource: 64, ...SMALL };
 const METRICS: GateBounds = { listener: "metrics", connections: 64, perSource: 32, ...SMALL };
 const ADMIN: GateBounds = { listener: "admin", connections: 128, perSource: 128, ...SMALL };
+/** argocd-server keeps up to 500 idle connections to a host. */
+const RESOURCE_PROXY: GateBounds = {
+  listener: "resource proxy",
+  connections: 2_048,
+  perSource: 1_024,
+  ...SMALL,
+  idleMs: PROXY_IDLE_MS,
+};
 const REMOTE_ADMIN: GateBounds = { listener: "remote admin", connections: 128, perSource: 32, ...SMALL };
 
 /** The gates of this process's listeners. */
@@ -66,6 +76,7 @@ export interface Ports {
   adminTls: number;
   healthz: number;
   metrics: number;
+  resourceProxy: number;
 }
 
 /** Steps that undo what was opened; the last comes first. */
@@ -125,7 +136,25 @@ export async function openListeners(
     : await listenPlaintext(server, address, gate);
   openCalls.attach(server);
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
-  return { grpc: grpcPort, ...admin, metrics };
+  const resourceProxy = await openResourceProxy(core, doors, undo);
+  return { grpc: grpcPort, ...admin, metrics, resourceProxy };
+}
+
+/** The resource proxy; its port, 0 where it is off or waits for its Secrets. @throws Error as `ProxyListener.open` */
+async function openResourceProxy(
+  { resourceProxy, store, blocklist }: Pick<Core, "resourceProxy" | "store" | "blocklist">,
+  { settings, log, gates }: Doors,
+  undo: Undo,
+): Promise<number> {
+  const { resourceProxy: wanted, namespace, tlsMinVersion: minVersion } = settings;
+  if (!wanted) return 0;
+  const own = { wanted, namespace, minVersion, hostname: listenHost(settings) };
+  const listener = await ProxyListener.open(resourceProxy, {
+    ...own,
+    ...{ store, blocklist, log, gate: gates.of(RESOURCE_PROXY) },
+  });
+  undo.push(() => listener.close());
+  return listener.port;
 }
 
 /** `/metrics`; its port, 0 where it is off. */

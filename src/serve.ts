@@ -206,7 +206,7 @@ class Host implements Office {
     this.#present = {
       core,
       operations: core.operations,
-      ports: { healthz: this.#healthz, grpc: 0, admin, adminTls: 0, metrics },
+      ports: { healthz: this.#healthz, grpc: 0, admin, adminTls: 0, metrics, resourceProxy: 0 },
       undo,
     };
     this.#health = healthApp(core.health);

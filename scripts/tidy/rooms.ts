@@ -78,6 +78,9 @@ export const ROOMS: Room[] = [
       "events",
     ],
   ),
+  domain("proxy", "path.ts", "What Argo CD's UI asks of an agent's cluster: paths, requests, answers.", [
+    "resources",
+  ]),
   domain("ha", "transitions.ts", "The state machine, its refusals, and what ha explain says.", ["resources"]),
   domain("replication", "leader.ts", "Both ends of replication, in our protocol and in the Go principal's.", [
     "resources",
@@ -150,7 +153,9 @@ export const ROOMS: Room[] = [
     "adapters/net",
     "proto",
   ]),
-  adapter("http", "metrics.ts", "/healthz, /livez, /readyz and /metrics.", ["adapters/net"]),
+  adapter("http", "metrics.ts", "/healthz, /livez, /readyz and /metrics; the resource proxy.", [
+    "adapters/net",
+  ]),
   adapter("redis", "cluster_info.ts", "Agents' states in Argo CD's Redis, for its UI."),
   adapter("tls", "files.ts", "Certificates and keys, and noticing that they changed."),
   {
@@ -188,9 +193,17 @@ export const ROOMS: Room[] = [
     name: "listeners.ts",
     concept: "Composition root of the listeners: which service answers on which port.",
     door: "src/listeners.ts",
-    imports: ["base", "principal/", "adapters/", "config", "drill_stage.ts"],
+    imports: ["base", "principal/", "adapters/", "config", "drill_stage.ts", "proxy_listener.ts"],
     remedy:
       "listeners join services of the principal with adapters; whatever else they need comes from src/serve.ts",
+  },
+  {
+    name: "proxy_listener.ts",
+    concept: "Composition root of the resource proxy: its door, its certificates, its wait for them.",
+    door: "src/proxy_listener.ts",
+    imports: ["base", "principal/ports", "adapters/", "config"],
+    remedy:
+      "the listener joins the proxy's port with its door; whatever else it needs comes from src/listeners.ts",
   },
   ...["serve.ts", "drill_stage.ts"].map((name) => ({
     name,

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { type AuthMethod, parseMtlsRule } from "../domain/agents/identity.ts";
 import { Pattern } from "../base/pattern.ts";
 import { reasonOf } from "../base/reason.ts";
-import { boolOf, UsageError, type Value } from "./usage.ts";
+import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
 /** The Redis that Argo CD's UI reads, and its credentials. */
 export interface RedisSettings {
@@ -56,7 +56,53 @@ export function selfRegistrationOf(value: Value): { secret: string; proxyAddress
         "tls.key and ca.crt for Argo CD's connection to the resource proxy",
     );
   }
+  if (!boolOf(value, "enable-resource-proxy")) {
+    throw new UsageError(
+      "--enable-self-cluster-registration needs the resource proxy, which is off: leave out --enable-resource-proxy=false",
+    );
+  }
   return { secret, proxyAddress: value("resource-proxy-address") };
+}
+
+/** The resource proxy. */
+export interface ResourceProxySettings {
+  port: number;
+  /** Files; empty: the Secrets named below. */
+  tls: { cert: string; key: string; ca: string };
+  tlsSecretName: string;
+  caSecretName: string;
+  /** Common names that may call, with a token; empty: every certificate of the CA may. */
+  callers: string[];
+}
+
+/** `--enable-resource-proxy` and what it needs; undefined: it is off. @throws UsageError */
+export function resourceProxyOf(value: Value, storeType: string): ResourceProxySettings | undefined {
+  if (!boolOf(value, "enable-resource-proxy")) return undefined;
+  const [cert = "", key = "", ca = ""] = ["cert", "key", "ca"].map((part) =>
+    value(`resource-proxy-${part}-path`)
+  );
+  if ((cert === "") !== (key === "")) {
+    throw new UsageError(
+      "--resource-proxy-cert-path and --resource-proxy-key-path belong together: give both",
+    );
+  }
+  if (storeType !== "kubernetes") {
+    if (cert === "" && ca === "") return undefined;
+    if (cert === "" || ca === "") {
+      throw new UsageError(
+        "--resource-proxy-cert-path, --resource-proxy-key-path and --resource-proxy-ca-path belong together: give all three",
+      );
+    }
+  }
+  const port = Number(value("resource-proxy-port"));
+  if (port > 65_535) throw new UsageError(`--resource-proxy-port "${port}": must be at most 65535`);
+  return {
+    port,
+    tls: { cert, key, ca },
+    tlsSecretName: value("resource-proxy-secret-name"),
+    caSecretName: value("resource-proxy-ca-secret-name"),
+    callers: listOf(value, "resource-proxy-callers"),
+  };
 }
 
 /** `--redis-*`; without an address, no UI shows agents' states. @throws UsageError */

@@ -6,7 +6,14 @@ import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { Amount } from "../domain/agents/usage.ts";
 import type { VersionPolicy } from "../domain/agents/version.ts";
-import { authOf, redisOf, type RedisSettings, selfRegistrationOf } from "./agent_settings.ts";
+import {
+  authOf,
+  redisOf,
+  type RedisSettings,
+  resourceProxyOf,
+  type ResourceProxySettings,
+  selfRegistrationOf,
+} from "./agent_settings.ts";
 import { identityWarnings, subjectMatchOf } from "./identity_settings.ts";
 import { envOf, type Flag, FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
@@ -30,6 +37,8 @@ export interface Settings {
   plaintext: boolean;
   /** Undefined: people make the cluster Secrets. */
   selfRegistration: { secret: string; proxyAddress: string } | undefined;
+  /** Undefined: it is off. */
+  resourceProxy: ResourceProxySettings | undefined;
   /** Undefined: agents' states do not go to Argo CD's Redis. */
   redis: RedisSettings | undefined;
   /** Files; empty: the Secrets named below. */
@@ -195,6 +204,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     },
     plaintext: bool("insecure-plaintext"),
     selfRegistration: selfRegistrationOf(value),
+    resourceProxy: resourceProxyOf(value, store.type),
     redis: redisOf(value),
     tls: tlsOf(value, store, bool("insecure-plaintext")),
     tlsSecretName: value("tls-secret-name"),

@@ -28,6 +28,7 @@ import { ExposureKeeper } from "./core/exposure.ts";
 import { type Following, newFollowing } from "./core/following.ts";
 import type { Admission } from "./ports/agents.ts";
 import type { Health } from "./ports/health.ts";
+import type { ResourceProxy } from "./ports/resource_proxy.ts";
 import type { Processing, Series } from "./ports/telemetry.ts";
 import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
@@ -37,6 +38,7 @@ import { CurrentRequests } from "./core/current_requests.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet, type FleetParts } from "./active/fleet.ts";
+import { AgentsResourceProxy, type ResourceProxyParts } from "./active/resource_proxy.ts";
 import { Roster } from "./active/roster.ts";
 import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
 import { type ClientParts, ReplicationClient } from "./replica/replication_client.ts";
@@ -85,6 +87,7 @@ export type CoreSettings =
   & HealthParts["settings"]
   & Leadership["settings"]
   & ReadinessParts["settings"]
+  & ResourceProxyParts["settings"]
   & {
     readonly preferredRole: "primary" | "replica";
     readonly auth: AuthMethod;
@@ -115,6 +118,8 @@ export interface CoreParts {
 export interface Core {
   /** Lets agents in. */
   readonly admission: Admission;
+  /** The Kubernetes API of agents' clusters. */
+  readonly resourceProxy: ResourceProxy;
   readonly health: Health;
   /** The series of `/metrics`. */
   readonly series: readonly Series[];
@@ -299,6 +304,7 @@ function coreOf(
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
+    resourceProxy: new AgentsResourceProxy(admitting, fleet.requests, tokens),
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),

@@ -6,7 +6,7 @@ import type { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
 import grpc from "@grpc/grpc-js";
 import { sha256 } from "../../base/sha256.ts";
-import { certificateProblem, lookAgainMs, type SeenCertificate } from "./seen_certificate.ts";
+import { certificateProblem, lookAgainMs, type SeenCertificate } from "../net/seen_certificate.ts";
 
 interface DialledCall {
   certificate(): SeenCertificate | undefined;

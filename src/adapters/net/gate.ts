@@ -21,6 +21,8 @@ export interface GateBounds {
   reserve: number;
   /** A sentence: what an operator does where a bound is too low. */
   remedy: string;
+  /** A connection without a request is closed after this time; absent: `IDLE_MS`. */
+  idleMs?: number;
 }
 
 /** A connection makes its first request within this time. */
@@ -96,7 +98,7 @@ export class Gate {
     connection.requests++;
     return () => {
       connection.requests--;
-      if (connection.requests === 0) this.#idles(connection, this.timing.idleMs);
+      if (connection.requests === 0) this.#idles(connection, this.bounds.idleMs ?? this.timing.idleMs);
     };
   }
 

@@ -15,6 +15,10 @@ export interface TlsSettings {
   tls: { cert: string; key: string; ca: string };
   tlsSecretName: string;
   caSecretName: string;
+}
+
+export interface JwtSettings {
+  namespace: string;
   jwtKey: string;
   jwtSecretName: string;
 }
@@ -43,17 +47,25 @@ class Secret {
   }
 }
 
+/** The flags that name the files. */
+export const TLS_FLAGS = { cert: "--tls-cert", key: "--tls-key", ca: "--root-ca-path" };
+export const RESOURCE_PROXY_FLAGS = {
+  cert: "--resource-proxy-cert-path",
+  key: "--resource-proxy-key-path",
+  ca: "--resource-proxy-ca-path",
+};
+
 /** Where certificate, key and CA come from. */
-export function tlsSource(wanted: TlsSettings, store: Store): TlsSource {
+export function tlsSource(wanted: TlsSettings, store: Store, names = TLS_FLAGS): TlsSource {
   const { tls, namespace, tlsSecretName, caSecretName } = wanted;
   return async () => {
-    const flags = "--tls-cert and --tls-key";
+    const flags = `${names.cert} and ${names.key}`;
     const own = tls.cert === "" ? await Secret.read(store, namespace, tlsSecretName) : undefined;
     const authority = tls.ca === "" ? await Secret.read(store, namespace, caSecretName) : undefined;
     return {
-      cert: own?.pem(["tls.crt"], flags) ?? readPem("--tls-cert", tls.cert),
-      key: own?.pem(["tls.key"], flags) ?? readPem("--tls-key", tls.key),
-      ca: authority?.pem(["tls.crt", "ca.crt"], "--root-ca-path") ?? readPem("--root-ca-path", tls.ca),
+      cert: own?.pem(["tls.crt"], flags) ?? readPem(names.cert, tls.cert),
+      key: own?.pem(["tls.key"], flags) ?? readPem(names.key, tls.key),
+      ca: authority?.pem(["tls.crt", "ca.crt"], names.ca) ?? readPem(names.ca, tls.ca),
     };
   };
 }
@@ -61,11 +73,11 @@ export function tlsSource(wanted: TlsSettings, store: Store): TlsSource {
 /** How often a source is looked at again, in ms: a Secret costs the API server a request. */
 const EVERY_MS = { secret: 30_000, file: 2_000 };
 
-export function tlsEveryMs({ tls }: TlsSettings): number {
+export function tlsEveryMs({ tls }: Pick<TlsSettings, "tls">): number {
   return tls.cert === "" || tls.ca === "" ? EVERY_MS.secret : EVERY_MS.file;
 }
 
-export function jwtEveryMs({ jwtKey }: TlsSettings): number {
+export function jwtEveryMs({ jwtKey }: JwtSettings): number {
   return jwtKey === "" ? EVERY_MS.secret : EVERY_MS.file;
 }
 
@@ -77,7 +89,7 @@ export function hasSigningKey(
 }
 
 /** The RSA key that signs agents' tokens, as PEM. @throws Error */
-export async function jwtPem(wanted: TlsSettings, store: Store): Promise<Pem> {
+export async function jwtPem(wanted: JwtSettings, store: Store): Promise<Pem> {
   if (wanted.jwtKey !== "") return readPem("--jwt-key", wanted.jwtKey);
   const secret = await Secret.read(store, wanted.namespace, wanted.jwtSecretName);
   return secret.pem(["jwt.key"], "--jwt-key or --insecure-jwt-generate");

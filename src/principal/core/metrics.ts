@@ -63,6 +63,20 @@ const AGENTS = {
   ),
 };
 
+const PROXIES = {
+  resourceProxyRequests: counted(
+    "argocd_principal_resource_proxy_requests_total",
+    "Requests to the resource proxy; agents that have never been here count as unknown",
+    "agent_name",
+  ),
+  resourceProxyErrors: counted(
+    "argocd_principal_resource_proxy_errors_total",
+    "Requests to the resource proxy that failed",
+    "agent_name",
+    "reason",
+  ),
+};
+
 const HA = {
   state: gauge(
     "argocd_agent_ha_state",
@@ -259,11 +273,11 @@ const REPLICATION = {
 };
 
 /** All metrics of a principal, as docs/reference.md lists them. */
-export const METRICS = { ...AGENTS, ...HA, ...CONCERNED, ...REPLICATION };
+export const METRICS = { ...AGENTS, ...PROXIES, ...HA, ...CONCERNED, ...REPLICATION };
 
 /** The metrics as `/metrics` prints them; without HA those of agents only. */
 export function seriesOf(from: Measured, haEnabled: boolean): Series[] {
-  const table: Record<string, Metric> = haEnabled ? METRICS : AGENTS;
+  const table: Record<string, Metric> = haEnabled ? METRICS : { ...AGENTS, ...PROXIES };
   return Object.entries(table).map(([key, metric]) => ({
     ...metric,
     read: () => valueOf(key, metric, from),

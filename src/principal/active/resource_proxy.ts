@@ -1,0 +1,242 @@
+/**
+ * The Kubernetes API of agents' clusters for Argo CD's servers: who calls, which agent that is, whether the request may go there, and
+ * the agent's answer. Only the ACTIVE has agents; another principal says who it is.
+ */
+import { abortable } from "@std/async/abortable";
+import { monotonicMs } from "../../base/clock.ts";
+import { until } from "../../base/until.ts";
+import type { Model } from "../../domain/ha/state.ts";
+import { answerOf, coreVersions, namedGroups } from "../../domain/proxy/answer.ts";
+import { parseTarget, type Target } from "../../domain/proxy/path.ts";
+import { isMethod, payloadOf, type ProxiedRequest, refusal } from "../../domain/proxy/request.ts";
+import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
+import { isDnsLabel } from "../../domain/resources/keys.ts";
+import type { Counting } from "../core/counters.ts";
+import { type AgentRequests, RequestFailed, type RequestFailureKind } from "../ports/requests.ts";
+import type { AdmittedRequest, ProxyCaller, ProxyHead, ResourceProxy } from "../ports/resource_proxy.ts";
+import type { Tokens } from "../ports/tokens.ts";
+import { DiscoveryCache } from "./discovery_cache.ts";
+import type { Roster } from "./roster.ts";
+
+/** For an answer of an agent, its way back after a broken stream included. */
+const ANSWER_MS = 30_000;
+/** An agent answers before it acknowledges, but may send the two in another order. */
+const AFTER_ACK_MS = 2_000;
+/** When a client may try again. */
+const RETRY_S = 1;
+const STAND_BY_S = 5;
+const BEARER = "Bearer ";
+/** Agents that this principal has never heard of count together. */
+const UNKNOWN = "unknown";
+/** Argo CD compares versions with it; agents cannot be asked. */
+const VERSION = {
+  major: "1",
+  minor: "28",
+  gitVersion: "v1.28.5+argocd-agent",
+  gitCommit: "",
+  gitTreeState: "clean",
+  buildDate: "",
+  goVersion: "",
+  compiler: "",
+  platform: "",
+};
+
+/** The part of the principal that the resource proxy needs. */
+export interface ResourceProxyParts {
+  /** `callers`: the common names that may call, with a token; empty: every certificate of the CA may. */
+  readonly settings: { readonly resourceProxy?: { readonly callers: readonly string[] } | undefined };
+  readonly counters: Counting;
+  readonly roster: Pick<Roster, "modeOf">;
+  model(): Pick<Model, "state" | "peer" | "peerAddress">;
+  /** Open while this principal is ACTIVE. */
+  activeScope(): AbortSignal | undefined;
+}
+
+const FAILED: Record<RequestFailureKind, { code: number; reason: string; retryAfterS?: number }> = {
+  "not connected": { code: 502, reason: "agent_disconnected" },
+  "not active": { code: 503, reason: "not_active", retryAfterS: RETRY_S },
+  busy: { code: 429, reason: "busy", retryAfterS: RETRY_S },
+  "no answer": { code: 504, reason: "timeout" },
+  unanswered: { code: 502, reason: "no_proxy" },
+  left: { code: 503, reason: "agent_disconnected", retryAfterS: RETRY_S },
+};
+
+export class AgentsResourceProxy implements ResourceProxy {
+  readonly #discovery = new DiscoveryCache();
+
+  /** @param tokens undefined: no signing key is configured, and no token is valid */
+  constructor(
+    private readonly parts: ResourceProxyParts,
+    private readonly requests: AgentRequests,
+    private readonly tokens: Pick<Tokens, "verifyResourceProxy"> | undefined,
+  ) {
+    requests.onStream((agent) => this.#discovery.drop(agent));
+  }
+
+  async admit(caller: ProxyCaller, head: ProxyHead): Promise<AdmittedRequest | HttpAnswer> {
+    const agent = await this.#agentOf(caller);
+    if (typeof agent !== "string") return agent;
+    this.parts.counters.increment("resourceProxyRequests", { agent_name: this.#label(agent) });
+    const answer = this.#request(agent, head);
+    if (!("target" in answer)) return answer;
+    const refused = refusal(agent, answer) ?? this.#unreachable(agent, answer);
+    return refused ?? { answer: (body, signal) => this.#answer(agent, answer, body, signal) };
+  }
+
+  refuse(code: number, message: string): HttpAnswer {
+    return failure(code, message);
+  }
+
+  /** The agent that a caller may reach, by its token or else its certificate. */
+  async #agentOf({ commonName, authorization }: ProxyCaller): Promise<string | HttpAnswer> {
+    const callers = this.parts.settings.resourceProxy?.callers ?? [];
+    const bearer = authorization.startsWith(BEARER) ? authorization.slice(BEARER.length) : undefined;
+    if (callers.length > 0 && (bearer === undefined || !callers.includes(commonName))) {
+      return this.#stranger("the caller is none of --resource-proxy-callers, or brings no token");
+    }
+    const agent = bearer === undefined
+      ? commonName
+      : await this.tokens?.verifyResourceProxy(bearer).catch(() => undefined);
+    if (!agent) return this.#stranger("the token is not valid here, or the certificate has no common name");
+    if (isDnsLabel(agent)) return agent;
+    this.#failed(UNKNOWN, "invalid_name");
+    return failure(400, "invalid agent name: it is not a DNS-1123 label");
+  }
+
+  #stranger(why: string): HttpAnswer {
+    this.#failed(UNKNOWN, "unauthenticated");
+    return failure(401, `authentication failed: ${why}`);
+  }
+
+  /** The request to an agent, or the answer where none is needed. */
+  #request(agent: string, { method, url, contentType }: ProxyHead): ProxiedRequest | HttpAnswer {
+    if (method === "GET" && url.split("?")[0] === "/version") {
+      return { status: 200, body: JSON.stringify(VERSION) };
+    }
+    const target = parseTarget(url);
+    if (!target) {
+      const path = (url.split("?")[0] ?? "").slice(0, 200);
+      return failure(400, `cannot ask agent "${agent}" for ${path}: the resource proxy serves no such path`);
+    }
+    if (!isMethod(method)) {
+      return failure(
+        403,
+        `cannot ${method.slice(0, 16)} ${target.path} at agent "${agent}": the method is not served`,
+      );
+    }
+    return { method, target, contentType: contentType.split(";")[0]?.trim().toLowerCase() ?? "" };
+  }
+
+  /** Why no agent can be asked; undefined: it can. */
+  #unreachable(agent: string, { method, target: { path, parts } }: ProxiedRequest): HttpAnswer | undefined {
+    const about = `cannot ${method} ${path} at agent "${agent}"`;
+    if (!this.parts.activeScope()) return this.#elsewhere(about, agent);
+    if (this.requests.connected(agent) === undefined) {
+      this.#failed(agent, "agent_disconnected");
+      return failure(502, `${about}: it is not connected`);
+    }
+    if (parts.resource !== "pods" || !["log", "exec"].includes(parts.subresource)) return undefined;
+    return failure(501, `${about}: logs and terminals are not served yet`);
+  }
+
+  /** The answer of a principal that has no agents. */
+  #elsewhere(about: string, agent: string): HttpAnswer {
+    const { state, peer, peerAddress } = this.parts.model();
+    const active = peer?.state === "active" ? `; the ACTIVE is at "${peerAddress}"` : "";
+    this.#failed(agent, "not_active");
+    return failure(503, `${about}: this principal is ${state}, not ACTIVE${active}`, {
+      retryAfterS: STAND_BY_S,
+    });
+  }
+
+  async #answer(
+    agent: string,
+    request: ProxiedRequest,
+    body: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer> {
+    const { method, target } = request;
+    const { version, resource } = target.parts;
+    if (method !== "GET" || resource !== "") return await this.#ask(agent, request, body, signal);
+    // An agent answers both roots with the same list.
+    const root = version === "";
+    const shared: Target = root ? { ...target, path: "/apis", params: {} } : { ...target, params: {} };
+    const nothing = new Uint8Array();
+    const asked = this.#discovery.get(
+      agent,
+      target.parts.group + "/" + version,
+      () => this.#ask(agent, { ...request, target: shared }, nothing, new AbortController().signal),
+    );
+    const answer = await abortable(asked, signal);
+    if (!root) return answer;
+    return target.path.startsWith("/apis") ? namedGroups(answer) : coreVersions(answer);
+  }
+
+  /** Asks an agent; again over its next stream where it cannot have carried out a change. */
+  async #ask(
+    agent: string,
+    request: ProxiedRequest,
+    body: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer> {
+    const endsAt = monotonicMs() + ANSWER_MS;
+    for (;;) {
+      const id = crypto.randomUUID();
+      const payload = new TextEncoder().encode(payloadOf(id, request, body));
+      const asked = { target: "resource", type: request.method, id, payload } as const;
+      try {
+        const timeoutMs = endsAt - monotonicMs();
+        const event = await this.requests.ask(agent, asked, { timeoutMs, afterAckMs: AFTER_ACK_MS, signal });
+        const answer = answerOf(agent, request, id, event.payload);
+        if (answer.status !== 200) this.#failed(agent, "agent_error");
+        return answer;
+      } catch (error) {
+        if (!(error instanceof RequestFailed)) throw error;
+        const repeatable = error.kind === "left" && (request.method === "GET" || !error.sent);
+        if (!repeatable || !await this.#isBack(agent, endsAt, signal)) {
+          return this.#unanswered(agent, request, error);
+        }
+      }
+    }
+  }
+
+  /** Waits for an agent whose stream has ended; whether it came back in time. */
+  async #isBack(agent: string, endsAt: number, signal: AbortSignal): Promise<boolean> {
+    const scope = this.parts.activeScope();
+    if (!scope) return false;
+    return await until(() => scope.aborted || this.requests.connected(agent) !== undefined, {
+      changed: [
+        (notify) => this.requests.onStream(() => notify()),
+        (notify) => {
+          scope.addEventListener("abort", notify);
+          return () => scope.removeEventListener("abort", notify);
+        },
+      ],
+      withinMs: endsAt - monotonicMs(),
+      signal,
+    });
+  }
+
+  #unanswered(agent: string, { method, target }: ProxiedRequest, error: RequestFailed): HttpAnswer {
+    const { code, reason, retryAfterS } = FAILED[error.kind];
+    this.#failed(agent, reason);
+    const remedy = error.kind === "unanswered"
+      ? "; is its resource proxy off (--enable-resource-proxy)?"
+      : "";
+    const unknown = error.sent && method !== "GET" ? "; whether it was carried out is not known" : "";
+    return failure(
+      code,
+      `${method} ${target.path} at agent "${agent}" failed: ${error.message}${remedy}${unknown}`,
+      retryAfterS === undefined ? {} : { retryAfterS },
+    );
+  }
+
+  #failed(agent: string, reason: string): void {
+    this.parts.counters.increment("resourceProxyErrors", { agent_name: this.#label(agent), reason });
+  }
+
+  /** An agent's name as a label: certificates of the CA have names without end. */
+  #label(agent: string): string {
+    return this.parts.roster.modeOf(agent) === undefined ? UNKNOWN : agent;
+  }
+}

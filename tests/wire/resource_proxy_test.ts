@@ -1,0 +1,352 @@
+/** The resource proxy over HTTPS, with agents over gRPC behind it. */
+import { X509Certificate } from "node:crypto";
+import { connect } from "node:tls";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { SimAgent } from "../../src/simagents/agent.ts";
+import type { Running } from "../../src/serve.ts";
+import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
+import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
+import { type Asking, askProxy } from "../support/proxy_client.ts";
+
+const BOUND_MS = 30_000;
+const DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments";
+const WEB = `${DEPLOYMENTS}/web`;
+
+/** The flags of a resource proxy with the certificates of a workshop, on a free port. */
+function proxyFlags({ dir }: Workshop, name = "primary"): string[] {
+  return [
+    "--resource-proxy-port=0",
+    `--resource-proxy-cert-path=${dir}/pki/${name}.crt`,
+    `--resource-proxy-key-path=${dir}/pki/${name}.key`,
+    `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
+  ];
+}
+
+interface Served {
+  running: Running;
+  agent: SimAgent;
+  /** Asks as the caller whose certificate has the agent's name. */
+  ask(path: string, asking?: Asking): ReturnType<typeof askProxy>;
+}
+
+/** A principal with its proxy, and an agent with a deployment. */
+async function served(workshop: Workshop, flags: string[] = []): Promise<Served> {
+  const running = await serving(workshop, [...proxyFlags(workshop), ...flags]);
+  const agent = await startAgent(workshop, running, { name: "edge-1" });
+  await untilServed(running, agent);
+  agent.resources.put("deployments", { metadata: { name: "web", namespace: "shop" }, spec: { replicas: 1 } });
+  const tls = await certificateFor(`${workshop.dir}/pki`, "edge-1");
+  return { running, agent, ask: (path, asking) => askProxy(running.ports.resourceProxy, tls, path, asking) };
+}
+
+const message = (json: Record<string, unknown> | undefined) => String(json?.["message"]);
+
+Deno.test(
+  "an agent's cluster is read and changed through the proxy, as Argo CD does it",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { running, agent, ask } = await served(workshop);
+      assertEquals((await ask("/version?timeout=32s")).json?.["gitVersion"], "v1.28.5+argocd-agent");
+      assertEquals((await ask("/api")).json?.["versions"], ["v1"]);
+      const groups = (await ask("/apis")).json?.["groups"] as { name: string }[];
+      assertEquals(groups.map(({ name }) => name), ["apps", "batch"]);
+      assertEquals((await ask("/apis/apps/v1")).json?.["groupVersion"], "apps/v1");
+      const got = await ask(WEB);
+      assertEquals([got.status, got.headers["content-type"]], [200, "application/json"]);
+      assertEquals(got.json?.["spec"], { replicas: 1 });
+      const merge = { "content-type": "application/merge-patch+json; charset=utf-8" };
+      const body = JSON.stringify({ spec: { replicas: 3 } });
+      assertEquals((await ask(WEB, { method: "PATCH", headers: merge, body })).status, 200);
+      assertEquals(agent.resources.get("deployments", "shop", "web")?.["spec"], { replicas: 3 });
+      assertEquals((await ask(`${WEB}/scale`)).status, 200);
+      const json = { "content-type": "application/json" };
+      const job = JSON.stringify({ metadata: { name: "now" } });
+      const jobs = "/apis/batch/v1/namespaces/shop/jobs";
+      assertEquals((await ask(jobs, { method: "POST", headers: json, body: job })).status, 200);
+      const conflict = await ask(jobs, { method: "POST", headers: json, body: job });
+      assertEquals([conflict.status, conflict.json?.["reason"]], [409, "Conflict"]);
+      assertEquals((await ask(WEB, { method: "DELETE" })).status, 200);
+      const missing = await ask(WEB);
+      assertEquals([missing.status, missing.json?.["reason"]], [404, "NotFound"]);
+      assertEquals(
+        message(missing.json),
+        `GET ${WEB} at agent "edge-1" failed: its cluster has no such resource`,
+      );
+      agent.resources.put("deployments", { metadata: { name: "other", namespace: "shop" } }, false);
+      assertEquals((await ask(`${DEPLOYMENTS}/other`)).status, 403, "Argo CD does not manage it");
+      const involved = { involvedObject: { name: "web" }, filler: "x".repeat(5_000_000) };
+      agent.resources.put("events", { metadata: { name: "e1", namespace: "shop" }, ...involved });
+      const events = await ask("/api/v1/namespaces/shop/events?fieldSelector=involvedObject.name%3Dweb");
+      assertEquals((events.json?.["items"] as unknown[]).length, 1);
+      assertEquals(running.core.counters.rows("resourceProxyErrors").map(([labels]) => labels), [
+        { agent_name: "edge-1", reason: "agent_error" },
+      ]);
+    }),
+);
+
+Deno.test(
+  "what agents would carry out as something else, or not at all, is refused",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { running, agent, ask } = await served(workshop);
+      const before = agent.resources.handled;
+      for (const method of ["PUT", "OPTIONS", "HEAD"]) {
+        assertEquals((await ask(WEB, { method })).status, 403, method);
+      }
+      const tls = await certificateFor(`${workshop.dir}/pki`, "edge-1");
+      await assertRejects(() => askProxy(running.ports.resourceProxy, { ca: tls.ca }, WEB));
+      for (const path of ["/healthz", "/apis/apps", "/api/v1/namespaces/a/../b", "//api"]) {
+        const { status, json } = await ask(path);
+        assertEquals([status, json?.["kind"]], [400, "Status"], path);
+      }
+      const headers = { "content-type": "application/json-patch+json" };
+      assertEquals((await ask(WEB, { method: "PATCH", headers, body: "[]" })).status, 415);
+      assertEquals((await ask(`${DEPLOYMENTS}?watch=true`)).status, 405);
+      const large = { method: "POST", headers: { "content-type": "application/json" } };
+      for (const megabytes of [4, 6]) {
+        const answer = await ask(DEPLOYMENTS, { ...large, body: "x".repeat(megabytes * 1024 * 1024) });
+        assertEquals([answer.status, answer.json?.["reason"]], [413, "RequestEntityTooLarge"]);
+      }
+      const chunked = { ...large, headers: { ...large.headers, "transfer-encoding": "chunked" } };
+      assertEquals((await ask(DEPLOYMENTS, { ...chunked, body: "x".repeat(4 * 1024 * 1024) })).status, 413);
+      assertEquals(agent.resources.handled, before, "the agent hears of none of it");
+      assertEquals((await ask(`${DEPLOYMENTS}`)).status, 500, "agents list nothing but events");
+    }),
+);
+
+Deno.test(
+  "a caller reaches the agent of its token, or of its certificate's name, and no other",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { running, agent, ask } = await served(workshop);
+      const port = running.ports.resourceProxy;
+      const shared = await certificateFor(`${workshop.dir}/pki`, "argocd-server");
+      const nobody = await askProxy(port, shared, WEB);
+      assertEquals(nobody.status, 502);
+      assertEquals(message(nobody.json), `cannot GET ${WEB} at agent "argocd-server": it is not connected`);
+      const odd = await certificateFor(`${workshop.dir}/pki`, "Argo CD");
+      assertEquals((await askProxy(port, odd, WEB)).status, 400);
+      const wrong = await ask(WEB, { headers: { authorization: "Bearer nonsense" } });
+      assertEquals(
+        [wrong.status, wrong.json?.["reason"]],
+        [401, "Unauthorized"],
+        "no way back to the certificate",
+      );
+      const { accessToken = "" } = agent.connection ?? {};
+      assertEquals((await ask(WEB, { headers: { authorization: `Bearer ${accessToken}` } })).status, 401);
+      assertEquals((await ask(WEB, { headers: { authorization: "basic x" } })).status, 200);
+      const rows = running.core.counters.rows("resourceProxyRequests").map(([{ agent_name }]) => agent_name);
+      assertEquals(rows.sort(), ["edge-1", "unknown"], "names of certificates make no series");
+    }),
+);
+
+Deno.test(
+  "agents that leave, stay silent or have no proxy: the caller hears which, and soon",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { running, agent, ask } = await served(workshop);
+      agent.misbehaviour.requests = "unanswered";
+      const off = await ask(WEB);
+      assertEquals(off.status, 502);
+      assert(message(off.json).includes("--enable-resource-proxy"), off.text);
+      agent.misbehaviour.requests = "ignored";
+      let requests = 0;
+      agent.onEvent = ({ target }) => target === "resource" && requests++;
+      const asked = () => requests;
+      const cut = async (sent: Promise<unknown>, before: number) => {
+        await until(() => asked() > before, BOUND_MS, () => "the request does not come", 5);
+        delete agent.misbehaviour.requests;
+        agent.connection?.close();
+        return await sent;
+      };
+      const read = await cut(ask(WEB), asked()) as { status: number };
+      assertEquals(read.status, 200, "what only reads is asked once more over the next stream");
+      await untilServed(running, agent);
+      agent.misbehaviour.requests = "ignored";
+      const changed = await cut(ask(WEB, { method: "DELETE" }), asked());
+      const { status, headers, text } = changed as Awaited<ReturnType<typeof ask>>;
+      assertEquals([status, headers["retry-after"]], [503, "1"]);
+      assert(text.includes("whether it was carried out is not known"), text);
+      assert(agent.resources.get("deployments", "shop", "web"), "no change is sent twice");
+      await untilServed(running, agent);
+      agent.misbehaviour.requests = "ignored";
+      const before = asked();
+      const browser = new AbortController();
+      const gone = assertRejects(() => ask(WEB, { signal: browser.signal }));
+      await until(() => asked() > before, BOUND_MS, () => "the request does not come", 5);
+      browser.abort();
+      await gone;
+    }),
+);
+
+Deno.test(
+  "discovery is asked once for all who want it at the same time, and once more after the agent was away",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { running, agent, ask } = await served(workshop);
+      const before = agent.resources.handled;
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => ask(["/api", "/apis", "/apis/apps/v1", "/api/v1"][n % 4] ?? "")),
+      );
+      assertEquals(new Set(answers.map(({ status }) => status)), new Set([200]));
+      assertEquals(agent.resources.handled - before, 3, "both roots are one list");
+      const opened = agent.seen.connects;
+      agent.connection?.close();
+      await until(() => agent.seen.connects > opened, BOUND_MS, () => "it does not come back", 5);
+      await untilServed(running, agent);
+      assertEquals((await ask("/apis/apps/v1")).status, 200);
+      assertEquals(agent.resources.handled - before, 4);
+      assertEquals((await ask("/apis/none/v1")).status, 404);
+      assertEquals((await ask("/apis/none/v1")).status, 404);
+      assertEquals(agent.resources.handled - before, 6, "a failure is not kept");
+    }),
+);
+
+Deno.test(
+  "a principal that is not ACTIVE says so, and names the ACTIVE",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const primary = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
+      await untilState(primary, "active");
+      const settings = workshop.settings("replica", primary.ports.grpc, proxyFlags(workshop, "replica"));
+      const replica = await workshop.start(settings);
+      await untilState(replica, "replicating");
+      const { status, headers, json } = await askProxy(
+        replica.ports.resourceProxy,
+        material(workshop, "agent-1"),
+        WEB,
+      );
+      assertEquals([status, headers["retry-after"]], [503, "5"]);
+      assertEquals(
+        message(json),
+        `cannot GET ${WEB} at agent "agent-1": this principal is replicating, not ACTIVE; the ACTIVE is at ` +
+          `"127.0.0.1:${primary.ports.grpc}"`,
+      );
+    }),
+);
+
+Deno.test(
+  "a self-registered cluster's token reaches its agent with the shared certificate, and only its",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const shared = await certificateFor(`${workshop.dir}/pki`, "argocd-server");
+      const registering = [
+        ...proxyFlags(workshop),
+        "--enable-self-cluster-registration",
+        "--self-registration-client-cert-secret=proxy-client",
+        "--resource-proxy-callers=argocd-server",
+      ];
+      const running = await serving(workshop, registering);
+      const { store } = running.core;
+      const secret = (part: "cert" | "key" | "ca") => shared[part].toString("base64");
+      const data = { "tls.crt": secret("cert"), "tls.key": secret("key"), "ca.crt": secret("ca") };
+      const metadata = { name: "proxy-client", namespace: "argocd" };
+      await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
+      const agents = await Promise.all(
+        ["edge-1", "edge-2"].map((name) => startAgent(workshop, running, { name })),
+      );
+      for (const agent of agents) await untilServed(running, agent);
+      agents[1]?.resources.put("deployments", { metadata: { name: "web", namespace: "shop" } });
+      const bearerOf = async (agent: string) => {
+        const cluster = await store.get(`Secret/argocd/cluster-${agent}`);
+        const { config = "" } = cluster?.["data"] as Record<string, string>;
+        const { bearerToken } = JSON.parse(atob(config)) as { bearerToken: string };
+        return { headers: { authorization: `Bearer ${bearerToken}` } };
+      };
+      const port = running.ports.resourceProxy;
+      const first = await askProxy(port, shared, WEB, await bearerOf("edge-1"));
+      assertEquals(first.status, 404, "edge-1 has none");
+      const second = await askProxy(port, shared, WEB, await bearerOf("edge-2"));
+      assertEquals(second.status, 200);
+      const own = await certificateFor(`${workshop.dir}/pki`, "edge-2");
+      for (const asking of [{}, await bearerOf("edge-2")]) {
+        assertEquals((await askProxy(port, own, WEB, asking)).status, 401, "it is no named caller");
+      }
+      assertEquals((await askProxy(port, shared, WEB)).status, 401, "a named caller needs a token");
+    }),
+);
+
+Deno.test(
+  "the proxy waits for its Secrets, and heeds the blocklist",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { dir } = workshop;
+      const settings = workshop.settings("primary", 0, ["--insecure-jwt-generate", ...proxyFlags(workshop)]);
+      assert(settings.resourceProxy);
+      const files = settings.resourceProxy.tls;
+      const resourceProxy = { ...settings.resourceProxy, tls: { cert: "", key: "", ca: files.ca } };
+      const running = await workshop.start({ ...settings, resourceProxy });
+      await untilState(running, "active");
+      assertEquals(running.ports.resourceProxy, 0);
+      assert(
+        workshop.logs.some((line) =>
+          line.includes("argocd-agent-resource-proxy-tls (tls.crt) does not exist")
+        ),
+      );
+      const { store } = running.core;
+      const secret = async (name: string) => {
+        const read = (file: string) => btoa(Deno.readTextFileSync(`${dir}/pki/${file}`));
+        const metadata = { name: "argocd-agent-resource-proxy-tls", namespace: "argocd" };
+        const data = { "tls.crt": read(`${name}.crt`), "tls.key": read(`${name}.key`) };
+        await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
+      };
+      await secret("primary");
+      const listens = /the resource proxy listens {"port":(\d+)}/;
+      const port = () => Number(workshop.logs.map((line) => listens.exec(line)?.[1]).find(Boolean) ?? 0);
+      await until(() => port() > 0, 60_000, () => "it does not listen", 5);
+      const agent = await startAgent(workshop, running, { name: "edge-1" });
+      await untilServed(running, agent);
+      const tls = await certificateFor(`${dir}/pki`, "edge-1");
+      assertEquals((await askProxy(port(), tls, "/api/v1")).status, 200);
+      const fingerprint = new X509Certificate(tls.cert).fingerprint256.replaceAll(":", "");
+      const blocklist = { name: "argocd-agent-tls-blocklist", namespace: "argocd" };
+      const list = { apiVersion: "v1", kind: "ConfigMap", metadata: blocklist, data: { [fingerprint]: "" } };
+      await store.write({ op: "put", object: list });
+      const isRefused = () =>
+        askProxy(port(), tls, "/api/v1").then(({ status }) => status === 401, () => true);
+      await until(isRefused, BOUND_MS, () => "the certificate still counts", 20);
+      const other = await certificateFor(`${dir}/pki`, "edge-2");
+      assertEquals((await askProxy(port(), other, "/api/v1")).status, 502, "others still count");
+    }),
+);
+
+Deno.test(
+  "another certificate is served as soon as its files have changed",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { running, ask } = await served(workshop);
+      const serial = () =>
+        new Promise<string>((resolve, reject) => {
+          const socket = connect({
+            host: "127.0.0.1",
+            port: running.ports.resourceProxy,
+            rejectUnauthorized: false,
+          });
+          socket.once("secureConnect", () => {
+            resolve(socket.getPeerCertificate().serialNumber);
+            socket.destroy();
+          }).once("error", reject);
+        });
+      const before = await serial();
+      const copy = (part: string) =>
+        Deno.copyFileSync(`${workshop.dir}/pki/replica.${part}`, `${workshop.dir}/pki/primary.${part}`);
+      copy("crt");
+      copy("key");
+      await until(
+        async () => await serial() !== before,
+        BOUND_MS,
+        () => "the certificate is the old one",
+        50,
+      );
+      assertEquals((await ask(WEB)).status, 200);
+    }),
+);
