@@ -304,7 +304,7 @@ function coreOf(
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
-    resourceProxy: new AgentsResourceProxy(admitting, fleet.requests, tokens),
+    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens),
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),

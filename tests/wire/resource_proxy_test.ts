@@ -208,26 +208,48 @@ Deno.test(
 );
 
 Deno.test(
-  "a principal that is not ACTIVE says so, and names the ACTIVE",
+  "a replica's proxy reaches the agents of the ACTIVE; without one it says what it is",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
       const primary = await workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate"]));
       await untilState(primary, "active");
       const settings = workshop.settings("replica", primary.ports.grpc, proxyFlags(workshop, "replica"));
-      const replica = await workshop.start(settings);
+      const replica = await workshop.start({ ...settings, generateJwtKey: true });
       await untilState(replica, "replicating");
-      const { status, headers, json } = await askProxy(
-        replica.ports.resourceProxy,
-        material(workshop, "agent-1"),
-        WEB,
+      let to = primary;
+      const agent = await startAgent(workshop, () => `127.0.0.1:${to.ports.grpc}`, { name: "edge-1" });
+      agent.resources.put("deployments", { metadata: { name: "web", namespace: "shop" } });
+      const [tls, other] = await Promise.all(
+        ["edge-1", "edge-2"].map((name) => certificateFor(`${workshop.dir}/pki`, name)),
       );
-      assertEquals([status, headers["retry-after"]], [503, "5"]);
-      assertEquals(
-        message(json),
-        `cannot GET ${WEB} at agent "agent-1": this principal is replicating, not ACTIVE; the ACTIVE is at ` +
-          `"127.0.0.1:${primary.ports.grpc}"`,
+      const ask = (path: string, asking?: Asking) =>
+        askProxy(replica.ports.resourceProxy, tls ?? {}, path, asking);
+      await until(
+        () => replica.core.requests.connected("edge-1") !== undefined,
+        BOUND_MS,
+        () => "unknown",
+        5,
       );
+      assertEquals((await ask(WEB)).status, 200);
+      assertEquals((await ask("/apis/apps/v1")).status, 200);
+      assertEquals((await askProxy(replica.ports.resourceProxy, other ?? {}, WEB)).status, 502);
+
+      await primary.stop();
+      await until(
+        async () => {
+          const { status, json } = await ask(WEB, { method: "DELETE" });
+          return status === 503 && message(json).endsWith("and has no way to agents");
+        },
+        60_000,
+        () => "the side without an ACTIVE does not say so",
+        50,
+      );
+      to = replica;
+      await replica.operations.command("promote", true, "");
+      await untilState(replica, "active");
+      await untilServed(replica, agent);
+      assertEquals((await ask(WEB)).status, 200);
     }),
 );
 

@@ -1,6 +1,6 @@
 /**
  * The Kubernetes API of agents' clusters for Argo CD's servers: who calls, which agent that is, whether the request may go there, and
- * the agent's answer. Only the ACTIVE has agents; another principal says who it is.
+ * the agent's answer. It works in every role: a replica's requests go over the link to the ACTIVE.
  */
 import { abortable } from "@std/async/abortable";
 import { monotonicMs } from "../../base/clock.ts";
@@ -20,6 +20,8 @@ import type { Roster } from "./roster.ts";
 
 /** For an answer of an agent, its way back after a broken stream included. */
 const ANSWER_MS = 30_000;
+/** An agent whose stream has ended comes back within this time, to this side or the other, or is not waited for. */
+const RETURN_MS = 10_000;
 /** An agent answers before it acknowledges, but may send the two in another order. */
 const AFTER_ACK_MS = 2_000;
 /** When a client may try again. */
@@ -54,7 +56,7 @@ export interface ResourceProxyParts {
 
 const FAILED: Record<RequestFailureKind, { code: number; reason: string; retryAfterS?: number }> = {
   "not connected": { code: 502, reason: "agent_disconnected" },
-  "not active": { code: 503, reason: "not_active", retryAfterS: RETRY_S },
+  "not active": { code: 503, reason: "not_active", retryAfterS: STAND_BY_S },
   busy: { code: 429, reason: "busy", retryAfterS: RETRY_S },
   "no answer": { code: 504, reason: "timeout" },
   unanswered: { code: 502, reason: "no_proxy" },
@@ -130,23 +132,12 @@ export class AgentsResourceProxy implements ResourceProxy {
   /** Why no agent can be asked; undefined: it can. */
   #unreachable(agent: string, { method, target: { path, parts } }: ProxiedRequest): HttpAnswer | undefined {
     const about = `cannot ${method} ${path} at agent "${agent}"`;
-    if (!this.parts.activeScope()) return this.#elsewhere(about, agent);
-    if (this.requests.connected(agent) === undefined) {
+    if (this.requests.connected(agent) === undefined && this.parts.activeScope()) {
       this.#failed(agent, "agent_disconnected");
       return failure(502, `${about}: it is not connected`);
     }
     if (parts.resource !== "pods" || !["log", "exec"].includes(parts.subresource)) return undefined;
     return failure(501, `${about}: logs and terminals are not served yet`);
-  }
-
-  /** The answer of a principal that has no agents. */
-  #elsewhere(about: string, agent: string): HttpAnswer {
-    const { state, peer, peerAddress } = this.parts.model();
-    const active = peer?.state === "active" ? `; the ACTIVE is at "${peerAddress}"` : "";
-    this.#failed(agent, "not_active");
-    return failure(503, `${about}: this principal is ${state}, not ACTIVE${active}`, {
-      retryAfterS: STAND_BY_S,
-    });
   }
 
   async #answer(
@@ -203,32 +194,38 @@ export class AgentsResourceProxy implements ResourceProxy {
   /** Waits for an agent whose stream has ended; whether it came back in time. */
   async #isBack(agent: string, endsAt: number, signal: AbortSignal): Promise<boolean> {
     const scope = this.parts.activeScope();
-    if (!scope) return false;
-    return await until(() => scope.aborted || this.requests.connected(agent) !== undefined, {
-      changed: [
-        (notify) => this.requests.onStream(() => notify()),
-        (notify) => {
-          scope.addEventListener("abort", notify);
-          return () => scope.removeEventListener("abort", notify);
-        },
-      ],
-      withinMs: endsAt - monotonicMs(),
+    const ended = (notify: () => void) => {
+      scope?.addEventListener("abort", notify);
+      return () => scope?.removeEventListener("abort", notify);
+    };
+    const isHere = () => this.requests.connected(agent) !== undefined;
+    await until(() => scope?.aborted === true || isHere(), {
+      changed: [(notify) => this.requests.onStream(() => notify()), ended],
+      withinMs: Math.min(RETURN_MS, endsAt - monotonicMs()),
       signal,
     });
+    return isHere();
   }
 
   #unanswered(agent: string, { method, target }: ProxiedRequest, error: RequestFailed): HttpAnswer {
-    const { code, reason, retryAfterS } = FAILED[error.kind];
+    const { kind, sent } = error;
+    const { code, reason, retryAfterS } = FAILED[kind];
     this.#failed(agent, reason);
-    const remedy = error.kind === "unanswered"
-      ? "; is its resource proxy off (--enable-resource-proxy)?"
-      : "";
-    const unknown = error.sent && method !== "GET" ? "; whether it was carried out is not known" : "";
+    const why = kind === "not active" ? this.#notActive() : error.message;
+    const remedy = kind === "unanswered" ? "; is its resource proxy off (--enable-resource-proxy)?" : "";
+    const unknown = sent && method !== "GET" ? "; whether it was carried out is not known" : "";
     return failure(
       code,
-      `${method} ${target.path} at agent "${agent}" failed: ${error.message}${remedy}${unknown}`,
+      `${method} ${target.path} at agent "${agent}" failed: ${why}${remedy}${unknown}`,
       retryAfterS === undefined ? {} : { retryAfterS },
     );
+  }
+
+  /** Why this side has no way to agents. */
+  #notActive(): string {
+    const { state, peer, peerAddress } = this.parts.model();
+    const active = peer?.state === "active" ? `; the ACTIVE is at "${peerAddress}"` : "";
+    return `this principal is ${state} and has no way to agents${active}`;
   }
 
   #failed(agent: string, reason: string): void {
