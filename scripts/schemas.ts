@@ -1,6 +1,7 @@
 /**
  * Writes `src/domain/resources/schema_table.ts` from Argo CD's CustomResourceDefinitions: `deno run -A scripts/schemas.ts FOLDER`. Of
- * each schema the types and required fields are taken; parts that are alike are written once, so that megabytes become a page.
+ * each schema everything is taken that an API server refuses an object for; parts that are alike are written once, so that megabytes
+ * become a page.
  */
 import { parse } from "yaml";
 
@@ -10,6 +11,11 @@ interface Schema {
   items?: Schema;
   additionalProperties?: Schema | boolean;
   required?: string[];
+  format?: string;
+  enum?: string[];
+  minLength?: number;
+  maxLength?: number;
+  pattern?: string;
   "x-kubernetes-int-or-string"?: boolean;
 }
 
@@ -20,6 +26,21 @@ interface Definition {
   };
 }
 
+/** The rest of a schema, which refuses nothing, or which the type and the fields say already. */
+const KNOWN = new Set([
+  "type",
+  "format",
+  "properties",
+  "items",
+  "additionalProperties",
+  "description",
+  "anyOf",
+  "default",
+  "x-kubernetes-int-or-string",
+  "x-kubernetes-preserve-unknown-fields",
+  "x-kubernetes-list-type",
+  "x-kubernetes-map-type",
+]);
 const OUTPUT = new URL("../src/domain/resources/schema_table.ts", import.meta.url);
 const text = { type: "string" };
 const texts = { type: "object", additionalProperties: text };
@@ -36,44 +57,43 @@ const CORE: [string, Schema][] = [
   }],
 ];
 
-/** Of an object's own part the metadata is checked for every kind, and the status of another release may lack what this one requires. */
+/** The metadata, which is checked for every kind alike, is left out. */
 function top({ properties = {}, ...schema }: Schema): Schema {
-  const { metadata: _, apiVersion: __, kind: ___, status, ...rest } = properties;
+  const { metadata: _, apiVersion: __, kind: ___, ...own } = properties;
   const required = (schema.required ?? []).filter((field) => field !== "metadata");
-  const own = Object.entries(rest).map(([name, one]) => [name, lenient(one)]);
-  return {
-    ...schema,
-    required,
-    properties: Object.fromEntries([...own, ...(status ? [["status", lenient(status)]] : [])]),
-  };
-}
-
-function lenient({ required: _, properties, items, ...schema }: Schema): Schema {
-  return {
-    ...schema,
-    ...(items ? { items: lenient(items) } : {}),
-    ...(properties
-      ? {
-        properties: Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, lenient(one)])),
-      }
-      : {}),
-  };
+  return { ...schema, required, properties: own };
 }
 
 /** The line of a schema, after the lines of what it consists of; its number. */
 function write(schema: Schema, lines: Map<string, number>): number {
-  const type = schema["x-kubernetes-int-or-string"] ? "any" : schema.type ?? "any";
   const parts = Object.entries(schema.properties ?? {}).sort(([a], [b]) => a < b ? -1 : 1)
     .map(([name, one]) => `${name}:${write(one, lines)}`);
   if (schema.items) parts.push(`[]:${write(schema.items, lines)}`);
   if (typeof schema.additionalProperties === "object") {
     parts.push(`*:${write(schema.additionalProperties, lines)}`);
   }
-  const required = (schema.required ?? []).map((name) => `!${name}`).sort();
-  const line = [type, ...parts, ...required].join(" ");
+  const line = [typeOf(schema), ...parts, ...rules(schema)].join(" ");
+  if (/\s{2}|\n/.test(line)) throw new Error(`a rule of "${line}" has a space`);
   const number = lines.get(line) ?? lines.size;
   lines.set(line, number);
   return number;
+}
+
+function typeOf({ type = "any", format, ...schema }: Schema): string {
+  if (schema["x-kubernetes-int-or-string"]) return "int-or-string";
+  return format === "date-time" ? format : type;
+}
+
+function rules({ required = [], enum: words, minLength, maxLength, pattern, ...rest }: Schema): string[] {
+  const unknown = Object.keys(rest).filter((rule) => !KNOWN.has(rule));
+  if (unknown.length > 0) throw new Error(`no rule of ours: ${unknown.join(", ")}`);
+  return [
+    ...required.map((name) => `!${name}`).sort(),
+    ...(words ? [`=${words.join("|")}`] : []),
+    ...(minLength === undefined ? [] : [`>=${minLength}`]),
+    ...(maxLength === undefined ? [] : [`<=${maxLength}`]),
+    ...(pattern === undefined ? [] : [`~${pattern}`]),
+  ];
 }
 
 const [folder] = Deno.args;
@@ -89,8 +109,9 @@ const roots = [...kinds, ...CORE].map(([kind, schema]) => `  ["${kind}", ${write
 Deno.writeTextFileSync(
   OUTPUT,
   `/**
- * Types and required fields of the replicated kinds, written by scripts/schemas.ts from Argo CD's CustomResourceDefinitions. A line is a
- * schema: its type, its fields with the line of each (\`[]\` items, \`*\` any other field), and the fields that are required.
+ * The schemas of the replicated kinds, written by scripts/schemas.ts from Argo CD's CustomResourceDefinitions. A line is a schema: its
+ * type, its fields with the line of each (\`[]\` items, \`*\` any other field), the fields that are required (\`!\`), and for a text its
+ * words (\`=\`), its length (\`>=\`, \`<=\`) and its pattern (\`~\`).
  */
 
 /** The line of each kind, from 0. */

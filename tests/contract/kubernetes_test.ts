@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { API_KINDS } from "../../src/domain/resources/kinds.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
+import { schemaProblem } from "../../src/domain/resources/schema.ts";
 import { createLog } from "../../src/base/log.ts";
 import { KeptObjects } from "../../src/principal/core/kept_objects.ts";
 import type { KeptObject } from "../../src/principal/core/kept_pages.ts";
@@ -10,10 +11,14 @@ import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { ApiProxy } from "../support/api_proxy.ts";
 import { Proxy } from "../support/principals.ts";
+import { seeded } from "../support/random.ts";
+import { type Definition, variants } from "./schemas.ts";
 import { application, expectStoreError, storeContract } from "./store_contract.ts";
 
 const clusters = new Map<string, Promise<Cluster>>();
 let namespaces = 0;
+/** Objects of each kind that are given to an API server and to our check. */
+const VARIANTS = 300;
 
 function clusterOf(name: string, definitions: Record<string, unknown>[]): Promise<Cluster> {
   const found = clusters.get(name) ?? Cluster.start(definitions);
@@ -275,5 +280,36 @@ Deno.test({
     } finally {
       await store.close();
     }
+  },
+});
+
+const real = definitionSets()[1];
+
+Deno.test({
+  ...ON_CLUSTER,
+  ignore: ON_CLUSTER.ignore || !real,
+  name: "the embedded store refuses an object exactly where an API server with Argo CD's definitions does",
+  fn: async () => {
+    const [name, all] = real!;
+    const cluster = await clusterOf(name, all);
+    const namespace = await cluster.namespace(`contract-${++namespaces}`);
+    const different: string[] = [];
+    const verdicts = { taken: 0, refused: 0 };
+    for (const definition of all as unknown as Definition[]) {
+      const { plural, kind } = definition.spec.names;
+      const path = `/apis/argoproj.io/v1alpha1/namespaces/${namespace}/${plural}?dryRun=All`;
+      for (const { object, change } of variants(definition, seeded(1), VARIANTS)) {
+        const { code, body } = await cluster.request("POST", path, object);
+        const problem = schemaProblem(object);
+        verdicts[code === 201 ? "taken" : "refused"]++;
+        if ((code === 201) === (problem === undefined)) continue;
+        different.push(
+          `${kind}, ${change}: ${code} ${code === 201 ? "" : body["message"]}; ours: ${problem}`,
+        );
+      }
+    }
+    assertEquals(different, []);
+
+    assert(Math.min(verdicts.taken, verdicts.refused) > VARIANTS / 2, JSON.stringify(verdicts));
   },
 });

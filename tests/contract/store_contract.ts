@@ -33,7 +33,7 @@ const LIMIT_MS = 10_000;
 
 export function application(
   name: string,
-  spec: Record<string, unknown> = { project: "default" },
+  spec: Record<string, unknown> = {},
   namespace = "argocd",
 ): ApiObject {
   return {
@@ -41,6 +41,7 @@ export function application(
     kind: "Application",
     metadata: { name, namespace },
     spec: {
+      project: "default",
       source: { repoURL: "https://git.example.com/a.git" },
       destination: { name: "in-cluster" },
       ...spec,

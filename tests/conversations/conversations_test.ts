@@ -133,7 +133,16 @@ const STORIES: Record<string, (play: Play) => Promise<void>> = {
     await play.step("operation", () => play.change(A, (found) => ({ ...found, operation: { sync: {} } })));
     await play.step(
       "terminate",
-      () => play.change(A, (found) => ({ ...found, status: { operationState: { phase: "Terminating" } } })),
+      () =>
+        play.change(
+          A,
+          (found) => ({
+            ...found,
+            status: {
+              operationState: { phase: "Terminating", operation: {}, startedAt: "2026-01-02T03:04:05Z" },
+            },
+          }),
+        ),
     );
     await play.step("delete", () => play.drop("Application/edge-1/b"));
     await play.step("the agent restarts", () => play.agent.restart());

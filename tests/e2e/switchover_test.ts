@@ -66,7 +66,10 @@ async function play({ sides, open, moves, agents, autonomous, users }: Course): 
     writing = setInterval(() => {
       round++;
       for (const agent of crowd.autonomous) {
-        agent.apply("Application", application("x", `app-${round % 20}`, { spec: { project: "p", round } }));
+        agent.apply(
+          "Application",
+          application("x", `app-${round % 20}`, { spec: { project: "p", destination: {}, round } }),
+        );
       }
       const reporting = crowd.managed[round % crowd.managed.length];
       reporting?.report(

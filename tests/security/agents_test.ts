@@ -21,8 +21,13 @@ function event({ core }: Running, name: string, mode: Mode, event: AgentEvent): 
   return core.fleet.process({ name, mode }, event);
 }
 
+const SPEC = {
+  project: "default",
+  source: { repoURL: "https://git.example.com/a.git", path: "theirs" },
+  destination: {},
+};
 const app = (name: string, uid: string, rest: Record<string, unknown> = {}) => ({
-  ...application("argocd", name, { spec: { project: "default", source: { path: "theirs" } }, ...rest }),
+  ...application("argocd", name, { spec: SPEC, ...rest }),
   metadata: { name, namespace: "argocd", uid, ...(rest["metadata"] ?? {}) },
 });
 const project = (name: string, uid: string, spec: Record<string, unknown> = {}) => ({

@@ -205,7 +205,10 @@ Deno.test(
       await store.write({ op: "put", object: project("b-c", "*") });
       const agent = await startAgent(workshop, running, { name: "edge-2", mode: "autonomous" });
       const colliding = await startAgent(workshop, running, { name: "b", mode: "autonomous" });
-      const claims = { metadata: { name: "mine", namespace: "edge-1", uid: "u" }, spec: { project: "x" } };
+      const claims = {
+        metadata: { name: "mine", namespace: "edge-1", uid: "u" },
+        spec: { project: "x", destination: {} },
+      };
       const event = (type: string, target: string, payload: unknown) => ({
         type,
         target,

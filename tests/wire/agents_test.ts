@@ -133,7 +133,9 @@ Deno.test(
         5,
       );
       await quiet(running, agent);
-      const state = { operationState: { phase: "Terminating" } };
+      const state = {
+        operationState: { phase: "Terminating", operation: {}, startedAt: "2026-01-02T03:04:05Z" },
+      };
       const types: string[] = [];
       agent.onEvent = ({ type }) => types.push(type);
       const terminated = await get(running, "Application/edge-1/a") as ApiObject;
@@ -151,7 +153,8 @@ Deno.test(
       const running = await serving(workshop);
       const agent = await startAgent(workshop, running, { name: "auto-1", mode: "autonomous" });
       agent.apply("AppProject", project("own", "*"));
-      agent.apply("Application", application("x", "a", { spec: { project: "own", source: { path: "1" } } }));
+      const source = (path: string) => ({ repoURL: "https://git.example.com/a.git", path });
+      agent.apply("Application", application("x", "a", { spec: { project: "own", source: source("1") } }));
       await until(async () => !!await get(running, "Application/auto-1/a"), 5_000, () => "not adopted", 5);
       await until(
         async () => !!await get(running, "AppProject/argocd/auto-1-own"),
@@ -172,7 +175,7 @@ Deno.test(
       ]);
       await quiet(running, agent);
 
-      await put(running, { ...kept, spec: { ...kept.spec, source: { path: "changed here" } } });
+      await put(running, { ...kept, spec: { ...kept.spec, source: source("changed here") } });
       const path = async () => JSON.stringify((await get(running, "Application/auto-1/a"))?.["spec"]);
       await until(
         async () => (await path())?.includes('"path":"1"') ?? false,
@@ -207,14 +210,14 @@ Deno.test(
       const names = Array.from({ length: 1_500 }, (_, n) => `app-${n}`);
       await Promise.all(names.map((name) => put(running, application("edge-1", name))));
       const agent = await startAgent(workshop, running, { name: "edge-1" });
-      await untilHolds(agent, "Application", names);
+      await untilHolds(agent, "Application", names, 60_000);
       await agent.stop();
       const kept = names.slice(0, 700);
       await Promise.all(names.slice(700).map((name) => drop(running, `Application/edge-1/${name}`)));
       await put(running, application("edge-1", "new"));
       agent.cluster.delete("Application", "app-0");
       await agent.restart();
-      await untilHolds(agent, "Application", [...kept, "new"]);
+      await untilHolds(agent, "Application", [...kept, "new"], 60_000);
       await quiet(running, agent);
       assert(
         !agent.seen.errors.some((error) => !error.includes("not managed")),

@@ -38,9 +38,14 @@ const argo = (kind: string, name: string, spec: unknown): ApiObject => ({
 
 const fleet = argo("ApplicationSet", "fleet", {
   generators: [{
-    matrix: { generators: [{ clusters: { selector: { matchLabels: { region: "eu" } } } }, { git: {} }] },
+    matrix: {
+      generators: [
+        { clusters: { selector: { matchLabels: { region: "eu" } } } },
+        { git: { repoURL: "https://git.example.com/a.git", revision: "main" } },
+      ],
+    },
   }],
-  template: {},
+  template: { metadata: { name: "{{name}}" }, spec: { project: "default", destination: {} } },
 });
 
 async function pair(workshop: Workshop, objects: ApiObject[], flags: string[] = []) {

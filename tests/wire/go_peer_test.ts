@@ -136,10 +136,10 @@ Deno.test(
       assertEquals(await names(), ["auto-1/own", "edge-1/a", "edge-1/b", "edge-1/only-here"]);
 
       const snapshots = primary.calls.snapshot;
-      primary.has("edge-1", "missed", { spec: { project: "p" } });
+      primary.has("edge-1", "missed", { spec: { project: "p", destination: {} } });
       primary.forward("outbound", "edge-1", "spec-update", "application", {
         metadata: { name: "b", namespace: "edge-1" },
-        spec: { project: "changed" },
+        spec: { project: "changed", destination: {} },
       }, 3);
       await until(
         async () => (await names()).includes("edge-1/missed"),

@@ -217,12 +217,14 @@ metadata:
   name: owned
   namespace: argocd
   ownerReferences: [{ apiVersion: argoproj.io/v1alpha1, kind: ApplicationSet, name: set, uid: there, controller: true }]
-spec: { project: default }
+spec: { project: default, destination: {} }
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: ApplicationSet
 metadata: { name: set, namespace: argocd }
-spec: { generators: [] }`,
+spec:
+  generators: []
+  template: { metadata: { name: a }, spec: { project: default, destination: {} } }`,
         "test",
         "argocd",
       ) as [ApiObject, ApiObject];

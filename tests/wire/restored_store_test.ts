@@ -13,7 +13,11 @@ import {
 } from "../support/principals.ts";
 
 const key = (name: string) => `Application/edge-1/${name}`;
-const SPEC = { project: "default", destination: { name: "edge-1", namespace: "default" } };
+const spec = (path: string) => ({
+  project: "default",
+  source: { repoURL: "https://git.example.com/a.git", path },
+  destination: { name: "edge-1", namespace: "default" },
+});
 const FILES = ["primary.db", "primary.db-wal", "primary.db-shm"];
 
 interface Pair {
@@ -51,7 +55,7 @@ const copy = ({ dir }: Workshop, from: string, to: string) => {
 };
 
 const put = ({ core: { store } }: Running, name: string, path = "one") =>
-  store.write({ op: "put", object: { ...application("edge-1", name), spec: { ...SPEC, source: { path } } } });
+  store.write({ op: "put", object: { ...application("edge-1", name), spec: spec(path) } });
 const pathOf = async ({ core: { store } }: Running, name: string) => {
   const found = await store.get(key(name));
   return (found?.["spec"] as { source?: { path?: string } } | undefined)?.source?.path;

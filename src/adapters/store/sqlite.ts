@@ -231,10 +231,12 @@ export class SqliteStore implements Store {
 
   #put(write: Extract<Write, { op: "put" }>): Written {
     const { object, replace } = write;
-    const problem = objectProblem(object) ?? nameProblem(object) ?? schemaProblem(object);
-    if (problem) throw new UnfitObject(problem);
+    const malformed = objectProblem(object) ?? nameProblem(object);
+    if (malformed) throw new UnfitObject(malformed);
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
     const current = this.#current(key);
+    const unfit = schemaProblem(object, current?.object);
+    if (unfit) throw new UnfitObject(unfit);
     checkExpected(key, current?.object, write);
     if (!current?.object.metadata.deletionTimestamp) return this.#replace(current, object);
     if (replace) {
