@@ -124,6 +124,12 @@ export const FLAGS: readonly Flag[] = [
     "268435456",
     "their bytes as JSON, or those of a managed agent's Applications, of which it writes the status; 0: no bound",
   ),
+  ours(
+    "agents-max-total-bytes",
+    "int",
+    "536870912",
+    "the bytes of all agents together, counted in the same way; 0: no bound",
+  ),
   flag(
     "insecure-plaintext",
     "bool",

@@ -4,7 +4,7 @@ import { isDnsLabel } from "../domain/resources/keys.ts";
 import { GUARD_MODES, type GuardPolicy } from "../domain/ha/deletion_guard.ts";
 import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
-import type { Amount } from "../domain/agents/usage.ts";
+import type { AgentBounds } from "../domain/agents/usage.ts";
 import type { VersionPolicy } from "../domain/agents/version.ts";
 import {
   authOf,
@@ -32,7 +32,7 @@ export interface Settings {
   auth: AuthMethod;
   agentVersionPolicy: VersionPolicy;
   /** The most that one agent may have here; 0: no bound. */
-  agentQuota: Amount;
+  agentQuota: AgentBounds;
   /** Serves without TLS, behind a proxy that has it. */
   plaintext: boolean;
   /** Undefined: people make the cluster Secrets. */
@@ -201,6 +201,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     agentQuota: {
       objects: Number(value("agent-max-objects")),
       bytes: Number(value("agent-max-bytes")),
+      totalBytes: Number(value("agents-max-total-bytes")),
     },
     plaintext: bool("insecure-plaintext"),
     selfRegistration: selfRegistrationOf(value),

@@ -26,6 +26,7 @@ const app = (name: string, length = 0, uid = `uid-${name}`) => ({
     spec: {
       project: "default",
       source: { repoURL: "https://git.example.com/a.git", path: "x".repeat(length) },
+      destination: {},
     },
   }),
   metadata: { name, namespace: "argocd", uid },
@@ -156,6 +157,50 @@ for (
       }),
   });
 }
+
+Deno.test({
+  name:
+    "all agents together have no more bytes than their bound, after a restart too; the one that has most is named",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const flags = [`--agents-max-total-bytes=${100 * KB}`];
+      const { running, again } = await onSqlite(workshop, flags);
+      const many = Array.from({ length: 8 }, (_, i) =>
+        [i < 5 ? "large" : "small", app(`a${i}`, 20 * KB)] as const);
+      const taken = await Promise.all(many.map(([agent, one]) =>
+        own(running, "create", one, agent)
+      ));
+      assertEquals(taken.filter(Boolean).length, 4, "also of those that come at once");
+      await until(
+        () => running.core.fleet.usage.reduce((sum, { objects }) => sum + objects, 0) === 4,
+        5_000,
+        () => JSON.stringify(running.core.fleet.usage),
+      );
+      const more = app("more", 20 * KB);
+      for (const agent of ["other", "small"]) assertEquals(await own(running, "create", more, agent), false);
+      const { count, examples: [line = ""] = [] } = await quotas(running) ?? {};
+      assert(count !== undefined && count >= 2);
+      assertStringIncludes(line, `--agents-max-total-bytes is ${(100 * KB).toLocaleString("en-US")}`);
+      assertMatch(line, /that all agents have here, most of them agent "(large|small)" \(/);
+      const bytes = running.core.fleet.usage.reduce((sum, one) => sum + one.bytes, 0);
+      assertEquals(series(running, "argocd_agent_ha_agents_bytes"), bytes);
+
+      const restarted = await again(flags);
+      await until(() => series(restarted, "argocd_agent_ha_agents_bytes") === bytes, 5_000, () =>
+        "not counted");
+      assertEquals(await own(restarted, "create", more, "other"), false);
+      const holder = restarted.core.fleet.usage[0]?.name ?? "";
+      const first = many[
+        taken.findIndex((done, i) =>
+          done && many[i]?.[0] === holder
+        )
+      ]?.[1] ?? app("");
+      assertEquals(await own(restarted, "spec-update", app(first.metadata.name, 10), holder), true, "less");
+      assertEquals(await own(restarted, "delete", first, holder), true);
+      assertEquals(await own(restarted, "create", more, "other"), true);
+    }),
+});
 
 for (const flags of [[], ["--destination-based-mapping"]]) {
   const mapping = flags.length > 0 ? "destination" : "namespace";

@@ -16,6 +16,11 @@ export interface Amount {
   bytes: number;
 }
 
+/** The bounds of an agent, and of all agents together; 0: none. */
+export interface AgentBounds extends Amount {
+  totalBytes: number;
+}
+
 /** The objects and bytes of one agent. */
 export interface AgentUsage extends AgentId, Amount {}
 
@@ -47,6 +52,7 @@ export function chargedTo(object: ApiObject, scope: Scope): AgentId | undefined 
 export class Usage {
   readonly #charges = new Map<Key, Charges>();
   readonly #totals = new Map<string, AgentUsage>();
+  #bytes = 0;
 
   constructor(private readonly scope: Scope) {}
 
@@ -88,6 +94,11 @@ export class Usage {
     return { objects: objects - 1, bytes: bytes - own.bytes };
   }
 
+  /** The bytes of all agents, without this key. */
+  bytesWithout(key: Key): number {
+    return this.#bytes - (counted(this.#charges.get(key))?.bytes ?? 0);
+  }
+
   /** Every agent that has something. */
   get agents(): AgentUsage[] {
     return [...this.#totals.values()];
@@ -106,6 +117,7 @@ export class Usage {
     const total = this.#totals.get(name) ?? { ...charge.id, objects: 0, bytes: 0 };
     total.objects += sign;
     total.bytes += sign * charge.bytes;
+    this.#bytes += sign * charge.bytes;
     if (total.objects > 0) this.#totals.set(name, total);
     else this.#totals.delete(name);
   }

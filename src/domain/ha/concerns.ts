@@ -157,7 +157,7 @@ export const CONCERNS = {
     sentence: (n) =>
       `${count(n, "agent has", "agents have")} more than the quota; what adds to it is refused`,
     next:
-      "delete at the agent what it does not need, or raise --agent-max-objects or --agent-max-bytes; see Bounds in docs/security.md",
+      "delete at the agent what it does not need, or raise the flag that is named; see Bounds in docs/security.md",
     metric: "argocd_agent_ha_agents_over_quota",
     help: "Agents of which something is refused because it would exceed their quota",
     unready: false,

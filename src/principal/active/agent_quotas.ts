@@ -1,5 +1,5 @@
 /**
- * The quota of each agent: how many objects it may have here, and of how many bytes. An event that would exceed it is refused for good, so
+ * The quota of each agent: how many objects it may have here, and of how many bytes; and the bytes of all together. An event that would exceed it is refused for good, so
  * the agent does not resend it; whatever makes less, and every deletion, passes. Operators' own writes are never refused.
  */
 import { byteLength } from "../../base/bounds.ts";
@@ -7,7 +7,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import { canonicalJson } from "../../base/json.ts";
 import type { Log } from "../../base/log.ts";
 import { Newest } from "../../base/newest.ts";
-import type { Amount, Usage } from "../../domain/agents/usage.ts";
+import type { AgentBounds, Amount, Usage } from "../../domain/agents/usage.ts";
 import type { AgentId } from "../../domain/agents/view.ts";
 import { payloadOf } from "../../domain/changes/content.ts";
 import { type Noted, noted } from "../../domain/ha/concerns.ts";
@@ -23,7 +23,7 @@ const LOG_EVERY_MS = 3_600_000;
 
 /** The part of the principal that quotas need. */
 export interface AgentQuotasParts {
-  readonly settings: { readonly scope: Scope; readonly agentQuota: Amount };
+  readonly settings: { readonly scope: Scope; readonly agentQuota: AgentBounds };
   readonly log: Log;
   /** The use of each agent; undefined while none is served. */
   usage(): Usage | undefined;
@@ -41,7 +41,8 @@ export class AgentQuotas {
     const usage = this.parts.usage();
     if (!usage) return undefined;
     const bytes = this.#bytesOf(after);
-    const reason = this.#exceeded(usage.without(id, key), before, bytes);
+    const reason = this.#exceeded(usage.without(id, key), before, bytes) ??
+      this.#totalExceeded(usage, key, before, bytes);
     if (reason !== undefined) {
       usage.withdraw(key);
       this.#refuse(id.name, key, reason);
@@ -97,6 +98,22 @@ export class AgentQuotas {
     }
     return `${shown(bytes)} bytes beside the ${shown(has.bytes)} that it has here; ` +
       `--agent-max-bytes is ${shown(maxBytes)}`;
+  }
+
+  #totalExceeded(usage: Usage, key: Key, before: ApiObject | undefined, bytes: number): string | undefined {
+    const { totalBytes } = this.parts.settings.agentQuota;
+    const others = usage.bytesWithout(key);
+    if (totalBytes === 0 || others + bytes <= totalBytes || (before && bytes <= this.#bytesOf(before))) {
+      return undefined;
+    }
+    const none = { name: "", bytes: 0 };
+    const largest = usage.agents.reduce<typeof none>(
+      (most, one) => one.bytes > most.bytes ? one : most,
+      none,
+    );
+    const most = largest.name && `, most of them agent "${largest.name}" (${shown(largest.bytes)})`;
+    return `${shown(bytes)} bytes beside the ${shown(others)} that all agents have here${most}; ` +
+      `--agents-max-total-bytes is ${shown(totalBytes)}`;
   }
 
   /** As the index will have it. */

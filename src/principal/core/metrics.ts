@@ -51,6 +51,11 @@ const AGENTS = {
     "agent_name",
     "mode",
   ),
+  agentsBytes: gauge(
+    "argocd_agent_ha_agents_bytes",
+    "The bytes of all agents together; see --agents-max-total-bytes",
+    (from) => [...from.fleet().usage].reduce((sum, { bytes }) => sum + bytes, 0),
+  ),
   agentEventsResent: total(
     "argocd_agent_ha_agent_events_resent_total",
     "Events resent because no acknowledgement came",
