@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import type { Running } from "../../src/serve.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
-import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
+import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
 import { type Asking, askProxy } from "../support/proxy_client.ts";
 
 const BOUND_MS = 30_000;

@@ -4,6 +4,7 @@
  * as long as nothing beside it changes, as with an API server, so that no older release's object is stuck.
  */
 import { isExactNumber, sameJson } from "../../base/json.ts";
+import { Pattern } from "../../base/pattern.ts";
 import { API_KINDS } from "./kinds.ts";
 import { type ApiObject, isRecord } from "./object.ts";
 import { LINES, ROOTS } from "./schema_table.ts";
@@ -19,7 +20,7 @@ interface Schema {
   words: readonly string[] | undefined;
   minLength: number;
   maxLength: number;
-  pattern: RegExp | undefined;
+  pattern: Pattern | undefined;
 }
 
 /** A fault and where it is; the path is put together on the way out, so that a sound object costs none. */
@@ -162,6 +163,6 @@ function schemaOf(line: string): Schema {
     words: after("=")[0]?.split("|"),
     minLength: Number(after(">=")[0] ?? 0),
     maxLength: Number(after("<=")[0] ?? Infinity),
-    pattern: pattern === undefined ? undefined : new RegExp(pattern),
+    pattern: pattern === undefined ? undefined : Pattern.of(pattern),
   };
 }
