@@ -292,6 +292,26 @@ Deno.test(
         assertEquals((await askProxy(port, own, WEB, asking)).status, 401, "it is no named caller");
       }
       assertEquals((await askProxy(port, shared, WEB)).status, 401, "a named caller needs a token");
+
+      // The other side signs with another key, and has the cluster's Secret.
+      const flags = ["--insecure-jwt-generate", ...proxyFlags(workshop, "replica")];
+      const replica = await workshop.start(workshop.settings("replica", running.ports.grpc, flags));
+      await untilState(replica, "replicating");
+      await until(
+        () => replica.core.requests.connected("edge-2") !== undefined,
+        BOUND_MS,
+        () => "edge-2 is not known",
+        5,
+      );
+      const asking = await bearerOf("edge-2");
+      const there = async (more: Asking = {}) =>
+        (await askProxy(replica.ports.resourceProxy, shared, WEB, { ...asking, ...more })).status;
+      assertEquals(await there(), 200);
+      const cut = asking.headers.authorization.slice(0, -1);
+      assertEquals(await there({ headers: { authorization: cut } }), 401);
+      await store.write({ op: "delete", key: "Secret/argocd/cluster-edge-2" });
+      await until(async () => await there() === 401, BOUND_MS, () =>
+        "the token of a deleted Secret counts", 20);
     }),
 );
 

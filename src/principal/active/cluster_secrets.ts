@@ -1,10 +1,13 @@
 /**
  * Which cluster of Argo CD an agent is: the cluster Secrets that carry the Go principal's agent-name label. They are looked at whether
- * they are replicated or not. Of several that name one agent, the first by name counts.
+ * they are replicated or not. Of several that name one agent, the first by name counts. The token of a self-registered one is known by
+ * its digest: the side that signed it may be the other one, with another key.
  */
+import { parseJson } from "../../base/json.ts";
+import { sha256 } from "../../base/sha256.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
-import { SECRET_TYPE } from "../../domain/resources/kinds.ts";
-import { type ApiObject, secretText, type StoredObject } from "../../domain/resources/object.ts";
+import { SECRET_TYPE, SELF_REGISTERED } from "../../domain/resources/kinds.ts";
+import { type ApiObject, isRecord, secretText, type StoredObject } from "../../domain/resources/object.ts";
 import type { Observer } from "../core/feed.ts";
 import type { AgentClusters, Cluster } from "../ports/cluster_info.ts";
 
@@ -12,27 +15,53 @@ export const AGENT_NAME = "argocd-agent.argoproj-labs.io/agent-name";
 
 export class ClusterSecrets implements Observer, AgentClusters {
   readonly #byKey = new Map<Key, Cluster>();
+  /** Digests of the tokens of self-registered clusters. */
+  readonly #tokens = new Map<Key, string>();
 
   reset(): void {
     this.#byKey.clear();
+    this.#tokens.clear();
   }
 
   synced(): void {}
 
   put(object: StoredObject): void {
+    const key = keyOfObject(object);
+    this.removed(key);
     const cluster = clusterOf(object);
-    if (cluster) this.#byKey.set(keyOfObject(object), cluster);
-    else this.removed(keyOfObject(object));
+    if (!cluster) return;
+    this.#byKey.set(key, cluster);
+    const token = object.metadata.labels?.[SELF_REGISTERED] === "true" ? tokenOf(object) : undefined;
+    if (token !== undefined) this.#tokens.set(key, sha256(token));
   }
 
   removed(key: Key): void {
     this.#byKey.delete(key);
+    this.#tokens.delete(key);
+  }
+
+  /** The agent in whose self-registered cluster Secret a token stands; undefined: in none. */
+  agentOfToken(token: string): string | undefined {
+    const digest = sha256(token);
+    for (const [key, known] of this.#tokens) if (known === digest) return this.#byKey.get(key)?.agent;
+    return undefined;
   }
 
   /** The cluster of an agent; undefined: no Secret names it. */
   of(agent: string): Cluster | undefined {
     const keys = [...this.#byKey].filter(([, cluster]) => cluster.agent === agent).map(([key]) => key).sort();
     return keys[0] === undefined ? undefined : this.#byKey.get(keys[0]);
+  }
+}
+
+/** The token of a cluster's Secret; undefined: it has none that can be read. */
+export function tokenOf(object: ApiObject): string | undefined {
+  try {
+    const config: unknown = parseJson(secretText(object, "config"));
+    const token = isRecord(config) ? config["bearerToken"] : undefined;
+    return typeof token === "string" && token !== "" ? token : undefined;
+  } catch {
+    return undefined;
   }
 }
 

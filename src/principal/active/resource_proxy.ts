@@ -15,6 +15,7 @@ import type { Counting } from "../core/counters.ts";
 import { type AgentRequests, RequestFailed, type RequestFailureKind } from "../ports/requests.ts";
 import type { AdmittedRequest, ProxyCaller, ProxyHead, ResourceProxy } from "../ports/resource_proxy.ts";
 import type { Tokens } from "../ports/tokens.ts";
+import type { ClusterSecrets } from "./cluster_secrets.ts";
 import { DiscoveryCache } from "./discovery_cache.ts";
 import type { Roster } from "./roster.ts";
 
@@ -49,6 +50,7 @@ export interface ResourceProxyParts {
   readonly settings: { readonly resourceProxy?: { readonly callers: readonly string[] } | undefined };
   readonly counters: Counting;
   readonly roster: Pick<Roster, "modeOf">;
+  readonly clusters: Pick<ClusterSecrets, "agentOfToken">;
   model(): Pick<Model, "state" | "peer" | "peerAddress">;
   /** Open while this principal is ACTIVE. */
   activeScope(): AbortSignal | undefined;
@@ -96,13 +98,17 @@ export class AgentsResourceProxy implements ResourceProxy {
     if (callers.length > 0 && (bearer === undefined || !callers.includes(commonName))) {
       return this.#stranger("the caller is none of --resource-proxy-callers, or brings no token");
     }
-    const agent = bearer === undefined
-      ? commonName
-      : await this.tokens?.verifyResourceProxy(bearer).catch(() => undefined);
+    const agent = bearer === undefined ? commonName : await this.#agentOfToken(bearer);
     if (!agent) return this.#stranger("the token is not valid here, or the certificate has no common name");
     if (isDnsLabel(agent)) return agent;
     this.#failed(UNKNOWN, "invalid_name");
     return failure(400, "invalid agent name: it is not a DNS-1123 label");
+  }
+
+  /** A token counts by this side's key, or because it stands in a self-registered cluster's Secret, which the peer may have signed. */
+  async #agentOfToken(token: string): Promise<string | undefined> {
+    const { tokens, parts: { clusters } } = this;
+    return await tokens?.verifyResourceProxy(token).catch(() => undefined) ?? clusters.agentOfToken(token);
   }
 
   #stranger(why: string): HttpAnswer {

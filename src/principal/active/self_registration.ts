@@ -2,17 +2,16 @@
  * Self-registration: at its first authentication an agent gets a cluster Secret of Argo CD, through which Argo CD reaches its cluster
  * by way of the resource proxy. A Secret that a person made is left alone. Only the ACTIVE writes; the Secret replicates.
  */
-import { parseJson } from "../../base/json.ts";
 import type { Log } from "../../base/log.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
 import { SECRET_TYPE, SELF_REGISTERED } from "../../domain/resources/kinds.ts";
-import { type ApiObject, isRecord, secretText, type StoredObject } from "../../domain/resources/object.ts";
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { modify } from "../ports/modify.ts";
 import type { AgentClusters } from "../ports/cluster_info.ts";
 import type { Tokens } from "../ports/tokens.ts";
 import type { ActiveStore } from "./active_store.ts";
-import { AGENT_NAME } from "./cluster_secrets.ts";
+import { AGENT_NAME, tokenOf } from "./cluster_secrets.ts";
 
 const SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile";
 
@@ -75,15 +74,9 @@ async function currentToken(
   agent: string,
   tokens: Tokens,
 ): Promise<string | undefined> {
-  if (!existing) return undefined;
-  try {
-    const config: unknown = parseJson(secretText(existing, "config"));
-    const token = isRecord(config) ? config["bearerToken"] : undefined;
-    if (typeof token !== "string") return undefined;
-    return await tokens.verifyResourceProxy(token) === agent ? token : undefined;
-  } catch {
-    return undefined;
-  }
+  const token = existing && tokenOf(existing);
+  const subject = token && await tokens.verifyResourceProxy(token).catch(() => undefined);
+  return subject === agent ? token : undefined;
 }
 
 function clusterSecret(
