@@ -5,6 +5,7 @@
  * Invariant: a request holds its place in flight until the agent has answered it, or its time is up; that its asker has left does not
  * make the agent quicker.
  */
+import { monotonicMs } from "../../base/clock.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import { abortable } from "@std/async/abortable";
 import {
@@ -19,6 +20,8 @@ import {
 
 interface LaneBounds {
   inFlight: number;
+  /** So many while the agent answers quickly; absent: never more. */
+  most?: number;
   waiting: number;
 }
 
@@ -27,8 +30,13 @@ const BOUNDS: Record<RequestTarget, LaneBounds> = {
   redis: { inFlight: 32, waiting: 256 },
   terminal: { inFlight: 8, waiting: 32 },
   containerlog: { inFlight: 8, waiting: 64 },
-  resource: { inFlight: 4, waiting: 100 },
+  resource: { inFlight: 4, most: 32, waiting: 100 },
 };
+/**
+ * An agent that answers within this time has one place more: it sends its answers together every 100 ms. One that is slow has few, for
+ * it reads no events meanwhile.
+ */
+const QUICK_MS = 1_000;
 /** Of the requests that wait for one agent. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 /** Requests whose answer or acknowledgement may still come, though no place in flight waits for it. */
@@ -48,6 +56,7 @@ interface Errand {
   timer: ReturnType<typeof setTimeout> | undefined;
   /** Holds a place in flight. */
   inFlight: boolean;
+  sentAtMs: number;
   answered: boolean;
   acknowledged: boolean;
 }
@@ -72,6 +81,8 @@ export class RequestLane {
   );
   /** Sent requests by id, oldest first. */
   readonly #sent = new Map<string, Errand>();
+  /** Places in flight, where they are not as at first. */
+  readonly #places = new Map<RequestTarget, number>();
   #open = false;
   #waitingBytes = 0;
 
@@ -88,6 +99,7 @@ export class RequestLane {
     const waiting = [...this.#waiting.values()].flatMap((queue) => queue.splice(0));
     const sent = [...this.#sent.values()];
     this.#sent.clear();
+    this.#places.clear();
     for (const errand of waiting) {
       this.#taken(errand);
       this.#fail(errand, kind, why, false);
@@ -109,9 +121,10 @@ export class RequestLane {
   next(): AgentEvent | undefined {
     for (const target of REQUEST_TARGETS) {
       const queue = this.#waiting.get(target) as Errand[];
-      if (queue.length === 0 || this.#inFlight(target) >= BOUNDS[target].inFlight) continue;
+      if (queue.length === 0 || this.#inFlight(target) >= this.#placesOf(target)) continue;
       const errand = queue.shift() as Errand;
       errand.inFlight = true;
+      errand.sentAtMs = monotonicMs();
       this.#sent.set(errand.id, errand);
       return this.#taken(errand);
     }
@@ -127,6 +140,7 @@ export class RequestLane {
     if (errand && isAnswer(event, errand)) {
       this.parts.acknowledge(event);
       errand.answered = true;
+      this.#regulate(errand, monotonicMs() - errand.sentAtMs < QUICK_MS);
       this.#settle(errand, event);
       return true;
     }
@@ -152,6 +166,7 @@ export class RequestLane {
       outcome: Promise.withResolvers(),
       timer: undefined,
       inFlight: false,
+      sentAtMs: 0,
       answered: false,
       acknowledged: false,
     };
@@ -183,6 +198,15 @@ export class RequestLane {
     return count;
   }
 
+  #placesOf(target: RequestTarget): number {
+    return this.#places.get(target) ?? BOUNDS[target].inFlight;
+  }
+
+  #regulate({ target }: Errand, quick: boolean): void {
+    const { inFlight, most = inFlight } = BOUNDS[target];
+    this.#places.set(target, quick ? Math.min(most, this.#placesOf(target) + 1) : inFlight);
+  }
+
   #acknowledged(id: string): boolean {
     const errand = this.#sent.get(id);
     if (!errand || errand.acknowledged) return false;
@@ -210,6 +234,7 @@ export class RequestLane {
 
   #expired(errand: Errand, kind: RequestFailureKind): void {
     const sent = !this.#unqueue(errand);
+    if (sent) this.#regulate(errand, false);
     const { agent } = this.parts;
     const seconds = errand.options.timeoutMs / 1_000;
     const why = kind === "unanswered"

@@ -80,11 +80,26 @@ Deno.test("ask() sends each request once, few at a time, in their order", async 
   assertEquals(sent(lane), [], "nothing is sent twice");
   lane.received(answer("id-2"));
   await asked[1];
-  assertEquals(sent(lane), ["id-5"]);
-  for (const id of ["id-1", "id-3", "id-4", "id-5"]) lane.received(answer(id));
-  assertEquals(sent(lane), ["id-6"]);
-  lane.received(answer("id-6"));
+  assertEquals(sent(lane), ["id-5", "id-6"], "a place for the one that was answered, and one more");
+  for (const id of ["id-1", "id-3", "id-4", "id-5", "id-6"]) lane.received(answer(id));
   await Promise.all(asked);
+});
+
+Deno.test("an agent that answers quickly gets more at a time, to a bound; one that does not gets few again", async () => {
+  const { lane, request } = laneOf();
+  const asked = Array.from({ length: 90 }, () => failure(lane.ask(request(), LONG)).catch(() => "answered"));
+  const places: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const ids = sent(lane);
+    places.push(ids.length);
+    for (const id of ids) lane.received(answer(id));
+  }
+  assertEquals(places, [4, 8, 16, 32]);
+  const late = failure(lane.ask(request(), { timeoutMs: 10 }));
+  assertEquals(sent(lane).length, 31, "all that are left, of 32 places");
+  assertEquals((await late).startsWith("no answer, sent"), true);
+  lane.end("left", "it left");
+  assertEquals((await Promise.all(asked)).filter((one) => one !== "answered").length, 30);
 });
 
 Deno.test("quick requests do not wait behind those that an agent works on one after another", () => {
