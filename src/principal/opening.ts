@@ -61,6 +61,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   try {
     monitor.follow();
     await feed.synced;
+    await marks.settled();
     const chain = new History(store, settings.namespace, log);
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);

@@ -218,7 +218,7 @@ function rolesOf(read: Read) {
   const agents = { settings, log, counters, refusals, roster, clusters, activeStore, foreign };
   const { clusterInfo, processing } = read;
   const unproven = () => model().memory.unproven;
-  const unconfirmed = new UnconfirmedWrites(store, index, (version) => read.marks.saw(version));
+  const unconfirmed = new UnconfirmedWrites(store, index, (key, version) => read.marks.saw(key, version));
   const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven });
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);

@@ -1,14 +1,16 @@
 /**
  * The marks on this store, in the ConfigMap `argocd-agent-ha-marks` (see domain/ha/store_history.ts), and the newest version of a
  * replicated resource that this process knows. A process leaves a mark when it starts, one when it steps down, and one a minute while
- * something changes: so a store that was restored is known even where the restored objects got new versions.
+ * something changes: so a store that was restored is known even where the restored objects got new versions. A mark has the version of a
+ * ConfigMap. Where that and the versions of other kinds are not of one sequence, because an API server keeps them in different etcds,
+ * nothing is concluded from them: a mark proves one sequence if its version is above every one that was seen before.
  */
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { parseJson } from "../../base/json.ts";
 import { MAX_MARKS, type StorePoint } from "../../domain/ha/store_history.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
-import { keyOf } from "../../domain/resources/keys.ts";
+import { type Key, keyOf, keyOfObject } from "../../domain/resources/keys.ts";
 import { isRecord, type StoredObject } from "../../domain/resources/object.ts";
 import { type Store, StoreError } from "../ports/store.ts";
 
@@ -18,7 +20,12 @@ const EVERY_MS = 60_000;
 
 export class StoreMarks {
   #marks: readonly StorePoint[] = [];
+  /** The newest versions of ConfigMaps, which are of the marks' sequence, and of other kinds. */
   #version = 0;
+  #others = 0;
+  /** Whether both are of one sequence; undefined: not known yet. */
+  #oneSequence: boolean | undefined;
+  #listed = false;
   /** While a mark is being left, and the versions after it cannot be told from those before: the newest version that is before it. */
   #before: number | undefined;
   /** This process's own, also those of which it is not known whether they were left. */
@@ -33,7 +40,8 @@ export class StoreMarks {
   ) {}
 
   /**
-   * Leaves a mark and returns its version. Once this process has one, it leaves none after another process's: undefined.
+   * Leaves a mark and returns its version. Undefined: it is not comparable with those of other kinds; or none is left, because this process
+   * has one, and another process left one after it.
    * @throws StoreError
    */
   async leave(): Promise<number | undefined> {
@@ -41,7 +49,8 @@ export class StoreMarks {
     const existing = await this.store.get(key);
     const earlier = existing ? marksOf(existing) : [];
     if (this.#marks.length > 0 && !this.#own.has(earlier.at(-1)?.mark ?? "")) return undefined;
-    this.#before ??= this.#version;
+    this.#before ??= this.#newest;
+    const others = this.#others;
     const mark = crypto.randomUUID();
     this.#own.add(mark);
     const text = JSON.stringify([...earlier, { mark, version: 0 }]);
@@ -49,9 +58,10 @@ export class StoreMarks {
     const expect = existing?.metadata.resourceVersion ?? "absent";
     const written = await this.store.write({ op: "put", object, expect });
     const version = Number(written.object?.metadata.resourceVersion);
+    this.#compare(version, others);
     this.#marks = [...earlier, { mark, version }];
     this.#before = undefined;
-    return version;
+    return this.#oneSequence === false ? undefined : version;
   }
 
   /** Leaves the first mark of this process. @throws StoreError */
@@ -67,7 +77,8 @@ export class StoreMarks {
   /** From now on leaves marks while something changes. */
   keepOn(): void {
     this.#timer = setInterval(() => {
-      if (this.#version > (this.#marks.at(-1)?.version ?? 0)) void this.tryToLeave();
+      const newest = this.#oneSequence === false ? 0 : Math.max(this.#version, this.#others);
+      if (newest > (this.#marks.at(-1)?.version ?? 0)) void this.tryToLeave();
     }, EVERY_MS);
     Deno.unrefTimer(this.#timer as unknown as number);
   }
@@ -87,31 +98,75 @@ export class StoreMarks {
     await this.#leaving;
   }
 
-  /** Oldest first. */
+  /** Oldest first; none where they prove nothing. */
   get list(): readonly StorePoint[] {
-    return this.#marks;
+    return this.#oneSequence === false ? [] : this.#marks;
   }
 
-  /** The newest point that this process knows; undefined: it has left no mark. */
+  /** The newest point that this process knows; undefined: it has left no mark, or marks prove nothing. */
   get point(): StorePoint | undefined {
-    const last = this.#marks.at(-1);
-    return last && { mark: last.mark, version: this.#before ?? this.#version };
+    const last = this.list.at(-1);
+    return last && { mark: last.mark, version: this.#before ?? this.#newest };
   }
 
   /** A version of a replicated resource, as the store has told it. */
-  saw(version: string): void {
-    const number = Number(version);
-    if (number > this.#version) this.#version = number;
+  saw(key: Key, version: string): void {
+    const number = Number(version) || 0;
+    if (key.startsWith("ConfigMap/")) {
+      this.#version = Math.max(this.#version, number);
+      return;
+    }
+    const first = this.#others === 0;
+    this.#others = Math.max(this.#others, number);
+    if (first && this.#listed) this.#prove();
   }
 
   /** As an observer of the feed. */
-  put({ metadata }: StoredObject, replicated: boolean): void {
-    if (replicated) this.saw(metadata.resourceVersion);
+  put(object: StoredObject, replicated: boolean): void {
+    if (replicated) this.saw(keyOfObject(object), object.metadata.resourceVersion);
   }
 
-  reset(): void {}
-  synced(): void {}
+  /** The store may have gone back; its listing tells. */
+  reset(): void {
+    this.#listed = false;
+    this.#others = 0;
+  }
+
+  synced(): void {
+    this.#listed = true;
+    this.#prove();
+  }
+
   removed(): void {}
+
+  /** Resolves when no mark is being left. */
+  async settled(): Promise<void> {
+    await this.#leaving;
+  }
+
+  get #newest(): number {
+    return this.#oneSequence ? Math.max(this.#version, this.#others) : this.#version;
+  }
+
+  /** Leaves the mark that tells whether all versions are of one sequence, once there is one to compare with. */
+  #prove(): void {
+    if (this.#oneSequence === undefined && this.#others > 0) void this.tryToLeave();
+  }
+
+  /** @param others the newest version of another kind that was seen before the mark was left */
+  #compare(version: number, others: number): void {
+    const last = this.#marks.at(-1)?.version ?? 0;
+    if (others === 0 || !this.#listed || version <= last) return;
+    if (version > others) this.#oneSequence ??= true;
+    else if (this.#oneSequence !== false) {
+      this.#oneSequence = false;
+      this.log.warn(
+        "this API server counts the versions of ConfigMaps and of other kinds apart (--etcd-servers-overrides?): whether this store, or " +
+          "the peer's, was restored from a backup cannot be told",
+        { configMaps: version, others },
+      );
+    }
+  }
 }
 
 /** The version of the last mark is that of the ConfigMap, which nothing else writes. */

@@ -35,14 +35,14 @@ export class UnconfirmedWrites {
   constructor(
     private readonly store: Pick<Store, "get">,
     private readonly index: ChangeIndex,
-    private readonly saw: (version: string) => void = () => {},
+    private readonly saw: (key: Key, version: string) => void = () => {},
   ) {}
 
   /** A write was carried out. @param version of the object; empty: it does not exist any more */
   wrote(key: Key, version: string): void {
     this.#uncertain.delete(key);
     this.#versions.set(key, version);
-    if (version !== "") this.saw(version);
+    if (version !== "") this.saw(key, version);
     if (this.#versions.size > this.#lookAt) this.#forgetConfirmed();
   }
 
