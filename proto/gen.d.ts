@@ -133,6 +133,7 @@ export const Standing: Codec<Standing>;
 export interface StorePoint {
   mark?: string | undefined;
   version?: number | undefined;
+  atMs?: number | undefined;
 }
 export const StorePoint: Codec<StorePoint>;
 export interface AskRequest {

@@ -2035,6 +2035,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
 
             StorePoint.prototype.mark = "";
             StorePoint.prototype.version = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            StorePoint.prototype.atMs = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
             StorePoint.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2047,6 +2048,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(10).string(message.mark);
                 if (message.version != null && $Object.hasOwnProperty.call(message, "version") && (typeof message.version === "object" ? message.version.low || message.version.high : message.version !== 0))
                     writer.uint32(16).uint64(message.version);
+                if (message.atMs != null && $Object.hasOwnProperty.call(message, "atMs") && (typeof message.atMs === "object" ? message.atMs.low || message.atMs.high : message.atMs !== 0))
+                    writer.uint32(24).int64(message.atMs);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2096,6 +2099,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.version = value;
                             else
                                 delete message.version;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.int64()) === "object" ? value.low || value.high : value !== 0)
+                                message.atMs = value;
+                            else
+                                delete message.atMs;
                             continue;
                         }
                     }

@@ -47,7 +47,7 @@ export const EMPTINESS_MUTANTS: readonly Mutant[] = [
   mutant(
     "how far the peer's store was is forgotten by a restart",
     "src/principal/core/peer_store.ts",
-    'if (typeof mark === "string" && mark !== "") this.#seen = { mark, version: Number(version) };',
+    'if (typeof mark === "string" && mark !== "") this.#seen = { mark, version: Number(version), atMs: Number(heardAtMs) || 0 };',
     "if (mark === version) return;",
     ["roll back", "kill"],
   ),

@@ -1,5 +1,5 @@
 /** A store that is restored from an older copy rolls nothing back: neither the peer's copy nor, before it serves, what agents have. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Running } from "../../src/serve.ts";
 import { application } from "../support/agents.ts";
 import {
@@ -102,8 +102,12 @@ Deno.test(
       assertEquals(back.core.model().state, "recovering");
       const refused = await back.operations.command("promote", false, "an operator").catch(String);
       assertStringIncludes(String(refused), "restored from a backup");
-      const { next } = await back.operations.explain();
+      const { next, loss } = await back.operations.explain();
       assertStringIncludes(next[0] ?? "", "ha promote on the peer");
+      assertMatch(
+        loss,
+        /made after 20\d\d-\S+Z \(changes until 20\d\d-\S+Z were heard of\); .*ha reconcile there$/,
+      );
 
       await replica.operations.command("promote", false, "an operator");
       await untilState(back, "replicating");
@@ -136,6 +140,16 @@ Deno.test(
       assert(workshop.logs.some((line) => line.includes("older than what this side had of it")));
       const { concerns } = await replica.operations.report();
       assertEquals([concerns.restored?.count, concerns.foreign?.count, concerns.losses?.count], [1, 1, 1]);
+      assertMatch(
+        concerns.restored?.examples[0] ?? "",
+        /made after 20\d\d-.*; kept here: 1 overwritten, 1 that it lacks$/,
+      );
+      const alone = "since this store was restored from a backup, what the replica alone keeps: 2 states";
+      await until(
+        async () => (await back.operations.explain()).loss.includes(alone),
+        15_000,
+        () => "the ACTIVE does not say what it lacks",
+      );
 
       const who = "an operator";
       await back.operations.reconcile({ action: "adopt", keys: losses.map((loss) => loss.key), who });

@@ -14,6 +14,8 @@ import type { IncomingChange } from "../../domain/replication/applier.ts";
 
 /** The most fields in use that a peer is believed to have. */
 const MAX_FIELDS = 5_000;
+/** The end of the year 9999. */
+const MAX_TIME_MS = 253_402_300_799_999;
 /** A text of a need. */
 const MAX_NEED_TEXT = 4_096;
 
@@ -24,12 +26,18 @@ export function marksFromWire(wire: readonly argocdagentha.v1.StorePoint[] = [])
   return wire.slice(-MAX_MARKS).flatMap((point) => storePointFromWire(point) ?? []);
 }
 
+/** Whether a number of a peer is a time that can be written down. */
+function isTime(ms: number | null | undefined): ms is number {
+  return typeof ms === "number" && ms > 0 && ms <= MAX_TIME_MS;
+}
+
 /** How far a store is; a version beyond any store's counts as the highest. */
 export function storePointFromWire(
   wire: argocdagentha.v1.StorePoint | null | undefined,
 ): StorePoint | undefined {
   if (!wire?.mark) return undefined;
-  return { mark: wire.mark.slice(0, 64), version: Math.max(0, Math.floor(Number(wire.version ?? 0))) };
+  const point = { mark: wire.mark.slice(0, 64), version: Math.max(0, Math.floor(Number(wire.version ?? 0))) };
+  return isTime(wire.atMs) ? { ...point, atMs: wire.atMs } : point;
 }
 
 export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefined): Standing | undefined {

@@ -5,7 +5,7 @@
 import { type Concerns, countOf, present } from "./concerns.ts";
 import { exposedLoss, type Exposure } from "./exposure.ts";
 import { step } from "./machine.ts";
-import { holderText, leaderProblem } from "./sentences.ts";
+import { copyText, holderText, leaderProblem } from "./sentences.ts";
 import type { Model, Standing, Waiting } from "./state.ts";
 
 /** The facts known at the time of the question. */
@@ -115,6 +115,12 @@ export function possibleLoss(situation: LossFacts): string {
   if (model.memory.formerActive && model.memory.complete) {
     return "unknown for now: this side was ACTIVE and is still comparing its unreplicated writes (about 10 s after it starts " +
       `following); ${known}`;
+  }
+  if (model.state === "recovering" && model.olderStore) {
+    return `what peer "${model.peerAddress}" has and this store lacks, restored from ${
+      copyText(model.olderStore)
+    }; where this ` +
+      "side is forced to serve, the peer keeps it: ha reconcile there";
   }
   if (inSyncAgoMs === undefined) {
     return model.memory.complete

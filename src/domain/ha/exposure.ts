@@ -171,7 +171,16 @@ export function exposedLoss(
       differing === 1 ? "key" : "keys"
     }, see ha diff`
     : "";
-  return unacknowledged(exposure, peerAddress, nowMs) + also;
+  return unacknowledged(exposure, peerAddress, nowMs) + also + keptThere(peerConcerns);
+}
+
+/** The replica's part of what this side does not have, because its store was restored from a backup. */
+function keptThere(peerConcerns: Concerns): string {
+  if (countOf(peerConcerns, "restored") === 0) return "";
+  const kept = countOf(peerConcerns, "losses") + countOf(peerConcerns, "foreign");
+  return `; and, since this store was restored from a backup, what the replica alone keeps: ${count(kept)} ${
+    kept === 1 ? "state" : "states"
+  }, see ha reconcile`;
 }
 
 function unacknowledged(

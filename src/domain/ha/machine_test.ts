@@ -140,7 +140,12 @@ function inputs(): Input[] {
     ...(["active", "replica"] as const).map((role): Input => ({ type: "start", memory: memory({ role }) })),
     { type: "peerAnswer", peer: undefined, error: "refused" },
     ...peers.map((p): Input => ({ type: "peerAnswer", peer: p, error: "" })),
-    ...peers.map((p): Input => ({ type: "peerAnswer", peer: p, error: "", olderStore: true })),
+    ...peers.map((p): Input => ({
+      type: "peerAnswer",
+      peer: p,
+      error: "",
+      olderStore: { fromMs: 0, untilMs: 0 },
+    })),
     { type: "stopped" },
     { type: "stopped", problem: "a copy is not what it was" },
     { type: "recorded", error: "" },

@@ -1,4 +1,5 @@
 /** The operator's sentences for refused commands: the fact, the reason, and the next command. */
+import type { OlderCopy } from "./store_history.ts";
 import type { Holder, Input, Memory, Model, Standing, Waiting } from "./state.ts";
 
 const count = (n: number) => n.toLocaleString("en-US");
@@ -106,9 +107,22 @@ export function byPeer(model: Model, why: string): string {
 }
 
 /** The explanation of a principal whose store was restored from an older copy. */
-export function byBackup({ peerAddress }: Model): string {
-  return `this store is older than what peer "${peerAddress}" has heard of it: it was restored from a backup; to serve what the ` +
+export function byBackup({ peerAddress, olderStore }: Model, input?: Input): string {
+  const copy = copyText((input && olderOf(input)) ?? olderStore);
+  return `this store is older than what peer "${peerAddress}" has heard of it: it was restored from ${copy}; to serve what the ` +
     "peer holds run ha promote there, to serve this older state run ha promote --force here";
+}
+
+/** The copy that a peer's answer tells this side's store to be. */
+export function olderOf(input: Input): OlderCopy | undefined {
+  return input.type === "peerAnswer" ? input.olderStore : undefined;
+}
+
+/** `a backup made after TIME (changes until TIME were heard of)`. */
+export function copyText({ fromMs, untilMs }: OlderCopy = { fromMs: 0, untilMs: 0 }): string {
+  const text = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+  const made = fromMs > 0 ? ` made after ${text(fromMs)}` : "";
+  return `a backup${made}${untilMs > 0 ? ` (changes until ${text(untilMs)} were heard of)` : ""}`;
 }
 
 /** The explanation of a principal that may be an empty one beside a peer that holds everything. */

@@ -1,5 +1,5 @@
 /** The words of high availability: states, what is remembered, what goes in, what comes out. */
-import type { StorePoint } from "./store_history.ts";
+import type { OlderCopy, StorePoint } from "./store_history.ts";
 
 /** The five states, as the Go principal writes them. */
 export const STATES = ["recovering", "syncing", "replicating", "disconnected", "active"] as const;
@@ -118,6 +118,8 @@ export interface Model {
   procedures: readonly Procedure[];
   /** The peer's report; undefined while it does not answer. */
   peer: Standing | undefined;
+  /** The copy that this side's store was restored from and waits with; undefined: none is known. */
+  olderStore: OlderCopy | undefined;
   /** The reason why this process does not act for its side; undefined: it does. */
   waiting: Waiting | undefined;
   /** The sentence for the operator about how this state came about. */
@@ -129,8 +131,8 @@ export type Input =
   | { type: "start"; memory: Memory | undefined }
   /** This process does not hold the lock on its side's store. */
   | { type: "waiting"; waiting: Waiting }
-  /** `olderStore`: the peer has heard of a newer state of this side's own store. */
-  | { type: "peerAnswer"; peer: Standing | undefined; error: string; olderStore?: boolean }
+  /** `olderStore`: the peer has heard of a newer state of this side's own store, which is such a copy. */
+  | { type: "peerAnswer"; peer: Standing | undefined; error: string; olderStore?: OlderCopy }
   /** `problem`: copies here that are not what the leader sent last, and cannot be restored; empty or absent: none. */
   | { type: "stopped"; problem?: string }
   | { type: "recorded"; error: string }
@@ -229,6 +231,7 @@ export function initialModel(
     operation: undefined,
     procedures: [],
     peer: undefined,
+    olderStore: undefined,
     waiting: undefined,
     explanation: "starting; nothing is known yet",
   };

@@ -9,6 +9,16 @@
 export interface StorePoint {
   mark: string;
   version: number;
+  /** Of a mark when it was left, of what a peer heard of when it last did, in unix ms; 0 or absent: not known. */
+  atMs?: number;
+}
+
+/** How old a copy is that a store was restored from, as far as it is known, in unix ms; 0: not known. */
+export interface OlderCopy {
+  /** It was made after this. */
+  fromMs: number;
+  /** The store that is gone was last heard of then. */
+  untilMs: number;
 }
 
 /** So many marks are kept. */
@@ -22,4 +32,12 @@ export function isOlder(marks: readonly StorePoint[], seen: StorePoint | undefin
   if (at === -1) return marks.length < MAX_MARKS || first.version <= seen.version;
   const next = marks[at + 1];
   return next !== undefined && next.version <= seen.version;
+}
+
+/** What is known of the copy behind a store that is older than it was heard of. */
+export function copyOf(marks: readonly StorePoint[], seen: StorePoint | undefined): OlderCopy {
+  const untilMs = seen?.atMs ?? 0;
+  const last = marks.find(({ mark }) => mark === seen?.mark) ??
+    marks.findLast(({ atMs = 0 }) => atMs > 0 && atMs <= untilMs);
+  return { fromMs: last?.atMs ?? 0, untilMs };
 }

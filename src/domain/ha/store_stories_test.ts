@@ -39,7 +39,12 @@ Deno.test("an ACTIVE whose store is older than its peer has heard does not serve
   const memory_ = memory({ role: "active", epoch: 3, leader: "m", complete: true });
   const start: Input = { type: "start", memory: memory_ };
   const passive = peer({ state: "disconnected", epoch: 3 });
-  const older: Input = { type: "peerAnswer", peer: passive, error: "", olderStore: true };
+  const older: Input = {
+    type: "peerAnswer",
+    peer: passive,
+    error: "",
+    olderStore: { fromMs: 0, untilMs: 0 },
+  };
   const waiting = play(fresh("primary"), start, older, older);
   assertEquals(waiting.states, ["recovering"]);
   assertStringIncludes(waiting.model.explanation, "restored from a backup");
@@ -61,7 +66,7 @@ Deno.test("an ACTIVE whose store is older than its peer has heard does not serve
     type: "peerAnswer",
     peer: peer({ state: "active", epoch: 4 }),
     error: "",
-    olderStore: true,
+    olderStore: { fromMs: 0, untilMs: 0 },
   };
   assertEquals(play(waiting.model, serves, serves).model.state, "syncing");
 });

@@ -8,7 +8,7 @@
  */
 import { commonCoverage } from "../resources/coverage.ts";
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
-import { byBackup, byOperator, byPeer, epochText, refusals, waitingText } from "./sentences.ts";
+import { byBackup, byOperator, byPeer, epochText, olderOf, refusals, waitingText } from "./sentences.ts";
 
 /** One row of the table. */
 export interface Row {
@@ -53,7 +53,7 @@ const G = {
   restored: guard(
     "the peer, of the same epoch and not ACTIVE, has heard of a newer state of this store",
     (m, i) =>
-      i.type === "peerAnswer" && i.olderStore === true && i.peer?.state !== "active" &&
+      i.type === "peerAnswer" && i.olderStore !== undefined && i.peer?.state !== "active" &&
       peerEpoch(i) === m.memory.epoch,
   ),
   silent: guard("the peer did not answer", (_, i) => isSilent(i)),
@@ -334,7 +334,7 @@ const START: Row[] = [
     on: "peerAnswer",
     when: [G.starting, G.restored],
     says: byBackup,
-    change: (m, i) => ({ ...done, peer: peerOf(m, i) }),
+    change: (m, i) => ({ ...done, peer: peerOf(m, i), olderStore: olderOf(i) }),
     effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
   },
   {
@@ -343,7 +343,7 @@ const START: Row[] = [
     on: "peerAnswer",
     when: [not(G.busy), not(G.silent), G.restored],
     says: byBackup,
-    change: (m, i) => ({ peer: peerOf(m, i) }),
+    change: (m, i) => ({ peer: peerOf(m, i), olderStore: olderOf(i) }),
     effects: () => [{ type: "askPeer", afterMs: ASK_AGAIN_MS }],
   },
   {
@@ -352,7 +352,7 @@ const START: Row[] = [
     on: "peerAnswer",
     when: [not(G.busy), not(G.silent), not(G.restored)],
     says: (m) => `peer "${m.peerAddress}" answers now; asking whether it is ACTIVE before serving`,
-    change: () => asOperation("start", "asking"),
+    change: () => ({ ...asOperation("start", "asking"), olderStore: undefined }),
     effects: () => [{ type: "askPeer" }],
   },
   {

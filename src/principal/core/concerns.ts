@@ -2,6 +2,8 @@
 import { monotonicMs } from "../../base/clock.ts";
 import { type ConcernName, type Concerns, type Noted, noted } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import { copyText } from "../../domain/ha/sentences.ts";
+import type { OlderCopy } from "../../domain/ha/store_history.ts";
 import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
 import type { DriftedCopy } from "../../domain/replication/drift.ts";
 import type { Key } from "../../domain/resources/keys.ts";
@@ -37,7 +39,10 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   deletions: ({ heldDeletions }) =>
     noted(heldDeletions.list().map(({ key, agent }) => agent === "" ? key : `${key} at ${agent}`)),
   losses: ({ kept: { waiting } }) => noted(waiting.map(({ key }) => key)),
-  restored: ({ following, index }) => noted([], following.leaderRestored && index.standby ? 1 : 0),
+  restored: ({ following: { leaderRestored }, kept, foreign, index }) =>
+    leaderRestored && index.standby
+      ? noted([restoredText(leaderRestored, kept.waiting, foreign.keys)])
+      : noted([]),
   foreign: ({ foreign: { keys } }) => noted(keys),
   pending: ({ index }) => noted(index.requested().map((entry) => requestOf(entry, index.standby))),
   drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),
@@ -51,6 +56,10 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };
+
+function restoredText(copy: OlderCopy, overwritten: readonly unknown[], foreign: readonly unknown[]): string {
+  return `${copyText(copy)}; kept here: ${overwritten.length} overwritten, ${foreign.length} that it lacks`;
+}
 
 function requestOf({ key, deletionRequested, terminating }: Entry, standby: boolean): string {
   const waits = terminating

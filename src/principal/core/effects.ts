@@ -146,8 +146,10 @@ export class Effects {
     const asked = ++this.#asked;
     if (afterMs > 0) await delay(afterMs);
     if (this.#resting || asked !== this.#asked) return;
-    const { peer, error, olderStore = false } = await askPeer(this.ctx);
-    if (asked === this.#asked) this.ctx.input({ type: "peerAnswer", peer, error, olderStore });
+    const { peer, error, olderStore } = await askPeer(this.ctx);
+    if (asked === this.#asked) {
+      this.ctx.input({ type: "peerAnswer", peer, error, ...(olderStore ? { olderStore } : {}) });
+    }
   }
 
   async #stopFollowing(compare: boolean): Promise<void> {

@@ -1,4 +1,5 @@
 /** The state of this side's replication client, as status, metrics and readiness read it. */
+import type { OlderCopy } from "../../domain/ha/store_history.ts";
 import type { HeldKey } from "../../domain/replication/applier.ts";
 
 export interface Following {
@@ -10,8 +11,8 @@ export interface Following {
   inSyncAsOfMs: number;
   /** When this copy was last found to differ from the active's, on the monotonic clock; 0: never. */
   driftAtMs: number;
-  /** The leader's store is older than this side has heard of before. */
-  leaderRestored: boolean;
+  /** The copy behind the leader's store, where that is older than this side has heard of before. */
+  leaderRestored: OlderCopy | undefined;
   lastEventMs: number;
   lastSequence: number;
   held: HeldKey[];
@@ -30,7 +31,7 @@ export function newFollowing(): Following {
     behind: 0,
     inSyncAsOfMs: 0,
     driftAtMs: 0,
-    leaderRestored: false,
+    leaderRestored: undefined,
     lastEventMs: 0,
     lastSequence: 0,
     held: [],

@@ -2,7 +2,7 @@
 import { reasonOf } from "../../base/reason.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
-import { isOlder, type StorePoint } from "../../domain/ha/store_history.ts";
+import { copyOf, isOlder, type OlderCopy, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Dependencies } from "../../domain/resources/dependencies.ts";
 import { type Peer, PeerError } from "../ports/peer.ts";
@@ -55,7 +55,7 @@ export interface PeerAnswer {
   /** Its clock less ours, in ms; good to half a round trip. */
   skewMs?: number;
   /** The peer has heard of a newer state of this side's store. */
-  olderStore?: boolean;
+  olderStore?: OlderCopy;
 }
 
 /** The condition of this side; with `examine` also what an ACTIVE side needs of its peer. */
@@ -94,8 +94,9 @@ export async function askPeer(
     const { standing, condition: theirs, nowMs = 0 } = asked;
     const problem = asking.voice.problemOf(standing);
     if (problem !== "") return { peer: undefined, error: problem };
-    const olderStore = isOlder(asking.marks.list, asked.seen);
-    const answer = { peer: standing, error: "", ...(olderStore ? { olderStore } : {}) };
+    const marks = asking.marks.list;
+    const older = isOlder(marks, asked.seen) ? { olderStore: copyOf(marks, asked.seen) } : {};
+    const answer = { peer: standing, error: "", ...older };
     asking.peerSays.heard(theirs);
     asking.peerNeeds.heard(theirs);
     if (!theirs) return answer;

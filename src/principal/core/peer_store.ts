@@ -8,7 +8,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Standing } from "../../domain/ha/state.ts";
-import { isOlder, type StorePoint } from "../../domain/ha/store_history.ts";
+import { copyOf, isOlder, type OlderCopy, type StorePoint } from "../../domain/ha/store_history.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
 import type { Store } from "../ports/store.ts";
@@ -35,8 +35,10 @@ export class PeerStore {
   /** Reads what an earlier process kept. @throws StoreError */
   async load(): Promise<void> {
     const found = await this.store.get(keyOf("ConfigMap", this.namespace, NAME));
-    const { mark, version } = dataOf(found);
-    if (typeof mark === "string" && mark !== "") this.#seen = { mark, version: Number(version) };
+    const { mark, version, heardAtMs } = dataOf(found);
+    if (typeof mark === "string" && mark !== "") {
+      this.#seen = { mark, version: Number(version), atMs: Number(heardAtMs) || 0 };
+    }
     this.#saved = this.#seen;
   }
 
@@ -44,13 +46,14 @@ export class PeerStore {
     return this.#seen;
   }
 
-  /** A leader has welcomed this side. Whether its store went back since it was last heard of. */
-  welcomed(marks: readonly StorePoint[]): boolean {
+  /** A leader has welcomed this side. The copy that its store was restored from since it was last heard of; undefined: it was not. */
+  welcomed(marks: readonly StorePoint[]): OlderCopy | undefined {
     const last = marks.at(-1);
     const older = isOlder(marks, this.#seen);
+    const copy = older ? copyOf(marks, this.#seen) : undefined;
     this.#older = older ? last : undefined;
     if (last && !older) this.#take(last);
-    return older;
+    return copy;
   }
 
   /** The leader that welcomed this side has told how far its store is. */
@@ -72,7 +75,8 @@ export class PeerStore {
 
   #take(point: StorePoint): void {
     const same = point.mark === this.#seen?.mark;
-    this.#seen = same ? { ...point, version: Math.max(point.version, this.#seen?.version ?? 0) } : point;
+    const version = same ? Math.max(point.version, this.#seen?.version ?? 0) : point.version;
+    this.#seen = { mark: point.mark, version, atMs: Date.now() };
     if (!same || monotonicMs() - this.#savedAtMs >= SAVE_EVERY_MS) void this.flush();
   }
 
@@ -105,7 +109,7 @@ export class PeerStore {
   async #save(): Promise<void> {
     const seen = this.#seen;
     if (!seen) return;
-    const data = { mark: seen.mark, version: String(seen.version) };
+    const data = { mark: seen.mark, version: String(seen.version), heardAtMs: String(seen.atMs ?? 0) };
     await this.store.write({ op: "put", object: configMap(this.namespace, NAME, data) });
     this.#saved = seen;
   }

@@ -52,14 +52,15 @@ export class StoreMarks {
     this.#before ??= this.#newest;
     const others = this.#others;
     const mark = crypto.randomUUID();
+    const atMs = Date.now();
     this.#own.add(mark);
-    const text = JSON.stringify([...earlier, { mark, version: 0 }]);
+    const text = JSON.stringify([...earlier, { mark, version: 0, atMs }]);
     const object = configMap(this.namespace, NAME, { [FIELD]: text });
     const expect = existing?.metadata.resourceVersion ?? "absent";
     const written = await this.store.write({ op: "put", object, expect });
     const version = Number(written.object?.metadata.resourceVersion);
     this.#compare(version, others);
-    this.#marks = [...earlier, { mark, version }];
+    this.#marks = [...earlier, { mark, version, atMs }];
     this.#before = undefined;
     return this.#oneSequence === false ? undefined : version;
   }
@@ -174,9 +175,10 @@ function marksOf(existing: StoredObject): StorePoint[] {
   const text = dataOf(existing)[FIELD];
   const read = typeof text === "string" ? parseJson(text) : [];
   const marks = Array.isArray(read) ? read.filter(isRecord) : [];
-  const points = marks.map(({ mark, version }): StorePoint => ({
+  const points = marks.map(({ mark, version, atMs }): StorePoint => ({
     mark: String(mark),
     version: Number(version),
+    atMs: Number(atMs) || 0,
   }));
   const last = points.at(-1);
   if (last) last.version = Number(existing.metadata.resourceVersion);

@@ -54,7 +54,7 @@ Deno.test("StoreMarks: each process adds its mark to those before it, with the v
 Deno.test("StoreMarks tells no version after a mark together with the mark before it", async () => {
   const store = new OneObject();
   const marks = await started(store);
-  const before = marks.list[0]?.mark;
+  const before = marks.list[0]?.mark ?? "";
   marks.saw(OWN, "101");
   const answer = Promise.withResolvers<void>();
   store.answer = answer.promise;
@@ -64,7 +64,7 @@ Deno.test("StoreMarks tells no version after a mark together with the mark befor
   assertEquals(marks.point, { mark: before, version: 101 });
   answer.resolve();
   await leaving;
-  assertEquals(marks.point, { mark: marks.list[1]?.mark, version: 120 });
+  assertEquals(marks.point, { mark: marks.list[1]?.mark ?? "", version: 120 });
 });
 
 Deno.test("StoreMarks: a mark whose answer was lost is one of its own, and told by nobody", async () => {
@@ -103,13 +103,13 @@ Deno.test("a store whose objects were restored with new versions is known by the
 Deno.test("StoreMarks tells versions of other kinds once a mark was above all that it had seen", async () => {
   const store = new OneObject();
   const marks = await started(store);
-  const first = marks.list[0]?.mark;
+  const first = marks.list[0]?.mark ?? "";
   store.version = 150;
   marks.saw(OTHER, "140");
   assertEquals(marks.point, { mark: first, version: 0 });
   marks.synced();
   await marks.settled();
-  assertEquals(marks.point, { mark: marks.list[1]?.mark, version: 140 });
+  assertEquals(marks.point, { mark: marks.list[1]?.mark ?? "", version: 140 });
   marks.saw(OTHER, "160");
   assertEquals(marks.point?.version, 160);
   store.version = 160;

@@ -6,7 +6,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
 import { holdsForeignData } from "../../domain/ha/lineage.ts";
 import type { StorePoint } from "../../domain/ha/store_history.ts";
-import { leaderProblem } from "../../domain/ha/sentences.ts";
+import { copyText, leaderProblem } from "../../domain/ha/sentences.ts";
 import type { LeaderBeat } from "../../domain/replication/follower.ts";
 import type { IncomingChange } from "../../domain/replication/applier.ts";
 import { FollowerProtocol } from "../../domain/replication/follower.ts";
@@ -158,13 +158,14 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     const { peerStore, following, log } = this.followership;
     const restored = peerStore.welcomed(marks);
     following.leaderRestored = restored;
-    if (restored) {
+    if (restored !== undefined) {
       log.warn(
         "the leader's store is older than what this side had of it: it was restored from a backup, or lost; newer states here are " +
           "kept before they are overwritten, and nothing that it lacks is deleted: ha reconcile lists them",
+        { copy: copyText(restored) },
       );
     }
-    return restored;
+    return restored !== undefined;
   }
 
   #changes({ header, changes }: IncomingChanges): void {
