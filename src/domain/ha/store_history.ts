@@ -15,7 +15,7 @@ export interface StorePoint {
 
 /** How old a copy is that a store was restored from, as far as it is known, in unix ms; 0: not known. */
 export interface OlderCopy {
-  /** It was made after this. */
+  /** The copy was made after this. */
   fromMs: number;
   /** The store that is gone was last heard of then. */
   untilMs: number;
@@ -34,7 +34,7 @@ export function isOlder(marks: readonly StorePoint[], seen: StorePoint | undefin
   return next !== undefined && next.version <= seen.version;
 }
 
-/** What is known of the copy behind a store that is older than it was heard of. */
+/** The copy behind a store that is older than it was heard of, as far as it is known. */
 export function copyOf(marks: readonly StorePoint[], seen: StorePoint | undefined): OlderCopy {
   const untilMs = seen?.atMs ?? 0;
   const last = marks.find(({ mark }) => mark === seen?.mark) ??
