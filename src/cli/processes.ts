@@ -211,7 +211,7 @@ export class PrincipalProcess {
   }
 
   /** Waits until `/healthz` reports this state. @throws Error with the log's end after `timeoutMs` */
-  async untilState(state: string, timeoutMs = 20_000): Promise<void> {
+  async untilState(state: string, timeoutMs = 60_000): Promise<void> {
     await until(
       async () => (await this.healthz()).state === state,
       timeoutMs,

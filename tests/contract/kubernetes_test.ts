@@ -6,7 +6,7 @@ import { createLog } from "../../src/base/log.ts";
 import { KeptObjects } from "../../src/principal/core/kept_objects.ts";
 import type { KeptObject } from "../../src/principal/core/kept_pages.ts";
 import type { StoreEvent } from "../../src/principal/ports/store.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { ApiProxy } from "../support/api_proxy.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { SOURCE_UID } from "../../src/domain/resources/object.ts";
 import { IdentifiedStore } from "../../src/principal/core/identified_store.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";

@@ -1,6 +1,6 @@
 /** Every lock on a store keeps the same promises: real files, a real API server, and processes that are killed and stopped. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 
 const HOLDER = new URL("../support/lock_holder.ts", import.meta.url).href;

@@ -3,7 +3,8 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import bcrypt from "bcryptjs";
 import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
 import { authenticationService } from "../../src/adapters/grpc/services.ts";
-import { freePorts, until } from "../../src/cli/processes.ts";
+import { freePorts } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { bundle } from "../../scripts/bundle.ts";
 
 Deno.test({

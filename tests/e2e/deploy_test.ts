@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exampleObjects } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { type ApiObject, isRecord } from "../../src/domain/resources/object.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { kustomize } from "../kube/kustomize.ts";

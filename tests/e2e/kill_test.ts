@@ -7,7 +7,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
 import { withAdmin } from "../../src/cli/admin_client.ts";
-import { type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { type PrincipalProcess } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { call } from "../../src/adapters/grpc/dial.ts";
 import { operatorService } from "../../src/adapters/grpc/services.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";

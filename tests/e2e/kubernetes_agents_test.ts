@@ -1,6 +1,6 @@
 /** Agents of a pair on two real API servers: what users do with kubectl and Argo CD's UI, and a failover, end to end. */
 import { assert, assertEquals } from "@std/assert";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { Front } from "../../src/simagents/front.ts";

@@ -1,7 +1,7 @@
 /** Two real API servers: an ApplicationSet's cluster Secret that is on one side only, and a controller that writes on the standby. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";

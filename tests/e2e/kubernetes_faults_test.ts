@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";

@@ -1,7 +1,7 @@
 /** Objects that are being deleted, on two real API servers: a request on the ACTIVE, drift on the standby. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import type { ApiObject, StoredObject } from "../../src/domain/resources/object.ts";
 import { DELETION_REQUESTED } from "../../src/domain/resources/transform.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";

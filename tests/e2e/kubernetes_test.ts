@@ -1,7 +1,7 @@
 /** The pair on two real API servers: what is replicated and what is written, and a failover, end to end. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { type ApiObject, SOURCE_UID, type StoredObject } from "../../src/domain/resources/object.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";

@@ -1,7 +1,7 @@
 /** Every value arrives as it was, or is held and named: two real API servers that do not keep the same of what they are sent. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import type { ApiObject, StoredObject } from "../../src/domain/resources/object.ts";
 import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets, strictDefinitions } from "../kube/crds.ts";

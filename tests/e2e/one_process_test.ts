@@ -4,7 +4,8 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { initPki } from "../../src/cli/pki.ts";
-import { freePorts, PrincipalProcess, type Side, until } from "../../src/cli/processes.ts";
+import { freePorts, PrincipalProcess, type Side } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { Proxy } from "../support/principals.ts";

@@ -1,7 +1,8 @@
 /** Real processes, killed for real. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { principalArgs, type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { principalArgs, type PrincipalProcess } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { Authority } from "../../src/adapters/tls/pki.ts";
 import { runCli, withPair } from "../support/processes.ts";

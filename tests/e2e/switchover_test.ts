@@ -1,6 +1,6 @@
 /** The planned move between real processes, again and again under load, with agents behind one address. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import type { Store } from "../../src/principal/ports/store.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";

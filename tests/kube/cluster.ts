@@ -3,7 +3,8 @@
  * free loopback ports in a temporary folder. One cluster serves the tests of a file; namespaces separate them.
  */
 import { stringify } from "yaml";
-import { freePorts, until } from "../../src/cli/processes.ts";
+import { freePorts } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import {
   type KubernetesOptions,
   type KubernetesStore,

@@ -1,7 +1,7 @@
 /** The harness itself: a real API server that stores, checks rights, and deletes as Kubernetes does. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { Cluster, ON_CLUSTER } from "./cluster.ts";
 import { definitionSets } from "./crds.ts";
 

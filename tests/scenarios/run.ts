@@ -8,7 +8,8 @@
 import { selfCommand } from "../../src/cli/processes.ts";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { initPki } from "../../src/cli/pki.ts";
-import { principalPair, type PrincipalProcess, until } from "../../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { kindOf } from "../../src/domain/resources/kinds.ts";
 import { wholeScope } from "../../src/domain/resources/scope.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";

@@ -4,7 +4,7 @@ import type { Running } from "../../src/serve.ts";
 import { SimAgent, type SimOptions } from "../../src/simagents/agent.ts";
 import { issuer } from "../../src/simagents/certificates.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "./until.ts";
 import { untilState, type Workshop } from "./principals.ts";
 
 /** A principal without a peer, ACTIVE, whose tokens are signed with a key of its own. */

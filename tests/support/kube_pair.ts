@@ -1,7 +1,8 @@
 /** Two principals as processes, each on an API server of its own. */
 import { keptJson } from "../../src/base/json.ts";
 import { initPki } from "../../src/cli/pki.ts";
-import { type Side, until } from "../../src/cli/processes.ts";
+import { type Side } from "../../src/cli/processes.ts";
+import { until } from "./until.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
 import { kindOf } from "../../src/domain/resources/kinds.ts";

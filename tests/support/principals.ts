@@ -1,6 +1,6 @@
 /** Principals inside the test's process, on real sockets with real certificates. */
 import { Buffer } from "node:buffer";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "./until.ts";
 import { initPki } from "../../src/cli/pki.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import type { Log } from "../../src/base/log.ts";

@@ -1,13 +1,8 @@
 /** A pair of real processes in a temporary folder. */
 import { initPki } from "../../src/cli/pki.ts";
 import { generatedApplication } from "../../src/cli/examples.ts";
-import {
-  principalPair,
-  type PrincipalProcess,
-  selfCommand,
-  type Side,
-  until,
-} from "../../src/cli/processes.ts";
+import { principalPair, type PrincipalProcess, selfCommand, type Side } from "../../src/cli/processes.ts";
+import { until } from "./until.ts";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import { Proxy } from "./principals.ts";
 

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { delay } from "@std/async/delay";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "./until.ts";
 import type { StoredObject } from "../../src/domain/resources/object.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { application } from "./agents.ts";

@@ -1,7 +1,7 @@
 /** How a principal and the CLI reach a cluster: every way to prove who one is, one connection, and a port of the principal's pod. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { stringify } from "yaml";
-import { until } from "../../src/cli/processes.ts";
+import { until } from "../support/until.ts";
 import { Access } from "../../src/adapters/kube/access.ts";
 import { KubeconfigError } from "../../src/adapters/kube/kubeconfig.ts";
 import { DynamicClient } from "../../src/adapters/kube/dynamic_client.ts";
