@@ -1,7 +1,4 @@
-/**
- * A real API server for tests: etcd, kube-apiserver with RBAC and its own CA, and the controllers that deletion needs, on
- * free loopback ports in a temporary folder. One cluster serves the tests of a file; namespaces separate them.
- */
+/** A real API server for tests: etcd, kube-apiserver with RBAC and its own CA, and the controllers that deletion needs. */
 import { stringify } from "yaml";
 import { freePorts } from "../../src/cli/processes.ts";
 import { until } from "../support/until.ts";
