@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { deflateSync, gzipSync } from "node:zlib";
 import grpc from "@grpc/grpc-js";
+import { encodeEvent } from "../../src/domain/events/cloudevent.ts";
 import { versionHandlers } from "../../src/adapters/grpc/authentication.ts";
 import { CALL_BOUNDS, CALLS_A_CONNECTION } from "../../src/adapters/grpc/call_bounds.ts";
 import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
@@ -92,6 +93,66 @@ for (const [encoding, pack] of [["gzip", gzipSync], ["deflate", deflateSync]] as
       }),
   );
 }
+
+/** An event of an Application with a text of so many characters. */
+function appEvent(name: string, length: number) {
+  const object = application("edge-1", name, {
+    metadata: { name, namespace: "edge-1", uid: `uid-${name}` },
+    status: { operationState: { message: "x".repeat(length) } },
+  });
+  return {
+    type: "create",
+    target: "application",
+    extensions: { eventid: name, resourceid: `uid-${name}` },
+    payload: new TextEncoder().encode(JSON.stringify(object)),
+  };
+}
+
+Deno.test(
+  "an event beyond the bound of its message is acknowledged and named, and its stream goes on; packed or not",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await serving(workshop);
+      const agent = await startAgent(workshop, running, { name: "edge-1", mode: "autonomous" });
+      await untilServed(running, agent);
+      for (const length of [4 * MB, 30 * MB, 4 * MB, 30 * MB]) {
+        agent.send(appEvent(`large-${length}`, length));
+      }
+      agent.apply("Application", application("edge-1", "small"));
+      const held = () => running.core.index.present("Application/edge-1/small") !== undefined;
+      await until(
+        () => agent.outbox.pending === 0 && held(),
+        30_000,
+        () => `${agent.outbox.pending} events are not acknowledged; ${JSON.stringify(agent.seen)}`,
+        5,
+      );
+      assertEquals([agent.seen.connects, agent.seen.ends], [1, []]);
+      const lines = workshop.logs.filter((line) => line.includes("event of an agent refused"));
+      assertEquals(lines.length, 2, "each is named once");
+      assertStringIncludes(lines.join("\n"), '"agent":"edge-1"');
+      assertStringIncludes(lines.join("\n"), '"key":"application uid-large-4194304"');
+      assertStringIncludes(lines.join("\n"), "the payload is larger than 3145728 bytes");
+
+      const session = rawConnection(running.ports.grpc, await certificateFor(workshop, "edge-1"));
+      workshop.onClose(() => session.destroy());
+      const { path, requestSerialize } = services.eventStreamService.Push;
+      const body = requestSerialize({ event: encodeEvent(appEvent("packed", 30 * MB)) });
+      const small = requestSerialize({ event: encodeEvent(appEvent("fits", 10)) });
+      for (const [encoding, pack] of [["gzip", gzipSync], ["deflate", deflateSync]] as const) {
+        const { stream, ended } = rawCall(session, path, {
+          "grpc-encoding": encoding,
+          authorization: agent.connection?.accessToken ?? "",
+        });
+        stream.write(frame(pack(body), { compressed: true }));
+        // Packed, and too large even so.
+        stream.write(frame(Buffer.concat([pack(body), Buffer.alloc(5 * MB)]), { compressed: true }));
+        stream.end(frame(small));
+        assertEquals((await ended).status, grpc.status.OK);
+      }
+      assertEquals(running.core.index.present("Application/edge-1/packed"), undefined);
+    }),
+);
 
 Deno.test(
   "9,900 streams on one connection: as many as its bound are open, and other agents are served",

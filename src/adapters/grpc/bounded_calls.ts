@@ -4,6 +4,7 @@
  */
 import grpc from "@grpc/grpc-js";
 import { CALL_BOUNDS, type CallBounds, CLIENTS_AN_ADDRESS } from "./call_bounds.ts";
+import { cutEvents, type ReadingCall } from "./cut_events.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 import { Places } from "./places.ts";
 
@@ -20,7 +21,7 @@ interface QueueEntry {
 }
 
 /** The parts of grpc-js' innermost call that are needed: its types say less than it has. */
-interface BaseCall extends grpc.ServerInterceptingCallInterface {
+interface BaseCall extends grpc.ServerInterceptingCallInterface, ReadingCall {
   readonly stream: {
     readonly closed: boolean;
     close(code: number): void;
@@ -28,7 +29,7 @@ interface BaseCall extends grpc.ServerInterceptingCallInterface {
   };
   readonly readQueue: QueueEntry[];
   readonly receivedHalfClose: boolean;
-  readonly decoder: { maxReadMessageLength: number };
+  decoder: ReadingCall["decoder"] & { maxReadMessageLength?: number };
   maxReceiveMessageSize: number;
   decompressAndMaybePush(entry: QueueEntry): Promise<void>;
   maybePushNextMessage(): void;
@@ -46,9 +47,10 @@ export function boundedCalls(
   const places = new Places();
   return ({ path, requestStream }, inner) => {
     const call = inner as BaseCall;
-    const { bytes, perClient, inAll } = CALL_BOUNDS.get(path) ?? NOTHING_KNOWN;
+    const { bytes, perClient, inAll, cut } = CALL_BOUNDS.get(path) ?? NOTHING_KNOWN;
     call.maxReceiveMessageSize = Math.min(bytes, maxMessageBytes);
     call.decoder.maxReadMessageLength = call.maxReceiveMessageSize;
+    if (cut) cutEvents(call, call.maxReceiveMessageSize, maxMessageBytes);
     unpackInTurn(call);
     endInTime(call, requestStream ? undefined : requestMs, OF_AGENTS.test(path));
     const info = call.getConnectionInfo();

@@ -13,6 +13,8 @@ export interface CallBounds {
   bytes: number;
   perClient: number;
   inAll: number;
+  /** An event beyond the bytes is read away and refused; a message of another kind ends its call. */
+  cut?: true;
 }
 
 /** A request of a call with one request has arrived as a whole within this time. */
@@ -27,7 +29,7 @@ const ADMIN: CallBounds = { bytes: 64 * KB, perClient: 32, inAll: 128 };
 /** Requests that list keys. */
 const KEYS: CallBounds = { bytes: 4 * MB, perClient: 4, inAll: 16 };
 /** An event carries one object, of at most 3 MB. */
-const EVENTS: CallBounds = { bytes: 4 * MB, perClient: 8, inAll: 20_000 };
+const EVENTS: CallBounds = { bytes: 4 * MB, perClient: 8, inAll: 20_000, cut: true };
 /** Answers to requests come over an agent's stream too: lists of a namespace, trees of a large Application. */
 const STREAM: CallBounds = { ...EVENTS, bytes: 64 * MB };
 const READERS: CallBounds = { bytes: 64 * KB, perClient: 8, inAll: 64 };

@@ -67,7 +67,7 @@ export function interpret(event: AgentEvent, agent: AgentId, world: InboundWorld
   if (type === "ping" || target === "heartbeat") return nothing("a heartbeat");
   const handler = Object.hasOwn(HANDLERS, target) ? HANDLERS[target] : undefined;
   if (!handler) return refused(`target "${target.slice(0, 64)}" is not served`);
-  if ((event.payload?.length ?? 0) > BOUNDS.bytes) {
+  if ((event.cutBytes ?? event.payload?.length ?? 0) > BOUNDS.bytes) {
     return refused(`the payload is larger than ${BOUNDS.bytes} bytes`);
   }
   try {

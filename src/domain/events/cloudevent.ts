@@ -9,6 +9,8 @@ const PREFIX = "io.argoproj.argocd-agent.event.";
 /** Requests of these targets carry a bare HTTP method as their type; the agent's answers carry the prefix. */
 const BARE_TARGETS: readonly string[] = ["resource", "containerlog"];
 const METHOD = /^[A-Z]+$/;
+/** The attribute of an event that was too large: its bytes; its payload was read away. */
+export const CUT_BYTES = "cutbytes";
 const EXTENSIONS = ["eventid", "resourceid", "sentat", "principaluid", "traceparent", "tracestate"] as const;
 
 /** A domain event. */
@@ -22,6 +24,8 @@ export interface AgentEvent {
   extensions: Partial<Record<(typeof EXTENSIONS)[number], string>>;
   /** JSON text; absent on acknowledgements and heartbeats. */
   payload?: Uint8Array;
+  /** The bytes of an event that was too large; it has no payload. */
+  cutBytes?: number;
 }
 
 /** The event on the wire: `id` and `source` empty, `dataschema` a URI, the payload always in `binary_data`. */
@@ -70,6 +74,8 @@ export function decodeEvent(wire: CloudEvent | null | undefined): AgentEvent | {
     ? new TextEncoder().encode(wire.text_data)
     : undefined;
   if (payload) event.payload = payload;
+  const cut = Number(text(attributes[CUT_BYTES]));
+  if (cut > 0) event.cutBytes = cut;
   return event;
 }
 

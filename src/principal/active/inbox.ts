@@ -19,10 +19,12 @@ import {
   type WritingAgent,
 } from "./agent_writes.ts";
 import { Intake, type Readable } from "./intake.ts";
+import { SaidOnce } from "./said_once.ts";
 
 /** Resources of one agent written at a time. */
 const CONCURRENT = 16;
-const COMPLAIN_EVERY_MS = 1_000;
+/** Of a name that an agent made up so much is shown. */
+const MAX_CLAIMED = 200;
 
 interface Waiting {
   /** The event to acknowledge. */
@@ -55,8 +57,7 @@ export class Inbox {
   readonly #running = new Set<string>();
   readonly #writes: AgentWrites;
   readonly #intake = new Intake(() => this.agent.stream);
-  #complainedAt = -Infinity;
-  #unsaid = 0;
+  readonly #lines = new SaidOnce();
   #stopped = false;
   #frozen = false;
   #waiters: (() => void)[] = [];
@@ -172,6 +173,7 @@ export class Inbox {
   async #handle({ event, intent, heardAfter, done }: Waiting): Promise<void> {
     const { counters, processing } = this.parts;
     const { type = intent.do, target = "application" } = event ?? {};
+    const key = "key" in intent ? intent.key : event ? claimedKey(event) : intent.do;
     const facts = { agent: this.agent.id.name, type: type.slice(0, 64), target: targetLabel(target) };
     const startedAt = monotonicMs();
     let status: "success" | "failure" | "not-allowed" = "success";
@@ -182,7 +184,9 @@ export class Inbox {
       counters.increment("agentErrors", { resource_type: facts.target });
       const fate = status === "failure" ? "failed; the agent will resend it" : "refused";
       const reason = reasonOf(error).slice(0, 500);
-      if (!(error instanceof OverQuota)) this.#complain(`event of an agent ${fate}`, { ...facts, reason });
+      if (!(error instanceof OverQuota)) {
+        this.#complain(`event of an agent ${fate}`, key, { ...facts, key, reason });
+      }
     }
     const seconds = (monotonicMs() - startedAt) / 1_000;
     processing.observe({ status, agent: facts.agent, target: facts.target, seconds });
@@ -192,16 +196,9 @@ export class Inbox {
     this.agent.schedule();
   }
 
-  /** At most one line a second about an agent; how many were left out is said with the next. */
-  #complain(message: string, facts: Fields): void {
-    const now = monotonicMs();
-    if (now - this.#complainedAt < COMPLAIN_EVERY_MS) {
-      this.#unsaid++;
-      return;
-    }
-    this.parts.log.warn(message, { ...facts, ...(this.#unsaid > 0 ? { others: this.#unsaid } : {}) });
-    this.#complainedAt = now;
-    this.#unsaid = 0;
+  #complain(message: string, key: string, facts: Fields): void {
+    const leftOut = this.#lines.due(`${key} ${message}`, monotonicMs());
+    if (leftOut) this.parts.log.warn(message, { ...facts, ...leftOut });
   }
 }
 
@@ -210,4 +207,9 @@ function subjectOf(intent: Intent): string {
   if ("key" in intent) return intent.key;
   if ("resource" in intent) return intent.resource.key;
   return intent.do;
+}
+
+/** A name for what an event was about, where it is not known what that is. */
+function claimedKey({ target, subject, extensions }: AgentEvent): string {
+  return `${targetLabel(target)} ${subject ?? extensions.resourceid ?? ""}`.trim().slice(0, MAX_CLAIMED);
 }

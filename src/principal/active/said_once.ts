@@ -1,0 +1,44 @@
+/**
+ * Which lines about an agent's events are due: one for each subject, and again after an hour. An agent that makes up subjects gets no more
+ * lines than one a second after a burst. Bound: the last `MAX_SUBJECTS` are remembered.
+ */
+import { Newest } from "../../base/newest.ts";
+
+const MAX_SUBJECTS = 200;
+const AGAIN_MS = 3_600_000;
+const EVERY_MS = 1_000;
+const BURST = 10;
+
+/** The lines that were left out since the last one. */
+export interface LeftOut {
+  /** About the same subject. */
+  repeats?: number;
+  /** About others, for want of room. */
+  others?: number;
+}
+
+export class SaidOnce {
+  readonly #said = new Newest<string, { atMs: number; repeats: number }>(MAX_SUBJECTS);
+  #others = 0;
+  /** The budget of lines is used up to this moment. */
+  #usedToMs = 0;
+
+  /** Undefined: no line is due about this subject. */
+  due(subject: string, nowMs: number): LeftOut | undefined {
+    const before = this.#said.get(subject);
+    if (before && nowMs - before.atMs < AGAIN_MS) {
+      before.repeats++;
+      return undefined;
+    }
+    const usedToMs = Math.max(this.#usedToMs, nowMs);
+    if (usedToMs - nowMs >= BURST * EVERY_MS) {
+      this.#others++;
+      return undefined;
+    }
+    this.#usedToMs = usedToMs + EVERY_MS;
+    this.#said.set(subject, { atMs: nowMs, repeats: 0 });
+    const others = this.#others;
+    this.#others = 0;
+    return { ...(before?.repeats ? { repeats: before.repeats } : {}), ...(others > 0 ? { others } : {}) };
+  }
+}
