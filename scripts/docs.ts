@@ -7,7 +7,8 @@ import { PROCESS } from "../src/adapters/http/metrics.ts";
 import { METRICS } from "../src/principal/core/metrics.ts";
 import { callBoundsTable } from "../src/adapters/grpc/call_bounds.ts";
 import { identitiesTable, rightsTable } from "../src/adapters/grpc/rights.ts";
-import { envOf, FLAGS } from "../src/config/flags.ts";
+import { envOf } from "../src/config/flag.ts";
+import { FLAGS } from "../src/config/flags.ts";
 import { drawing, roomTable } from "./tidy/drawing.ts";
 
 const root = new URL("../", import.meta.url).pathname;

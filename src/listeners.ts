@@ -31,6 +31,7 @@ import { Descriptors } from "./adapters/net/descriptors.ts";
 import { Connections, Gate, type GateBounds } from "./adapters/net/gate.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import { ProxyListener } from "./proxy_listener.ts";
+import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
 import type { Core } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
@@ -45,6 +46,14 @@ const MORE_CONNECTIONS =
 const RESERVE = 64;
 /** Probes, scrapes and operators get in when agents have taken the rest. */
 const SMALL = { reserve: 24, remedy: "see what opens them" };
+/** Each of these connections has another one to Redis. */
+const REDIS: GateBounds = {
+  listener: "Redis proxy",
+  connections: 2_000,
+  perSource: 1_000,
+  reserve: RESERVE,
+  remedy: SMALL.remedy,
+};
 const HEALTH: GateBounds = { listener: "health", connections: 256, perSource: 64, ...SMALL };
 const METRICS: GateBounds = { listener: "metrics", connections: 64, perSource: 32, ...SMALL };
 const ADMIN: GateBounds = { listener: "admin", connections: 128, perSource: 128, ...SMALL };
@@ -77,6 +86,7 @@ export interface Ports {
   healthz: number;
   metrics: number;
   resourceProxy: number;
+  redisProxy: number;
 }
 
 /** Steps that undo what was opened; the last comes first. */
@@ -103,6 +113,8 @@ interface Doors {
   /** Ends what a revoked or expired certificate, or a removed user, has open. */
   openCalls: OpenCalls;
   gates: Gates;
+  /** Undefined: this side has no Redis. */
+  redis: RedisDoor | undefined;
 }
 
 /** Everything that a principal that acts answers on, but for probes. */
@@ -137,7 +149,9 @@ export async function openListeners(
   openCalls.attach(server);
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   const resourceProxy = await openResourceProxy(core, doors, undo);
-  return { grpc: grpcPort, ...admin, metrics, resourceProxy };
+  const redis = doors.redis && { ...doors.redis, settings, log, gate: gates.of(REDIS), hostname: host };
+  const redisProxy = redis ? await openRedisProxy(core.caches, redis, undo) : 0;
+  return { grpc: grpcPort, ...admin, metrics, resourceProxy, redisProxy };
 }
 
 /** The resource proxy; its port, 0 where it is off or waits for its Secrets. @throws Error as `ProxyListener.open` */

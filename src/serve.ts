@@ -39,6 +39,7 @@ import {
   type Undo,
   undone,
 } from "./listeners.ts";
+import { openRedis, type RedisDoor } from "./redis_listener.ts";
 
 /** A running principal. */
 export interface Running {
@@ -206,7 +207,15 @@ class Host implements Office {
     this.#present = {
       core,
       operations: core.operations,
-      ports: { healthz: this.#healthz, grpc: 0, admin, adminTls: 0, metrics, resourceProxy: 0 },
+      ports: {
+        healthz: this.#healthz,
+        grpc: 0,
+        admin,
+        adminTls: 0,
+        metrics,
+        resourceProxy: 0,
+        redisProxy: 0,
+      },
       undo,
     };
     this.#health = healthApp(core.health);
@@ -223,6 +232,7 @@ class Host implements Office {
     const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
     undo.push(() => tls?.close());
     const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
+    const redis = await monitor.patiently(() => openRedis(settings, store, log, undo));
     const processing = new ProcessingTimes();
     const revocations: { list?: Core["blocklist"] } = {};
     const revoked = (fingerprint: string) => revocations.list?.has(fingerprint) ?? false;
@@ -239,7 +249,7 @@ class Host implements Office {
       history,
       processing,
       tokens,
-      clusterInfo: (clusters) => openClusterInfo(settings, clusters, log),
+      clusterInfo: (clusters) => openClusterInfo(settings, redis, clusters, log),
     });
     core.failed.catch((error) => this.fail(error));
     undo.push(() => core.stop());
@@ -254,7 +264,7 @@ class Host implements Office {
       blocklist.onChange(() => dialledCalls.recheck()),
     );
     const gates = this.#gates;
-    const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls, gates };
+    const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls, gates, redis };
     const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);
@@ -346,9 +356,14 @@ async function openTokens(
   return tokens;
 }
 
-/** Argo CD's Redis, where one is configured; its library is loaded only then. */
-async function openClusterInfo(settings: Settings, clusters: AgentClusters, log: Log): Promise<ClusterInfo> {
-  if (!settings.redis) return NO_CLUSTER_INFO;
+/** Agents' states in Argo CD's Redis, where one is configured; its library is loaded only then. */
+async function openClusterInfo(
+  { redis }: Settings,
+  door: RedisDoor | undefined,
+  clusters: AgentClusters,
+  log: Log,
+): Promise<ClusterInfo> {
+  if (!redis || !door) return NO_CLUSTER_INFO;
   const { RedisClusterInfo } = await import("./adapters/redis/cluster_info.ts");
-  return new RedisClusterInfo(settings.redis, clusters, log);
+  return new RedisClusterInfo({ ...redis, tls: door.upstream.tls }, clusters, log);
 }

@@ -82,6 +82,14 @@ export const ROOMS: Room[] = [
     "resources",
   ]),
   domain("ha", "transitions.ts", "The state machine, its refusals, and what ha explain says.", ["resources"]),
+  domain(
+    "redis",
+    "keys.ts",
+    "Argo CD's Redis: which keys agents have, its protocol, and what agents are asked.",
+    [
+      "resources",
+    ],
+  ),
   domain("replication", "leader.ts", "Both ends of replication, in our protocol and in the Go principal's.", [
     "resources",
     "changes",
@@ -156,7 +164,10 @@ export const ROOMS: Room[] = [
   adapter("http", "metrics.ts", "/healthz, /livez, /readyz and /metrics; the resource proxy.", [
     "adapters/net",
   ]),
-  adapter("redis", "cluster_info.ts", "Agents' states in Argo CD's Redis, for its UI."),
+  adapter("redis", "proxy.ts", "Argo CD's Redis: agents' states in it, and the proxy in front of it.", [
+    "adapters/net",
+    "adapters/tls",
+  ]),
   adapter("tls", "files.ts", "Certificates and keys, and noticing that they changed."),
   {
     name: "config",
@@ -193,7 +204,15 @@ export const ROOMS: Room[] = [
     name: "listeners.ts",
     concept: "Composition root of the listeners: which service answers on which port.",
     door: "src/listeners.ts",
-    imports: ["base", "principal/", "adapters/", "config", "drill_stage.ts", "proxy_listener.ts"],
+    imports: [
+      "base",
+      "principal/",
+      "adapters/",
+      "config",
+      "drill_stage.ts",
+      "proxy_listener.ts",
+      "redis_listener.ts",
+    ],
     remedy:
       "listeners join services of the principal with adapters; whatever else they need comes from src/serve.ts",
   },
@@ -201,6 +220,14 @@ export const ROOMS: Room[] = [
     name: "proxy_listener.ts",
     concept: "Composition root of the resource proxy: its door, its certificates, its wait for them.",
     door: "src/proxy_listener.ts",
+    imports: ["base", "principal/ports", "adapters/", "config"],
+    remedy:
+      "the listener joins the proxy's port with its door; whatever else it needs comes from src/listeners.ts",
+  },
+  {
+    name: "redis_listener.ts",
+    concept: "Composition root of the Redis proxy: its door, its certificates, the way to Redis.",
+    door: "src/redis_listener.ts",
     imports: ["base", "principal/ports", "adapters/", "config"],
     remedy:
       "the listener joins the proxy's port with its door; whatever else it needs comes from src/listeners.ts",
@@ -220,6 +247,7 @@ export const ROOMS: Room[] = [
       "simagents",
       "drill_stage.ts",
       "listeners.ts",
+      "redis_listener.ts",
     ],
     remedy: "a composition root joins rooms of src; whatever else it needs belongs into one of them",
   })),

@@ -1,7 +1,8 @@
 /** `principal`: runs until SIGTERM or SIGINT. */
 import { reasonOf } from "../base/reason.ts";
 import { createLog } from "../base/log.ts";
-import { envOf, FLAGS } from "../config/flags.ts";
+import { envOf } from "../config/flag.ts";
+import { FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";
 import { UsageError } from "../config/usage.ts";
 import { CommandError, EXIT, print } from "./output.ts";

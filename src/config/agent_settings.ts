@@ -1,17 +1,8 @@
-/** From flags to settings: how agents authenticate, and where Argo CD shows them. */
-import { readFileSync } from "node:fs";
+/** From flags to settings: how agents authenticate, and how Argo CD reaches them. */
 import { type AuthMethod, parseMtlsRule } from "../domain/agents/identity.ts";
 import { Pattern } from "../base/pattern.ts";
 import { reasonOf } from "../base/reason.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
-
-/** The Redis that Argo CD's UI reads, and its credentials. */
-export interface RedisSettings {
-  address: string;
-  password: string;
-  compression: "gzip" | "none";
-  tls: { ca: string; insecure: boolean } | undefined;
-}
 
 /** `--auth METHOD:CONFIG`. @throws UsageError */
 export function authOf(value: Value): AuthMethod {
@@ -103,31 +94,6 @@ export function resourceProxyOf(value: Value, storeType: string): ResourceProxyS
     caSecretName: value("resource-proxy-ca-secret-name"),
     callers: listOf(value, "resource-proxy-callers"),
   };
-}
-
-/** `--redis-*`; without an address, no UI shows agents' states. @throws UsageError */
-export function redisOf(value: Value): RedisSettings | undefined {
-  const address = value("redis-server-address");
-  if (address === "") return undefined;
-  const compression = value("redis-compression-type");
-  if (compression !== "gzip" && compression !== "none") {
-    throw new UsageError(`--redis-compression-type "${compression}": must be gzip or none`);
-  }
-  const directory = value("redis-creds-dir-path");
-  const password = directory === "" ? value("redis-password") : fileText(`${directory}/auth`).trim();
-  const ca = value("redis-ca-path");
-  const tls = boolOf(value, "redis-tls-enabled")
-    ? { ca: ca === "" ? "" : fileText(ca), insecure: boolOf(value, "redis-tls-insecure") }
-    : undefined;
-  return { address, password, compression, tls };
-}
-
-function fileText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UsageError(`cannot read "${path}": ${reasonOf(error)}`);
-  }
 }
 
 function usable<T>(parse: () => T): T {

@@ -3,37 +3,8 @@
  * environment variables and defaults are the Go principal's where it has the flag.
  */
 
-export type FlagType = "string" | "bool" | "int" | "duration" | "list";
-
-export interface Flag {
-  name: string;
-  /** Suffix of ARGOCD_PRINCIPAL_, or the whole name in `envWhole`. */
-  env?: string;
-  envWhole?: string;
-  type: FlagType;
-  default: string;
-  help: string;
-  /** A flag of the Go principal that is accepted and not implemented yet. */
-  later?: true;
-}
-
-export const ENV_PREFIX = "ARGOCD_PRINCIPAL_";
-
-const flag = (name: string, type: FlagType, value: string, help: string, env?: string): Flag => ({
-  name,
-  type,
-  default: value,
-  help,
-  env: env ?? name.toUpperCase().replaceAll("-", "_"),
-});
-
-/** A flag of ours, which the Go principal does not have. */
-const ours = flag;
-
-const later = (name: string, type: FlagType, value: string, env?: string): Flag => ({
-  ...flag(name, type, value, "not served yet", env),
-  later: true,
-});
+import { type Flag, flag, later, ours } from "./flag.ts";
+import { UI_FLAGS } from "./ui_flags.ts";
 
 export const FLAGS: readonly Flag[] = [
   flag("listen-host", "string", "", "address to listen on; empty: all"),
@@ -168,67 +139,7 @@ export const FLAGS: readonly Flag[] = [
     "",
     "Secret with tls.crt, tls.key and ca.crt that self-registered clusters carry",
   ),
-  flag(
-    "enable-resource-proxy",
-    "bool",
-    "true",
-    "serve Argo CD's servers the Kubernetes API of agents' clusters; with the embedded store only where the three files below are given",
-  ),
-  ours("resource-proxy-port", "int", "9090", "its port; in the Go principal always 9090"),
-  flag(
-    "resource-proxy-secret-name",
-    "string",
-    "argocd-agent-resource-proxy-tls",
-    "Secret with its tls.crt and tls.key, where --resource-proxy-cert-path is not given (kubernetes store)",
-  ),
-  flag(
-    "resource-proxy-cert-path",
-    "string",
-    "",
-    "its server certificate (PEM)",
-    "RESOURCE_PROXY_TLS_CERT_PATH",
-  ),
-  flag("resource-proxy-key-path", "string", "", "its private key (PEM)", "RESOURCE_PROXY_TLS_KEY_PATH"),
-  flag(
-    "resource-proxy-ca-secret-name",
-    "string",
-    "argocd-agent-ca",
-    "Secret with the CA of its clients in tls.crt or ca.crt, where --resource-proxy-ca-path is not given (kubernetes store)",
-  ),
-  flag(
-    "resource-proxy-ca-path",
-    "string",
-    "",
-    "CA of its clients (PEM)",
-    "RESOURCE_PROXY_TLS_CA_PATH",
-  ),
-  ours(
-    "resource-proxy-callers",
-    "list",
-    "",
-    "common names of the client certificates that may call, with a token of a self-registered cluster; empty: every certificate of the CA, which without a token reaches the agent of its own name",
-  ),
-  flag(
-    "resource-proxy-address",
-    "string",
-    "argocd-agent-resource-proxy:9090",
-    "host:port of the resource proxy, in self-registered clusters",
-  ),
-  flag(
-    "redis-server-address",
-    "string",
-    "",
-    "host:port of Argo CD's Redis, for agents' states in its UI; empty: off (in the Go principal: argocd-redis:6379)",
-  ),
-  flag("redis-compression-type", "string", "gzip", "gzip or none"),
-  { ...flag("redis-password", "string", "", "its password"), envWhole: "REDIS_PASSWORD" },
-  {
-    ...flag("redis-creds-dir-path", "string", "", "directory with the password in the file auth"),
-    envWhole: "REDIS_CREDS_DIR_PATH",
-  },
-  flag("redis-tls-enabled", "bool", "false", "speak TLS with Redis"),
-  flag("redis-ca-path", "string", "", "its CA (PEM)"),
-  flag("redis-tls-insecure", "bool", "false", "do not check its certificate"),
+  ...UI_FLAGS,
   flag(
     "tls-cert",
     "string",
@@ -379,16 +290,6 @@ export const FLAGS: readonly Flag[] = [
   later("enable-websocket", "bool", "false"),
   later("pprof-port", "int", "0"),
   later("full-detail", "list", ""),
-  later("disable-redis-proxy", "bool", "false"),
-  later("redis-proxy-server-tls-cert", "string", "", "REDIS_PROXY_SERVER_TLS_CERT_PATH"),
-  later("redis-proxy-server-tls-key", "string", "", "REDIS_PROXY_SERVER_TLS_KEY_PATH"),
-  later("redis-proxy-server-tls-secret-name", "string", "argocd-redis-proxy-tls"),
-  later("redis-ca-secret-name", "string", "argocd-redis-tls"),
   later("otlp-address", "string", ""),
   later("otlp-insecure", "bool", "false"),
 ];
-
-/** The environment variable of a flag. */
-export function envOf(flag: Flag): string {
-  return flag.envWhole ?? ENV_PREFIX + flag.env;
-}

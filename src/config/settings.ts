@@ -6,16 +6,11 @@ import type { Scope } from "../domain/resources/scope.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { AgentBounds } from "../domain/agents/usage.ts";
 import type { VersionPolicy } from "../domain/agents/version.ts";
-import {
-  authOf,
-  redisOf,
-  type RedisSettings,
-  resourceProxyOf,
-  type ResourceProxySettings,
-  selfRegistrationOf,
-} from "./agent_settings.ts";
+import { authOf, resourceProxyOf, type ResourceProxySettings, selfRegistrationOf } from "./agent_settings.ts";
+import { redisOf, type RedisSettings } from "./redis_settings.ts";
 import { identityWarnings, subjectMatchOf } from "./identity_settings.ts";
-import { envOf, type Flag, FLAGS } from "./flags.ts";
+import { envOf, type Flag } from "./flag.ts";
+import { FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
@@ -41,6 +36,8 @@ export interface Settings {
   resourceProxy: ResourceProxySettings | undefined;
   /** Undefined: agents' states do not go to Argo CD's Redis. */
   redis: RedisSettings | undefined;
+  /** Stands before the keys of Argo CD's clients. */
+  redisKeyPrefix: string;
   /** Files; empty: the Secrets named below. */
   tls: { cert: string; key: string; ca: string };
   tlsSecretName: string;
@@ -206,7 +203,8 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     plaintext: bool("insecure-plaintext"),
     selfRegistration: selfRegistrationOf(value),
     resourceProxy: resourceProxyOf(value, store.type),
-    redis: redisOf(value),
+    redis: redisOf(value, store),
+    redisKeyPrefix: value("redis-key-prefix"),
     tls: tlsOf(value, store, bool("insecure-plaintext")),
     tlsSecretName: value("tls-secret-name"),
     caSecretName: value("tls-ca-secret-name"),

@@ -15,6 +15,7 @@ const GOOD = [
   "--root-ca-path",
   "a",
 ];
+const REDIS_TLS = [...GOOD, "--redis-server-address", "r:1", "--redis-tls-enabled"];
 const HA = [...GOOD, "--ha-enabled", "--ha-allowed-replication-clients", "replica, dr"];
 const parse = (args: string[], env: Record<string, string> = {}) => parseSettings(args, (name) => env[name]);
 
@@ -110,6 +111,11 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
     [[...GOOD, "--agent-version-policy", "same"], "must be one of exact, minor, any"],
     [[...GOOD, "--enable-self-cluster-registration"], "--self-registration-client-cert-secret"],
     [[...GOOD, "--redis-server-address", "r:1", "--redis-compression-type", "zip"], "must be gzip or none"],
+    [[...GOOD, "--redis-server-address", "r:1:2"], "must be host:port"],
+    [[...GOOD, "--redis-server-address", "r:1", "--redis-proxy-port", "70000"], "must be at most 65535"],
+    [[...REDIS_TLS], "--redis-proxy-server-tls-key; without it: --disable-redis-proxy"],
+    [[...REDIS_TLS, "--redis-proxy-server-tls-cert", "c"], "belong together"],
+    [[...REDIS_TLS, "--redis-tls-insecure", "--redis-ca-path", "ca"], "exclude each other"],
     [["-n", "argocd", "--auth", "magic:x"], "unknown method"],
     [["-n", "argocd", "--auth", "mtls:CN=(.*)"], "--tls-cert is required"],
   ];
@@ -224,4 +230,18 @@ Deno.test("--allowed-namespaces takes names, globs and /regex/; none given admit
   }
   assertStringIncludes(problem([...GOOD, "--allowed-namespaces=/(/"]), "--allowed-namespaces");
   assertStringIncludes(problem([...GOOD, "--allowed-namespaces=Not_a_name"]), "must be a namespace, a glob");
+});
+
+Deno.test("parseSettings(): the Redis proxy is on where there is a Redis", () => {
+  const proxyOf = (...args: string[]) =>
+    parseSettings([...GOOD, ...args], () => undefined).settings.redis?.proxy;
+  const address = "--redis-server-address=r";
+  assertEquals(proxyOf(), undefined);
+  assertEquals(proxyOf(address), { port: 6379, tls: undefined });
+  assertEquals(proxyOf(address, "--redis-proxy-port=7000"), { port: 7000, tls: undefined });
+  for (const off of ["--redis-proxy-port=0", "--disable-redis-proxy"]) {
+    assertEquals(proxyOf(address, off), undefined, off);
+  }
+  const tls = { cert: "", key: "", secretName: "argocd-redis-proxy-tls" };
+  assertEquals(proxyOf(address, "--redis-tls-enabled", "--store=kubernetes"), { port: 6379, tls });
 });

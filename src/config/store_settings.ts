@@ -83,6 +83,7 @@ const OWN_SECRETS = [
   "tls-ca-secret-name",
   "jwt-secret-name",
   "self-registration-client-cert-secret",
+  "redis-proxy-server-tls-secret-name",
 ];
 
 /** The scope. */

@@ -76,6 +76,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     marks.keepOn();
     const stop = async () => {
       await core.rest("this principal is shutting down");
+      core.caches.close();
       await marks.stop();
       await peerStore.stop();
       await roles.deletions.flush();

@@ -27,6 +27,8 @@ import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
 import { ExposureKeeper } from "./core/exposure.ts";
 import { type Following, newFollowing } from "./core/following.ts";
 import type { Admission } from "./ports/agents.ts";
+import { AgentRedis } from "./core/agent_redis.ts";
+import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
 import type { Processing, Series } from "./ports/telemetry.ts";
@@ -88,6 +90,7 @@ export type CoreSettings =
   & Leadership["settings"]
   & ReadinessParts["settings"]
   & ResourceProxyParts["settings"]
+  & AgentCachesParts["settings"]
   & {
     readonly preferredRole: "primary" | "replica";
     readonly auth: AuthMethod;
@@ -120,6 +123,8 @@ export interface Core {
   readonly admission: Admission;
   /** The Kubernetes API of agents' clusters. */
   readonly resourceProxy: ResourceProxy;
+  /** The Redis of agents' clusters, as Argo CD's UI reads it. */
+  readonly caches: SharedCaches;
   readonly health: Health;
   /** The series of `/metrics`. */
   readonly series: readonly Series[];
@@ -301,10 +306,12 @@ function coreOf(
     model,
     activeScope,
   };
+  const redis = new AgentRedis(roles.requests);
   const measured = { ...reporting, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
     resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens),
+    caches: new SharedCaches({ settings, index, roster, clusters, redis, counters }),
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),

@@ -17,6 +17,7 @@ import { SimCluster } from "./cluster.ts";
 import { flood } from "./flood.ts";
 import { carryOut } from "./managed.ts";
 import { Outbox } from "./outbox.ts";
+import { SimRedis } from "./redis.ts";
 import { answerTo, REQUESTS, SimResources } from "./resources.ts";
 import { Resync } from "./resync.ts";
 
@@ -50,6 +51,8 @@ export interface SimOptions {
   firstVersion?: number;
   /** The rest of its cluster; a small one of its own where nothing is said. */
   resources?: SimResources;
+  /** Whether its principal maps Applications by their destination. */
+  destinationMapping?: boolean;
   /** How it reaches its principal; over the wire where nothing else is said. */
   connect?: typeof connectAgent;
   /** Whether Argo CD runs on its cluster: it then reports a status for what it is given, and carries operations out. */
@@ -75,6 +78,8 @@ export class SimAgent {
   readonly outbox = new Outbox();
   /** The rest of its cluster, which requests ask for. */
   readonly resources: SimResources;
+  /** The Redis of its cluster. */
+  readonly redis: SimRedis;
   readonly misbehaviour: Misbehaviour;
   /** A record of events, for tests. */
   readonly seen = {
@@ -105,6 +110,10 @@ export class SimAgent {
   constructor(private readonly options: SimOptions) {
     this.cluster = new SimCluster(options.namespace ?? "argocd", options.firstVersion);
     this.resources = options.resources ?? new SimResources();
+    this.redis = new SimRedis(
+      (answer) => this.#respond("redis", "redis-response", answer.uuid, answer),
+      options.destinationMapping ?? false,
+    );
     this.#resync = new Resync(this.cluster, options.name, options.mode, {
       message: (type, payload) => this.#message(type, payload),
       tell: (type, kind, object) => this.#tell(type, kind, object),
@@ -141,6 +150,7 @@ export class SimAgent {
   async restart(): Promise<void> {
     await this.stop();
     this.#resynced = false;
+    this.redis.forget();
     this.start();
   }
 
@@ -257,11 +267,20 @@ export class SimAgent {
 
   /** Answers a request; one that cannot be understood has no answer. */
   #answer(event: AgentEvent): void {
-    const payload = answerTo(event, this.resources);
-    this.outbox.add({
-      type: "response",
-      target: event.target,
-      extensions: { resourceid: crypto.randomUUID(), eventid: event.extensions.eventid ?? "" },
+    if (event.target === "redis") return this.redis.question(event.payload);
+    this.#respond(
+      event.target,
+      "response",
+      event.extensions.eventid ?? "",
+      answerTo(event, this.resources),
+    );
+  }
+
+  #respond(target: string, type: string, eventid: string, payload: unknown): void {
+    this.send({
+      type,
+      target,
+      extensions: { resourceid: crypto.randomUUID(), eventid },
       payload: encoder.encode(JSON.stringify(payload)),
     });
   }

@@ -49,7 +49,12 @@ export class Workshop {
       ...(peerPort > 0 ? [`--ha-peer-address=127.0.0.1:${peerPort}`] : []),
       ...flags,
     ], () => undefined);
-    return { ...settings, listenPort: 0, metricsPort: 0, healthzPort: 0, adminPort: 0 };
+    const { redis } = settings;
+    return {
+      ...settings,
+      ...{ listenPort: 0, metricsPort: 0, healthzPort: 0, adminPort: 0 },
+      redis: redis && { ...redis, proxy: redis.proxy && { ...redis.proxy, port: 0 } },
+    };
   }
 
   async start(settings: Settings): Promise<Running> {

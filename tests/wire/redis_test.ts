@@ -7,40 +7,11 @@ import { freePorts } from "../../src/cli/processes.ts";
 import { ClusterSecrets } from "../../src/principal/active/cluster_secrets.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { application, startAgent, untilHolds } from "../support/agents.ts";
-import { inWorkshop, until, untilState, type Workshop } from "../support/principals.ts";
+import { inWorkshop, until, untilState } from "../support/principals.ts";
+import { REDIS, startRedis } from "../support/redis.ts";
 
-const BINARY = Deno.env.get("REDIS_BINARY");
 const SERVER = "https://argocd-agent-resource-proxy:9090?agentName=edge-1";
 const KEY = `cluster|info|${SERVER}|1.8.3.gz`;
-
-function startRedis(workshop: Workshop, port: number): () => Promise<void> {
-  const child = new Deno.Command(BINARY as string, {
-    args: [
-      "--port",
-      String(port),
-      "--bind",
-      "127.0.0.1",
-      "--save",
-      "",
-      "--dir",
-      workshop.dir,
-      "--requirepass",
-      "pw",
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  let running = true;
-  const stop = async () => {
-    if (!running) return;
-    running = false;
-    child.kill("SIGKILL");
-    await child.status;
-  };
-  workshop.onClose(stop);
-  return stop;
-}
 
 /** The value of the agent's key; undefined where there is none. */
 async function shown(port: number): Promise<{ value: Record<string, unknown>; ttl: number } | undefined> {
@@ -61,7 +32,7 @@ async function shown(port: number): Promise<{ value: Record<string, unknown>; tt
 Deno.test({
   name:
     "agents' states are in Redis as Argo CD reads them; a Redis that is away stops nothing and is written again",
-  ignore: BINARY === undefined,
+  ignore: REDIS === undefined,
   sanitizeOps: false,
   sanitizeResources: false,
   fn: () =>

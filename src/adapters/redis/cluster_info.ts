@@ -9,6 +9,7 @@ import { Coalesced } from "../../base/coalesced.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentClusters, CacheInfo, ClusterInfo } from "../../principal/ports/cluster_info.ts";
+import { hostAndPort, type UpstreamTls } from "./upstream.ts";
 
 /** Argo CD's own format version of cached clusters. */
 const FORMAT = "1.8.3";
@@ -23,7 +24,7 @@ export interface RedisOptions {
   address: string;
   password: string;
   compression: "gzip" | "none";
-  tls: { ca: string; insecure: boolean } | undefined;
+  tls: UpstreamTls | undefined;
 }
 
 export class RedisClusterInfo implements ClusterInfo {
@@ -41,18 +42,17 @@ export class RedisClusterInfo implements ClusterInfo {
     private readonly clusters: AgentClusters,
     private readonly log: Log,
   ) {
-    const [host = "", port = "6379"] = settings.address.split(/:(?=\d+$)/);
+    const ca = settings.tls?.ca() ?? "";
     this.#client = createClient({
       socket: {
-        host,
-        port: Number(port),
+        ...hostAndPort(settings.address),
         connectTimeout: COMMAND_MS,
         reconnectStrategy: () => RETRY_MS,
         ...(settings.tls
           ? {
             tls: true as const,
             rejectUnauthorized: !settings.tls.insecure,
-            ...(settings.tls.ca ? { ca: settings.tls.ca } : {}),
+            ...(ca === "" ? {} : { ca }),
           }
           : {}),
       },

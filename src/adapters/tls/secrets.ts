@@ -94,3 +94,57 @@ export async function jwtPem(wanted: JwtSettings, store: Store): Promise<Pem> {
   const secret = await Secret.read(store, wanted.namespace, wanted.jwtSecretName);
   return secret.pem(["jwt.key"], "--jwt-key or --insecure-jwt-generate");
 }
+
+/** Where the CA of Argo CD's Redis comes from. */
+export interface RedisCaSettings {
+  /** Empty: the Secret. */
+  caPath: string;
+  /** Empty: no CA but the system's. */
+  caSecretName: string;
+}
+
+/** The CA of Argo CD's Redis as PEM; undefined: the system's authorities. @throws Error */
+export async function redisCa(
+  { caPath, caSecretName }: RedisCaSettings,
+  namespace: string,
+  store: Store,
+): Promise<Pem | undefined> {
+  if (caPath !== "") return readPem("--redis-ca-path", caPath);
+  if (caSecretName === "") return undefined;
+  const secret = await Secret.read(store, namespace, caSecretName);
+  return secret.pem(["ca.crt"], "--redis-ca-path");
+}
+
+export function redisCaEveryMs({ caPath }: RedisCaSettings): number {
+  return caPath === "" ? EVERY_MS.secret : EVERY_MS.file;
+}
+
+/** Where the certificate of a listener comes from that asks its clients for none. */
+export interface ServerTlsSettings {
+  /** Files; empty: the Secret. */
+  cert: string;
+  key: string;
+  secretName: string;
+}
+
+/** The certificate and key of the Redis proxy; its own certificate stands for the CA, which nobody asks for. */
+export function redisProxySource(
+  { cert, key, secretName }: ServerTlsSettings,
+  namespace: string,
+  store: Store,
+): TlsSource {
+  const flags = "--redis-proxy-server-tls-cert and --redis-proxy-server-tls-key";
+  return async () => {
+    const secret = cert === "" ? await Secret.read(store, namespace, secretName) : undefined;
+    const own = secret?.pem(["tls.crt"], flags) ?? readPem("--redis-proxy-server-tls-cert", cert);
+    return {
+      cert: own,
+      key: secret?.pem(["tls.key"], flags) ?? readPem("--redis-proxy-server-tls-key", key),
+      ca: own,
+    };
+  };
+}
+
+export function redisProxyEveryMs({ cert }: ServerTlsSettings): number {
+  return cert === "" ? EVERY_MS.secret : EVERY_MS.file;
+}

@@ -61,6 +61,18 @@ const AGENTS = {
     "Events resent because no acknowledgement came",
     (from) => from.fleet().resent,
   ),
+  redisProxyRequests: counted(
+    "argocd_principal_redis_proxy_requests_total",
+    "What Argo CD asked of the Redis on an agent's cluster: get, subscribe",
+    "agent_name",
+    "command",
+  ),
+  redisProxyErrors: counted(
+    "argocd_principal_redis_proxy_errors_total",
+    "Of these, what the agent did not answer",
+    "agent_name",
+    "command",
+  ),
   agentEventsDiscarded: total(
     "argocd_principal_event_writer_events_discarded_total",
     "Always 0: nothing is discarded",

@@ -1,0 +1,116 @@
+/** The Redis proxy: Argo CD's servers ask it in place of their Redis, and each of their connections has one to the real Redis behind it. */
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
+import { reasonOf } from "../../base/reason.ts";
+import type { AgentCaches } from "../../principal/ports/agent_caches.ts";
+import type { Gate } from "../net/gate.ts";
+import type { TlsMaterial } from "../tls/files.ts";
+import { ProxyConnection } from "./proxy_connection.ts";
+import { dialRedis, type Upstream } from "./upstream.ts";
+
+/** The real Redis takes a connection within this time: its clients wait as long. */
+const DIAL_MS = 5_000;
+/** The same reason is logged once in this time. */
+const LOG_EVERY_MS = 60_000;
+/** A connection over which nothing passes is probed after this time. */
+const KEEPALIVE_MS = 30_000;
+
+/** The certificate of the proxy, which may be exchanged. */
+export interface ProxyTls {
+  readonly current: TlsMaterial;
+  onRotation(listener: (material: TlsMaterial) => void): void;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+}
+
+/** The parts of a proxy. */
+export interface RedisProxyParts {
+  listen: { hostname: string; port: number };
+  /** Undefined: without TLS. */
+  tls: ProxyTls | undefined;
+  redis: Upstream;
+  caches: AgentCaches;
+  gate: Gate;
+  log: Log;
+}
+
+/** Serves; its port, and how to end it. @throws Error where the address is taken */
+export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number; close(): Promise<void> }> {
+  const { listen: { hostname, port }, tls, gate } = parts;
+  const connections = new Set<ProxyConnection>();
+  const failures = new Failures(parts);
+  const accept = (client: Socket) => serve(client, parts, connections, failures);
+  const server = tls ? tlsServer(tls, accept) : createServer(accept);
+  return new Promise((resolve, reject) => {
+    server.once(
+      "error",
+      (error) =>
+        reject(new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}; see --redis-proxy-port`)),
+    );
+    server.listen(port, hostname, () => {
+      // A connection that cannot be accepted ends nothing.
+      server.on("error", () => {});
+      gate.guard(server);
+      resolve({
+        port: (server.address() as AddressInfo).port,
+        close: () =>
+          new Promise((closed) => {
+            server.close(() => closed());
+            for (const connection of connections) connection.close();
+          }),
+      });
+    });
+  });
+}
+
+function tlsServer(tls: ProxyTls, accept: (client: Socket) => void) {
+  const context = ({ cert, key }: TlsMaterial) => ({ cert, key, minVersion: tls.minVersion });
+  const server = createTlsServer(context(tls.current), accept);
+  server.on("tlsClientError", (_, socket) => socket.destroy());
+  tls.onRotation((material) => server.setSecureContext(context(material)));
+  return server;
+}
+
+function serve(
+  client: Socket,
+  { redis: upstream, caches, gate }: RedisProxyParts,
+  connections: Set<ProxyConnection>,
+  failures: Failures,
+): void {
+  const failed = (reason: string) => {
+    failures.note(reason);
+    connection.close();
+  };
+  const timer = setTimeout(() => failed(`no connection within ${DIAL_MS / 1_000} s`), DIAL_MS);
+  let isConnected = false;
+  const redis = dialRedis(upstream, () => {
+    isConnected = true;
+    clearTimeout(timer);
+  });
+  for (const socket of [client, redis]) socket.setNoDelay(true).setKeepAlive(true, KEEPALIVE_MS);
+  const connection = new ProxyConnection(client, redis, { caches, busy: () => gate.busy(client) });
+  redis.once("error", (error) => isConnected || failed(reasonOf(error)));
+  connections.add(connection);
+  client.once("close", () => {
+    clearTimeout(timer);
+    connections.delete(connection);
+  });
+}
+
+/** Why the real Redis cannot be reached, once in a while. */
+class Failures {
+  #last = "";
+  #atMs = -Infinity;
+
+  constructor(private readonly parts: Pick<RedisProxyParts, "log" | "redis">) {}
+
+  note(reason: string): void {
+    const nowMs = monotonicMs();
+    if (reason === this.#last && nowMs - this.#atMs < LOG_EVERY_MS) return;
+    this.#last = reason;
+    this.#atMs = nowMs;
+    const { log, redis: { address } } = this.parts;
+    log.warn("Redis cannot be reached; the Redis proxy closes its clients' connections", { address, reason });
+  }
+}

@@ -1,0 +1,105 @@
+/** The flags about Argo CD's UI: the proxies that it reads agents' clusters through, and the Redis of this side. */
+import { type Flag, flag, ours } from "./flag.ts";
+
+export const UI_FLAGS: readonly Flag[] = [
+  flag(
+    "enable-resource-proxy",
+    "bool",
+    "true",
+    "serve Argo CD's servers the Kubernetes API of agents' clusters; with the embedded store only where the three files below are given",
+  ),
+  ours("resource-proxy-port", "int", "9090", "its port; in the Go principal always 9090"),
+  flag(
+    "resource-proxy-secret-name",
+    "string",
+    "argocd-agent-resource-proxy-tls",
+    "Secret with its tls.crt and tls.key, where --resource-proxy-cert-path is not given (kubernetes store)",
+  ),
+  flag(
+    "resource-proxy-cert-path",
+    "string",
+    "",
+    "its server certificate (PEM)",
+    "RESOURCE_PROXY_TLS_CERT_PATH",
+  ),
+  flag("resource-proxy-key-path", "string", "", "its private key (PEM)", "RESOURCE_PROXY_TLS_KEY_PATH"),
+  flag(
+    "resource-proxy-ca-secret-name",
+    "string",
+    "argocd-agent-ca",
+    "Secret with the CA of its clients in tls.crt or ca.crt, where --resource-proxy-ca-path is not given (kubernetes store)",
+  ),
+  flag(
+    "resource-proxy-ca-path",
+    "string",
+    "",
+    "CA of its clients (PEM)",
+    "RESOURCE_PROXY_TLS_CA_PATH",
+  ),
+  ours(
+    "resource-proxy-callers",
+    "list",
+    "",
+    "common names of the client certificates that may call, with a token of a self-registered cluster; empty: every certificate of the CA, which without a token reaches the agent of its own name",
+  ),
+  flag(
+    "resource-proxy-address",
+    "string",
+    "argocd-agent-resource-proxy:9090",
+    "host:port of the resource proxy, in self-registered clusters",
+  ),
+  flag(
+    "redis-server-address",
+    "string",
+    "",
+    "host:port of Argo CD's Redis, for agents' states in its UI and behind the Redis proxy; empty: neither (in the Go principal: argocd-redis:6379)",
+  ),
+  flag("redis-compression-type", "string", "gzip", "gzip or none"),
+  { ...flag("redis-password", "string", "", "its password"), envWhole: "REDIS_PASSWORD" },
+  {
+    ...flag("redis-creds-dir-path", "string", "", "directory with the password in the file auth"),
+    envWhole: "REDIS_CREDS_DIR_PATH",
+  },
+  flag("redis-tls-enabled", "bool", "false", "speak TLS with Redis, and serve it at the Redis proxy"),
+  flag("redis-ca-path", "string", "", "its CA (PEM)"),
+  flag("redis-tls-insecure", "bool", "false", "do not check its certificate"),
+  flag(
+    "redis-ca-secret-name",
+    "string",
+    "argocd-redis-tls",
+    "Secret with its CA in ca.crt, where neither of the two above is given (kubernetes store)",
+  ),
+  flag(
+    "disable-redis-proxy",
+    "bool",
+    "false",
+    "no proxy for Argo CD's servers in front of Redis: their UI then shows no resources of agents' clusters",
+  ),
+  ours("redis-proxy-port", "int", "6379", "port of the Redis proxy; 0: off"),
+  flag(
+    "redis-proxy-server-tls-cert",
+    "string",
+    "",
+    "its certificate (PEM)",
+    "REDIS_PROXY_SERVER_TLS_CERT_PATH",
+  ),
+  flag(
+    "redis-proxy-server-tls-key",
+    "string",
+    "",
+    "its private key (PEM)",
+    "REDIS_PROXY_SERVER_TLS_KEY_PATH",
+  ),
+  flag(
+    "redis-proxy-server-tls-secret-name",
+    "string",
+    "argocd-redis-proxy-tls",
+    "Secret with tls.crt and tls.key, where they are not given (kubernetes store)",
+  ),
+  ours(
+    "redis-key-prefix",
+    "string",
+    "",
+    "what stands before the keys of Argo CD's servers (their ARGOCD_REDIS_KEY_PREFIX)",
+  ),
+];
