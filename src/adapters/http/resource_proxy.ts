@@ -16,10 +16,11 @@ import type { Gate } from "../net/gate.ts";
 
 /** argocd-server keeps idle connections for 5 minutes; a proxy that ends them earlier would fail requests that are just being sent. */
 export const PROXY_IDLE_MS = 330_000;
-/** A body has arrived within this time. */
-const BODY_MS = 30_000;
-/** An answer is taken by its caller within this time. */
-const ANSWER_MS = 120_000;
+/** A body has arrived, and an answer was taken by its caller, within these times. */
+const TIMING = { bodyMs: 30_000, answerMs: 120_000 };
+/** Of the bodies and answers of all requests, so much is held at a time. */
+const MAX_HELD = 256 * 1024 * 1024;
+const FULL = "the resource proxy holds too many large requests and answers; try again";
 /** So much of a body that is not wanted is read, so that its sender hears why. */
 const MAX_DISCARDED = 4 * MAX_BODY_BYTES;
 
@@ -37,6 +38,8 @@ export interface ResourceProxyDoor {
   minVersion: "TLSv1.2" | "TLSv1.3";
   certificates: ClientCertificates;
   gate: Gate;
+  timing?: typeof TIMING;
+  maxHeld?: number;
 }
 
 /** A door that is open. */
@@ -56,7 +59,7 @@ export function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor
     requestCert: true,
     rejectUnauthorized: true,
   });
-  const caller = new Callers(proxy, certificates);
+  const caller = new Callers(proxy, door);
   const server = createServer(
     context(door.tls),
     (request, response) => {
@@ -89,22 +92,31 @@ export function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor
 
 /** Answers requests. */
 class Callers {
-  constructor(private readonly proxy: ResourceProxy, private readonly certificates: ClientCertificates) {}
+  readonly #timing: typeof TIMING;
+  #held = 0;
+
+  constructor(private readonly proxy: ResourceProxy, private readonly door: ResourceProxyDoor) {
+    this.#timing = door.timing ?? TIMING;
+  }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
     response.once("close", () => gone.abort(new Error("the caller is gone")));
     const answer = await this.#answerTo(request, gone.signal);
     if (gone.signal.aborted) return;
-    const timer = setTimeout(() => request.socket.destroy(), ANSWER_MS);
+    const timer = setTimeout(() => request.socket.destroy(), this.#timing.answerMs);
     response.once("close", () => clearTimeout(timer));
     // The rest of an unread body would be taken for the next request.
-    const whole = request.complete || await discarded(request);
-    if (!gone.signal.aborted) send(response, answer, whole);
+    const whole = request.complete || await this.#discarded(request);
+    if (gone.signal.aborted) return;
+    const bytes = new TextEncoder().encode(answer.body);
+    if (!this.#hold(bytes.length)) return send(response, ...encoded(this.#full()), whole);
+    response.once("close", () => this.#held -= bytes.length);
+    send(response, answer, bytes, whole);
   }
 
   async #answerTo(request: IncomingMessage, signal: AbortSignal): Promise<HttpAnswer> {
-    const certificate = this.certificates.of(request.socket as TLSSocket);
+    const certificate = this.door.certificates.of(request.socket as TLSSocket);
     const problem = certificate ? certificate.problem() : "its connection has ended";
     if (problem !== undefined) return this.proxy.refuse(401, `authentication failed: ${problem}`);
     const { method = "GET", url = "/", headers } = request;
@@ -113,40 +125,79 @@ class Callers {
       { method, url, contentType: headers["content-type"] ?? "" },
     );
     if ("status" in admitted) return admitted;
-    const body = await bodyOf(request);
-    if (body) return await admitted.answer(body, signal);
-    return this.proxy.refuse(413, `the body of the request is larger than ${MAX_BODY_BYTES} bytes`);
+    const body = await this.#bodyOf(request);
+    if (!(body instanceof Uint8Array)) return body;
+    try {
+      return await admitted.answer(body, signal);
+    } finally {
+      this.#held -= body.length;
+    }
+  }
+
+  /** The body of a request, which is held, or why there is none. @throws Error where it does not come in time */
+  async #bodyOf(request: IncomingMessage): Promise<Uint8Array | HttpAnswer> {
+    const large = () =>
+      this.proxy.refuse(413, `the body of the request is larger than ${MAX_BODY_BYTES} bytes`);
+    if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES) return large();
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    let refused: HttpAnswer | undefined;
+    try {
+      const whole = await inTime(request, this.#timing.bodyMs, (chunk) => {
+        if (size + chunk.length > MAX_BODY_BYTES) refused = large();
+        else if (!this.#hold(chunk.length)) refused = this.#full();
+        if (refused) return false;
+        size += chunk.length;
+        chunks.push(chunk);
+        return true;
+      });
+      if (!whole && !refused) throw new Error("the caller is gone");
+    } catch (error) {
+      this.#held -= size;
+      throw error;
+    }
+    if (!refused) return Buffer.concat(chunks);
+    this.#held -= size;
+    return refused;
+  }
+
+  /** Reads the rest of a body to no purpose; whether there is nothing left of it. */
+  async #discarded(request: IncomingMessage): Promise<boolean> {
+    let size = 0;
+    return await inTime(
+      request,
+      this.#timing.bodyMs,
+      (chunk) => (size += chunk.length) <= MAX_DISCARDED,
+    );
+  }
+
+  /** Counts bytes that are held from now on; false: there are too many. */
+  #hold(bytes: number): boolean {
+    if (this.#held + bytes > (this.door.maxHeld ?? MAX_HELD)) return false;
+    this.#held += bytes;
+    return true;
+  }
+
+  #full(): HttpAnswer {
+    return { ...this.proxy.refuse(429, FULL), retryAfterS: 1 };
   }
 }
 
-/** The body of a request; undefined: it is too large. @throws Error where it does not come in time */
-async function bodyOf(request: IncomingMessage): Promise<Uint8Array | undefined> {
-  if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES) return undefined;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const whole = await inTime(request, (chunk) => {
-    size += chunk.length;
-    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
-    return size <= MAX_BODY_BYTES;
-  });
-  if (size > MAX_BODY_BYTES) return undefined;
-  if (!whole) throw new Error("the caller is gone");
-  return Buffer.concat(chunks);
-}
-
-/** Reads the rest of a body to no purpose; whether there is nothing left of it. */
-async function discarded(request: IncomingMessage): Promise<boolean> {
-  let size = 0;
-  return await inTime(request, (chunk) => (size += chunk.length) <= MAX_DISCARDED);
-}
-
 /** Reads a body while `take` wants more; whether it was read as a whole. @throws Error where it does not come in time */
-async function inTime(request: IncomingMessage, take: (chunk: Uint8Array) => boolean): Promise<boolean> {
+async function inTime(
+  request: IncomingMessage,
+  withinMs: number,
+  take: (chunk: Uint8Array) => boolean,
+): Promise<boolean> {
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-  const data = (chunk: Uint8Array) => take(chunk) || resolve(false);
+  let wanted = true;
+  const data = (chunk: Uint8Array) => {
+    wanted &&= take(chunk);
+    if (!wanted) resolve(false);
+  };
   const ended = () => resolve(true);
   const closed = () => resolve(request.complete);
-  const timer = setTimeout(() => reject(new Error("the body did not come in time")), BODY_MS);
+  const timer = setTimeout(() => reject(new Error("the body did not come in time")), withinMs);
   request.on("data", data).once("end", ended).once("close", closed).once("error", reject).resume();
   try {
     return await promise;
@@ -156,9 +207,17 @@ async function inTime(request: IncomingMessage, take: (chunk: Uint8Array) => boo
   }
 }
 
+function encoded(answer: HttpAnswer): [HttpAnswer, Uint8Array] {
+  return [answer, new TextEncoder().encode(answer.body)];
+}
+
 /** @param keep whether another request may follow on the connection */
-function send(response: ServerResponse, { status, body, retryAfterS }: HttpAnswer, keep: boolean): void {
-  const bytes = new TextEncoder().encode(body);
+function send(
+  response: ServerResponse,
+  { status, retryAfterS }: HttpAnswer,
+  bytes: Uint8Array,
+  keep: boolean,
+): void {
   response.writeHead(status, {
     "content-type": "application/json",
     "content-length": String(bytes.length),

@@ -2,7 +2,7 @@
 import { parseJson } from "../../base/json.ts";
 import { isRecord } from "../resources/object.ts";
 import type { ProxiedRequest } from "./request.ts";
-import { failure, type HttpAnswer } from "./status.ts";
+import { failure, type HttpAnswer, success } from "./status.ts";
 
 /** The answer that a response event's payload is. */
 export function answerOf(
@@ -19,7 +19,9 @@ export function answerOf(
     return failure(502, `${about} failed: the agent's answer cannot be understood`);
   }
   const resource = answer["resource"];
-  if (status === 200) return { status, body: typeof resource === "string" ? resource : "" };
+  if (status === 200 && typeof resource === "string") return { status, body: resource };
+  // Agents say nothing of a deletion; an API server does.
+  if (status === 200) return { status, body: method === "DELETE" ? success() : "" };
   const details = { name: parts.name, group: parts.group, kind: parts.resource };
   return failure(status, `${about} failed: ${meaning(status, request)}`, { details });
 }

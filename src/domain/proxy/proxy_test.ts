@@ -175,6 +175,8 @@ Deno.test("answerOf() passes on what an agent answers, and refuses what is no an
     body: '{"n":1.10}',
   });
   assertEquals(answer({ uuid: "u", status: 200 }), { status: 200, body: "" });
+  const removed = answer({ uuid: "u", status: 200 }, request("DELETE", "/api/v1/namespaces/shop/pods/p"));
+  assertEquals(JSON.parse(removed.body).status, "Success");
   const missing = answer({ uuid: "u", status: 404 });
   assertEquals([missing.status, JSON.parse(missing.body)], [404, {
     kind: "Status",

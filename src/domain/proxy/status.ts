@@ -33,6 +33,11 @@ export interface Details {
   kind?: string;
 }
 
+/** Something was done, of which there is nothing to show; as JSON text. */
+export function success(): string {
+  return JSON.stringify({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Success" });
+}
+
 /** A failure. `retryAfterS` says when to try again, where that may help. */
 export function failure(
   code: number,

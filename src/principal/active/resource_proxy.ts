@@ -4,6 +4,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import { monotonicMs } from "../../base/clock.ts";
+import type { Log } from "../../base/log.ts";
 import { until } from "../../base/until.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { answerOf, coreVersions, namedGroups } from "../../domain/proxy/answer.ts";
@@ -29,6 +30,8 @@ const AFTER_ACK_MS = 2_000;
 const RETRY_S = 1;
 const STAND_BY_S = 5;
 const BEARER = "Bearer ";
+/** Characters of a path. */
+const MAX_LOGGED = 500;
 /** Agents that this principal has never heard of count together. */
 const UNKNOWN = "unknown";
 /** Argo CD compares versions with it; agents cannot be asked. */
@@ -48,6 +51,7 @@ const VERSION = {
 export interface ResourceProxyParts {
   /** `callers`: the common names that may call, with a token; empty: every certificate of the CA may. */
   readonly settings: { readonly resourceProxy?: { readonly callers: readonly string[] } | undefined };
+  readonly log: Log;
   readonly counters: Counting;
   readonly roster: Pick<Roster, "modeOf">;
   readonly clusters: Pick<ClusterSecrets, "agentOfToken">;
@@ -84,7 +88,13 @@ export class AgentsResourceProxy implements ResourceProxy {
     const answer = this.#request(agent, head);
     if (!("target" in answer)) return answer;
     const refused = refusal(agent, answer) ?? this.#unreachable(agent, answer);
-    return refused ?? { answer: (body, signal) => this.#answer(agent, answer, body, signal) };
+    return refused ?? {
+      answer: async (body, signal) => {
+        const answered = await this.#answer(agent, answer, body, signal);
+        if (answer.method !== "GET") this.#note(agent, caller, answer, answered);
+        return answered;
+      },
+    };
   }
 
   refuse(code: number, message: string): HttpAnswer {
@@ -232,6 +242,18 @@ export class AgentsResourceProxy implements ResourceProxy {
     const { state, peer, peerAddress } = this.parts.model();
     const active = peer?.state === "active" ? `; the ACTIVE is at "${peerAddress}"` : "";
     return `this principal is ${state} and has no way to agents${active}`;
+  }
+
+  /** Changes leave a line; Argo CD's own log says who asked for them. */
+  #note(
+    agent: string,
+    { commonName: caller }: ProxyCaller,
+    { method, target: { path } }: ProxiedRequest,
+    { status }: HttpAnswer,
+  ): void {
+    this.parts.log.info("change at an agent's cluster through the resource proxy", {
+      ...{ agent, method, path: path.slice(0, MAX_LOGGED), status, caller },
+    });
   }
 
   #failed(agent: string, reason: string): void {
