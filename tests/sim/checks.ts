@@ -7,7 +7,7 @@ import { ROSTER_NAME } from "../../src/domain/resources/roster.ts";
 import type { Core } from "../../src/principal/principal.ts";
 import type { Write } from "../../src/principal/ports/store.ts";
 import type { Clock } from "./clock.ts";
-import type { State } from "./disk.ts";
+import { sameContent, type State } from "./disk.ts";
 import { indexBounded } from "./bounds.ts";
 import { Emptiness } from "./emptiness.ts";
 import { Erasures } from "./erasures.ts";
@@ -316,8 +316,8 @@ export class Checks {
   /** State that only this side had is in its loss manifest before being overwritten. */
   #saved(one: Watched, key: Key): void {
     const { disk } = one.site;
-    const before = disk.states.get(key)?.at(-2);
-    if (!before || before.digest === "" || before.by === HAND) return;
+    const [before, after] = disk.states.get(key)?.slice(-2) ?? [];
+    if (!before || !after || before.digest === "" || before.by === HAND || sameContent(before, after)) return;
     if (this.strays.has(key) || this.discarded.has(key) || key.endsWith(`/${ROSTER_NAME}`)) return;
     const known = this.#other(one).site.disk.states.get(key) ?? [];
     if (known.some(({ digest }) => digest === sentOf(before))) return;

@@ -6,7 +6,9 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Key } from "../../src/domain/resources/keys.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
-import { kindOf } from "../../src/domain/resources/kinds.ts";
+import { kindOf, losable } from "../../src/domain/resources/kinds.ts";
+import { replicatedForm } from "../../src/domain/resources/transform.ts";
+import { canonicalJson } from "../../src/base/json.ts";
 import { type ApiObject, isRecord, type StoredObject } from "../../src/domain/resources/object.ts";
 import type { Scope } from "../../src/domain/resources/scope.ts";
 import { sourceUid } from "../../src/domain/events/replicated.ts";
@@ -64,6 +66,8 @@ export interface State {
   by: string;
   /** The digest of what was sent, where the API server keeps something else. */
   sent?: string;
+  /** The digest of what would be a loss if it were overwritten. */
+  content?: string;
 }
 
 type Column = string | number;
@@ -172,8 +176,8 @@ export class Disk {
     for (const [key, states] of this.states) {
       const digest = backup?.states.get(key) ?? "";
       if (this.now(key) === digest) continue;
-      const sent = states.findLast((state) => state.digest === digest)?.sent;
-      states.push({ digest, atMs: this.clock.nowMs, by: LOSS, ...(sent === undefined ? {} : { sent }) });
+      const earlier = states.findLast((state) => state.digest === digest);
+      states.push({ ...earlier, digest, atMs: this.clock.nowMs, by: LOSS });
     }
     this.saved.clear();
     for (const saved of backup?.saved ?? []) this.saved.add(saved);
@@ -275,10 +279,23 @@ export class Disk {
     const state: State = { digest, atMs: this.clock.nowMs, by };
     const sent = write.op === "put" && this.kept(write) !== write && stateOf(write.object, this.scope);
     if (sent) state.sent = sent;
+    if (object) state.content = contentOf(object, this.scope);
     states.push(state);
     this.states.set(key, states);
     this.onChange?.(key, state, write);
   }
+}
+
+/** Whether one state in place of the other is no loss: only what a controller observed differs. */
+export function sameContent(a: State, b: State): boolean {
+  return a.content !== undefined && a.content === b.content;
+}
+
+function contentOf(object: ApiObject, scope: Scope): string {
+  const kind = kindOf(object, scope);
+  return kind
+    ? digestOf(keyOfObject(object), canonicalJson(losable(replicatedForm(object, kind), kind)))
+    : "";
 }
 
 function stateOf(object: ApiObject, scope: Scope): string | undefined {

@@ -47,8 +47,8 @@ export const EMPTINESS_MUTANTS: readonly Mutant[] = [
   mutant(
     "how far the peer's store was is forgotten by a restart",
     "src/principal/core/peer_store.ts",
-    'if (typeof mark === "string" && mark !== "") this.#seen = { mark, version: Number(version), atMs: Number(heardAtMs) || 0 };',
-    "if (mark === version) return;",
+    'if (typeof mark === "string" && mark !== "") {',
+    "if (mark === version) {",
     ["roll back", "kill"],
   ),
   mutant(

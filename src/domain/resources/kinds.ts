@@ -39,6 +39,8 @@ export interface Kind {
   selectable: boolean;
   /** Whether its objects own others: deleting one on a replica must leave those in place. */
   ownsOthers: boolean;
+  /** Whether its status is only what a controller observed, and comes again by itself: one that is overwritten is no loss. */
+  statusObserved: boolean;
   /** Whether a principal keeps it for itself and writes it anew by itself: a state of it that is overwritten is no loss. */
   bookkeeping: boolean;
   /** Whether an object of this API kind and Secret type is this kind of resource. */
@@ -52,7 +54,7 @@ const label = (object: ApiObject, name: string) => object.metadata.labels?.[name
 /** All replicated kinds; the first match of an object's API kind wins. */
 export const KINDS: readonly Kind[] = [
   argo("AppProject", 0, "principal"),
-  { ...argo("ApplicationSet", 1, "any"), ownsOthers: true },
+  { ...argo("ApplicationSet", 1, "any"), ownsOthers: true, statusObserved: true },
   core("Repository", "Secret", 2, {
     stampsSourceUid: true,
     target: "repository",
@@ -82,6 +84,7 @@ export const KINDS: readonly Kind[] = [
   core("Blocklist", "ConfigMap", 2, { names: [BLOCKLIST_NAME], matches: always }),
   {
     ...argo("Application", 3, "any"),
+    statusObserved: true,
     matches: (object, scope) =>
       isInCluster(object, scope) ? scope.inClusterApplications : agentOf(object, scope) !== "",
   },
@@ -98,6 +101,7 @@ function argo(kind: string, rank: number, scope: Kind["scope"]): Kind {
     target: kind.toLowerCase(),
     selectable: true,
     ownsOthers: false,
+    statusObserved: false,
     bookkeeping: false,
     matches: always,
   };
@@ -113,6 +117,7 @@ function core(name: string, kind: string, rank: number, rest: Pick<Kind, "matche
     stampsSourceUid: false,
     selectable: false,
     ownsOthers: false,
+    statusObserved: false,
     bookkeeping: false,
     ...rest,
   };
@@ -163,6 +168,12 @@ export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
 /** The kind with the Go principal's name (`Repository`, `ClusterSecret`, …). */
 export function kindNamed(name: string): Kind | undefined {
   return KINDS.find((kind) => kind.name === name);
+}
+
+/** A replicated form as far as overwriting it could be a loss. */
+export function losable(form: ApiObject, { statusObserved }: Kind): ApiObject {
+  const { status: _, ...rest } = form;
+  return statusObserved ? rest as ApiObject : form;
 }
 
 /** The rank of a key by its API kind: what an object's content would add does not change the order. */

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { canonicalJson } from "../../base/json.ts";
 import { isDnsLabel, isDnsSubdomain, keyOfObject, parseKey } from "./keys.ts";
-import { kindOf, mayReplicate, rankOf } from "./kinds.ts";
+import { type Kind, kindNamed, kindOf, losable, mayReplicate, rankOf } from "./kinds.ts";
 import { type ApiObject, objectProblem, SOURCE_UID } from "./object.ts";
 import { patternOf } from "./patterns.ts";
 import {
@@ -264,4 +264,18 @@ Deno.test("readRoster() and writeRoster() keep modes, and leave out what cannot 
     1,
   );
   assertEquals(readRoster(undefined).size, 0);
+});
+
+Deno.test("losable() leaves the status out where a controller observes it again, and of a project, which has its tokens there, it does not", () => {
+  const status = { jwtTokensByRole: {} };
+  for (
+    const [kind, observed] of [["Application", true], ["ApplicationSet", true], [
+      "AppProject",
+      false,
+    ]] as const
+  ) {
+    const object = { ...application(), kind, status };
+    const { status: left, ...rest } = losable(object, kindNamed(kind) as Kind);
+    assertEquals([left, "spec" in rest], [observed ? undefined : status, true], kind);
+  }
 });

@@ -47,7 +47,9 @@ export async function adoptHere(
     };
     if (mayBeNewer(saved as unknown as ApiObject, present, ages)) note = written(ages);
     if (note !== "" && !named) {
-      throw new Error(`the ACTIVE's state may be newer (${note}); to write over it name the key`);
+      throw new Error(
+        `the ACTIVE's state may be newer (${note}); to write over it: ha reconcile --adopt ${key}`,
+      );
     }
   }
   const state = adoptedState(saved as unknown as ApiObject, present);

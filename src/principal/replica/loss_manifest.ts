@@ -12,7 +12,7 @@ import type { KeptObjects } from "../core/kept_objects.ts";
 import type { Store } from "../ports/store.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
-import { kindOf } from "../../domain/resources/kinds.ts";
+import { kindOf, losable } from "../../domain/resources/kinds.ts";
 import { replicatedForm } from "../../domain/resources/transform.ts";
 import { digestOf, payloadOf } from "../../domain/changes/content.ts";
 
@@ -46,7 +46,7 @@ export class LossManifest {
 
   /**
    * Call before `key` is overwritten with `next` (undefined: deleted). What the write must find in its place, that nothing later is
-   * overwritten unseen; undefined: anything. @param foreign what is in its place never was the leader's
+   * overwritten unseen; undefined: anything. Another observed status is no loss and not kept. @param foreign what is in its place never was the leader's
    * @throws StoreError: then it must not be written
    */
   async beforeWrite(key: Key, next: ApiObject | undefined, foreign = false): Promise<Expected> {
@@ -70,7 +70,7 @@ export class LossManifest {
     const kind = kindOf(object, this.parts.settings.scope);
     if (!kind || kind.bookkeeping) return expected;
     const form = replicatedForm(object, kind);
-    if (next && sameJson(form, next)) return expected;
+    if (next && sameJson(losable(form, kind), losable(next, kind))) return expected;
     const writtenAtMs = this.parts.index.get(key)?.contentAt ?? 0;
     const { resourceVersion: _, managedFields: __, ...metadata } = object.metadata;
     await this.parts.kept.keep({
