@@ -5,6 +5,7 @@
 import { type OpenDoor, serveResourceProxy } from "./adapters/http/resource_proxy.ts";
 import { ClientCertificates } from "./adapters/net/client_certificates.ts";
 import type { Gate } from "./adapters/net/gate.ts";
+import { Trust } from "./adapters/net/trust.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { RESOURCE_PROXY_FLAGS, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Log } from "./base/log.ts";
@@ -82,7 +83,11 @@ export class ProxyListener {
     const certificates = this.#certificates;
     const door = { hostname, port: wanted.port, tls: tls.current, minVersion, certificates, gate };
     this.#door = await serveResourceProxy(this.proxy, door);
-    tls.onRotation((material) => this.#door?.rotate(material));
+    certificates.trust(Trust.of(tls.current.ca));
+    tls.onRotation((material) => {
+      this.#door?.rotate(material);
+      certificates.trust(Trust.of(material.ca));
+    });
   }
 
   /** Undefined: the Secrets cannot be used yet. @throws Error where files cannot be */

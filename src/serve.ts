@@ -258,6 +258,10 @@ class Host implements Office {
     const { blocklist } = core;
     revocations.list = blocklist;
     const openCalls = new OpenCalls(revoked, log);
+    for (const calls of [openCalls, dialledCalls]) {
+      if (tls) calls.trust(tls.current.ca);
+      tls?.onRotation(({ ca }) => calls.trust(ca));
+    }
     agentsAuth.onChange(() => openCalls.recheck());
     undo.push(
       blocklist.onChange(() => openCalls.recheck()),

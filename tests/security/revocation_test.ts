@@ -1,139 +1,27 @@
 /** Streams and calls that a certificate or a password opened end with it, at once, in every service. */
 import { Buffer } from "node:buffer";
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import bcrypt from "bcryptjs";
-import grpc from "@grpc/grpc-js";
 import { namesOf } from "../../src/adapters/grpc/auth.ts";
-import { call, dialPeer, openServerStream, openStream } from "../../src/adapters/grpc/dial.ts";
+import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { Authority } from "../../src/adapters/tls/pki.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
-import { VERSION } from "../../src/base/version.ts";
 import type { Running } from "../../src/serve.ts";
 import { parseSettings } from "../../src/config/settings.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { application, startAgent, untilHolds, untilServed } from "../support/agents.ts";
+import {
+  assertEnded,
+  certificatesOf,
+  issue,
+  MESSAGE_BYTES,
+  openAll,
+  served,
+  stillOpen,
+  untilClosed,
+} from "../support/open_calls.ts";
 import { inWorkshop, LOOSE, material, until, untilState, type Workshop } from "../support/principals.ts";
-
-const { UNAUTHENTICATED } = grpc.status;
-const MESSAGE_BYTES = 1 << 20;
-
-interface Ended {
-  code: number;
-  details: string;
-}
-
-/** A call that stays open. */
-interface Open {
-  service: string;
-  ended: Promise<Ended>;
-  client: grpc.Client;
-}
-
-interface Ending {
-  on(event: "error", listener: (error: Ended) => void): unknown;
-  on(event: "end" | "data", listener: () => void): unknown;
-}
-
-function endOf(stream: Ending): Promise<Ended> {
-  return new Promise((resolve) => {
-    stream.on("data", () => {});
-    stream.on("end", () => setTimeout(() => resolve({ code: 0, details: "ended" }), 100));
-    stream.on("error", ({ code, details }) => resolve({ code, details }));
-  });
-}
-
-/** One call of each service that stays open, over a connection of its own. */
-async function openAll(
-  { ports }: Running,
-  certificates: Certificates,
-): Promise<Open[]> {
-  const dialled = (name: keyof Certificates, port: number) =>
-    dialPeer(`127.0.0.1:${port}`, certificates[name], MESSAGE_BYTES);
-  const open: Open[] = [];
-  const add = (service: string, client: grpc.Client, ended: Promise<Ended>) =>
-    open.push({ service, client, ended });
-
-  const asking = dialled("agent", ports.grpc);
-  const { accessToken = "" } = await call(asking, services.authenticationService.Authenticate, {
-    method: "mtls",
-    mode: "managed",
-    version: VERSION,
-  }, 5_000);
-  asking.close();
-  const authorization = new grpc.Metadata();
-  authorization.set("authorization", accessToken);
-  const { Subscribe, Push } = services.eventStreamService;
-
-  const pushing = dialled("agent", ports.grpc);
-  const push = new Promise<Ended>((resolve) => {
-    const { path, requestSerialize, responseDeserialize } = Push;
-    const answered = (error: grpc.ServiceError | null) =>
-      resolve(error ? { code: error.code, details: error.details } : { code: 0, details: "answered" });
-    pushing.makeClientStreamRequest(path, requestSerialize, responseDeserialize, authorization, answered);
-  });
-  add("EventStream/Push", pushing, push);
-
-  const subscribing = dialled("agent", ports.grpc);
-  const { path, requestSerialize, responseDeserialize } = Subscribe;
-  const events = subscribing.makeBidiStreamRequest(
-    path,
-    requestSerialize,
-    responseDeserialize,
-    authorization,
-  );
-  add("EventStream/Subscribe", subscribing, endOf(events));
-
-  for (
-    const [service, method] of [
-      ["Link/Follow", services.linkService.Follow],
-      ["Replication/Subscribe", services.replicationService.Subscribe],
-    ] as const
-  ) {
-    const client = dialled("replica", ports.grpc);
-    add(service, client, endOf(openStream(client, method as typeof services.linkService.Follow)));
-  }
-  const watching = dialled("reader", ports.adminTls);
-  const watch = openServerStream(watching, services.operatorService.Watch, { intervalMs: 50 });
-  add("Operator/Watch", watching, endOf(watch));
-  const waiting = dialled("reader", ports.adminTls);
-  const versions = [{ key: "Application/edge-1/never", resourceVersion: "9" }];
-  const wait = call(
-    waiting,
-    services.operatorService.WaitReplicated,
-    { versions, timeoutMs: 60_000 },
-    60_000,
-  );
-  const waited = wait.then(() => ({ code: 0, details: "answered" }), ({ code, details }) => ({
-    code,
-    details,
-  }));
-  add("Operator/WaitReplicated", waiting, waited);
-  return open;
-}
-
-/** A principal with an admin listener, ACTIVE. */
-async function served(workshop: Workshop): Promise<Running> {
-  const running = await workshop.start(workshop.settings("primary", 0, [
-    "--insecure-jwt-generate",
-    "--ha-admin-listen=127.0.0.1:0",
-    "--ha-admin-readers=reader",
-  ]));
-  await untilState(running, "active");
-  return running;
-}
-
-async function issue(workshop: Workshop, commonName: string, notAfter?: Date): Promise<TlsMaterial> {
-  const read = (name: string) => Deno.readTextFileSync(`${workshop.dir}/pki/${name}`);
-  const authority = await Authority.load({ cert: read("ca.crt"), key: read("ca.key") }, 1);
-  const { cert, key } = await authority.issue({
-    commonName,
-    sans: [],
-    server: false,
-    ...(notAfter ? { notAfter } : {}),
-  });
-  return { cert: Buffer.from(cert), key: Buffer.from(key), ca: Buffer.from(read("ca.crt")), notAfterMs: 0 };
-}
 
 function fingerprintOf({ cert }: TlsMaterial): string {
   return namesOf(Buffer.from(cert.toString().split("-----")[2] ?? "", "base64")).fingerprint;
@@ -146,46 +34,6 @@ async function block(running: Running, certificates: TlsMaterial[]): Promise<voi
     op: "put",
     object: { apiVersion: "v1", kind: "ConfigMap", metadata, data },
   });
-}
-
-/** All of them have ended with this reason. */
-async function assertEnded(open: Open[], reason: RegExp): Promise<void> {
-  for (const { service, ended } of open) {
-    const { code, details } = await ended;
-    assertEquals(code, UNAUTHENTICATED, `${service}: ${details}`);
-    assertMatch(details, reason, service);
-  }
-}
-
-async function stillOpen(open: Open[]): Promise<void> {
-  const first = await Promise.race([
-    ...open.map(({ service, ended }) => ended.then(({ details }) => `${service} ended: ${details}`)),
-    new Promise<string>((resolve) => setTimeout(() => resolve(""), 300)),
-  ]);
-  assertEquals(first, "");
-}
-
-type Certificates = Record<"agent" | "replica" | "reader", TlsMaterial>;
-
-async function certificatesOf(workshop: Workshop, agent: string, notAfter?: Date): Promise<Certificates> {
-  return {
-    agent: await issue(workshop, agent, notAfter),
-    replica: await issue(workshop, "replica", notAfter),
-    reader: await issue(workshop, "reader", notAfter),
-  };
-}
-
-/** The connections are closed by the principal, not by their clients. */
-function untilClosed(open: Open[]): Promise<void> {
-  const ready = () =>
-    open.filter(({ client }) =>
-      client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY
-    );
-  return until(
-    () => ready().length === 0,
-    5_000,
-    () => `connected: ${ready().map(({ service }) => service)}`,
-  );
 }
 
 Deno.test(
@@ -226,6 +74,52 @@ Deno.test(
       await untilClosed(open);
       await stillOpen(others);
       for (const { client } of [...open, ...others]) client.close();
+    }),
+);
+
+Deno.test(
+  "an authority that is replaced ends every stream, call and connection of its certificates at once, and of no other's",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const file = `${workshop.dir}/pki/ca.crt`;
+      const before = Deno.readTextFileSync(file);
+      const next = await Authority.create(1);
+      const reloads = () => workshop.logs.filter((line) => line.includes("certificates reloaded")).length;
+      const trust = async (...bundle: string[]) => {
+        const seen = reloads();
+        Deno.writeTextFileSync(file, bundle.join(""));
+        await until(() => reloads() > seen, 20_000, () => "the bundle is not reread");
+      };
+      const running = await served(workshop);
+      const open = await openAll(running, await certificatesOf(workshop, "edge-1"));
+      await trust(before, next.pem.cert);
+      const others = await openAll(running, await certificatesOf(workshop, "edge-2", undefined, next));
+      await stillOpen([...open, ...others]);
+      await trust(next.pem.cert);
+      await assertEnded(open, /^the certificate's authority is not trusted here any more$/);
+      await untilClosed(open);
+      await stillOpen(others);
+      for (const { client } of [...open, ...others]) client.close();
+    }),
+);
+
+Deno.test(
+  "a replica stops following a server whose certificate's authority is replaced",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const leader = await workshop.start(workshop.settings("primary", 0));
+      await untilState(leader, "active");
+      const bundle = `${workshop.dir}/pki/replica-ca.crt`;
+      Deno.copyFileSync(`${workshop.dir}/pki/ca.crt`, bundle);
+      const replica = await workshop.start(
+        workshop.settings("replica", leader.ports.grpc, [`--root-ca-path=${bundle}`]),
+      );
+      await untilState(replica, "replicating");
+      Deno.writeTextFileSync(bundle, (await Authority.create(1)).pem.cert);
+      await untilState(replica, "disconnected");
+      await until(() => leader.core.replicas.size === 0, 20_000, () => "the leader has a replica still");
     }),
 );
 

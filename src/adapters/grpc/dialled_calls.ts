@@ -7,9 +7,14 @@ import { X509Certificate } from "node:crypto";
 import grpc from "@grpc/grpc-js";
 import { sha256 } from "../../base/sha256.ts";
 import { certificateProblem, lookAgainMs, type SeenCertificate } from "../net/seen_certificate.ts";
+import { Trust, UNTRUSTED } from "../net/trust.ts";
+
+interface ServerCertificate extends SeenCertificate {
+  der: Buffer;
+}
 
 interface DialledCall {
-  certificate(): SeenCertificate | undefined;
+  certificate(): ServerCertificate | undefined;
   cancel(why: string): void;
 }
 
@@ -22,17 +27,18 @@ export interface Dialled {
 export class DialledCalls {
   readonly #calls = new Set<DialledCall>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #trust: Trust | undefined;
 
   /** @param blocked whether a certificate is on the blocklist, by upper-case hex SHA-256 */
   constructor(private readonly blocked: (fingerprint: string) => boolean) {}
 
   /** For a channel that is about to be dialled. */
   dialled(): Dialled {
-    let seen: SeenCertificate | undefined;
+    let seen: ServerCertificate | undefined;
     return {
       presented: (der) => {
         const notAfterMs = Date.parse(new X509Certificate(der).validTo);
-        seen = { fingerprint: sha256(der).toUpperCase(), notAfterMs };
+        seen = { der, fingerprint: sha256(der).toUpperCase(), notAfterMs };
         const problem = certificateProblem(seen, this.blocked);
         if (problem !== undefined) return new Error(`its certificate does not count: ${problem}`);
         this.#lookAgain(seen);
@@ -57,6 +63,18 @@ export class DialledCalls {
         return call;
       },
     };
+  }
+
+  /** The authorities that vouch for servers from now on, as PEM. A channel that is dialled later verifies by itself. */
+  trust(ca: { toString(): string }): void {
+    const trust = Trust.of(ca);
+    const before = this.#trust;
+    this.#trust = trust;
+    if (!before || before.pem === trust.pem) return;
+    for (const call of [...this.#calls]) {
+      const certificate = call.certificate();
+      if (certificate && !trust.vouchesFor([certificate.der])) call.cancel(UNTRUSTED);
+    }
   }
 
   /** Call when the blocklist has changed. */

@@ -1,12 +1,13 @@
 /**
  * The calls and connections that are open, of every service. What let a call in must go on holding: when a certificate is revoked or
- * expires, or a user is removed, each open call is checked once more and ends at once where it would not be let in now. A connection
+ * expires, its authority is replaced, or a user is removed, each open call is checked once more and ends at once where it would not be let in now. A connection
  * whose certificate no longer counts is closed too.
  */
 import grpc from "@grpc/grpc-js";
 import type { Log } from "../../base/log.ts";
 import { ClientCertificates, type TlsServer } from "../net/client_certificates.ts";
 import type { Endpoints } from "../net/endpoints.ts";
+import { Trust } from "../net/trust.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 
 /** A client has this long to read why its calls ended, before its connection is closed. */
@@ -93,6 +94,12 @@ export class OpenCalls {
   /** A further condition of an open call. */
   require(metadata: grpc.Metadata, condition: Condition): void {
     this.#byMetadata.get(metadata)?.conditions.push(condition);
+  }
+
+  /** The authorities that vouch for clients from now on, as PEM. */
+  trust(ca: { toString(): string }): void {
+    this.#certificates.trust(Trust.of(ca));
+    this.#checkCalls();
   }
 
   /** Call when a condition may have changed. */

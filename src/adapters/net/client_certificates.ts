@@ -1,10 +1,15 @@
 /**
- * The client certificates of a TLS server's open connections. A connection whose certificate is revoked or expires is closed, whatever
- * it is used for.
+ * The client certificates of a TLS server's open connections. A connection whose certificate is revoked or expires, or whose authority is
+ * replaced, is closed, whatever it is used for.
  */
-import type { TLSSocket } from "node:tls";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import { monotonicMs } from "../../base/clock.ts";
 import { connectionKey, type Endpoints } from "./endpoints.ts";
 import { certificateProblem, lookAgainMs, type SeenCertificate } from "./seen_certificate.ts";
+import { type Trust, UNTRUSTED } from "./trust.ts";
+
+/** A handshake that began before the authorities were replaced has ended by then. */
+const HANDSHAKE_MS = 15_000;
 
 /** The part of a TLS server that is needed here. */
 export interface TlsServer {
@@ -22,14 +27,26 @@ export interface ClientCertificatesOptions {
 
 export class ClientCertificates {
   readonly #connections = new Map<string, Connection>();
+  #trust: Trust | undefined;
+  #trustedSinceMs = -Infinity;
 
   constructor(private readonly options: ClientCertificatesOptions) {}
+
+  /** The authorities that vouch from now on; undefined at first: those of each handshake. */
+  trust(trust: Trust): void {
+    if (trust.pem === this.#trust?.pem) return;
+    this.#trustedSinceMs = this.#trust ? monotonicMs() : -Infinity;
+    this.#trust = trust;
+    this.recheck();
+  }
 
   /** Sees every connection of a server that listens. */
   attach(server: TlsServer): void {
     server.prependListener("secureConnection", (socket) => {
       const key = connectionKey(socket);
-      const connection = new Connection(socket, this.options);
+      const isVerified = monotonicMs() - this.#trustedSinceMs > HANDSHAKE_MS;
+      const verifiedBy = isVerified ? this.#trust : undefined;
+      const connection = new Connection(socket, this.options, () => this.#trust, verifiedBy);
       this.#connections.set(key, connection);
       socket.once("close", () => {
         connection.closed();
@@ -66,7 +83,12 @@ class Connection implements ClientCertificate {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #ending = false;
 
-  constructor(private readonly socket: TLSSocket, private readonly options: ClientCertificatesOptions) {
+  constructor(
+    private readonly socket: TLSSocket,
+    private readonly options: ClientCertificatesOptions,
+    private readonly trust: () => Trust | undefined,
+    private verifiedBy: Trust | undefined,
+  ) {
     const { fingerprint256 = "", valid_to = "", subject } = socket.getPeerCertificate() ?? {};
     const fingerprint = fingerprint256.replaceAll(":", "").toUpperCase();
     this.#certificate = { fingerprint, notAfterMs: Date.parse(valid_to) };
@@ -79,7 +101,17 @@ class Connection implements ClientCertificate {
   }
 
   problem(): string | undefined {
-    return this.fingerprint === "" ? undefined : certificateProblem(this.#certificate, this.options.blocked);
+    if (this.fingerprint === "") return undefined;
+    return certificateProblem(this.#certificate, this.options.blocked) ??
+      (this.#isTrusted() ? undefined : UNTRUSTED);
+  }
+
+  #isTrusted(): boolean {
+    const trust = this.trust();
+    if (!trust || trust === this.verifiedBy) return true;
+    if (!trust.vouchesFor(chainOf(this.socket))) return false;
+    this.verifiedBy = trust;
+    return true;
   }
 
   /** Closes itself, after its client could read why, where its certificate does not count any more. */
@@ -100,4 +132,17 @@ class Connection implements ClientCertificate {
     this.#ending = true;
     clearTimeout(this.#timer);
   }
+}
+
+/** The certificates that a client presented, as far as the handshake left them behind. */
+function chainOf(socket: TLSSocket): Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  const seen = new Set<string>();
+  let one: Partial<DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
+  while (one?.raw && one.fingerprint256 && !seen.has(one.fingerprint256)) {
+    seen.add(one.fingerprint256);
+    chain.push(one.raw);
+    one = one.issuerCertificate;
+  }
+  return chain;
 }
