@@ -244,5 +244,9 @@ async function serve(
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
   server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, log, openCalls));
   undo.push(() => server.forceShutdown());
-  return await listen(server, "127.0.0.1:0", new RotatingCredentials(material, "TLSv1.3", true));
+  return await listen(
+    server,
+    "127.0.0.1:0",
+    new RotatingCredentials(material, { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" }, true),
+  );
 }

@@ -160,9 +160,9 @@ async function openResourceProxy(
   { settings, log, gates }: Doors,
   undo: Undo,
 ): Promise<number> {
-  const { resourceProxy: wanted, namespace, tlsMinVersion: minVersion } = settings;
+  const { resourceProxy: wanted, namespace, tlsVersions } = settings;
   if (!wanted) return 0;
-  const own = { wanted, namespace, minVersion, hostname: listenHost(settings) };
+  const own = { wanted, namespace, tlsVersions, hostname: listenHost(settings) };
   const listener = await ProxyListener.open(resourceProxy, {
     ...own,
     ...{ store, blocklist, log, gate: gates.of(RESOURCE_PROXY) },
@@ -206,8 +206,8 @@ async function openHttp(
   return http.port;
 }
 
-function rotating(tls: TlsWatch, { tlsMinVersion, requireClientCerts }: Settings): RotatingCredentials {
-  const credentials = new RotatingCredentials(tls.current, tlsMinVersion, requireClientCerts);
+function rotating(tls: TlsWatch, { tlsVersions, requireClientCerts }: Settings): RotatingCredentials {
+  const credentials = new RotatingCredentials(tls.current, tlsVersions, requireClientCerts);
   tls.onRotation((material) => credentials.rotate(material));
   return credentials;
 }

@@ -2,7 +2,7 @@
  * The listener of the resource proxy. Its certificates come from files, which have to be there at the start, or from Secrets, for which it
  * waits: a principal serves its agents without them.
  */
-import { type OpenDoor, serveResourceProxy } from "./adapters/http/resource_proxy.ts";
+import { type OpenDoor, type ResourceProxyDoor, serveResourceProxy } from "./adapters/http/resource_proxy.ts";
 import { ClientCertificates } from "./adapters/net/client_certificates.ts";
 import type { Gate } from "./adapters/net/gate.ts";
 import { Trust } from "./adapters/net/trust.ts";
@@ -22,7 +22,7 @@ export interface ProxyListenerParts {
   readonly wanted: ResourceProxySettings;
   readonly namespace: string;
   readonly hostname: string;
-  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly tlsVersions: ResourceProxyDoor["tlsVersions"];
   readonly store: Store;
   readonly gate: Gate;
   readonly log: Log;
@@ -79,9 +79,9 @@ export class ProxyListener {
     const tls = this.#tls ?? await this.#readTls();
     if (!tls) return;
     this.#tls = tls;
-    const { hostname, minVersion, gate, wanted } = this.parts;
+    const { hostname, tlsVersions, gate, wanted } = this.parts;
     const certificates = this.#certificates;
-    const door = { hostname, port: wanted.port, tls: tls.current, minVersion, certificates, gate };
+    const door = { hostname, port: wanted.port, tls: tls.current, tlsVersions, certificates, gate };
     this.#door = await serveResourceProxy(this.proxy, door);
     certificates.trust(Trust.of(tls.current.ca));
     tls.onRotation((material) => {

@@ -65,7 +65,7 @@ export async function openRedisProxy(
     tls: tls && {
       current: tls.current,
       onRotation: (listener) => tls.onRotation(listener),
-      minVersion: settings.tlsMinVersion,
+      versions: settings.tlsVersions,
     },
     redis: upstream,
     ...{ caches, gate, log },

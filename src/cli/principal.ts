@@ -4,6 +4,7 @@ import { createLog } from "../base/log.ts";
 import { envOf } from "../config/flag.ts";
 import { FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";
+import { CIPHER_SUITES } from "../config/tls_settings.ts";
 import { UsageError } from "../config/usage.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 import { giveUp, unused } from "./permissions.ts";
@@ -14,6 +15,10 @@ const SHUTDOWN_LIMIT_MS = 4_500;
 export async function principal(args: string[]): Promise<number> {
   if (args.includes("--help") || args.includes("-h")) {
     print(principalUsage());
+    return EXIT.ok;
+  }
+  if (asksForSuites(args)) {
+    for (const [version, suites] of Object.entries(CIPHER_SUITES)) print(`${version}: ${suites.join(" ")}`);
     return EXIT.ok;
   }
   const { settings, warnings } = parsed(args);
@@ -46,6 +51,13 @@ export async function principal(args: string[]): Promise<number> {
   log.info("stopped");
   // Sockets of grpc-js may keep the event loop alive a little longer.
   Deno.exit(exitCode);
+}
+
+/** As with the Go principal: the value `list` asks what there is. */
+function asksForSuites(args: readonly string[]): boolean {
+  return args.some((arg, i) =>
+    arg === "--tls-ciphersuites=list" || (arg === "--tls-ciphersuites" && args[i + 1] === "list")
+  );
 }
 
 function parsed(args: string[]) {

@@ -13,6 +13,7 @@ import { envOf, type Flag } from "./flag.ts";
 import { FLAGS } from "./flags.ts";
 import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
+import { type TlsVersions, tlsVersionsOf } from "./tls_settings.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
 /** The configuration of a principal. */
@@ -42,7 +43,7 @@ export interface Settings {
   tls: { cert: string; key: string; ca: string };
   tlsSecretName: string;
   caSecretName: string;
-  tlsMinVersion: "TLSv1.2" | "TLSv1.3";
+  tlsVersions: TlsVersions;
   requireClientCerts: boolean;
   /** `--client-cert-subject-match`, where client certificates are required. */
   subjectMatch: boolean;
@@ -208,7 +209,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     tls: tlsOf(value, store, bool("insecure-plaintext")),
     tlsSecretName: value("tls-secret-name"),
     caSecretName: value("tls-ca-secret-name"),
-    tlsMinVersion: oneOf(value, "tls-min-version", ["tls1.2", "tls1.3"]) === "tls1.2" ? "TLSv1.2" : "TLSv1.3",
+    tlsVersions: tlsVersionsOf(value),
     requireClientCerts: bool("require-client-certs") || value("auth").startsWith("mtls:"),
     subjectMatch: subjectMatchOf(value),
     jwtKey: value("jwt-key"),

@@ -45,7 +45,7 @@ Deno.test("parseSettings() takes the peer's flags, their = form, and their defau
     "primary",
     true,
   ]);
-  assertEquals([settings.maxMessageBytes, settings.tlsMinVersion, settings.initialAckTimeoutMs], [
+  assertEquals([settings.maxMessageBytes, settings.tlsVersions.minVersion, settings.initialAckTimeoutMs], [
     209_715_200,
     "TLSv1.3",
     300_000,
@@ -83,6 +83,12 @@ Deno.test("parseSettings() warns once for each flag of the peer that is not serv
   );
 });
 
+Deno.test("parseSettings() takes a list of cipher suites that has all of the versions", () => {
+  const suites = "TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256,ANOTHER";
+  const { settings } = parse([...GOOD, `--tls-ciphersuites=${suites}`]);
+  assertEquals(settings.tlsVersions, { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" });
+});
+
 Deno.test("parseSettings() refuses mistakes with one clear line", () => {
   const cases: [string[], string][] = [
     [[], "namespace is required"],
@@ -94,6 +100,16 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
     [[...GOOD, "--listen-port=-1"], "must be a whole number"],
     [[...GOOD, "--listen-port", "abc"], "must be a whole number"],
     [[...GOOD, "--metrics-port", "40000"], "must be at most 32767"],
+    [[...GOOD, "--tls-max-version=tls1.1"], "must be one of tls1.2, tls1.3"],
+    [[...GOOD, "--tls-max-version=tls1.2"], '--tls-min-version "tls1.3" is above --tls-max-version "tls1.2"'],
+    [
+      [...GOOD, "--tls-ciphersuites=TLS_AES_256_GCM_SHA384"],
+      "leaves out TLS_AES_128_GCM_SHA256, TLS_CHACHA20",
+    ],
+    [
+      [...GOOD, "--tls-min-version=tls1.2", "--tls-ciphersuites=TLS_AES_128_GCM_SHA256"],
+      "narrow the versions",
+    ],
     [[...GOOD, "--healthz-port", "0"], "--healthz-port must be between 1 and 32767"],
     [[...GOOD, "--log-level", "loud"], "must be one of trace, debug, info, warn, error"],
     [[...GOOD, "--store", "redis:x"], "must be kubernetes or sqlite:FILE"],

@@ -171,7 +171,7 @@ export class GoPrimary {
     return await listen(
       this.#server,
       `127.0.0.1:${port}`,
-      new RotatingCredentials(material, "TLSv1.3", true),
+      new RotatingCredentials(material, { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" }, true),
     );
   }
 

@@ -1,5 +1,6 @@
 /** The admin, health and metrics listeners. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { connect } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import { freePorts } from "../../src/cli/processes.ts";
 import { metricsApp, PROCESS } from "../../src/adapters/http/metrics.ts";
@@ -10,6 +11,8 @@ import { METRICS, seriesOf } from "../../src/principal/core/metrics.ts";
 import { call, dialAdmin, openServerStream } from "../../src/adapters/grpc/dial.ts";
 import { adminService, operatorService } from "../../src/adapters/grpc/services.ts";
 import { codeOf } from "../../src/adapters/grpc/status.ts";
+import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
+import { certificateFor } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
 
 const get = async (port: number, path: string) => {
@@ -175,5 +178,40 @@ Deno.test({
       assertEquals([reports[2]?.resources, reports[2]?.replicas?.[0]?.identity], [1, "replica"]);
       assert(["syncing", "replicating"].includes(reports[2]?.replicas?.[0]?.standing?.state ?? ""));
       admin.close();
+    }),
+});
+
+/** The protocol that a client gets which begins at a version, or the word of the server. */
+function protocolFrom(minVersion: "TLSv1.2" | "TLSv1.3", port: number, { cert, key }: TlsMaterial) {
+  return new Promise<string>((resolve) => {
+    const options = { host: "127.0.0.1", port, minVersion, cert, key, ALPNProtocols: ["h2"] };
+    const socket = connect({ ...options, rejectUnauthorized: false }, () => {
+      resolve(socket.getProtocol() ?? "");
+      socket.destroy();
+    });
+    socket.on("error", (error) => resolve(`refused: ${error.message}`));
+  });
+}
+
+Deno.test({
+  name:
+    "the port for agents speaks the versions of TLS that it is given, also after its certificate was exchanged",
+  ...LOOSE,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const flags = ["--tls-min-version=tls1.2", "--tls-max-version=tls1.2"];
+      const running = await workshop.start(workshop.settings("primary", 0, flags));
+      const client = await certificateFor(`${workshop.dir}/pki`, "edge-1");
+      const protocol = (minVersion: "TLSv1.2" | "TLSv1.3") =>
+        protocolFrom(minVersion, running.ports.grpc, client);
+      assertEquals(await protocol("TLSv1.2"), "TLSv1.2");
+      assertStringIncludes(await protocol("TLSv1.3"), "refused: ");
+      for (const part of ["crt", "key"]) {
+        Deno.copyFileSync(`${workshop.dir}/pki/replica.${part}`, `${workshop.dir}/pki/primary.${part}`);
+      }
+      const exchanged = () => workshop.logs.some((line) => line.includes("certificates reloaded"));
+      await until(exchanged, 10_000, () => workshop.logs.join("\n"));
+      assertEquals(await protocol("TLSv1.2"), "TLSv1.2");
+      assertStringIncludes(await protocol("TLSv1.3"), "refused: ");
     }),
 });

@@ -31,7 +31,11 @@ interface ContextOptions {
   cert: TlsMaterial["cert"];
   key: TlsMaterial["key"];
   minVersion: string;
+  maxVersion: string;
 }
+
+/** The lowest and the highest version that is spoken. */
+type Versions = Pick<ContextOptions, "minVersion" | "maxVersion">;
 
 /** grpc-js' server credentials are made for subclasses like its own; their types say less than they do. */
 const BaseCredentials = grpc.ServerCredentials as unknown as new (
@@ -41,17 +45,17 @@ const BaseCredentials = grpc.ServerCredentials as unknown as new (
 
 /** Server credentials whose certificate can be exchanged while streams are open. */
 export class RotatingCredentials extends BaseCredentials {
-  constructor(material: TlsMaterial, private readonly minVersion: string, requireClientCertificate: boolean) {
+  constructor(material: TlsMaterial, private readonly versions: Versions, requireClientCertificate: boolean) {
     const constructorOptions = {
       requestCert: true,
       rejectUnauthorized: requireClientCertificate,
-      minVersion,
+      ...versions,
     };
-    super(constructorOptions, context(material, minVersion));
+    super(constructorOptions, context(material, versions));
   }
 
   rotate(material: TlsMaterial): void {
-    this.updateSecureContextOptions(context(material, this.minVersion));
+    this.updateSecureContextOptions(context(material, this.versions));
   }
 
   _equals(other: unknown): boolean {
@@ -59,8 +63,8 @@ export class RotatingCredentials extends BaseCredentials {
   }
 }
 
-function context({ ca, cert, key }: TlsMaterial, minVersion: string): ContextOptions {
-  return { ca, cert, key, minVersion };
+function context({ ca, cert, key }: TlsMaterial, { minVersion, maxVersion }: Versions): ContextOptions {
+  return { ca, cert, key, minVersion, maxVersion };
 }
 
 /** A server without services yet. */

@@ -35,7 +35,7 @@ export interface ResourceProxyDoor {
   hostname: string;
   port: number;
   tls: ProxyTls;
-  minVersion: "TLSv1.2" | "TLSv1.3";
+  tlsVersions: { minVersion: "TLSv1.2" | "TLSv1.3"; maxVersion: "TLSv1.2" | "TLSv1.3" };
   certificates: ClientCertificates;
   gate: Gate;
   timing?: typeof TIMING;
@@ -52,10 +52,10 @@ export interface OpenDoor {
 
 /** Serves the resource proxy. @throws Error where the address is taken */
 export function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor): Promise<OpenDoor> {
-  const { hostname, port, minVersion, gate, certificates } = door;
+  const { hostname, port, tlsVersions, gate, certificates } = door;
   const context = ({ cert, key, ca }: ProxyTls) => ({
     ...{ cert, key, ca },
-    minVersion,
+    ...tlsVersions,
     requestCert: true,
     rejectUnauthorized: true,
   });

@@ -21,7 +21,7 @@ const KEEPALIVE_MS = 30_000;
 export interface ProxyTls {
   readonly current: TlsMaterial;
   onRotation(listener: (material: TlsMaterial) => void): void;
-  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly versions: { minVersion: "TLSv1.2" | "TLSv1.3"; maxVersion: "TLSv1.2" | "TLSv1.3" };
 }
 
 /** The parts of a proxy. */
@@ -65,7 +65,7 @@ export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number;
 }
 
 function tlsServer(tls: ProxyTls, accept: (client: Socket) => void) {
-  const context = ({ cert, key }: TlsMaterial) => ({ cert, key, minVersion: tls.minVersion });
+  const context = ({ cert, key }: TlsMaterial) => ({ cert, key, ...tls.versions });
   const server = createTlsServer(context(tls.current), accept);
   server.on("tlsClientError", (_, socket) => socket.destroy());
   tls.onRotation((material) => server.setSecureContext(context(material)));
