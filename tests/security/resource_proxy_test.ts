@@ -43,7 +43,7 @@ async function door(workshop: Workshop, bounds: { maxHeld?: number; bodyMs?: num
     hostname: "127.0.0.1",
     port: 0,
     tls: material(workshop, "primary"),
-    minVersion: "TLSv1.3",
+    tlsVersions: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" },
     certificates,
     gate: new Gate(BOUNDS, { suffice: () => true }, SILENT),
     timing: { bodyMs: bounds.bodyMs ?? 30_000, answerMs: 30_000 },
