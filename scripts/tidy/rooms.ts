@@ -80,6 +80,7 @@ export const ROOMS: Room[] = [
   ),
   domain("proxy", "path.ts", "What Argo CD's UI asks of an agent's cluster: paths, requests, answers.", [
     "resources",
+    "events",
   ]),
   domain("ha", "transitions.ts", "The state machine, its refusals, and what ha explain says.", ["resources"]),
   domain(

@@ -1,18 +1,26 @@
 /** An agent's answer to a request as an answer over HTTP. Agents tell no reason of a failure; people read ours. */
 import { parseJson } from "../../base/json.ts";
+import type { AgentEvent } from "../events/cloudevent.ts";
 import { isRecord } from "../resources/object.ts";
 import type { ProxiedRequest } from "./request.ts";
 import { failure, type HttpAnswer, success } from "./status.ts";
 
-/** The answer that a response event's payload is. */
+/** The answer that a response event is. */
 export function answerOf(
   agent: string,
   request: ProxiedRequest,
   uuid: string,
-  payload: Uint8Array | undefined,
+  { payload, cutBytes }: Pick<AgentEvent, "payload" | "cutBytes">,
 ): HttpAnswer {
   const { method, target: { path, parts } } = request;
   const about = `${method} ${path} at agent "${agent}"`;
+  if (cutBytes !== undefined) {
+    const remedy = "ask for less, with limit or a selector";
+    return failure(
+      502,
+      `${about} failed: its answer has ${cutBytes} bytes, which is more than is taken; ${remedy}`,
+    );
+  }
   const answer = parsed(payload);
   const status = answer?.["status"];
   if (!answer || answer["uuid"] !== uuid || !isStatus(status)) {

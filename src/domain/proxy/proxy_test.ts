@@ -169,7 +169,9 @@ Deno.test("answerOf() passes on what an agent answers, and refuses what is no an
   const get = request("GET", "/apis/apps/v1/namespaces/shop/deployments/web");
   const list = request("GET", "/api/v1/namespaces/shop/pods");
   const answer = (value: unknown, of = get) =>
-    answerOf("edge-1", of, "u", encoder.encode(typeof value === "string" ? value : JSON.stringify(value)));
+    answerOf("edge-1", of, "u", {
+      payload: encoder.encode(typeof value === "string" ? value : JSON.stringify(value)),
+    });
   assertEquals(answer({ uuid: "u", status: 200, resource: '{"n":1.10}' }), {
     status: 200,
     body: '{"n":1.10}',
@@ -208,8 +210,10 @@ Deno.test("answerOf() passes on what an agent answers, and refuses what is no an
       { uuid: "u", status: "200" },
     ]
   ) assertEquals(answer(nonsense).status, 502, JSON.stringify(nonsense));
-  assertEquals(answerOf("edge-1", get, "u", undefined).status, 502);
-  assertEquals(answerOf("edge-1", get, "u", new Uint8Array([0xff])).status, 502);
+  assertEquals(answerOf("edge-1", get, "u", {}).status, 502);
+  assertEquals(answerOf("edge-1", get, "u", { payload: new Uint8Array([0xff]) }).status, 502);
+  const cut = answerOf("edge-1", get, "u", { cutBytes: 70_000_000 });
+  assertEquals([cut.status, message(cut.body).includes("70000000 bytes")], [502, true]);
 });
 
 Deno.test("coreVersions() and namedGroups() divide an agent's one list as an API server does", () => {

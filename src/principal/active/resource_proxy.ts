@@ -194,7 +194,7 @@ export class AgentsResourceProxy implements ResourceProxy {
       try {
         const timeoutMs = endsAt - monotonicMs();
         const event = await this.requests.ask(agent, asked, { timeoutMs, afterAckMs: AFTER_ACK_MS, signal });
-        const answer = answerOf(agent, request, id, event.payload);
+        const answer = answerOf(agent, request, id, event);
         if (answer.status !== 200) this.#failed(agent, "agent_error");
         return answer;
       } catch (error) {
