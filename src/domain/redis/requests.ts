@@ -25,6 +25,8 @@ const MAX_MESSAGE_BYTES = Math.ceil(MAX_VALUE_BYTES * 4 / 3) + 4_096;
 /** Objects in the largest message, and some more. */
 const MAX_OBJECTS = 16;
 const MAX_TEXT = 1_024;
+/** Two UUIDs and the name of a channel. */
+const MAX_NOTICE_BYTES = 8_192;
 
 /** The type of a question's event. */
 export const REDIS_REQUEST = "redis-request";
@@ -48,6 +50,11 @@ export function redisSaid(payload: Uint8Array | undefined): RedisSaid {
     // The same as a message with too much in it.
   }
   return problem("the answer is malformed");
+}
+
+/** Whether an agent's message is a notice, which has the id of the subscription's request and may come before its answer. */
+export function isNotice(payload: Uint8Array | undefined): boolean {
+  return payload !== undefined && payload.length <= MAX_NOTICE_BYTES && redisSaid(payload).said === "notice";
 }
 
 function problem(message: string): RedisSaid {

@@ -7,6 +7,7 @@
  */
 import { monotonicMs } from "../../base/clock.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import { isNotice } from "../../domain/redis/requests.ts";
 import { abortable } from "@std/async/abortable";
 import {
   type AgentRequest,
@@ -23,11 +24,13 @@ interface LaneBounds {
   /** So many while the agent answers quickly; absent: never more. */
   most?: number;
   waiting: number;
+  /** Whether an event with a request's id is a later one than its answer; absent: none is. */
+  isNotice?(event: AgentEvent): boolean;
 }
 
 /** Agents work on resource requests one at a time, on the others beside; those are sent first. */
 const BOUNDS: Record<RequestTarget, LaneBounds> = {
-  redis: { inFlight: 32, waiting: 256 },
+  redis: { inFlight: 32, waiting: 256, isNotice: ({ payload }) => isNotice(payload) },
   terminal: { inFlight: 8, waiting: 32 },
   containerlog: { inFlight: 8, waiting: 64 },
   resource: { inFlight: 4, most: 32, waiting: 100 },
@@ -284,8 +287,8 @@ export function notConnected(agent: string): RequestFailed {
 }
 
 /** Every answer is bound to the stream that its request was sent over, for this lane knows no other requests. */
-function isAnswer(event: AgentEvent, { target, answered, wantsAnswer, options }: Errand): boolean {
-  return target === event.target && wantsAnswer && !answered && (options.isAnswer?.(event) ?? true);
+function isAnswer(event: AgentEvent, { target, answered, wantsAnswer }: Errand): boolean {
+  return target === event.target && wantsAnswer && !answered && !BOUNDS[target].isNotice?.(event);
 }
 
 function isTarget(target: string): target is RequestTarget {

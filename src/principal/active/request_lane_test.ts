@@ -198,12 +198,13 @@ Deno.test("tell() resolves with the acknowledgement", async () => {
 
 Deno.test("an event that answers nothing is acknowledged, counts as unasked and is handed on; not to an agent that does not read", async () => {
   const { lane, seen, request } = laneOf();
-  const isAnswer = (event: AgentEvent) => event.type === "redis-response";
-  const asked = lane.ask(request(2, "redis"), { ...LONG, isAnswer });
+  const asked = lane.ask(request(2, "redis"), LONG);
   const [id = ""] = sent(lane);
   assert(lane.received(answer("nobody asked")));
   assert(lane.received(answer(id, "resource")), "an answer of another target");
-  assert(lane.received(answer(id, "redis", "a push with the id of its subscription")));
+  const body = { pushFromSubscribe: { channelName: "app|resources-tree|a|1.8.3" } };
+  const notice = new TextEncoder().encode(JSON.stringify({ uuid: id, connectionUuid: "c", body }));
+  assert(lane.received({ ...answer(id, "redis"), payload: notice }), "with the id of its subscription");
   assertEquals([seen.acknowledged.length, seen.unasked, seen.unsolicited.length], [3, 3, 3]);
   seen.congested = true;
   assert(lane.received(answer("nobody asked", "redis")));

@@ -29,8 +29,6 @@ export interface Patience {
 export interface Answering extends Patience {
   /** For how long an answer may follow the acknowledgement of the request; absent: until `timeoutMs`. */
   afterAckMs?: number;
-  /** Whether an event with the request's id is its answer; absent: every one is. The others go to the listeners. */
-  isAnswer?(event: AgentEvent): boolean;
 }
 
 /** Why a request has no answer. */
