@@ -5,6 +5,7 @@
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { PROCESS } from "../src/adapters/http/metrics.ts";
 import { METRICS } from "../src/principal/core/metrics.ts";
+import { agentsBounds, connectionsTable, cutsTable } from "../src/adapters/net/listener_bounds.ts";
 import { callBoundsTable } from "../src/adapters/grpc/call_bounds.ts";
 import { identitiesTable, rightsTable } from "../src/adapters/grpc/rights.ts";
 import { envOf } from "../src/config/flag.ts";
@@ -23,6 +24,8 @@ const flagRows = (later: boolean) =>
     } | ${cell(flag.help)} |`
   );
 
+const defaultOf = (name: string) => Number(FLAGS.find((flag) => flag.name === name)?.default);
+
 const FLAG_HEAD = ["| flag | environment | type | default | meaning |", "|---|---|---|---|---|"];
 
 /** Marker names and what stands between their comments. */
@@ -35,6 +38,11 @@ const PARTS: Record<string, () => string> = {
   "flags later": () => FLAGS.filter((flag) => flag.later).map((flag) => `\`--${flag.name}\``).join(", "),
   identities: () => identitiesTable(),
   rights: () => rightsTable(),
+  connections: () =>
+    connectionsTable(
+      agentsBounds(defaultOf("max-connections"), defaultOf("max-connections-per-source")),
+    ),
+  cuts: () => cutsTable(),
   "call bounds": () => callBoundsTable(),
   metrics: () =>
     [

@@ -203,6 +203,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     hasSigningKey: true,
     history: [],
     processing: { observe: () => {}, forget: () => {} },
+    cutConnections: () => [],
     tokens: await SignedTokens.generate(),
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
   });

@@ -24,14 +24,15 @@ import {
 } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
-import { PROXY_IDLE_MS } from "./adapters/http/resource_proxy.ts";
 import { type Answer, serveHttp } from "./adapters/http/server.ts";
 import type { ProcessingTimes } from "./adapters/http/processing.ts";
 import { Descriptors } from "./adapters/net/descriptors.ts";
-import { Connections, Gate, type GateBounds } from "./adapters/net/gate.ts";
+import { Connections, Gate } from "./adapters/net/gate.ts";
+import { agentsBounds, type GateBounds, LISTENERS } from "./adapters/net/listener_bounds.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import { ProxyListener } from "./proxy_listener.ts";
 import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
+import type { Rows } from "./principal/ports/telemetry.ts";
 import type { Core } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
@@ -40,38 +41,16 @@ import type { Settings } from "./config/settings.ts";
 const GRACE_MS = 1_500;
 const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
 
-const MORE_CONNECTIONS =
-  "see what runs there, or raise --max-connections-per-source, or --max-connections, and ulimit -n with it";
-/** Kept back from agents: the store's files, the peer, the API server, Redis, certificates that are reread, and the listeners below. */
-const RESERVE = 64;
-/** Probes, scrapes and operators get in when agents have taken the rest. */
-const SMALL = { reserve: 24, remedy: "see what opens them" };
-/** Each of these connections has another one to Redis. */
-const REDIS: GateBounds = {
-  listener: "Redis proxy",
-  connections: 2_000,
-  perSource: 1_000,
-  reserve: RESERVE,
-  remedy: SMALL.remedy,
-};
-const HEALTH: GateBounds = { listener: "health", connections: 256, perSource: 64, ...SMALL };
-const METRICS: GateBounds = { listener: "metrics", connections: 64, perSource: 32, ...SMALL };
-const ADMIN: GateBounds = { listener: "admin", connections: 128, perSource: 128, ...SMALL };
-/** argocd-server keeps up to 500 idle connections to a host. */
-const RESOURCE_PROXY: GateBounds = {
-  listener: "resource proxy",
-  connections: 2_048,
-  perSource: 1_024,
-  ...SMALL,
-  idleMs: PROXY_IDLE_MS,
-};
-const REMOTE_ADMIN: GateBounds = { listener: "remote admin", connections: 128, perSource: 32, ...SMALL };
-
 /** The gates of this process's listeners. */
 export class Gates {
   readonly #connections = new Connections();
 
   constructor(private readonly log: Log) {}
+
+  /** Connections that were refused or closed at a bound, by listener and reason. */
+  get cuts(): Rows {
+    return this.#connections.cuts;
+  }
 
   of(bounds: GateBounds): Gate {
     return new Gate(bounds, new Descriptors(bounds.reserve), this.log, this.#connections);
@@ -136,20 +115,15 @@ export async function openListeners(
   undo.push(() => shutdown(server, GRACE_MS));
   const address = `${host}:${settings.listenPort}`;
   const { connections, perSource } = settings.connections;
-  const gate = gates.of({
-    listener: "agents",
-    connections,
-    perSource,
-    reserve: RESERVE,
-    remedy: MORE_CONNECTIONS,
-  });
+  const gate = gates.of(agentsBounds(connections, perSource));
   const grpcPort = tls
     ? await listen(server, address, rotating(tls, settings), gate)
     : await listenPlaintext(server, address, gate);
   openCalls.attach(server);
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   const resourceProxy = await openResourceProxy(core, doors, undo);
-  const redis = doors.redis && { ...doors.redis, settings, log, gate: gates.of(REDIS), hostname: host };
+  const redis = doors.redis &&
+    { ...doors.redis, settings, log, gate: gates.of(LISTENERS.redisProxy), hostname: host };
   const redisProxy = redis ? await openRedisProxy(core.caches, redis, undo) : 0;
   return { grpc: grpcPort, ...admin, metrics, resourceProxy, redisProxy };
 }
@@ -165,7 +139,7 @@ async function openResourceProxy(
   const own = { wanted, namespace, tlsVersions, hostname: listenHost(settings) };
   const listener = await ProxyListener.open(resourceProxy, {
     ...own,
-    ...{ store, blocklist, log, gate: gates.of(RESOURCE_PROXY) },
+    ...{ store, blocklist, log, gate: gates.of(LISTENERS.resourceProxy) },
   });
   undo.push(() => listener.close());
   return listener.port;
@@ -184,14 +158,14 @@ export function openMetrics(
     metricsApp(series, registry).fetch,
     settings,
     settings.metricsPort,
-    gates.of(METRICS),
+    gates.of(LISTENERS.metrics),
     undo,
   );
 }
 
 /** The answers to probes; its port. @throws Error where the address is taken */
 export function openHealth(answer: Answer, settings: Settings, gates: Gates, undo: Undo): Promise<number> {
-  return openHttp(answer, settings, settings.healthzPort, gates.of(HEALTH), undo);
+  return openHttp(answer, settings, settings.healthzPort, gates.of(LISTENERS.health), undo);
 }
 
 async function openHttp(
@@ -235,7 +209,7 @@ export async function openAdmin(
   loopback.addService(services.adminService, haAdmin);
   loopback.addService(services.operatorService, operator);
   undo.push(() => loopback.forceShutdown());
-  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`, gates.of(ADMIN));
+  const admin = await listenPlaintext(loopback, `127.0.0.1:${settings.adminPort}`, gates.of(LISTENERS.admin));
   const { adminListen, auth } = settings;
   if (!adminListen || !tls || !openCalls || auth.method !== "mtls") return { admin, adminTls: 0 };
   const policy = {
@@ -249,7 +223,12 @@ export async function openAdmin(
   remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
   remote.addService(services.operatorService, guard(services.operatorService, operator));
   undo.push(() => remote.forceShutdown());
-  const adminTls = await listen(remote, adminListen.address, rotating(tls, settings), gates.of(REMOTE_ADMIN));
+  const adminTls = await listen(
+    remote,
+    adminListen.address,
+    rotating(tls, settings),
+    gates.of(LISTENERS.remoteAdmin),
+  );
   openCalls.attach(remote);
   return { admin, adminTls };
 }

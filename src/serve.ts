@@ -196,6 +196,7 @@ class Host implements Office {
       log,
       monitor: new StoreMonitor({ status: () => ({ problem: "", writes: 0, lists: 0 }) }, log, () => {}),
       hasSigningKey: hasSigningKey(settings),
+      cutConnections: () => this.#gates.cuts,
       history: this.#history,
       processing,
     });
@@ -246,6 +247,7 @@ class Host implements Office {
       monitor,
       peer: peerOf(settings, tls, dialledCalls),
       hasSigningKey: hasSigningKey(settings),
+      cutConnections: () => this.#gates.cuts,
       history,
       processing,
       tokens,

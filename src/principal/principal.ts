@@ -31,7 +31,7 @@ import { AgentRedis } from "./core/agent_redis.ts";
 import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
-import type { Processing, Series } from "./ports/telemetry.ts";
+import type { Processing, Rows, Series } from "./ports/telemetry.ts";
 import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
@@ -115,6 +115,8 @@ export interface CoreParts {
   /** Undefined: no signing key is configured, and no agent is admitted. */
   tokens: Tokens | undefined;
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
+  /** Connections that were refused or closed at a bound, by listener and reason. */
+  cutConnections(): Rows;
 }
 
 /** A principal that has read its store and has not started: its doors for adapters, and what it shows of itself. */
@@ -307,7 +309,8 @@ function coreOf(
     activeScope,
   };
   const redis = new AgentRedis(roles.requests);
-  const measured = { ...reporting, store, readiness, fleet: theFleet };
+  const { cutConnections } = read;
+  const measured = { ...reporting, store, readiness, fleet: theFleet, cutConnections };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
     resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens),

@@ -1,11 +1,13 @@
 /** Connections that say nothing, or too many of them, take a listener from nobody, and never end the process. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import net from "node:net";
+import tls from "node:tls";
 import { Descriptors } from "../../src/adapters/net/descriptors.ts";
-import { Connections, Gate, type GateBounds } from "../../src/adapters/net/gate.ts";
+import { Connections, Gate } from "../../src/adapters/net/gate.ts";
+import { CUTS, type GateBounds } from "../../src/adapters/net/listener_bounds.ts";
 import { serveHttp } from "../../src/adapters/http/server.ts";
 import { runCli, withPair } from "../support/processes.ts";
-import { LOOSE, until } from "../support/principals.ts";
+import { inWorkshop, LOOSE, material, until } from "../support/principals.ts";
 
 const BOUNDS: GateBounds = {
   listener: "test",
@@ -130,6 +132,55 @@ Deno.test(
       many.end();
     });
   },
+);
+
+Deno.test(
+  "each connection that is refused or closed at a bound is counted under its listener and reason",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const { log } = notes();
+      const counts = new Connections();
+      const seen = (): Record<string, number> =>
+        Object.fromEntries(counts.cuts.map(([{ listener, reason }, n]) => [`${listener} ${reason}`, n]));
+      const timing = { firstRequestMs: 200, idleMs: 200 };
+      const gate = (listener: string, bounds: Partial<GateBounds> = {}, descriptors = PLENTY) =>
+        new Gate({ ...BOUNDS, listener, ...bounds }, descriptors, log, counts, timing);
+      await withServer(gate("a"), async (port) => {
+        await silent(port, 5);
+        await until(
+          () => seen()["a per_source"] === 1 && seen()["a first_request"] === 4,
+          20_000,
+          () => JSON.stringify(seen()),
+          5,
+        );
+        const asked = net.connect({ host: "127.0.0.1", port });
+        asked.on("error", () => {}).resume();
+        asked.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        await until(() => seen()["a idle"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      });
+      await withServer(gate("b", { connections: 2 }), async (port) => {
+        await silent(port, 3);
+        await until(() => seen()["b in_all"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      });
+      await withServer(gate("c", {}, { suffice: () => false }), async (port) => {
+        await silent(port, 1);
+        await until(() => seen()["c descriptors"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      });
+      const { cert, key } = material(workshop, "primary");
+      const server = tls.createServer({ cert, key });
+      gate("d").guard(server);
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const { port } = server.address() as net.AddressInfo;
+      await silent(port, 1);
+      await until(() => seen()["d handshake"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      const secured = tls.connect({ host: "127.0.0.1", port, rejectUnauthorized: false });
+      secured.on("error", () => {}).resume();
+      await until(() => seen()["d first_request"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      server.close();
+      const reasons = new Set(counts.cuts.map(([{ reason }]) => reason));
+      assertEquals([...reasons].sort(), Object.keys(CUTS).sort());
+    }),
 );
 
 /** Starts a process that may have so many file descriptors. */

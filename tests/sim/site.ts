@@ -192,6 +192,7 @@ export class Site {
       hasSigningKey: hasSigningKey(this.settings),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
+      cutConnections: () => [],
       tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     });

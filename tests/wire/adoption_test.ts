@@ -60,6 +60,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     processing: { observe: () => {}, forget: () => {} },
     tokens: undefined,
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
+    cutConnections: () => [],
   });
   workshop.onClose(async () => {
     gate.resolve();

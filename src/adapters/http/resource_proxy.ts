@@ -2,6 +2,7 @@
  * The door of the resource proxy: HTTP/1.1 over TLS with client certificates. It reads a request's body only once the request may go on,
  * and no more of it than an API server would take; a caller that leaves, does not send or does not read ends its request.
  */
+import { PROXY_IDLE_MS } from "../net/listener_bounds.ts";
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
@@ -14,8 +15,6 @@ import type { ResourceProxy } from "../../principal/ports/resource_proxy.ts";
 import type { ClientCertificates } from "../net/client_certificates.ts";
 import type { Gate } from "../net/gate.ts";
 
-/** argocd-server keeps idle connections for 5 minutes; a proxy that ends them earlier would fail requests that are just being sent. */
-export const PROXY_IDLE_MS = 330_000;
 /** A body has arrived, and an answer was taken by its caller, within these times. */
 const TIMING = { bodyMs: 30_000, answerMs: 120_000 };
 /** Of the bodies and answers of all requests, so much is held at a time. */

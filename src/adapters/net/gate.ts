@@ -6,29 +6,11 @@
 import type { Socket } from "node:net";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
+import type { Rows } from "../../principal/ports/telemetry.ts";
 import { connectionKey, type Endpoints } from "./endpoints.ts";
 import type { Descriptors } from "./descriptors.ts";
+import { type Cut, FIRST_REQUEST_MS, type GateBounds, IDLE_MS } from "./listener_bounds.ts";
 
-/** The bounds of a listener. */
-export interface GateBounds {
-  /** Its name in the log. */
-  listener: string;
-  /** Connections in all. */
-  connections: number;
-  /** Connections from one address. */
-  perSource: number;
-  /** File descriptors that it leaves to others. */
-  reserve: number;
-  /** A sentence: what an operator does where a bound is too low. */
-  remedy: string;
-  /** A connection without a request is closed after this time; absent: `IDLE_MS`. */
-  idleMs?: number;
-}
-
-/** A connection makes its first request within this time. */
-export const FIRST_REQUEST_MS = 15_000;
-/** A connection without a request is closed after this time. */
-export const IDLE_MS = 300_000;
 /** The same refusal is logged once in this time. */
 const LOG_EVERY_MS = 60_000;
 
@@ -82,11 +64,15 @@ export class Gate {
   /** Sees every connection of a server that listens. */
   guard(server: Listening): void {
     keepAccepting(server);
-    server.prependListener("connection", (socket) => this.#accept(socket));
+    const isTls = "setSecureContext" in server;
+    server.prependListener(
+      "connection",
+      (socket) => this.#accept(socket, isTls ? "handshake" : "first_request"),
+    );
     // From here on the connection is closed through its TLS end.
     server.prependListener(
       "secureConnection",
-      (socket) => this.#connections.get(connectionKey(socket))?.take(socket),
+      (socket) => this.#connections.get(connectionKey(socket))?.secured(socket),
     );
   }
 
@@ -95,6 +81,7 @@ export class Gate {
     const connection = this.#connections.get(connectionKey(socket));
     if (!connection) return () => {};
     this.#unidle(connection);
+    connection.awaited = "idle";
     connection.requests++;
     return () => {
       connection.requests--;
@@ -102,17 +89,19 @@ export class Gate {
     };
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, awaited: Cut): void {
     const address = socket.remoteAddress ?? "";
     const source = this.#sources.get(address) ?? { count: 0, idle: new Set() };
     const full = this.#full(source, address);
     if (full) {
       const oldest = full.idle.values().next().value;
+      this.everywhere.count(this.bounds.listener, full.cut);
       this.#note(full.reason, address, oldest ? "closed the one that was idle longest" : "refused");
       if (!oldest) return void socket.destroy();
       oldest.drop();
     }
     const connection = new Connection(connectionKey(socket), address, socket, (gone) => this.#gone(gone));
+    connection.awaited = awaited;
     source.count++;
     this.everywhere.open++;
     this.#sources.set(address, source);
@@ -121,17 +110,18 @@ export class Gate {
   }
 
   /** The bound that one more connection of a source would exceed, and the connections that may make room. */
-  #full(source: Source, address: string): { reason: string; idle: Set<Connection> } | undefined {
+  #full(source: Source, address: string): { cut: Cut; reason: string; idle: Set<Connection> } | undefined {
     const { connections, perSource, remedy } = this.bounds;
     if (source.count >= perSource) {
-      return { reason: `${perSource} connections from ${address} are open; ${remedy}`, idle: source.idle };
+      const reason = `${perSource} connections from ${address} are open; ${remedy}`;
+      return { cut: "per_source", reason, idle: source.idle };
     }
     if (this.#connections.size >= connections) {
-      return { reason: `${connections} connections are open; ${remedy}`, idle: this.#idle };
+      return { cut: "in_all", reason: `${connections} connections are open; ${remedy}`, idle: this.#idle };
     }
     if (this.descriptors.suffice(this.everywhere.open)) return undefined;
     const reason = `${this.everywhere.open} connections leave too few file descriptors; raise ulimit -n`;
-    return { reason, idle: this.everywhere.idle };
+    return { cut: "descriptors", reason, idle: this.everywhere.idle };
   }
 
   #idles(connection: Connection, forMs: number): void {
@@ -139,7 +129,10 @@ export class Gate {
     this.#idle.add(connection);
     this.everywhere.idle.add(connection);
     this.#sources.get(connection.address)?.idle.add(connection);
-    connection.timer = setTimeout(() => connection.drop(), forMs);
+    connection.timer = setTimeout(() => {
+      this.everywhere.count(this.bounds.listener, connection.awaited);
+      connection.drop();
+    }, forMs);
   }
 
   #unidle(connection: Connection): void {
@@ -174,12 +167,27 @@ export class Connections {
   open = 0;
   /** Those without a request, the one that has been so longest first. */
   readonly idle = new Set<Connection>();
+  readonly #cuts = new Map<string, Rows[number]>();
+
+  /** Those that were refused or closed at a bound, by listener and reason. */
+  get cuts(): Rows {
+    return [...this.#cuts.values()];
+  }
+
+  count(listener: string, reason: Cut): void {
+    const id = `${listener} ${reason}`;
+    const row = this.#cuts.get(id) ?? [{ listener, reason }, 0];
+    row[1]++;
+    this.#cuts.set(id, row);
+  }
 }
 
 /** One connection. */
 class Connection {
   requests = 0;
   closed = false;
+  /** The event that ends the time that runs: without it the connection is cut for this reason. */
+  awaited: Cut = "first_request";
   timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -188,6 +196,12 @@ class Connection {
     private socket: Socket,
     private readonly gone: (connection: Connection) => void,
   ) {
+    this.take(socket);
+  }
+
+  /** Its TLS end is there. */
+  secured(socket: Socket): void {
+    this.awaited = "first_request";
     this.take(socket);
   }
 

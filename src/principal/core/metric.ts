@@ -29,6 +29,8 @@ export interface Measured {
     readonly agents: Iterable<MeasuredAgent>;
     readonly usage: Iterable<AgentUsage>;
   };
+  /** Connections that were refused or closed at a bound, by listener and reason. */
+  cutConnections(): Rows;
   readonly counters: { total(name: string): number; rows(name: string): Rows };
 }
 

@@ -101,6 +101,14 @@ const HA = {
     (from) => STATES.map((state) => [{ state }, +(from.model().state === state)]),
     "state",
   ),
+  cutConnections: {
+    name: "argocd_agent_ha_connections_cut_total",
+    help:
+      "Connections that were refused or closed at a bound of their listener; see Bounds in docs/security.md",
+    type: "counter",
+    labels: ["listener", "reason"],
+    read: (from) => from.cutConnections(),
+  } satisfies Metric,
   transitions: counted("argocd_agent_ha_transitions_total", "State transitions", "from_state", "to_state"),
   failovers: counted("argocd_agent_ha_failovers_total", "Successful promotions"),
   failbacks: counted("argocd_agent_ha_failbacks_total", "Successful demotions"),
