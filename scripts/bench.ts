@@ -13,6 +13,7 @@ import { openSqlite, type SqliteStore } from "../src/adapters/store/sqlite.ts";
 import { LinkedSides } from "../tests/support/processes.ts";
 import { AGENTS_NOTE, benchAgents } from "./bench_agents.ts";
 import { benchAttacks } from "./bench_attacks.ts";
+import { benchProxy } from "./bench_proxy.ts";
 import { JSON_NOTE, jsonRows } from "./bench_json.ts";
 import { buildKube } from "./kube_build.ts";
 import { median, timed } from "./measure.ts";
@@ -260,6 +261,7 @@ section("Kubernetes: client-node's own API and transport", ["", "figure"], [
 
 await benchAgents(section);
 await benchAttacks(section);
+await benchProxy(section);
 lines.push(AGENTS_NOTE, "");
 section(
   "Exact numbers and compared answers",
