@@ -1,5 +1,5 @@
 /**
- * What Argo CD's UI waits for: a live object of an agent through the resource proxy, at the ACTIVE and at the standby, and agents' events
+ * The waits of Argo CD's UI: a live object of an agent through the resource proxy, at the ACTIVE and at the standby, and agents' events
  * meanwhile. `deno task bench` prints it, and this script alone the same tables.
  */
 import { Agent, request } from "node:https";
@@ -14,7 +14,7 @@ const LIVE = "/apis/apps/v1/namespaces/shop/deployments/web";
 const ONE_BY_ONE = 500;
 const IN_FLIGHT = 100;
 const ROUNDS = 20;
-/** What `argocd app create` asks: the two roots and every group version, all at once. */
+/** `argocd app create` asks for the two roots and every group version, all at once. */
 const DISCOVERY = ["/api", "/apis", "/api/v1", "/apis/apps/v1", "/apis/batch/v1"];
 const BURSTS = 20;
 
