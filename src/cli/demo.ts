@@ -1,8 +1,8 @@
 /**
  * `demo`: the product in one command. Two real principal processes on this machine replicate real manifests; the
- * active one is killed with SIGKILL while writes go on; the other is promoted; simulated agents come back by themselves through one
- * address and must hold exactly what the new active says; every write that a replica had acknowledged is looked for in the new
- * active's store; then the old primary comes back, as a replica.
+ * active one is killed with SIGKILL while writes go on and a live manifest is read through the other side; that one is promoted;
+ * simulated agents come back by themselves through one address and must hold exactly what the new active says; every write that a
+ * replica had acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
  */
 import { bold, dim, green, red } from "@std/fmt/colors";
 import { parse, wholeOption } from "./arguments.ts";
@@ -78,6 +78,9 @@ function summary(result: DemoResult): string {
       n(result.agentsConvergedMs)
     } ms after the command, ` +
     `${n(result.agentsRecreated)} objects made anew`,
+    `  a live manifest       read ${n(result.liveReads)} times through the side that stood by, again ${
+      n(result.liveBackMs)
+    } ms after the command`,
     `  ACTIVE at the end     ${result.activeAtEnd}`,
     "",
     "Next: argocd-agent-ha pki init, principal --help, and docs/operations.md for two real clusters.",

@@ -13,6 +13,7 @@ import { Crowd } from "../simagents/crowd.ts";
 import { Front } from "../simagents/front.ts";
 import { adminCall, withAdmin } from "./admin_client.ts";
 import { exampleObjects, generatedApplication } from "./examples.ts";
+import { LiveView } from "./demo_view.ts";
 import { initPki } from "./pki.ts";
 import { principalPair, type PrincipalProcess, until } from "./processes.ts";
 import { applyOne } from "./store.ts";
@@ -30,6 +31,10 @@ export interface DemoResult {
   agentsConvergedMs: number;
   /** Objects that the failover recreated on an agent's cluster. */
   agentsRecreated: number;
+  /** Times that a live manifest of an agent was read through the side that stood by, and is ACTIVE at the end. */
+  liveReads: number;
+  /** From the promotion's command until it was read again. */
+  liveBackMs: number;
   activeAtEnd: number;
   timeline: { atMs: number; what: string }[];
 }
@@ -52,6 +57,7 @@ export class DemoRun {
   readonly #acceptable = new Map<Key, string[]>();
   #front: Front | undefined;
   #crowd: Crowd | undefined;
+  #view: LiveView | undefined;
   #acknowledged = 0;
   #unacknowledged = 0;
   #killed = false;
@@ -72,9 +78,11 @@ export class DemoRun {
     await this.#startPair();
     const replicated = await this.#replicate();
     await this.#connectAgents();
+    await this.#openView();
     await this.#killWhileWriting();
     const promotedAt = monotonicMs();
     const promoteToHealthyMs = await this.#promote();
+    const liveBackMs = await this.#liveAgain(promotedAt);
     const agentsConvergedMs = await this.#convergence(promotedAt);
     const lostAcknowledged = await this.#compare();
     const savedInLossManifest = await this.#restartOldPrimary();
@@ -88,6 +96,8 @@ export class DemoRun {
       agents: this.#crowd?.all.length ?? 0,
       agentsConvergedMs,
       agentsRecreated: this.#crowd?.recreated ?? 0,
+      liveReads: this.#view?.reads ?? 0,
+      liveBackMs,
       activeAtEnd: await this.#countActive(),
       timeline: this.#timeline,
     };
@@ -95,6 +105,7 @@ export class DemoRun {
 
   /** Ends both processes; safe to call at any time. */
   async abandon(): Promise<void> {
+    await this.#view?.close();
     await this.#crowd?.stop();
     await this.#front?.close();
     this.#front = undefined;
@@ -165,6 +176,22 @@ export class DemoRun {
     this.#say(
       `${this.agents} agents connected through one address that follows /healthz; each holds what is its own`,
     );
+  }
+
+  /** A managed agent's cluster as Argo CD's UI in the replica's region shows it. */
+  async #openView(): Promise<void> {
+    const [agent] = this.#crowd?.managed ?? [];
+    if (!agent) return;
+    const { resourceProxy } = this.#replica.side.ports;
+    this.#view = await LiveView.open(agent, resourceProxy, `${this.dir}/pki`);
+    this.#say(`a live manifest of ${agent.name}'s cluster opens through the replica's resource proxy`);
+  }
+
+  async #liveAgain(promotedAt: number): Promise<number> {
+    if (!this.#view) return 0;
+    const elapsed = await this.#view.backSince(promotedAt);
+    this.#say(`the live manifest is read again through the new active, ${elapsed} ms after the command`);
+    return elapsed;
   }
 
   async #convergence(promotedAt: number): Promise<number> {

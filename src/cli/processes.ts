@@ -22,6 +22,7 @@ export interface Ports {
   admin: number;
   healthz: number;
   metrics: number;
+  resourceProxy: number;
 }
 
 /** Ports that were free a moment ago, all different and below 32768. */
@@ -33,8 +34,8 @@ export function freePorts(count: number): number[] {
 }
 
 function freeSidePorts(): Ports {
-  const [grpc = 0, admin = 0, healthz = 0, metrics = 0] = freePorts(4);
-  return { grpc, admin, healthz, metrics };
+  const [grpc = 0, admin = 0, healthz = 0, metrics = 0, resourceProxy = 0] = freePorts(5);
+  return { grpc, admin, healthz, metrics, resourceProxy };
 }
 
 /**
@@ -117,12 +118,16 @@ export function principalArgs({ name, dir, ports, peerPort, store, credentials }
     `--ha-admin-port=${ports.admin}`,
     `--healthz-port=${ports.healthz}`,
     `--metrics-port=${ports.metrics}`,
+    `--resource-proxy-port=${ports.resourceProxy}`,
     "--auth=mtls:^CN=([^,]+)",
     ...(credentials ?? [
       `--tls-cert=${dir}/pki/${name}.crt`,
       `--tls-key=${dir}/pki/${name}.key`,
       `--root-ca-path=${dir}/pki/ca.crt`,
       "--insecure-jwt-generate",
+      `--resource-proxy-cert-path=${dir}/pki/${name}.crt`,
+      `--resource-proxy-key-path=${dir}/pki/${name}.key`,
+      `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
     ]),
     "--ha-enabled",
     `--ha-preferred-role=${name}`,

@@ -25,8 +25,9 @@ async function two(
   const dir = Deno.makeTempDirSync({ prefix: "aaha-two-" });
   await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
   const process = (store: string[] | undefined): PrincipalProcess => {
-    const [grpc = 0, admin = 0, healthz = 0, metrics = 0, peerPort = 0] = freePorts(5);
-    const side: Side = { name: "primary", dir, ports: { grpc, admin, healthz, metrics }, peerPort };
+    const [grpc = 0, admin = 0, healthz = 0, metrics = 0, resourceProxy = 0, peerPort = 0] = freePorts(6);
+    const ports = { grpc, admin, healthz, metrics, resourceProxy };
+    const side: Side = { name: "primary", dir, ports, peerPort };
     return new PrincipalProcess(store ? { ...side, store } : side);
   };
   const [first, second] = [process(stores.first), process(stores.second)];

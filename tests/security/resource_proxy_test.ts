@@ -11,7 +11,7 @@ import type { ResourceProxy } from "../../src/principal/ports/resource_proxy.ts"
 import { initPki } from "../../src/cli/pki.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, material, until, type Workshop } from "../support/principals.ts";
-import { askProxy } from "../support/proxy_client.ts";
+import { askProxy } from "../../src/simagents/proxy_client.ts";
 
 const BOUND_MS = 30_000;
 const WEB = "/apis/apps/v1/namespaces/shop/deployments/web";

@@ -6,7 +6,7 @@ import type { SimAgent } from "../../src/simagents/agent.ts";
 import type { Running } from "../../src/serve.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
-import { type Asking, askProxy } from "../support/proxy_client.ts";
+import { type Asking, askProxy } from "../../src/simagents/proxy_client.ts";
 
 const BOUND_MS = 30_000;
 const DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments";

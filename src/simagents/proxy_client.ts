@@ -1,6 +1,8 @@
-/** Clients of the resource proxy: argocd-server's place. */
+/** A client of the resource proxy, in argocd-server's place. */
 import { request, type RequestOptions } from "node:https";
-import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
+import { parseJson } from "../base/json.ts";
+import { isRecord } from "../domain/resources/object.ts";
+import type { TlsMaterial } from "../adapters/tls/files.ts";
 
 /** An answer over HTTP. */
 export interface Answered {
@@ -45,7 +47,8 @@ export function askProxy(
 
 function jsonOf(text: string): Record<string, unknown> | undefined {
   try {
-    return JSON.parse(text);
+    const value = parseJson(text);
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }
