@@ -212,3 +212,35 @@ function findBytes(haystack: Uint8Array, needle: Uint8Array): number[] {
   assert(found.length > 0);
   return found;
 }
+
+Deno.test("sqlite: large objects are written and read a few at a time, all of them, and in their order", () =>
+  inFolder(async (dir) => {
+    const store = openSqlite(`${dir}/s.db`);
+    const names = Array.from({ length: 12 }, (_, n) => `app-${n}`);
+    const large = (name: string) =>
+      application(name, { info: [{ name: "a", value: "x".repeat(1_500_000) }] });
+    let turns = 0;
+    let done = false;
+    const turning = (async () => {
+      for (; !done; turns++) await new Promise((resolve) => setTimeout(resolve));
+    })();
+    const order: string[] = [];
+    const write = (name: string) =>
+      store.write({ op: "put", object: large(name) }).then(() => order.push(name));
+    await Promise.all([...names.map(write), store.write({ op: "delete", key: "Application/argocd/app-0" })]);
+    done = true;
+    await turning;
+    assertEquals(order, names);
+    assert(turns >= 2, "nothing else had a turn");
+    const stop = new AbortController();
+    const batches: number[] = [];
+    for await (const events of store.watch(stop.signal)) {
+      const puts = events.flatMap((event) => event.type === "put" ? [event.object.metadata.name] : []);
+      batches.push(puts.length);
+      if (events.some(({ type }) => type === "synced")) stop.abort();
+    }
+    assertEquals(batches.reduce((sum, n) => sum + n, 0), 11);
+    assert(Math.max(...batches) <= 3, `${batches}`);
+    assertEquals((await store.list()).length, 11);
+    await store.close();
+  }));

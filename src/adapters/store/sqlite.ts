@@ -5,12 +5,11 @@
  * changes. Every object carries a checksum that each read verifies: a flipped bit is an error, never data.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { boundsProblem, parseStored } from "../../base/bounds.ts";
+import { boundsProblem } from "../../base/bounds.ts";
 import { canonicalJson, sameJson } from "../../base/json.ts";
-import { sha256 } from "../../base/sha256.ts";
-import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
+import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { schemaProblem } from "../../domain/resources/schema.ts";
-import { byKey, isDnsSubdomain, type Key, keyOf, parseKey } from "../../domain/resources/keys.ts";
+import { byKey, type Key, keyOf } from "../../domain/resources/keys.ts";
 import {
   type Store,
   StoreError,
@@ -22,23 +21,18 @@ import {
 } from "../../principal/ports/store.ts";
 import { checkExpected, partsOf } from "./preconditions.ts";
 import { openFile, type OpenOptions, translate } from "./sqlite_file.ts";
+import { checkForm, checksum, deletion, objectOf, type Row } from "./sqlite_rows.ts";
 
 /** How soon another process's change is noticed, in ms. */
 const POLL_MS = 20;
 const MAX_BATCH_WRITES = 1_000;
 const WATCH_BATCH = 1_000;
+/** Objects are read by so many characters at a time: parsed they take several times as much. */
+const WATCH_LENGTH = 4 * 1024 * 1024;
+/** The characters that one transaction reads and writes: the process answers nobody meanwhile. */
+const FLUSH_LENGTH = 8 * 1024 * 1024;
 /** Deletions that are remembered; a watcher further behind is given a full listing. */
 const MAX_TOMBSTONES = 10_000;
-
-interface Row {
-  kind: string;
-  namespace: string;
-  name: string;
-  revision: number;
-  deleted: number;
-  body: string;
-  sum: string;
-}
 
 /** A row that is not deleted, whose body is canonical JSON, and its object. */
 interface Current {
@@ -73,6 +67,8 @@ export class SqliteStore implements Store {
   >;
   #dataVersion: unknown;
   #writes = 0;
+  /** Characters of objects that the transaction has read and written. */
+  #touched = 0;
 
   constructor(private readonly database: DatabaseSync, private readonly path: string, verify: boolean) {
     const columns = "kind, namespace, name, revision, deleted, body, sum";
@@ -129,20 +125,20 @@ export class SqliteStore implements Store {
       while (!signal.aborted && !this.#closed) {
         const sleep = new Promise<void>((resolve) => wake = resolve);
         const events: StoreEvent[] = [];
-        const rows = this.#read(() => {
+        const { rows, more } = this.#read(() => {
           if (listingUpTo === undefined && (seen < 0 || seen < this.#counter("floor"))) {
             seen = 0;
             listingUpTo = this.#counter("revision");
             events.push({ type: "reset" });
           }
-          return this.#sql.since.all(seen, WATCH_BATCH) as unknown as Row[];
+          return this.#since(seen);
         });
         for (const row of rows) {
           seen = row.revision;
           if (!row.deleted) events.push({ type: "put", object: this.#object(row) });
           else if (listingUpTo === undefined) events.push(deletion(row));
         }
-        if (listingUpTo !== undefined && (rows.length < WATCH_BATCH || seen >= listingUpTo)) {
+        if (listingUpTo !== undefined && (!more || seen >= listingUpTo)) {
           seen = Math.max(seen, listingUpTo);
           listingUpTo = undefined;
           events.push({ type: "synced" });
@@ -177,17 +173,16 @@ export class SqliteStore implements Store {
   }
 
   #flush(): void {
-    this.#flushing = false;
-    const batch = this.#queue.splice(0, MAX_BATCH_WRITES);
-    if (this.#queue.length > 0) {
-      this.#flushing = true;
-      setTimeout(() => this.#flush());
-    }
+    const queued = this.#queue.splice(0, MAX_BATCH_WRITES);
     const answers: (() => void)[] = [];
+    let taken = 0;
     try {
       if (this.#closed) throw this.#closedError();
       this.database.exec("BEGIN IMMEDIATE");
-      for (const { write, resolve, reject } of batch) {
+      this.#touched = 0;
+      for (const { write, resolve, reject } of queued) {
+        if (this.#touched >= FLUSH_LENGTH) break;
+        taken++;
         try {
           const written = this.#apply(write);
           answers.push(() => resolve(written));
@@ -200,10 +195,13 @@ export class SqliteStore implements Store {
       this.database.exec("COMMIT");
     } catch (error) {
       if (!this.#closed && this.database.isTransaction) this.database.exec("ROLLBACK");
-      const failure = translate(error, `write ${batch.length} objects`, this.path);
-      for (const { reject } of batch) reject(failure);
-      return;
+      if (taken === 0) taken = queued.length;
+      const failure = translate(error, `write ${taken} objects`, this.path);
+      answers.splice(0, Infinity, ...queued.slice(0, taken).map(({ reject }) => () => reject(failure)));
     }
+    this.#queue.unshift(...queued.slice(taken));
+    this.#flushing = this.#queue.length > 0;
+    if (this.#flushing) setTimeout(() => this.#flush());
     for (const answer of answers) answer();
     this.#wake();
   }
@@ -231,8 +229,7 @@ export class SqliteStore implements Store {
 
   #put(write: Extract<Write, { op: "put" }>): Written {
     const { object, replace } = write;
-    const malformed = objectProblem(object) ?? nameProblem(object);
-    if (malformed) throw new UnfitObject(malformed);
+    checkForm(object);
     const key = keyOf(object.kind, object.metadata.namespace as string, object.metadata.name);
     const current = this.#current(key);
     const unfit = schemaProblem(object, current?.object);
@@ -273,6 +270,7 @@ export class SqliteStore implements Store {
 
   #insert({ kind, namespace, name, revision, deleted, body, sum }: Row): void {
     this.#writes++;
+    this.#touched += body.length;
     this.#sql.put.run(kind, namespace, name, revision, deleted, body, sum);
   }
 
@@ -299,6 +297,7 @@ export class SqliteStore implements Store {
 
   #current(key: Key): Current | undefined {
     const row = this.#row(key);
+    this.#touched += row?.body.length ?? 0;
     return row && !row.deleted ? { row, object: this.#object(row) } : undefined;
   }
 
@@ -314,12 +313,24 @@ export class SqliteStore implements Store {
     return objectOf(row);
   }
 
+  /** The next rows after a revision, and whether there may be more. */
+  #since(revision: number): { rows: Row[]; more: boolean } {
+    const rows: Row[] = [];
+    let length = 0;
+    for (const row of this.#sql.since.iterate(revision, WATCH_BATCH) as unknown as Iterable<Row>) {
+      rows.push(row);
+      length += row.body.length;
+      if (length >= WATCH_LENGTH) return { rows, more: true };
+    }
+    return { rows, more: rows.length === WATCH_BATCH };
+  }
+
   #readAll(each: (object: StoredObject) => void): void {
     let seen = 0;
     for (;;) {
-      const rows = this.#sql.since.all(seen, WATCH_BATCH) as unknown as Row[];
+      const { rows, more } = this.#since(seen);
       for (const row of rows) if (!row.deleted) each(this.#object(row));
-      if (rows.length < WATCH_BATCH) return;
+      if (!more) return;
       seen = rows.at(-1)?.revision ?? seen;
     }
   }
@@ -360,30 +371,4 @@ export class SqliteStore implements Store {
   #closedError(): StoreError {
     return new StoreError("unavailable", `store "${this.path}" is closed`);
   }
-}
-
-function objectOf(row: Row): StoredObject {
-  const object = parseStored(row.body) as StoredObject;
-  object.metadata.resourceVersion = String(row.revision);
-  return object;
-}
-
-function checksum(body: string): string {
-  return sha256(body).slice(0, 32);
-}
-
-function deletion(row: Row): StoreEvent {
-  return {
-    type: "delete",
-    key: keyOf(row.kind, row.namespace, row.name),
-    resourceVersion: String(row.revision),
-  };
-}
-
-function nameProblem(object: ApiObject): string | undefined {
-  const { name, namespace } = object.metadata;
-  if (!namespace) return "metadata.namespace is missing";
-  if (!isDnsSubdomain(name)) return `metadata.name "${name.slice(0, 300)}" is not a DNS-1123 subdomain`;
-  if (!parseKey(keyOf(object.kind, namespace, name))) return `kind or namespace is malformed`;
-  return undefined;
 }
