@@ -17,7 +17,7 @@ export const VALUE_MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "the store takes numbers for doubles",
-    "src/adapters/store/sqlite.ts",
+    "src/adapters/store/sqlite_rows.ts",
     "const object = parseStored(row.body) as StoredObject;",
     "const object = JSON.parse(row.body) as StoredObject;",
   ),
