@@ -5,6 +5,7 @@
 
 import { DELETION_MUTANTS } from "./mutants_of_deletions.ts";
 import { LOCK_MUTANTS } from "./mutants_of_locks.ts";
+import { RIGHTS_MUTANTS } from "./mutants_of_rights.ts";
 import { COPY_MUTANTS } from "./mutants_of_copies.ts";
 import { EMPTINESS_MUTANTS } from "./mutants_of_emptiness.ts";
 import { VALUE_MUTANTS } from "./mutants_of_values.ts";
@@ -365,4 +366,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...EMPTINESS_MUTANTS,
   ...DELETION_MUTANTS,
   ...LOCK_MUTANTS,
+  ...RIGHTS_MUTANTS,
 ];
