@@ -1,43 +1,12 @@
 /** The resource proxy over HTTPS, with agents over gRPC behind it. */
-import { X509Certificate } from "node:crypto";
-import { connect } from "node:tls";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { SimAgent } from "../../src/simagents/agent.ts";
-import type { Running } from "../../src/serve.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
-import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
+import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
+import { proxyFlags, served, WEB } from "../support/proxy.ts";
 import { type Asking, askProxy } from "../../src/simagents/proxy_client.ts";
 
 const BOUND_MS = 30_000;
 const DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments";
-const WEB = `${DEPLOYMENTS}/web`;
-
-/** The flags of a resource proxy with the certificates of a workshop, on a free port. */
-function proxyFlags({ dir }: Workshop, name = "primary"): string[] {
-  return [
-    "--resource-proxy-port=0",
-    `--resource-proxy-cert-path=${dir}/pki/${name}.crt`,
-    `--resource-proxy-key-path=${dir}/pki/${name}.key`,
-    `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
-  ];
-}
-
-interface Served {
-  running: Running;
-  agent: SimAgent;
-  /** Asks as the caller whose certificate has the agent's name. */
-  ask(path: string, asking?: Asking): ReturnType<typeof askProxy>;
-}
-
-/** A principal with its proxy, and an agent with a deployment. */
-async function served(workshop: Workshop, flags: string[] = []): Promise<Served> {
-  const running = await serving(workshop, [...proxyFlags(workshop), ...flags]);
-  const agent = await startAgent(workshop, running, { name: "edge-1" });
-  await untilServed(running, agent);
-  agent.resources.put("deployments", { metadata: { name: "web", namespace: "shop" }, spec: { replicas: 1 } });
-  const tls = await certificateFor(`${workshop.dir}/pki`, "edge-1");
-  return { running, agent, ask: (path, asking) => askProxy(running.ports.resourceProxy, tls, path, asking) };
-}
 
 const message = (json: Record<string, unknown> | undefined) => String(json?.["message"]);
 
@@ -48,6 +17,16 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const { running, agent, ask } = await served(workshop);
       assertEquals((await ask("/version?timeout=32s")).json?.["gitVersion"], "v1.28.5+argocd-agent");
+      const annotations = { "argocd-agent.argoproj-labs.io/kubernetes-version": "1.33.2" };
+      const labels = {
+        "argocd.argoproj.io/secret-type": "cluster",
+        "argocd-agent.argoproj-labs.io/agent-name": "edge-1",
+      };
+      const metadata = { name: "cluster-edge-1", namespace: "argocd", labels, annotations };
+      const secret = { apiVersion: "v1", kind: "Secret", metadata, data: {} };
+      await running.core.store.write({ op: "put", object: secret });
+      const isKnown = async () => (await ask("/version")).json?.["gitVersion"] === "v1.33.2";
+      await until(isKnown, BOUND_MS, () => "the version of the cluster is not told", 5);
       assertEquals((await ask("/api")).json?.["versions"], ["v1"]);
       const groups = (await ask("/apis")).json?.["groups"] as { name: string }[];
       assertEquals(groups.map(({ name }) => name), ["apps", "batch"]);
@@ -312,83 +291,5 @@ Deno.test(
       await store.write({ op: "delete", key: "Secret/argocd/cluster-edge-2" });
       await until(async () => await there() === 401, BOUND_MS, () =>
         "the token of a deleted Secret counts", 20);
-    }),
-);
-
-Deno.test(
-  "the proxy waits for its Secrets, and heeds the blocklist",
-  LOOSE,
-  () =>
-    inWorkshop(async (workshop) => {
-      const { dir } = workshop;
-      const settings = workshop.settings("primary", 0, ["--insecure-jwt-generate", ...proxyFlags(workshop)]);
-      assert(settings.resourceProxy);
-      const files = settings.resourceProxy.tls;
-      const resourceProxy = { ...settings.resourceProxy, tls: { cert: "", key: "", ca: files.ca } };
-      const running = await workshop.start({ ...settings, resourceProxy });
-      await untilState(running, "active");
-      assertEquals(running.ports.resourceProxy, 0);
-      assert(
-        workshop.logs.some((line) =>
-          line.includes("argocd-agent-resource-proxy-tls (tls.crt) does not exist")
-        ),
-      );
-      const { store } = running.core;
-      const secret = async (name: string) => {
-        const read = (file: string) => btoa(Deno.readTextFileSync(`${dir}/pki/${file}`));
-        const metadata = { name: "argocd-agent-resource-proxy-tls", namespace: "argocd" };
-        const data = { "tls.crt": read(`${name}.crt`), "tls.key": read(`${name}.key`) };
-        await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
-      };
-      await secret("primary");
-      const listens = /the resource proxy listens {"port":(\d+)}/;
-      const port = () => Number(workshop.logs.map((line) => listens.exec(line)?.[1]).find(Boolean) ?? 0);
-      await until(() => port() > 0, 60_000, () => "it does not listen", 5);
-      const agent = await startAgent(workshop, running, { name: "edge-1" });
-      await untilServed(running, agent);
-      const tls = await certificateFor(`${dir}/pki`, "edge-1");
-      assertEquals((await askProxy(port(), tls, "/api/v1")).status, 200);
-      const fingerprint = new X509Certificate(tls.cert).fingerprint256.replaceAll(":", "");
-      const blocklist = { name: "argocd-agent-tls-blocklist", namespace: "argocd" };
-      const list = { apiVersion: "v1", kind: "ConfigMap", metadata: blocklist, data: { [fingerprint]: "" } };
-      await store.write({ op: "put", object: list });
-      const isRefused = () =>
-        askProxy(port(), tls, "/api/v1").then(({ status }) => status === 401, () => true);
-      await until(isRefused, BOUND_MS, () => "the certificate still counts", 20);
-      const other = await certificateFor(`${dir}/pki`, "edge-2");
-      assertEquals((await askProxy(port(), other, "/api/v1")).status, 502, "others still count");
-    }),
-);
-
-Deno.test(
-  "another certificate is served as soon as its files have changed",
-  LOOSE,
-  () =>
-    inWorkshop(async (workshop) => {
-      const { running, ask } = await served(workshop);
-      const serial = () =>
-        new Promise<string>((resolve, reject) => {
-          const socket = connect({
-            host: "127.0.0.1",
-            port: running.ports.resourceProxy,
-            rejectUnauthorized: false,
-          });
-          socket.once("secureConnect", () => {
-            resolve(socket.getPeerCertificate().serialNumber);
-            socket.destroy();
-          }).once("error", reject);
-        });
-      const before = await serial();
-      const copy = (part: string) =>
-        Deno.copyFileSync(`${workshop.dir}/pki/replica.${part}`, `${workshop.dir}/pki/primary.${part}`);
-      copy("crt");
-      copy("key");
-      await until(
-        async () => await serial() !== before,
-        BOUND_MS,
-        () => "the certificate is the old one",
-        50,
-      );
-      assertEquals((await ask(WEB)).status, 200);
     }),
 );

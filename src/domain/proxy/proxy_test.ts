@@ -3,6 +3,7 @@ import { answerOf, coreVersions, namedGroups } from "./answer.ts";
 import { parseTarget, type ResourcePath } from "./path.ts";
 import { isMethod, type Method, payloadOf, refusal } from "./request.ts";
 import { failure } from "./status.ts";
+import { versionAnswer } from "./version.ts";
 
 const encoder = new TextEncoder();
 const parts = (some: Partial<ResourcePath> = {}): ResourcePath => ({
@@ -239,4 +240,18 @@ Deno.test("coreVersions() and namedGroups() divide an agent's one list as an API
   assertEquals([coreVersions(failed), namedGroups(failed)], [failed, failed]);
   const strange = { status: 200, body: "[]" };
   assertEquals([coreVersions(strange), namedGroups(strange)], [strange, strange]);
+});
+
+Deno.test("versionAnswer() tells what is said of the cluster, and of others what the Go principal says", () => {
+  const cases: [given: string | undefined, gitVersion: string, minor: string][] = [
+    [undefined, "v1.28.5+argocd-agent", "28"],
+    ["1.33.2", "v1.33.2", "33"],
+    ["v1.31.0-eks-a1b2", "v1.31.0-eks-a1b2", "31"],
+    ["latest", "v1.28.5+argocd-agent", "28"],
+    ['1.33.2"}', "v1.28.5+argocd-agent", "28"],
+  ];
+  for (const [given, gitVersion, minor] of cases) {
+    const version = JSON.parse(versionAnswer(given)) as Record<string, string>;
+    assertEquals([version["gitVersion"], version["minor"]], [gitVersion, minor], given);
+  }
 });

@@ -5,6 +5,7 @@
  */
 import { parseJson } from "../../base/json.ts";
 import { sha256 } from "../../base/sha256.ts";
+import { KUBERNETES_VERSION } from "../../domain/proxy/version.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import { SECRET_TYPE, SELF_REGISTERED } from "../../domain/resources/kinds.ts";
 import { type ApiObject, isRecord, secretText, type StoredObject } from "../../domain/resources/object.ts";
@@ -67,9 +68,13 @@ export function tokenOf(object: ApiObject): string | undefined {
 
 /** The cluster that a Secret is. */
 export function clusterOf(object: ApiObject): Cluster | undefined {
-  const { labels = {} } = object.metadata;
+  const { labels = {}, annotations = {} } = object.metadata;
   const agent = labels[AGENT_NAME] ?? "";
   if (object.kind !== "Secret" || labels[SECRET_TYPE] !== "cluster" || agent === "") return undefined;
   const field = (name: string) => secretText(object, name);
-  return { agent, name: field("name") || agent, server: field("server") };
+  const kubernetesVersion = annotations[KUBERNETES_VERSION];
+  return {
+    ...{ agent, name: field("name") || agent, server: field("server") },
+    ...(kubernetesVersion === undefined ? {} : { kubernetesVersion }),
+  };
 }

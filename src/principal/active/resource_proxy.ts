@@ -11,6 +11,7 @@ import { answerOf, coreVersions, namedGroups } from "../../domain/proxy/answer.t
 import { parseTarget, type Target } from "../../domain/proxy/path.ts";
 import { isMethod, payloadOf, type ProxiedRequest, refusal } from "../../domain/proxy/request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
+import { versionAnswer } from "../../domain/proxy/version.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import type { Counting } from "../core/counters.ts";
 import { type AgentRequests, RequestFailed, type RequestFailureKind } from "../ports/requests.ts";
@@ -34,19 +35,6 @@ const BEARER = "Bearer ";
 const MAX_LOGGED = 500;
 /** Agents that this principal has never heard of count together. */
 const UNKNOWN = "unknown";
-/** Argo CD compares versions with it; agents cannot be asked. */
-const VERSION = {
-  major: "1",
-  minor: "28",
-  gitVersion: "v1.28.5+argocd-agent",
-  gitCommit: "",
-  gitTreeState: "clean",
-  buildDate: "",
-  goVersion: "",
-  compiler: "",
-  platform: "",
-};
-
 /** The part of the principal that the resource proxy needs. */
 export interface ResourceProxyParts {
   /** `callers`: the common names that may call, with a token; empty: every certificate of the CA may. */
@@ -54,7 +42,7 @@ export interface ResourceProxyParts {
   readonly log: Log;
   readonly counters: Counting;
   readonly roster: Pick<Roster, "modeOf">;
-  readonly clusters: Pick<ClusterSecrets, "agentOfToken">;
+  readonly clusters: Pick<ClusterSecrets, "of" | "agentOfToken">;
   model(): Pick<Model, "state" | "peer" | "peerAddress">;
   /** Open while this principal is ACTIVE. */
   activeScope(): AbortSignal | undefined;
@@ -129,7 +117,7 @@ export class AgentsResourceProxy implements ResourceProxy {
   /** The request to an agent, or the answer where none is needed. */
   #request(agent: string, { method, url, contentType }: ProxyHead): ProxiedRequest | HttpAnswer {
     if (method === "GET" && url.split("?")[0] === "/version") {
-      return { status: 200, body: JSON.stringify(VERSION) };
+      return { status: 200, body: versionAnswer(this.parts.clusters.of(agent)?.kubernetesVersion) };
     }
     const target = parseTarget(url);
     if (!target) {

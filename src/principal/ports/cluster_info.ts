@@ -6,6 +6,8 @@ export interface Cluster {
   /** The name that Applications give in `spec.destination.name`. */
   name: string;
   server: string;
+  /** The version that a person notes of it; absent: none. */
+  kubernetesVersion?: string;
 }
 
 /** Which cluster an agent is. */
