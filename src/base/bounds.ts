@@ -63,8 +63,12 @@ export function parseForeign(text: string): unknown {
  * the rest is still beyond the bounds. @throws SyntaxError
  */
 export function parseStored(text: string): unknown {
-  const shallow = isShallowJson(text, CUT_DEPTH) || measureJson(text).depth <= CUT_DEPTH;
-  return parseJson(shallow ? text : pruneJson(text, CUT_DEPTH));
+  return parseJson(isCut(text) ? pruneJson(text, CUT_DEPTH) : text);
+}
+
+/** Whether `parseStored` cuts something off a text. */
+export function isCut(text: string): boolean {
+  return !isShallowJson(text, CUT_DEPTH) && measureJson(text).depth > CUT_DEPTH;
 }
 
 /** The bytes of a text in UTF-8. */

@@ -4,26 +4,18 @@ import { DatabaseSync } from "node:sqlite";
 import { sha256 } from "../../src/base/sha256.ts";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
 import type { Running } from "../../src/serve.ts";
-import { application, project, serving, startAgent, untilHolds, untilServed } from "../support/agents.ts";
+import {
+  application,
+  nested,
+  project,
+  serving,
+  startAgent,
+  untilHolds,
+  untilServed,
+} from "../support/agents.ts";
 import { freePorts } from "../../src/cli/processes.ts";
 import { runCli } from "../support/processes.ts";
 import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/principals.ts";
-
-/** An Application's text whose Helm values are arrays in arrays. */
-function nested(name: string, depth: number, namespace = "auto-1"): string {
-  const object = application(namespace, name, {
-    spec: {
-      project: "default",
-      source: {
-        repoURL: "https://git.example.com/a.git",
-        path: "a",
-        helm: { valuesObject: { deep: "HERE" } },
-      },
-      destination: { name: namespace, namespace: "default" },
-    },
-  });
-  return JSON.stringify(object).replace('"HERE"', "[".repeat(depth) + "]".repeat(depth));
-}
 
 function event(payload: string, id: string): AgentEvent {
   return {

@@ -80,6 +80,22 @@ export function application(agent: string, name: string, rest: Record<string, un
   };
 }
 
+/** An Application's text whose Helm values are arrays in arrays. */
+export function nested(name: string, depth: number, namespace = "auto-1"): string {
+  const object = application(namespace, name, {
+    spec: {
+      project: "default",
+      source: {
+        repoURL: "https://git.example.com/a.git",
+        path: "a",
+        helm: { valuesObject: { deep: "HERE" } },
+      },
+      destination: { name: namespace, namespace: "default" },
+    },
+  });
+  return JSON.stringify(object).replace('"HERE"', "[".repeat(depth) + "]".repeat(depth));
+}
+
 /** A project that every agent of a pattern may use. */
 export function project(name: string, agents: string): ApiObject {
   return {

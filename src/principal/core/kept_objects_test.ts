@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { type ApiObject, type StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
 import type { Write, Written } from "../ports/store.ts";
@@ -137,4 +139,30 @@ Deno.test("KeptPages cuts a page that exceeds a Secret into parts, and takes a d
   assertEquals([store.names, await pages().read("page")], [["page"], [kept(2)]]);
   await first.remove("page");
   assertEquals([store.names, await pages().read("page")], [[], undefined]);
+});
+
+Deno.test("KeptPages writes an entry that is too deep to be handled again as it was, beside others", async () => {
+  const store = new Secrets();
+  const pages = () => new KeptPages(store, "argocd", { warn: () => {} });
+  const text = (levels: number) =>
+    JSON.stringify(kept(1)).replace(
+      '"metadata"',
+      `"deep":${"[".repeat(levels)}1${"]".repeat(levels)},"metadata"`,
+    );
+  const secret = (lines: string[]) => {
+    const data = { "entries.jsonl.gz": gzipSync(lines.join("\n")).toString("base64") };
+    const metadata = { name: "page", namespace: "argocd" };
+    return { apiVersion: "v1", kind: "Secret", metadata, data };
+  };
+  const lines = () => {
+    const { data } = store.objects.get("Secret/argocd/page") as unknown as { data: Record<string, string> };
+    return gunzipSync(Buffer.from(data["entries.jsonl.gz"] ?? "", "base64")).toString().trimEnd().split("\n");
+  };
+  store.objects.set("Secret/argocd/page", secret([text(5_000), text(3)]));
+  const found = await pages().read("page") ?? [];
+  assertEquals(found.map(({ key }) => key), [kept(1).key, kept(1).key]);
+  await pages().write("page", [...found, kept(2)]);
+  const [deep, ...others] = lines();
+  assertEquals(deep, text(5_000));
+  assertEquals(others.map((line) => JSON.parse(line)), [JSON.parse(text(3)), kept(2)]);
 });

@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { parseStored } from "../../base/bounds.ts";
+import { isCut, parseStored } from "../../base/bounds.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Log } from "../../base/log.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
@@ -79,7 +79,7 @@ export class KeptPages {
 
   /** Writes a page over what was there. @throws StoreError */
   async write(name: string, entries: readonly KeptObject[]): Promise<void> {
-    const text = entries.map((entry) => JSON.stringify(entry) + "\n").join("");
+    const text = entries.map((entry) => (WHOLE.get(entry) ?? JSON.stringify(entry)) + "\n").join("");
     const bytes = gzipSync(text);
     const count = Math.max(1, Math.ceil(bytes.length / PART_BYTES));
     const before = this.#parts.get(name) ?? 1;
@@ -119,11 +119,15 @@ export function entriesOf(parts: readonly ApiObject[]): KeptObject[] {
   if (parts.length !== count) throw new Error(`${parts.length} of ${count} parts are there`);
   const bytes = parts.map((part) => Buffer.from(String(dataOf(part)[FIELD] ?? ""), "base64"));
   const text = gunzipSync(Buffer.concat(bytes)).toString("utf8");
-  return text.split("\n").filter(Boolean).map((line) => ({
-    ...UNSAID,
-    ...parseStored(line) as KeptObject,
-  }));
+  return text.split("\n").filter(Boolean).map((line) => {
+    const entry = { ...UNSAID, ...parseStored(line) as KeptObject };
+    if (isCut(line)) WHOLE.set(entry, line);
+    return entry;
+  });
 }
+
+/** The lines of entries that are too deep to be handled as a whole: what is written again is what was read. */
+const WHOLE = new WeakMap<KeptObject, string>();
 
 /** Fields that entries of an older release lack. */
 const UNSAID = { reason: "overwritten", cause: "" } as const;
