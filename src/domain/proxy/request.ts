@@ -23,6 +23,9 @@ const MERGE = "application/merge-patch+json";
 /** The patches that agents know of a subresource. */
 const OF_SUBRESOURCES = [MERGE, "application/json-patch+json", "application/strategic-merge-patch+json"];
 
+/** Some clients send none; others send protobuf, which agents do not read. */
+const JSON_BODIES = ["", "application/json"];
+
 /** Whether a text is a method that is passed on. */
 export function isMethod(method: string): method is Method {
   return (METHODS as readonly string[]).includes(method);
@@ -48,6 +51,9 @@ export function refusal(
         `${about}: its content type is "${contentType}"; for ${what}, agents take ${allowed.join(" or ")}`,
       );
     }
+  }
+  if ((method === "POST" || method === "DELETE") && !JSON_BODIES.includes(contentType)) {
+    return failure(415, `${about}: its content type is "${contentType}"; agents take application/json`);
   }
   if (method !== "GET" && parts.resource === "") return failure(405, `${about}: discovery is only read`);
   if ((method === "PATCH" || method === "DELETE") && parts.name === "") {
