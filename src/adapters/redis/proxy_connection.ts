@@ -18,14 +18,17 @@ type Due =
   /** `protocol` is what the client asks for. */
   | { do: "hello"; protocol: Protocol | undefined }
   | { do: "reset" }
-  /** `left` confirmations are to come; undefined: nobody knows how many. */
-  | { do: "subscription"; left: number | undefined; confirmed: boolean };
+  /** So many confirmations are to come; undefined: one for each name that is subscribed to when the first comes. */
+  | { do: "subscription"; left: number | undefined };
 
 /** Commands with one reply for each argument, or none and messages instead. */
-const SUBSCRIPTION = /^[ps]?(un)?subscribe$/;
+const SUBSCRIPTION = /^([ps]?)(un)?subscribe$/;
 const MESSAGE = /^[ps]?message$/;
-/** After these, replies and commands no longer belong together. */
+/** Commands with any number of replies, or none. */
 const UNPAIRED = new Set(["monitor", "sync", "psync", "replconf"]);
+const ENDS_TRANSACTION = new Set(["exec", "discard", "reset"]);
+/** Names of each form that a client may be subscribed to; with more its connection is passed through. */
+const MAX_NAMES = 10_000;
 /** Commands of a client that may wait for their replies. */
 const MAX_DUE = 1_024;
 /** A client takes a reply within this time. */
@@ -50,8 +53,9 @@ export class ProxyConnection {
   readonly #gone = new AbortController();
   #protocol: Protocol = 2;
   #passing = false;
-  #subscribes = false;
-  #isSubscribed = false;
+  #isTransaction = false;
+  /** The channels, patterns and shard channels that the client is subscribed to. */
+  readonly #names = new Map<string, Set<string>>();
   /** The reply of Redis to a GET that an agent answers, kept where it is a refusal. */
   #refusal: { type: string; bytes: Uint8Array[] } | undefined;
   #idle: (() => void) | undefined;
@@ -101,10 +105,17 @@ export class ProxyConnection {
     if (this.#passing || count < 1) return;
     const [command, argument] = texts;
     const name = command?.toLowerCase() ?? "";
-    if (UNPAIRED.has(name) || (name === "client" && argument?.toLowerCase() === "reply")) {
-      return this.#passOn();
-    }
+    if (name === "multi") this.#isTransaction = true;
+    if (ENDS_TRANSACTION.has(name)) this.#isTransaction = false;
+    if (this.#isUnpaired(name, argument)) return this.#passOn();
     this.#due.push(this.#dueOf(name, argument, count));
+  }
+
+  /** Whether replies and commands no longer belong together. */
+  #isUnpaired(name: string, argument: string | undefined): boolean {
+    if (UNPAIRED.has(name) || (name === "client" && argument?.toLowerCase() === "reply")) return true;
+    // Redis puts as many arrays into the reply to EXEC as there are names, and announces one.
+    return this.#isTransaction && (SUBSCRIPTION.test(name) || name === "hello");
   }
 
   #dueOf(name: string, argument: string | undefined, count: number): Due {
@@ -113,8 +124,7 @@ export class ProxyConnection {
       return place ? { do: "get", place } : { do: "pass" };
     }
     if (SUBSCRIPTION.test(name)) {
-      this.#subscribes = true;
-      return { do: "subscription", left: count > 1 ? count - 1 : undefined, confirmed: false };
+      return { do: "subscription", left: count > 1 ? count - 1 : undefined };
     }
     if (name === "hello") {
       const protocol = argument === "2" ? 2 : argument === "3" ? 3 : undefined;
@@ -160,39 +170,43 @@ export class ProxyConnection {
 
   #reply(frame: Frame): void {
     if (this.#isMessage(frame)) return this.#confirmed(frame);
-    if (this.#due[0]?.do === "subscription" && this.#due[0].confirmed && this.#due[0].left === undefined) {
-      this.#due.shift();
-    }
     const due = this.#due.shift();
     const refused = frame.type === "-" || frame.type === "!";
     if (due?.do === "get") this.#answerGet(due.place, frame);
     else if (due?.do === "hello" && !refused) this.#protocol = due.protocol ?? this.#protocol;
     else if (due?.do === "reset" && !refused) {
       this.#protocol = 2;
-      this.#isSubscribed = false;
+      this.#names.clear();
       this.#unwatch();
     }
   }
 
+  /** In RESP2 only by what it says, and only where it can be one: a subscribed client may ask for no other array like it. */
   #isMessage({ type, count, texts: [kind = ""] }: Frame): boolean {
     if (type === ">") return true;
-    if (type !== "*" || this.#protocol === 3 || !this.#subscribes) return false;
-    return (count === 3 && (SUBSCRIPTION.test(kind) || MESSAGE.test(kind))) ||
-      (count === 4 && kind === "pmessage");
+    if (type !== "*" || this.#protocol === 3) return false;
+    if (count === 3 && SUBSCRIPTION.test(kind)) return this.#due[0]?.do === "subscription";
+    return this.#isSubscribed && count === (kind === "pmessage" ? 4 : 3) && MESSAGE.test(kind);
   }
 
   /** A subscription is confirmed, or ended. */
-  #confirmed({ texts: [kind = "", channel, left] }: Frame): void {
+  #confirmed({ texts: [kind = "", name] }: Frame): void {
     if (!SUBSCRIPTION.test(kind)) return;
-    this.#isSubscribed = left !== "0";
+    const [, form = "", ends] = SUBSCRIPTION.exec(kind) ?? [];
+    const names = this.#names.get(form) ?? new Set();
+    this.#names.set(form, names);
     const due = this.#due[0];
     if (due?.do === "subscription") {
-      due.confirmed = true;
-      if (due.left !== undefined && --due.left === 0) this.#due.shift();
+      due.left = (due.left ?? Math.max(1, names.size)) - 1;
+      if (due.left === 0) this.#due.shift();
     }
-    if (channel === undefined || this.#passing) return;
-    if (kind === "subscribe" && !this.#watched.has(channel)) this.#watch(channel);
-    if (kind === "unsubscribe") this.#unwatch(channel);
+    if (name === undefined) return;
+    if (ends) names.delete(name);
+    else names.add(name);
+    if (names.size > MAX_NAMES) this.#passOn();
+    if (form !== "" || this.#passing) return;
+    if (ends) this.#unwatch(name);
+    else if (!this.#watched.has(name)) this.#watch(name);
   }
 
   #watch(channel: string): void {
@@ -216,10 +230,16 @@ export class ProxyConnection {
     // An error, or QUEUED within a transaction.
     if (!REPLACED.has(type)) return this.#out.add(concat(refusal), false);
     const fill = this.#out.hold();
+    // A HELLO behind this command may change it before the answer is there.
+    const protocol = this.#protocol;
     this.parts.caches.get(place, this.#gone.signal).then(
-      (answer) => fill(...answerBytes(answer, this.#protocol)),
+      (answer) => fill(...answerBytes(answer, protocol)),
       () => this.close(),
     );
+  }
+
+  get #isSubscribed(): boolean {
+    return [...this.#names.values()].some(({ size }) => size > 0);
   }
 
   /** Reads of either side as fast as the other takes it. */
