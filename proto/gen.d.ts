@@ -714,6 +714,26 @@ export interface WaitReplicatedResponse {
 export const WaitReplicatedResponse: Codec<WaitReplicatedResponse>;
 }
 }
+export namespace principal {
+export namespace apis {
+export namespace logstreamapi {
+export interface LogStreamData {
+  request_uuid?: string;
+  data?: Uint8Array;
+  eof?: boolean;
+  error?: string;
+}
+export const LogStreamData: Codec<LogStreamData>;
+export interface LogStreamResponse {
+  request_uuid?: string;
+  status?: number;
+  error?: string;
+  lines_received?: number;
+}
+export const LogStreamResponse: Codec<LogStreamResponse>;
+}
+}
+}
 export namespace replicationapi {
 export interface ReplicatedEvent {
   event?: io.cloudevents.v1.CloudEvent;

@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { parseJson } from "./base/json.ts";
-import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
+import { agentCallers, eventStreamHandlers } from "./adapters/grpc/agents.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
 import { OpenCalls } from "./adapters/grpc/open_calls.ts";
@@ -243,7 +243,10 @@ async function serve(
   const server = createServer(maxMessageBytes, openCalls);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
-  server.addService(services.eventStreamService, eventStreamHandlers(admission, auth, log, openCalls));
+  server.addService(
+    services.eventStreamService,
+    eventStreamHandlers(admission, agentCallers(admission, auth, openCalls), log),
+  );
   undo.push(() => server.forceShutdown());
   return await listen(
     server,

@@ -1,7 +1,8 @@
 /** The listeners of a principal: for agents and the peer, for operators, for metrics and probes. */
 import { adminHandlers } from "./adapters/grpc/admin.ts";
 import { guarded } from "./adapters/grpc/admin_access.ts";
-import { eventStreamHandlers } from "./adapters/grpc/agents.ts";
+import { agentCallers, eventStreamHandlers } from "./adapters/grpc/agents.ts";
+import { logStreamHandlers } from "./adapters/grpc/log_stream.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import type { Authenticator } from "./adapters/grpc/methods.ts";
 import type { OpenCalls } from "./adapters/grpc/open_calls.ts";
@@ -108,8 +109,9 @@ export async function openListeners(
   const server = createServer(settings.maxMessageBytes, openCalls);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
-  const eventStream = eventStreamHandlers(core.admission, authenticator, log, openCalls);
-  server.addService(services.eventStreamService, eventStream);
+  const callerOf = agentCallers(core.admission, authenticator, openCalls);
+  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, callerOf, log));
+  server.addService(services.logStreamService, logStreamHandlers(core.logs, callerOf));
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));

@@ -32,6 +32,7 @@ import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
 import type { Processing, Rows, Series } from "./ports/telemetry.ts";
+import type { AgentLogs } from "./ports/logs.ts";
 import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
@@ -40,6 +41,7 @@ import { CurrentRequests } from "./core/current_requests.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet, type FleetParts } from "./active/fleet.ts";
+import { LogSessions } from "./active/log_sessions.ts";
 import { AgentsResourceProxy, type ResourceProxyParts } from "./active/resource_proxy.ts";
 import { Roster } from "./active/roster.ts";
 import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
@@ -149,6 +151,7 @@ export interface Core {
   readonly fleet: Fleet;
   /** The way to the agents, in whatever role. */
   readonly requests: AgentRequests;
+  readonly logs: AgentLogs;
   readonly replicas: Replicas;
   readonly following: Following;
   readonly counters: Counters;
@@ -309,11 +312,13 @@ function coreOf(
     activeScope,
   };
   const redis = new AgentRedis(roles.requests);
+  const logs = new LogSessions({ counters, activeScope }, fleet.requests);
   const { cutConnections } = read;
   const measured = { ...reporting, store, readiness, fleet: theFleet, cutConnections };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
-    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens),
+    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, logs),
+    logs,
     caches: new SharedCaches({ settings, index, roster, clusters, redis, counters }),
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),

@@ -15,6 +15,7 @@ import { type ApiObject, isRecord } from "../domain/resources/object.ts";
 import { REFRESH } from "../domain/resources/transform.ts";
 import { SimCluster } from "./cluster.ts";
 import { flood } from "./flood.ts";
+import { SimLogs } from "./logs.ts";
 import { carryOut } from "./managed.ts";
 import { Outbox } from "./outbox.ts";
 import { SimRedis } from "./redis.ts";
@@ -80,6 +81,8 @@ export class SimAgent {
   readonly resources: SimResources;
   /** The Redis of its cluster. */
   readonly redis: SimRedis;
+  /** Its pods and their logs. */
+  readonly logs = new SimLogs();
   readonly misbehaviour: Misbehaviour;
   /** A record of events, for tests. */
   readonly seen = {
@@ -254,26 +257,36 @@ export class SimAgent {
     if (isRequest && this.misbehaviour.requests === "ignored") return;
     try {
       if (!isRequest) this.#handle(event);
-      else if (this.misbehaviour.requests !== "unanswered") this.#answer(event);
+      else if (this.misbehaviour.requests !== "unanswered" && this.#answer(event)) return;
     } catch (error) {
       this.seen.errors.push(`${event.target}/${event.type}: ${reasonOf(error)}`);
     }
-    if (!this.misbehaviour.neverAcks) {
-      this.#send({ type: "processed", target: "eventProcessed", extensions: event.extensions });
-    }
+    this.#processed(event);
     this.#flush();
     this.onChange?.();
   }
 
-  /** Answers a request; one that cannot be understood has no answer. */
-  #answer(event: AgentEvent): void {
-    if (event.target === "redis") return this.redis.question(event.payload);
+  #processed({ extensions }: AgentEvent): void {
+    if (this.misbehaviour.neverAcks) return;
+    this.#send({ type: "processed", target: "eventProcessed", extensions });
+  }
+
+  /** Answers a request; one that cannot be understood has no answer. Whether it is acknowledged later. */
+  #answer(event: AgentEvent): boolean {
+    if (event.target === "redis") {
+      this.redis.question(event.payload);
+      return false;
+    }
+    if (event.target === "containerlog") {
+      return this.logs.answer(event, () => this.#connection?.bringLog?.(), () => this.#processed(event));
+    }
     this.#respond(
       event.target,
       "response",
       event.extensions.eventid ?? "",
       answerTo(event, this.resources),
     );
+    return false;
   }
 
   #respond(target: string, type: string, eventid: string, payload: unknown): void {

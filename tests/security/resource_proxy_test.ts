@@ -19,7 +19,7 @@ const SILENT = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
 const BOUNDS = { listener: "test", connections: 100, perSource: 100, reserve: 1, remedy: "" };
 
 /** A door with small bounds; behind it everybody is let in and hears how large the body was. */
-async function door(workshop: Workshop, bounds: { maxHeld?: number; bodyMs?: number }) {
+async function door(workshop: Workshop, bounds: { maxHeld?: number; bodyMs?: number; stuckMs?: number }) {
   const seen = { admitted: 0, answering: 0, gone: 0, release: Promise.withResolvers<void>() };
   const proxy: ResourceProxy = {
     admit: () => {
@@ -46,7 +46,7 @@ async function door(workshop: Workshop, bounds: { maxHeld?: number; bodyMs?: num
     tlsVersions: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" },
     certificates,
     gate: new Gate(BOUNDS, { suffice: () => true }, SILENT),
-    timing: { bodyMs: bounds.bodyMs ?? 30_000, answerMs: 30_000 },
+    timing: { bodyMs: bounds.bodyMs ?? 30_000, answerMs: 30_000, stuckMs: bounds.stuckMs ?? 30_000 },
     maxHeld: bounds.maxHeld ?? 1 << 30,
   });
   workshop.onClose(() => open.close());

@@ -1,10 +1,10 @@
 /** An agent's side of the wire: what a Go agent does to connect, in its order (Authenticate, Version, Subscribe). */
 import grpc from "@grpc/grpc-js";
-import type { authapi, eventstreamapi } from "../../../proto/gen.d.ts";
+import type { authapi, eventstreamapi, principal } from "../../../proto/gen.d.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "../../domain/events/cloudevent.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import { call, dialPeer } from "./dial.ts";
-import { authenticationService, eventStreamService, versionService } from "./services.ts";
+import { authenticationService, eventStreamService, logStreamService, versionService } from "./services.ts";
 
 const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
 const TIMEOUT_MS = 20_000;
@@ -30,6 +30,19 @@ export interface AgentConnection {
   pause(): void;
   resume(): void;
   close(): void;
+  /** Opens a call that brings a log; absent: this way knows none. */
+  bringLog?(): LogUpload;
+}
+
+/** A call with which an agent brings a log. */
+export interface LogUpload {
+  /** Resolves when there is room for more, or the call is over. */
+  send(message: principal.apis.logstreamapi.LogStreamData): Promise<void>;
+  /** Nothing follows. */
+  end(): void;
+  cancel(): void;
+  /** Resolves with the code of the call's status. */
+  readonly over: Promise<number>;
 }
 
 export interface AgentConnectionEvents {
@@ -88,6 +101,30 @@ export function subscribe(
       stream.cancel();
       client.close();
     },
+    bringLog: () => logUpload(client, token),
+  };
+}
+
+function logUpload(client: grpc.Client, token: grpc.Metadata): LogUpload {
+  const { path, requestSerialize, responseDeserialize } = logStreamService.StreamLogs;
+  const over = Promise.withResolvers<number>();
+  const call = client.makeClientStreamRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    token,
+    (error) => over.resolve(error?.code ?? grpc.status.OK),
+  );
+  call.on("error", () => {});
+  return {
+    send: async (message) => {
+      if (call.write(message)) return;
+      const drained = new Promise<void>((resolve) => call.once("drain", () => resolve()));
+      await Promise.race([drained, over.promise]);
+    },
+    end: () => call.end(),
+    cancel: () => call.cancel(),
+    over: over.promise,
   };
 }
 

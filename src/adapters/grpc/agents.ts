@@ -20,13 +20,13 @@ type Stream = grpc.ServerDuplexStream<Wire, Wire>;
 type Pushed = grpc.ServerReadableStream<Wire, eventstreamapi.PushSummary>;
 type Call = AuthenticatedCall & { metadata: grpc.Metadata };
 
-export function eventStreamHandlers(
+/** Tells which agent calls, by its token; the call ends when the token does not hold any more. Rejects with `NotAdmitted`. */
+export function agentCallers(
   admission: Admission,
   authenticator: Authenticator,
-  log: Log,
   openCalls: Pick<OpenCalls, "require">,
-): grpc.UntypedServiceImplementation {
-  const callerOf = (call: Call) => {
+): (call: Call) => Promise<Caller> {
+  return (call) => {
     const token = String(call.metadata.get("authorization")[0] ?? "");
     return admission.caller(token, (subject) => {
       const holds = () => authenticator.stillHolds(call, subject);
@@ -37,6 +37,13 @@ export function eventStreamHandlers(
       return holds();
     });
   };
+}
+
+export function eventStreamHandlers(
+  admission: Admission,
+  callerOf: (call: Call) => Promise<Caller>,
+  log: Log,
+): grpc.UntypedServiceImplementation {
   return {
     Subscribe: (stream: Stream) => {
       callerOf(stream).then((caller) => attach(admission, caller, stream, log)).catch((error) =>

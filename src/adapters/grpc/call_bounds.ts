@@ -32,6 +32,8 @@ const KEYS: CallBounds = { bytes: 4 * MB, perClient: 4, inAll: 16 };
 const EVENTS: CallBounds = { bytes: 4 * MB, perClient: 8, inAll: 20_000, cut: true };
 /** Answers to requests come over an agent's stream too: lists of a namespace, trees of a large Application. */
 const STREAM: CallBounds = { ...EVENTS, bytes: 64 * MB };
+/** A click in Argo CD's UI reads the logs of several pods; an agent sends 64 kB at a time. */
+const LOGS: CallBounds = { bytes: 1 * MB, perClient: 64, inAll: 1_000 };
 const READERS: CallBounds = { bytes: 64 * KB, perClient: 8, inAll: 64 };
 
 /** Services, and calls of theirs that differ. */
@@ -39,6 +41,7 @@ const TABLE: Record<string, { all: CallBounds; but?: Record<string, CallBounds> 
   versionService: { all: UNARY },
   authenticationService: { all: UNARY },
   eventStreamService: { all: UNARY, but: { Subscribe: STREAM, Push: EVENTS } },
+  logStreamService: { all: LOGS },
   replicationService: {
     all: READERS,
     but: { GetSnapshot: { ...READERS, perClient: 2, inAll: 8 }, ConfirmMissingResources: KEYS },

@@ -41,6 +41,7 @@ const TABLE: Record<string, Record<string, Right>> = {
     Push: { who: ["agent"], over: "the agent's own resources" },
     Ping: { who: ["agent"], over: "nothing" },
   },
+  logStreamService: { StreamLogs: { who: ["agent"], over: "the logs that this agent was asked for" } },
   replicationService: {
     Subscribe: { who: READ, over: STREAM },
     GetSnapshot: { who: READ, over: STREAM },

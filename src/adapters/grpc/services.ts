@@ -8,6 +8,7 @@ import {
   authapi,
   eventstreamapi,
   haadminapi,
+  principal,
   replicationapi,
   versionapi,
 } from "../../../proto/gen.js";
@@ -200,5 +201,16 @@ export const eventStreamService = {
     eventstreamapi.PingRequest,
     eventstreamapi.PongReply,
     UNARY,
+  ),
+};
+
+const { LogStreamData, LogStreamResponse } = principal.apis.logstreamapi;
+
+export const logStreamService = {
+  StreamLogs: method(
+    "/principal.apis.logstreamapi.LogStreamService/StreamLogs",
+    LogStreamData,
+    LogStreamResponse,
+    CLIENT,
   ),
 };

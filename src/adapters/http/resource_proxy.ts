@@ -11,14 +11,19 @@ import type { TLSSocket } from "node:tls";
 import { reasonOf } from "../../base/reason.ts";
 import { MAX_BODY_BYTES } from "../../domain/proxy/request.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
-import type { ResourceProxy } from "../../principal/ports/resource_proxy.ts";
+import type { ResourceProxy, StreamedAnswer } from "../../principal/ports/resource_proxy.ts";
 import type { ClientCertificates } from "../net/client_certificates.ts";
 import type { Gate } from "../net/gate.ts";
 
-/** A body has arrived, and an answer was taken by its caller, within these times. */
-const TIMING = { bodyMs: 30_000, answerMs: 120_000 };
+/** A body has arrived, an answer was taken by its caller, and some of a streamed one, within these times. */
+const TIMING = { bodyMs: 30_000, answerMs: 120_000, stuckMs: 60_000 };
 /** Of the bodies and answers of all requests, so much is held at a time. */
 const MAX_HELD = 256 * 1024 * 1024;
+const TEXT = {
+  "content-type": "text/plain; charset=utf-8",
+  "cache-control": "no-cache, no-transform",
+  "x-content-type-options": "nosniff",
+};
 const FULL = "the resource proxy holds too many large requests and answers; try again";
 /** So much of a body that is not wanted is read, so that its sender hears why. */
 const MAX_DISCARDED = 4 * MAX_BODY_BYTES;
@@ -102,6 +107,7 @@ class Callers {
     const gone = new AbortController();
     response.once("close", () => gone.abort(new Error("the caller is gone")));
     const answer = await this.#answerTo(request, gone.signal);
+    if ("stream" in answer) return await this.#stream(answer, response, gone.signal);
     if (gone.signal.aborted) return;
     const timer = setTimeout(() => request.socket.destroy(), this.#timing.answerMs);
     response.once("close", () => clearTimeout(timer));
@@ -114,7 +120,27 @@ class Callers {
     send(response, answer, bytes, whole);
   }
 
-  async #answerTo(request: IncomingMessage, signal: AbortSignal): Promise<HttpAnswer> {
+  /** Passes a body on as fast as its caller takes it; one that takes nothing for long is cut. */
+  async #stream(
+    { status, stream }: StreamedAnswer,
+    response: ServerResponse,
+    gone: AbortSignal,
+  ): Promise<void> {
+    const reader = stream.getReader();
+    const cancel = () => void reader.cancel(gone.reason).catch(() => {});
+    gone.addEventListener("abort", cancel);
+    if (gone.aborted) return cancel();
+    response.writeHead(status, TEXT).flushHeaders();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      if (response.write(read.value) || gone.aborted) continue;
+      const stuck = setTimeout(() => response.destroy(), this.#timing.stuckMs);
+      await new Promise<void>((resolve) => response.once("drain", resolve).once("close", () => resolve()));
+      clearTimeout(stuck);
+    }
+    if (!gone.aborted) response.end();
+  }
+
+  async #answerTo(request: IncomingMessage, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
     const certificate = this.door.certificates.of(request.socket as TLSSocket);
     const problem = certificate ? certificate.problem() : "its connection has ended";
     if (problem !== undefined) return this.proxy.refuse(401, `authentication failed: ${problem}`);

@@ -8,6 +8,7 @@ import type { Log } from "../../base/log.ts";
 import { until } from "../../base/until.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { answerOf, coreVersions, namedGroups } from "../../domain/proxy/answer.ts";
+import { isLog, logRequestOf } from "../../domain/proxy/log_request.ts";
 import { parseTarget, type Target } from "../../domain/proxy/path.ts";
 import { isMethod, payloadOf, type ProxiedRequest, refusal } from "../../domain/proxy/request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
@@ -15,10 +16,17 @@ import { versionAnswer } from "../../domain/proxy/version.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import type { Counting } from "../core/counters.ts";
 import { type AgentRequests, RequestFailed, type RequestFailureKind } from "../ports/requests.ts";
-import type { AdmittedRequest, ProxyCaller, ProxyHead, ResourceProxy } from "../ports/resource_proxy.ts";
+import type {
+  AdmittedRequest,
+  ProxyCaller,
+  ProxyHead,
+  ResourceProxy,
+  StreamedAnswer,
+} from "../ports/resource_proxy.ts";
 import type { Tokens } from "../ports/tokens.ts";
 import type { ClusterSecrets } from "./cluster_secrets.ts";
 import { DiscoveryCache } from "./discovery_cache.ts";
+import type { LogSessions } from "./log_sessions.ts";
 import type { Roster } from "./roster.ts";
 
 /** For an answer of an agent, its way back after a broken stream included. */
@@ -65,6 +73,7 @@ export class AgentsResourceProxy implements ResourceProxy {
     private readonly parts: ResourceProxyParts,
     private readonly requests: AgentRequests,
     private readonly tokens: Pick<Tokens, "verifyResourceProxy"> | undefined,
+    private readonly logs: Pick<LogSessions, "open">,
   ) {
     requests.onStream((agent) => this.#discovery.drop(agent));
   }
@@ -78,6 +87,7 @@ export class AgentsResourceProxy implements ResourceProxy {
     const refused = refusal(agent, answer) ?? this.#unreachable(agent, answer);
     return refused ?? {
       answer: async (body, signal) => {
+        if (isLog(answer.target)) return await this.#log(agent, answer, signal);
         const answered = await this.#answer(agent, answer, body, signal);
         if (answer.method !== "GET") this.#note(agent, caller, answer, answered);
         return answered;
@@ -134,14 +144,43 @@ export class AgentsResourceProxy implements ResourceProxy {
   }
 
   /** Why no agent can be asked; undefined: it can. */
-  #unreachable(agent: string, { method, target: { path, parts } }: ProxiedRequest): HttpAnswer | undefined {
+  #unreachable(agent: string, { method, target }: ProxiedRequest): HttpAnswer | undefined {
+    const { path, parts } = target;
     const about = `cannot ${method} ${path} at agent "${agent}"`;
     if (this.requests.connected(agent) === undefined && this.parts.activeScope()) {
       this.#failed(agent, "agent_disconnected");
       return failure(502, `${about}: it is not connected`);
     }
-    if (parts.resource !== "pods" || !["log", "exec"].includes(parts.subresource)) return undefined;
-    return failure(501, `${about}: logs and terminals are not served yet`);
+    if (isLog(target)) return this.#unreadable(about, method);
+    if (parts.resource !== "pods" || parts.subresource !== "exec") return undefined;
+    return failure(501, `${about}: terminals are not served yet`);
+  }
+
+  /** Why no log can be read; undefined: it can. */
+  #unreadable(about: string, method: string): HttpAnswer | undefined {
+    if (method !== "GET") return failure(405, `${about}: logs are only read`);
+    if (this.parts.activeScope()) return undefined;
+    this.#failed(UNKNOWN, "not_active");
+    return failure(503, `${about}: ${this.#notActive()}, and logs come to the ACTIVE alone`, {
+      retryAfterS: STAND_BY_S,
+    });
+  }
+
+  async #log(
+    agent: string,
+    request: ProxiedRequest,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer | StreamedAnswer> {
+    const wanted = logRequestOf(request.target);
+    if (!wanted) return failure(400, `cannot read ${request.target.path}: it names no pod in a namespace`);
+    try {
+      const answer = await this.logs.open(agent, wanted, signal);
+      if (answer.status !== 200) this.#failed(agent, "agent_error");
+      return answer;
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+      return this.#unanswered(agent, request, error);
+    }
   }
 
   async #answer(

@@ -14,7 +14,6 @@ export type CounterName = { [N in keyof Table]: Table[N] extends Counted<string>
 type LabelsOf<N extends CounterName> = Table[N] extends Counted<infer L> ? L : never;
 type Labelled<N extends CounterName> = [LabelsOf<N>] extends [never] ? []
   : [labels: Record<LabelsOf<N>, string>];
-type Unlabelled = { [N in CounterName]: [LabelsOf<N>] extends [never] ? N : never }[CounterName];
 
 export class Counters {
   readonly #rows = new Map<string, Map<string, Rows[number]>>();
@@ -26,9 +25,9 @@ export class Counters {
     this.#add(name, labels ?? {}, 1);
   }
 
-  /** So many more. */
-  add(name: Unlabelled, n: number): void {
-    this.#add(name, {}, n);
+  /** So many more, of these labels where the metric has any. */
+  add<N extends CounterName>(name: N, n: number, ...[labels]: Labelled<N>): void {
+    this.#add(name, labels ?? {}, n);
   }
 
   /** The sum of a counter over all labels. */

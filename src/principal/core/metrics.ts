@@ -92,6 +92,16 @@ const PROXIES = {
     "agent_name",
     "reason",
   ),
+  logStreams: counted(
+    "argocd_agent_ha_log_streams_total",
+    "Logs of pods that were asked of an agent",
+    "agent_name",
+  ),
+  logBytes: counted(
+    "argocd_agent_ha_log_bytes_total",
+    "Bytes of logs that went on to their readers",
+    "agent_name",
+  ),
 };
 
 const HA = {

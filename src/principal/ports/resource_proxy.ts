@@ -18,10 +18,16 @@ export interface ProxyHead {
   contentType: string;
 }
 
+/** An answer whose body comes bit by bit, as text. */
+export interface StreamedAnswer {
+  status: 200;
+  stream: ReadableStream<Uint8Array>;
+}
+
 /** A request that may go on; its body is read only now. */
 export interface AdmittedRequest {
   /** The answer. @throws the reason of `signal`, which is aborted when the caller is gone */
-  answer(body: Uint8Array, signal: AbortSignal): Promise<HttpAnswer>;
+  answer(body: Uint8Array, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
 }
 
 export interface ResourceProxy {

@@ -1,0 +1,104 @@
+/**
+ * `logstreamapi.LogStreamService`: the calls with which agents bring the logs that they were asked for. The first message names the
+ * request. Of the codes, a Go agent comes again on all but NOT_FOUND and CANCELLED, for half a minute.
+ */
+import grpc from "@grpc/grpc-js";
+import type { principal } from "../../../proto/gen.d.ts";
+import type { Caller } from "../../principal/ports/agents.ts";
+import type { AgentLogs, LogCall, LogReader } from "../../principal/ports/logs.ts";
+import { paced } from "./authentication.ts";
+import { Status, toStatus } from "./status.ts";
+
+type Data = principal.apis.logstreamapi.LogStreamData;
+type Response = principal.apis.logstreamapi.LogStreamResponse;
+type Call = grpc.ServerReadableStream<Data, Response>;
+type Answer = grpc.sendUnaryData<Response>;
+
+/** A call that is cancelled seems to have ended first, for less than this. */
+const CANCELLED_MS = 50;
+
+/** @param callerOf the agent that calls, by its token; rejects where there is none */
+export function logStreamHandlers(
+  logs: AgentLogs,
+  callerOf: (call: Call) => Promise<Caller>,
+): grpc.UntypedServiceImplementation {
+  return {
+    StreamLogs: (call: Call, answer: Answer) => {
+      paced(callerOf(call)).then(
+        ({ name }) => new WireLog(logs, name, call, answer),
+        (error) => answer(unwanted(error)),
+      );
+    },
+  };
+}
+
+/** A principal that does not serve wants no log: the agent shall not come again. */
+function unwanted(error: unknown): ReturnType<typeof toStatus> {
+  const status = toStatus(error);
+  return status.code === grpc.status.UNAVAILABLE ? { ...status, code: grpc.status.CANCELLED } : status;
+}
+
+class WireLog implements LogCall {
+  #request = "";
+  #reader: LogReader | undefined;
+  #over = false;
+
+  constructor(
+    private readonly logs: AgentLogs,
+    private readonly agent: string,
+    private readonly call: Call,
+    private readonly answer: Answer,
+  ) {
+    for (const event of ["cancelled", "error", "close"]) call.on(event, () => this.#closed());
+    call.on("data", (message: Data) => this.#take(message));
+    call.on("end", () => setTimeout(() => this.#ended(), CANCELLED_MS));
+  }
+
+  pause(): void {
+    this.call.pause();
+  }
+
+  resume(): void {
+    this.call.resume();
+  }
+
+  end(how: "done" | "unwanted" | "broken", why: string): void {
+    if (how === "done") this.#answer(null, { request_uuid: this.#request, status: 200 });
+    else this.#fail(how === "broken" ? grpc.status.INTERNAL : grpc.status.CANCELLED, why);
+  }
+
+  #take({ request_uuid: request = "", data = new Uint8Array(), eof = false, error = "" }: Data): void {
+    if (this.#over) return;
+    if (!this.#reader) {
+      this.#request = request;
+      this.#reader = this.logs.bring(this.agent, request, this);
+      if (!this.#reader) return this.#fail(grpc.status.NOT_FOUND, "unknown request id");
+    }
+    if (request !== this.#request) return this.#fail(grpc.status.INVALID_ARGUMENT, "another request id");
+    this.#reader.frame({ data, eof, error });
+  }
+
+  #ended(): void {
+    if (this.#over) return;
+    if (this.#reader) this.#reader.ended();
+    else this.#fail(grpc.status.INVALID_ARGUMENT, "no request id");
+  }
+
+  #fail(code: grpc.status, why: string): void {
+    this.#answer(toStatus(new Status(code, why)));
+    // What the agent has sent meanwhile is read away.
+    this.call.resume();
+  }
+
+  #answer(...answer: Parameters<Answer>): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.answer(...answer);
+  }
+
+  #closed(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#reader?.broke();
+  }
+}

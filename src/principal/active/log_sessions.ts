@@ -1,0 +1,130 @@
+/**
+ * The logs that are being read, by the requests that agents were asked with. A session belongs to the agent that was asked: a call of
+ * another one finds no such request. All of them end with the scope in which this principal is ACTIVE.
+ */
+import { abortable } from "@std/async/abortable";
+import { reasonOf } from "../../base/reason.ts";
+import type { LogRequest } from "../../domain/proxy/log_request.ts";
+import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
+import type { Counting } from "../core/counters.ts";
+import type { AgentLogs, LogCall, LogReader } from "../ports/logs.ts";
+import type { AgentRequests } from "../ports/requests.ts";
+import type { StreamedAnswer } from "../ports/resource_proxy.ts";
+import { LOG_TIMING, LogSession, type LogTiming } from "./log_session.ts";
+
+/** Logs that are read of one agent, and of all. A click in Argo CD's UI opens up to ten. */
+const MAX_OF_AGENT = 64;
+const MAX = 1_000;
+/** An agent reads a log that is not followed to its end before it acknowledges the request. */
+const STATIC_MS = 180_000;
+const RETRY_S = 1;
+
+/** The part of the principal that logs need. */
+export interface LogSessionsParts {
+  readonly counters: Counting;
+  /** Open while this principal is ACTIVE. */
+  activeScope(): AbortSignal | undefined;
+}
+
+export class LogSessions implements AgentLogs {
+  readonly #sessions = new Map<string, { agent: string; session: LogSession }>();
+  /** The end of the last log of an agent that is not followed: the agent reads one at a time, and no events meanwhile. */
+  readonly #turns = new Map<string, Promise<void>>();
+
+  constructor(
+    private readonly parts: LogSessionsParts,
+    private readonly requests: Pick<AgentRequests, "tell">,
+    private readonly timing: LogTiming = LOG_TIMING,
+  ) {}
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /**
+   * Asks an agent for a log; its answer when something of it is known. @throws RequestFailed where the request does not reach the agent
+   * @throws the reason of `signal`, which is aborted when the reader is gone
+   */
+  async open(agent: string, request: LogRequest, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
+    const ofAgent = [...this.#sessions.values()].filter((one) => one.agent === agent).length;
+    if (this.#sessions.size >= MAX || ofAgent >= MAX_OF_AGENT) {
+      return failure(429, `${ofAgent} logs of agent "${agent}" are being read`, { retryAfterS: RETRY_S });
+    }
+    const scope = this.parts.activeScope();
+    if (!scope) return failure(503, "this principal is not ACTIVE any more", { retryAfterS: RETRY_S });
+    const release = request.follow ? () => {} : await this.#turn(agent, AbortSignal.any([signal, scope]));
+    return await this.#read(agent, request, { signal, scope, release });
+  }
+
+  bring(agent: string, request: string, call: LogCall): LogReader | undefined {
+    const found = this.#sessions.get(request);
+    return found?.agent === agent ? found.session.attach(call) : undefined;
+  }
+
+  async #read(
+    agent: string,
+    request: LogRequest,
+    { signal, scope, release }: { signal: AbortSignal; scope: AbortSignal; release: () => void },
+  ): Promise<HttpAnswer | StreamedAnswer> {
+    const id = crypto.randomUUID();
+    const over = Promise.withResolvers<void>();
+    const session = new LogSession({
+      ...{ agent, request, timing: this.timing },
+      passed: (bytes) => this.parts.counters.add("logBytes", bytes, { agent_name: agent }),
+      over: () => over.resolve(),
+    });
+    this.#sessions.set(id, { agent, session });
+    this.parts.counters.increment("logStreams", { agent_name: agent });
+    const gone = () => session.abandon("the reader is gone");
+    const demoted = () => session.finish(`the log ends here: ${reasonOf(scope.reason)}; read it again`);
+    signal.addEventListener("abort", gone);
+    scope.addEventListener("abort", demoted);
+    void over.promise.then(() => {
+      this.#sessions.delete(id);
+      release();
+      signal.removeEventListener("abort", gone);
+      scope.removeEventListener("abort", demoted);
+    });
+    const refused = this.#ask(agent, id, request, session, signal);
+    const answer = await abortable(Promise.race([session.begun, refused]), signal);
+    return answer ?? { status: 200, stream: session.stream };
+  }
+
+  /** Asks the agent; rejects where the request does not reach it, and else stays pending. */
+  #ask(
+    agent: string,
+    id: string,
+    request: LogRequest,
+    session: LogSession,
+    signal: AbortSignal,
+  ): Promise<never> {
+    const payload = new TextEncoder().encode(JSON.stringify({ uuid: id, ...request }));
+    const asked = { target: "containerlog", type: "GET", id, payload } as const;
+    const timeoutMs = request.follow ? this.timing.callMs : STATIC_MS;
+    const { promise, reject } = Promise.withResolvers<never>();
+    promise.catch(() => {});
+    this.requests.tell(agent, asked, { timeoutMs, signal }).then(
+      () => session.acknowledged(),
+      (error) => {
+        // A log that is being read needs no acknowledgement.
+        if (session.called) return;
+        session.abandon(reasonOf(error));
+        reject(error);
+      },
+    );
+    return promise;
+  }
+
+  /** Waits for the end of the logs before; returns how to let the next one begin. @throws the reason of the signal */
+  async #turn(agent: string, signal: AbortSignal): Promise<() => void> {
+    for (let before = this.#turns.get(agent); before; before = this.#turns.get(agent)) {
+      await abortable(before, signal);
+    }
+    const over = Promise.withResolvers<void>();
+    this.#turns.set(agent, over.promise);
+    return () => {
+      this.#turns.delete(agent);
+      over.resolve();
+    };
+  }
+}
