@@ -1,14 +1,17 @@
-/** One attack on a principal, again and again until it is killed: `attack.ts KIND PKI GRPC-PORT ADMIN-PORT`. It says "begun" once it runs. */
+/** One attack on a principal, again and again until it is killed: `attack.ts KIND PKI GRPC-PORT ADMIN-PORT STORE`. It says "begun" once it runs. */
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
 import { call, dialAdmin, dialPeer } from "../src/adapters/grpc/dial.ts";
 import * as services from "../src/adapters/grpc/services.ts";
+import type { ApiObject } from "../src/domain/resources/object.ts";
+import { openSqlite } from "../src/adapters/store/sqlite.ts";
+import { SimAgent } from "../src/simagents/agent.ts";
 import { issuer } from "../src/simagents/certificates.ts";
 import { flood, frame, rawCall, rawConnection } from "../tests/support/raw_calls.ts";
 
 const MB = 1024 * 1024;
-const [kind = "", pki = "", grpc = "", admin = ""] = Deno.args;
+const [kind = "", pki = "", grpc = "", admin = "", store = ""] = Deno.args;
 const [port, adminPort] = [Number(grpc), Number(admin)];
 const material = await (await issuer(pki))("hostile-1");
 const AUTHENTICATE = services.authenticationService.Authenticate.path;
@@ -42,6 +45,38 @@ async function token(): Promise<string> {
   return accessToken;
 }
 
+/** A password that is not the one of this name. */
+async function wrongPassword(client: ReturnType<typeof dialPeer>, clientid: string): Promise<void> {
+  const credentials = { clientid, clientsecret: "wrong" };
+  const request = { method: "userpass", mode: "managed", version: "0", credentials };
+  await call(client, services.authenticationService.Authenticate, request, 30_000);
+}
+
+/** Names that a backtracking matcher tries for longer than anybody waits, and the patterns that make it. */
+const PATIENT = `${"a".repeat(61)}-1`;
+const EVIL = [
+  "/^([a-z0-9-]+)+!$/",
+  "/^(a|a|[a-z-])*!$/",
+  "/^(.*a){60}!$/",
+  "+(+([a-z0-9-]))!",
+  "!(!(a))*(*(a))!",
+];
+let patient: SimAgent | undefined;
+
+function evilProject(n: number): ApiObject {
+  const pattern = EVIL[n % EVIL.length] ?? "";
+  return {
+    apiVersion: "argoproj.io/v1alpha1",
+    kind: "AppProject",
+    metadata: { name: `evil-${n % 20}`, namespace: "argocd" },
+    spec: {
+      description: String(n),
+      destinations: [{ name: "*" }, { name: `!${pattern}` }, { name: pattern, server: `${pattern}${n}` }],
+      sourceNamespaces: [pattern, "*"],
+    },
+  };
+}
+
 const bomb = frame(gzipSync(Buffer.alloc(40 * MB)), { compressed: true });
 const packed = frame(gzipSync(Buffer.alloc(4 * MB - 100)), { compressed: true });
 
@@ -62,6 +97,26 @@ const ATTACKS: Record<string, () => Promise<void>> = {
     const attack = flood(port, material, services.eventStreamService.Subscribe.path, 9_900);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     attack.end();
+  },
+  passwords: async () => {
+    const client = dialPeer(`127.0.0.1:${port}`, material, MB);
+    const names = Array.from({ length: 50 }, (_, n) => ["edge-1", `nobody-${n}`]).flat();
+    await Promise.allSettled(names.map((name) => wrongPassword(client, name)));
+    client.close();
+  },
+  patterns: async () => {
+    if (!patient) {
+      const issued = await (await issuer(pki))(PATIENT);
+      const address = () => `127.0.0.1:${port}`;
+      patient = new SimAgent({ name: PATIENT, mode: "managed", address, material: issued });
+      patient.start();
+    }
+    const opened = openSqlite(store, { verify: false });
+    for (let n = 0; n < 250; n++) {
+      await opened.write({ op: "put", object: evilProject(n) });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await opened.close();
   },
   waits: async () => {
     const client = dialAdmin(`127.0.0.1:${adminPort}`);

@@ -1,4 +1,5 @@
 /** Agents under load: simulated agents in this process, on real principal processes, over mTLS. */
+import bcrypt from "bcryptjs";
 import { canonicalJson } from "../src/base/json.ts";
 import { initPki } from "../src/cli/pki.ts";
 import { principalPair, type PrincipalProcess, selfCommand, until } from "../src/cli/processes.ts";
@@ -33,15 +34,32 @@ export class AgentBench extends Sides {
   }
 
   /** Agents on both sides through one address. */
-  async connect(count: number, controller: boolean): Promise<Crowd> {
+  async connect(count: number, controller: boolean, password?: string): Promise<Crowd> {
     const backends = [this.primary.side.ports, this.replica.side.ports];
     const front = new Front(() => backends);
     this.front = front;
-    const managed = Array.from({ length: count }, (_, n) => `edge-${n + 1}`);
-    const pki = `${this.dir}/pki`;
-    this.crowd = await Crowd.make({ pki, address: () => front.address, managed, autonomous: [], controller });
+    const made = { pki: `${this.dir}/pki`, address: () => front.address, managed: names(count) };
+    this.crowd = await Crowd.make({
+      ...made,
+      autonomous: [],
+      controller,
+      ...(password === undefined ? {} : { password }),
+    });
     this.crowd.start();
     return this.crowd;
+  }
+
+  /** Starts the primary alone, without HA, for agents that come with this password. */
+  async startWithPasswords(count: number, password: string): Promise<void> {
+    const users = `${this.dir}/users`;
+    const hash = bcrypt.hashSync(password, 10);
+    Deno.writeTextFileSync(users, names(count).map((name) => `${name}:${hash}\n`).join(""));
+    this.primary.start([`--auth=userpass:${users}`, "--ha-enabled=false", "--ha-peer-address="]);
+    await until(
+      async () => (await this.primary.healthz()).code === 200,
+      WAIT_MS,
+      () => `the primary does not serve:\n${this.primary.logEnd()}`,
+    );
   }
 
   /** Waits until every agent holds exactly what a side says. */
@@ -65,6 +83,10 @@ export class AgentBench extends Sides {
     for (const store of this.#stores) await store.close();
     await super.close();
   }
+}
+
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, n) => `edge-${n + 1}`);
 }
 
 function application(agent: string, name: string, mark = ""): ApiObject {
@@ -175,19 +197,21 @@ async function load(
  * on meanwhile.
  */
 export async function roundTrip(
-  { agents, rate, seconds, attack }: {
+  { agents, rate, seconds, attack, password }: {
     agents: number;
     rate: number;
     seconds: number;
     attack?: Attack;
+    /** Agents come with it; absent: with certificates. */
+    password?: string;
   },
 ): Promise<Record<string, number>> {
   const bench = await AgentBench.open();
   let calm = () => Promise.resolve();
   try {
-    await bench.startAlone();
+    await (password === undefined ? bench.startAlone() : bench.startWithPasswords(agents, password));
     const store = bench.store(bench.primary);
-    const crowd = await bench.connect(agents, false);
+    const crowd = await bench.connect(agents, false, password);
     const latencies: number[] = [];
     for (const agent of crowd.all) {
       agent.onEvent = ({ payload }) => {

@@ -1,17 +1,20 @@
 /**
  * Other agents while somebody attacks: the round trip of a change, before and during each attack. `deno task bench` prints it, and this
- * script alone the same table.
+ * script alone the same table, of all attacks or of those that are named.
  */
 import type { AgentBench, Attack } from "./bench_agents.ts";
 import { roundTrip } from "./bench_agents.ts";
 
-const ATTACKS: [kind: string, title: string][] = [
+const PASSWORD = "right";
+const ATTACKS: [kind: string, title: string, password?: string][] = [
   ["silent", "400 silent connections at a time"],
   ["unfinished", "8 unfinished messages of 120 MB at a time"],
   ["packed", "8 messages at a time that unpack to 40 MB"],
   ["packedEvents", "4 events at a time that unpack to 4 MB"],
   ["streams", "9,900 streams a second on one connection"],
   ["waits", "20 waits for 20,000 versions each"],
+  ["passwords", "100 wrong passwords at a time, for one name and for names that do not exist", PASSWORD],
+  ["patterns", "50 AppProjects a second whose patterns backtrack for ever elsewhere"],
 ];
 
 /** The bound: the 99th percentile during an attack, against that without. */
@@ -26,12 +29,14 @@ const attackBy = (kind: string): Attack => async (bench: AgentBench) => {
       "--quiet",
       "--allow-net=127.0.0.1",
       "--allow-read",
+      "--allow-write",
       "--allow-env",
       new URL("attack.ts", import.meta.url).pathname,
       kind,
       `${bench.dir}/pki`,
       String(grpc),
       String(admin),
+      bench.primary.store,
     ],
     stdin: "null",
     stdout: "piped",
@@ -48,11 +53,17 @@ const attackBy = (kind: string): Attack => async (bench: AgentBench) => {
 
 type Section = (title: string, header: string[], rows: string[][]) => void;
 
-export async function benchAttacks(section: Section): Promise<void> {
-  const steady = { agents: 20, rate: 5, seconds: 10 };
+export async function benchAttacks(
+  section: Section,
+  kinds: readonly string[] = [],
+  seconds = 10,
+): Promise<void> {
+  const usual = { agents: 20, rate: 5, seconds };
   const shown = (ms = NaN) => `${ms.toLocaleString("en-US", { maximumFractionDigits: 1 })} ms`;
   const rows: string[][] = [];
-  for (const [kind, title] of ATTACKS) {
+  for (const [kind, title, password] of ATTACKS) {
+    if (kinds.length > 0 && !kinds.includes(kind)) continue;
+    const steady = { ...usual, ...(password === undefined ? {} : { password }) };
     // Right before, so that whatever else the machine does is in both.
     const calm = await roundTrip(steady);
     const during = await roundTrip({ ...steady, attack: attackBy(kind) });
@@ -77,5 +88,5 @@ export async function benchAttacks(section: Section): Promise<void> {
 if (import.meta.main) {
   await benchAttacks((title, header, rows) => {
     console.log([title, ...[header, ...rows].map((row) => `| ${row.join(" | ")} |`)].join("\n"));
-  });
+  }, Deno.args);
 }

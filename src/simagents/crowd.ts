@@ -12,17 +12,24 @@ export interface CrowdOptions {
   managed: string[];
   autonomous: string[];
   controller?: boolean;
+  /** The password of every agent; absent: each proves itself by its certificate. */
+  password?: string;
 }
 
 export class Crowd {
   constructor(readonly managed: SimAgent[], readonly autonomous: SimAgent[]) {}
 
-  static async make({ pki, address, managed, autonomous, controller = true }: CrowdOptions): Promise<Crowd> {
+  static async make(options: CrowdOptions): Promise<Crowd> {
+    const { pki, address, managed, autonomous, controller = true, password } = options;
     const issue = await issuer(pki);
     const agents = (names: string[], mode: "managed" | "autonomous") =>
       Promise.all(names.map(async (name, n) => {
         const firstVersion = 1_000 * n;
-        return new SimAgent({ name, mode, address, material: await issue(name), controller, firstVersion });
+        const proof = password === undefined
+          ? {}
+          : { method: "userpass", credentials: { clientid: name, clientsecret: password } };
+        const material = await issue(name);
+        return new SimAgent({ name, mode, address, material, controller, firstVersion, ...proof });
       }));
     return new Crowd(await agents(managed, "managed"), await agents(autonomous, "autonomous"));
   }
