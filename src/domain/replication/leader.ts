@@ -15,6 +15,8 @@ import { rankOf } from "../resources/kinds.ts";
 /** The bounds of one stream: changes in flight, and the size of a message. Nothing else is kept for a replica. */
 export interface LeaderLimits {
   windowChanges: number;
+  /** Of the changes in flight; a replica holds each as text and, while it writes it, parsed. One message more may be under way. */
+  windowBytes: number;
   maxMessageChanges: number;
   maxMessageBytes: number;
   /** Keys that a replica may name in Have messages; a peer that names more is broken or hostile. */
@@ -23,6 +25,7 @@ export interface LeaderLimits {
 
 export const LEADER_LIMITS: LeaderLimits = {
   windowChanges: 2_000,
+  windowBytes: 32 << 20,
   maxMessageChanges: 500,
   maxMessageBytes: 1 << 20,
   maxHaveKeys: 2_000_000,
@@ -57,6 +60,9 @@ export class ProtocolError extends Error {}
 /** The leader's state of one stream. Pure: the transport calls `next` whenever its state may have changed. */
 export class LeaderProtocol {
   #phase: "hello" | "have" | "looking" | "snapshot" | "live" = "hello";
+  /** Messages that the replica has not processed as a whole. */
+  readonly #inFlight: { sequence: number; bytes: number }[] = [];
+  #bytesInFlight = 0;
   #differing = new Set<number>();
   readonly #have = new Map<string, string>();
   /** Keys being looked up in the store: for the snapshot, and because the replica requested them. */
@@ -142,6 +148,9 @@ export class LeaderProtocol {
       throw new ProtocolError(`acknowledged ${applied}/${processed} of ${this.#sequence} sent`);
     }
     this.#processed = Math.max(this.#processed, processed);
+    while ((this.#inFlight[0]?.sequence ?? Infinity) <= this.#processed) {
+      this.#bytesInFlight -= this.#inFlight.shift()?.bytes ?? 0;
+    }
     this.#applied = Math.max(this.#applied, applied);
     this.#resent = this.#resent.filter(({ sequence }) => sequence > this.#applied);
     // An older release does not tell what has arrived: then no more counts than what is durable.
@@ -213,6 +222,7 @@ export class LeaderProtocol {
   }
 
   #room(): number {
+    if (this.#bytesInFlight >= this.limits.windowBytes) return 0;
     const room = this.limits.windowChanges - (this.#sequence - this.#processed);
     return Math.max(0, Math.min(room, this.limits.maxMessageChanges));
   }
@@ -269,6 +279,9 @@ export class LeaderProtocol {
   #message(changes: OutgoingChange[], rest: Partial<Outgoing>): Outgoing {
     const firstSequence = this.#sequence + 1;
     this.#sequence += changes.length;
+    const bytes = changes.reduce((sum, { entry }) => sum + (entry?.size ?? 0), 0);
+    this.#inFlight.push({ sequence: this.#sequence, bytes });
+    this.#bytesInFlight += bytes;
     const revision = rest.revision ?? 0;
     if (revision > 0) this.#mark(this.#sequence, revision);
     const defaults = { revision, snapshot: false, snapshotEnd: false, snapshotRemaining: 0 };

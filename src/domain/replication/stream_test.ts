@@ -194,6 +194,20 @@ Deno.test("a leader sends no more than its window to a replica that does not ack
   assertEquals(link.leader.pending, 3_000);
 });
 
+Deno.test("a leader sends no more bytes than its window, and a message more, to a replica that does not acknowledge", () => {
+  const [a, b] = [new ChangeIndex("a"), new ChangeIndex("b")];
+  for (let n = 0; n < 100; n++) put(a, app(n), "x".repeat(1_000));
+  const link = new Link(a, b, NOWHERE, { ...LEADER_LIMITS, windowBytes: 10_000, maxMessageBytes: 3_000 });
+  while (link.send());
+  assertEquals([link.leader.sent, link.leader.pending], [12, 88]);
+  link.apply(4);
+  link.acknowledge();
+  while (link.send());
+  assertEquals(link.leader.sent, 15, "as much as was acknowledged");
+  link.run();
+  assertEquals(b.digests.root(), a.digests.root());
+});
+
 Deno.test("a held key holds the position and does not stop the stream", () => {
   const [a, b] = [new ChangeIndex("a"), new ChangeIndex("b")];
   put(a, app(1), "1");
@@ -265,6 +279,7 @@ Deno.test("leader and follower converge under any interleaving, by seed", () => 
     const limits = {
       ...LEADER_LIMITS,
       windowChanges: 1 + random.int(20),
+      windowBytes: 1 + random.int(100),
       maxMessageChanges: 1 + random.int(7),
     };
     const meanwhile = () => {
