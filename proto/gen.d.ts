@@ -387,6 +387,18 @@ export interface TakeOverResponse {
   standing?: argocdagentha.v1.Standing | undefined;
 }
 export const TakeOverResponse: Codec<TakeOverResponse>;
+export interface LogRequest {
+  agent?: string | undefined;
+  url?: string | undefined;
+}
+export const LogRequest: Codec<LogRequest>;
+export interface LogPart {
+  status?: number | undefined;
+  body?: string | undefined;
+  retryAfterS?: number | undefined;
+  data?: Uint8Array | undefined;
+}
+export const LogPart: Codec<LogPart>;
 export interface ForwardedRequest {
   call?: number | undefined;
   withdrawn?: boolean | undefined;

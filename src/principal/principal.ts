@@ -32,7 +32,7 @@ import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
 import type { Processing, Rows, Series } from "./ports/telemetry.ts";
-import type { AgentLogs } from "./ports/logs.ts";
+import type { AgentLogs, LogSource } from "./ports/logs.ts";
 import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
@@ -41,7 +41,7 @@ import { CurrentRequests } from "./core/current_requests.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet, type FleetParts } from "./active/fleet.ts";
-import { LogSessions } from "./active/log_sessions.ts";
+import { LogSessions, type LogSessionsParts } from "./active/log_sessions.ts";
 import { AgentsResourceProxy, type ResourceProxyParts } from "./active/resource_proxy.ts";
 import { Roster } from "./active/roster.ts";
 import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
@@ -54,6 +54,7 @@ import { DeletionRecord } from "./core/deletion_record.ts";
 import type { Log } from "../base/log.ts";
 import { copying } from "./replica/copying.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
+import { ForwardedLogs, type ForwardedLogsParts } from "./replica/forwarded_logs.ts";
 import { ForwardedRequests } from "./replica/forwarded_requests.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
@@ -268,6 +269,16 @@ function rolesOf(read: Read) {
   };
 }
 
+/** The logs that this principal's agents bring, and the source of logs in whatever role it has. */
+function logsOf(
+  parts: LogSessionsParts & ForwardedLogsParts,
+  requests: AgentRequests,
+): { logs: LogSessions; anyLogs: LogSource } {
+  const logs = new LogSessions(parts, requests);
+  const forwarded = new ForwardedLogs(parts);
+  return { logs, anyLogs: { open: (...call) => (parts.activeScope() ? logs : forwarded).open(...call) } };
+}
+
 /** Makes what operators, the peer, agents and probes call, each from exactly what it takes. */
 function coreOf(
   roles: ReturnType<typeof rolesOf>,
@@ -291,9 +302,10 @@ function coreOf(
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
   const pending = new PendingDeletions({ index, activeStore });
   const deletions = new Deletions({ ...adopting, heldDeletions, pending }, roles.adoptionWriter);
+  const { logs, anyLogs } = logsOf({ settings, counters, activeScope, model, peer }, fleet.requests);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
-    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, keptHere, requests: fleet.requests },
+    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, keptHere, requests: fleet.requests, logs },
     policy: replicationPolicy(settings),
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
@@ -312,12 +324,11 @@ function coreOf(
     activeScope,
   };
   const redis = new AgentRedis(roles.requests);
-  const logs = new LogSessions({ counters, activeScope }, fleet.requests);
   const { cutConnections } = read;
   const measured = { ...reporting, store, readiness, fleet: theFleet, cutConnections };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
-    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, logs),
+    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, anyLogs),
     logs,
     caches: new SharedCaches({ settings, index, roster, clusters, redis, counters }),
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),

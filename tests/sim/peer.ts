@@ -111,6 +111,8 @@ export class SimPeerConnection implements PeerConnection {
     return { send: () => true, cancel: () => {} };
   };
 
+  log: PeerConnection["log"] = () => Promise.reject(new PeerError("unimplemented", "not simulated"));
+
   get plain(): PeerConnection["plain"] {
     throw new Error("the Go principal's contract is not simulated");
   }

@@ -7,7 +7,7 @@ import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import type { Running } from "../../src/serve.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
-import { inWorkshop, LOOSE, until, type Workshop } from "../support/principals.ts";
+import { inWorkshop, LOOSE, Proxy, until, untilState, type Workshop } from "../support/principals.ts";
 
 const BOUND_MS = 30_000;
 const LOG = "/api/v1/namespaces/shop/pods/web/log";
@@ -58,14 +58,19 @@ interface Served {
   read(query?: string, path?: string): Reader;
 }
 
+/** The flags of a resource proxy with the certificates of a workshop, on a free port. */
+function proxyFlags({ dir }: Workshop): string[] {
+  return [
+    "--resource-proxy-port=0",
+    `--resource-proxy-cert-path=${dir}/pki/primary.crt`,
+    `--resource-proxy-key-path=${dir}/pki/primary.key`,
+    `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
+  ];
+}
+
 async function served(workshop: Workshop): Promise<Served> {
   const pki = `${workshop.dir}/pki`;
-  const running = await serving(workshop, [
-    "--resource-proxy-port=0",
-    `--resource-proxy-cert-path=${pki}/primary.crt`,
-    `--resource-proxy-key-path=${pki}/primary.key`,
-    `--resource-proxy-ca-path=${pki}/ca.crt`,
-  ]);
+  const running = await serving(workshop, proxyFlags(workshop));
   const agent = await startAgent(workshop, running, { name: "edge-1" });
   await untilServed(running, agent);
   const tls = await certificateFor(pki, "edge-1");
@@ -193,6 +198,54 @@ Deno.test(
       assertMatch(reader.text, /^first\nthe log ends here: .*; read it again\n$/);
       const { status, text } = await read().whole();
       assertEquals(status, 503);
-      assertStringIncludes(text, "logs come to the ACTIVE alone");
+      assertStringIncludes(text, "no peer forwards logs");
+    }),
+);
+
+Deno.test(
+  "a replica's readers get the logs of the ACTIVE's agents, as fast as they read, and from its own once it is promoted",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const flags = ["--insecure-jwt-generate", ...proxyFlags(workshop)];
+      const toReplica = new Proxy(0);
+      workshop.onClose(() => toReplica.close());
+      const primary = await workshop.start(workshop.settings("primary", toReplica.port, flags));
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc, flags));
+      toReplica.targetPort = replica.ports.grpc;
+      await untilState(primary, "active");
+      await untilState(replica, "replicating");
+      let serving = primary;
+      const agent = await startAgent(workshop, primary, {
+        name: "edge-1",
+        address: () => `127.0.0.1:${serving.ports.grpc}`,
+      });
+      await untilServed(primary, agent);
+      agent.logs.say("shop", "web", ...numbered(1, 20_000));
+      const tls = await certificateFor(`${workshop.dir}/pki`, "edge-1");
+      const read = (query: string, path = LOG) =>
+        new Reader(replica.ports.resourceProxy, tls, `${path}${query}`);
+      assertEquals((await read("").whole()).text, text(...numbered(1, 20_000)));
+      const missing = await read("?container=a%26b", "/api/v1/namespaces/shop/pods/none/log").whole();
+      assertEquals(missing.status, 404);
+      const followed = read("?follow=true&tailLines=1&timestamps=true");
+      await followed.until("no line", () => followed.text.includes("line 20000\n"));
+      agent.logs.say("shop", "web", "and more");
+      await followed.until("no more", () => followed.text.includes("and more\n"));
+
+      const leaving = read("?follow=true&tailLines=1");
+      await leaving.until("no line", () => leaving.text.length > 0);
+      leaving.leave();
+      await until(() => primary.core.logs.size === 1, BOUND_MS, () => "the session stays at the ACTIVE");
+
+      await replica.operations.command("promote", true, "an operator");
+      serving = replica;
+      await followed.whole();
+      assertMatch(
+        followed.text,
+        /^20\S+Z line 20000\n20\S+Z and more\n\n?20\S+Z the log ends here: .*; read it again\n$/s,
+      );
+      await untilServed(replica, agent);
+      assertEquals((await read("?tailLines=1").whole()).text, "and more\n");
     }),
 );

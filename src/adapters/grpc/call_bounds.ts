@@ -53,6 +53,7 @@ const TABLE: Record<string, { all: CallBounds; but?: Record<string, CallBounds> 
       Follow: { bytes: 64 * MB, perClient: 4, inAll: 16 },
       // A request carries a body of at most 3 MiB.
       Forward: { bytes: 8 * MB, perClient: 4, inAll: 16 },
+      Log: { bytes: 64 * KB, perClient: 1_000, inAll: 1_000 },
       // A question that examines names up to 5,000 fields that are in use.
       Ask: { bytes: 4 * MB, perClient: 8, inAll: 32 },
       Inventory: KEYS,

@@ -9,6 +9,7 @@ import { Refusal } from "../../domain/ha/refusal.ts";
 import { keptToWire } from "./kept_wire.ts";
 import { receiptToWire } from "./receipt.ts";
 import { rightFor } from "./rights.ts";
+import { type LogCall, serveLog } from "./log_link.ts";
 import { failStream, refuseStream, serveStream, unary } from "./server.ts";
 import { linkService } from "./services.ts";
 import {
@@ -111,6 +112,15 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
         const codec = { decode: forwardedRequestFromWire, encode: forwardedReplyToWire };
         serveStream(call, codec, (stream) => service.forward(stream));
       });
+    },
+    Log: (call: LogCall) => {
+      try {
+        const certificate = certificateOf(call as unknown as AuthenticatedCall);
+        service.authorize(certificate, rightFor(linkService.Log.path));
+        void serveLog(call, service);
+      } catch (error) {
+        failStream(call, error);
+      }
     },
     Switchover: (call: SwitchoverCall) => {
       try {

@@ -18,6 +18,7 @@ import { call, type Client, type Method, openServerStream, openStream } from "./
 import { followerMessageToWire, leaderMessageFromWire } from "./follow_wire.ts";
 import { forwardedReplyFromWire, forwardedRequestToWire } from "./forward_wire.ts";
 import { keptFromWire } from "./kept_wire.ts";
+import { readLog } from "./log_link.ts";
 import { progressFromWire, receiptFromWire } from "./receipt.ts";
 import { linkService, replicationService } from "./services.ts";
 import { Code, codeOf, explainCall } from "./status.ts";
@@ -102,6 +103,11 @@ class GrpcConnection implements PeerConnection {
       nowMs: answer.condition.nowMs ?? 0,
     };
   }
+
+  log: PeerConnection["log"] = async (agent, url, signal) => {
+    const stream = openServerStream(this.client, linkService.Log, { agent, url });
+    return await readLog(stream, (error) => this.#translated(error), signal);
+  };
 
   inventory: PeerConnection["inventory"] = async (groups, timeoutMs) => {
     const answer = await this.#call(linkService.Inventory, { groups: [...groups] }, timeoutMs);

@@ -54,6 +54,7 @@ const TABLE: Record<string, Record<string, Right>> = {
       who: PEER,
       over: "live objects, logs and caches of agents, as the UI of the replica's region asks for them",
     },
+    Log: { who: PEER, over: "logs of agents, as the UI of the replica's region asks for them" },
     Ask: { who: READ, over: `${STANDING}; only the peer's own standing is heard` },
     Inventory: { who: READ, over: "keys and digests" },
     Fetch: { who: READ, over: "objects, Secrets' values as salted digests" },

@@ -70,6 +70,7 @@ export const replicationService = {
 export const linkService = {
   Follow: method("/argocdagentha.v1.Link/Follow", ha.FollowerMessage, ha.LeaderMessage, BIDI),
   Forward: method("/argocdagentha.v1.Link/Forward", ha.ForwardedRequest, ha.ForwardedReply, BIDI),
+  Log: method("/argocdagentha.v1.Link/Log", ha.LogRequest, ha.LogPart, SERVER),
   Ask: method("/argocdagentha.v1.Link/Ask", ha.AskRequest, ha.AskResponse, UNARY),
   Inventory: method(
     "/argocdagentha.v1.Link/Inventory",

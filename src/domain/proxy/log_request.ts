@@ -46,6 +46,14 @@ export function logRequestOf({ parts, params }: Target): LogRequest | undefined 
   return bounded ? request : { ...request, limitBytes: MAX_STATIC_BYTES };
 }
 
+/** The path and query of a request. */
+export function logUrl({ namespace, podName, ...params }: LogRequest): string {
+  const query = new URLSearchParams(Object.entries(params).map(([name, value]) => [name, String(value)]));
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${
+    encodeURIComponent(podName)
+  }/log?${query}`;
+}
+
 /** Texts of API servers that say what is wrong with the request. */
 const UNKNOWN = /not found/i;
 const UNFIT =

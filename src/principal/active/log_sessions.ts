@@ -7,8 +7,8 @@ import { reasonOf } from "../../base/reason.ts";
 import type { LogRequest } from "../../domain/proxy/log_request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import type { Counting } from "../core/counters.ts";
-import type { AgentLogs, LogCall, LogReader } from "../ports/logs.ts";
-import type { AgentRequests } from "../ports/requests.ts";
+import type { AgentLogs, LogCall, LogReader, LogSource } from "../ports/logs.ts";
+import { type AgentRequests, RequestFailed } from "../ports/requests.ts";
 import type { StreamedAnswer } from "../ports/resource_proxy.ts";
 import { LOG_TIMING, LogSession, type LogTiming } from "./log_session.ts";
 
@@ -26,7 +26,7 @@ export interface LogSessionsParts {
   activeScope(): AbortSignal | undefined;
 }
 
-export class LogSessions implements AgentLogs {
+export class LogSessions implements AgentLogs, LogSource {
   readonly #sessions = new Map<string, { agent: string; session: LogSession }>();
   /** The end of the last log of an agent that is not followed: the agent reads one at a time, and no events meanwhile. */
   readonly #turns = new Map<string, Promise<void>>();
@@ -41,10 +41,6 @@ export class LogSessions implements AgentLogs {
     return this.#sessions.size;
   }
 
-  /**
-   * Asks an agent for a log; its answer when something of it is known. @throws RequestFailed where the request does not reach the agent
-   * @throws the reason of `signal`, which is aborted when the reader is gone
-   */
   async open(agent: string, request: LogRequest, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
     const ofAgent = [...this.#sessions.values()].filter((one) => one.agent === agent).length;
     if (this.#sessions.size >= MAX || ofAgent >= MAX_OF_AGENT) {
@@ -52,6 +48,19 @@ export class LogSessions implements AgentLogs {
     }
     const scope = this.parts.activeScope();
     if (!scope) return failure(503, "this principal is not ACTIVE any more", { retryAfterS: RETRY_S });
+    try {
+      return await this.#opened(agent, request, { signal, scope });
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+      return unread(agent, request, error);
+    }
+  }
+
+  async #opened(
+    agent: string,
+    request: LogRequest,
+    { signal, scope }: { signal: AbortSignal; scope: AbortSignal },
+  ): Promise<HttpAnswer | StreamedAnswer> {
     const release = request.follow ? () => {} : await this.#turn(agent, AbortSignal.any([signal, scope]));
     return await this.#read(agent, request, { signal, scope, release });
   }
@@ -127,4 +136,21 @@ export class LogSessions implements AgentLogs {
       over.resolve();
     };
   }
+}
+
+/** The answer where the request did not reach the agent. */
+function unread(
+  agent: string,
+  { namespace, podName }: LogRequest,
+  { kind, message }: RequestFailed,
+): HttpAnswer {
+  const code = kind === "busy"
+    ? 429
+    : kind === "left" || kind === "not active"
+    ? 503
+    : kind === "no answer"
+    ? 504
+    : 502;
+  const about = `log of pod "${podName}" in namespace "${namespace}" at agent "${agent}": ${message}`;
+  return failure(code, about, code === 429 || code === 503 ? { retryAfterS: RETRY_S } : {});
 }

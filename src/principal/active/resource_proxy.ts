@@ -15,6 +15,7 @@ import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import { versionAnswer } from "../../domain/proxy/version.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import type { Counting } from "../core/counters.ts";
+import type { LogSource } from "../ports/logs.ts";
 import { type AgentRequests, RequestFailed, type RequestFailureKind } from "../ports/requests.ts";
 import type {
   AdmittedRequest,
@@ -26,7 +27,6 @@ import type {
 import type { Tokens } from "../ports/tokens.ts";
 import type { ClusterSecrets } from "./cluster_secrets.ts";
 import { DiscoveryCache } from "./discovery_cache.ts";
-import type { LogSessions } from "./log_sessions.ts";
 import type { Roster } from "./roster.ts";
 
 /** For an answer of an agent, its way back after a broken stream included. */
@@ -73,7 +73,7 @@ export class AgentsResourceProxy implements ResourceProxy {
     private readonly parts: ResourceProxyParts,
     private readonly requests: AgentRequests,
     private readonly tokens: Pick<Tokens, "verifyResourceProxy"> | undefined,
-    private readonly logs: Pick<LogSessions, "open">,
+    private readonly logs: LogSource,
   ) {
     requests.onStream((agent) => this.#discovery.drop(agent));
   }
@@ -151,19 +151,9 @@ export class AgentsResourceProxy implements ResourceProxy {
       this.#failed(agent, "agent_disconnected");
       return failure(502, `${about}: it is not connected`);
     }
-    if (isLog(target)) return this.#unreadable(about, method);
+    if (isLog(target)) return method === "GET" ? undefined : failure(405, `${about}: logs are only read`);
     if (parts.resource !== "pods" || parts.subresource !== "exec") return undefined;
     return failure(501, `${about}: terminals are not served yet`);
-  }
-
-  /** Why no log can be read; undefined: it can. */
-  #unreadable(about: string, method: string): HttpAnswer | undefined {
-    if (method !== "GET") return failure(405, `${about}: logs are only read`);
-    if (this.parts.activeScope()) return undefined;
-    this.#failed(UNKNOWN, "not_active");
-    return failure(503, `${about}: ${this.#notActive()}, and logs come to the ACTIVE alone`, {
-      retryAfterS: STAND_BY_S,
-    });
   }
 
   async #log(
@@ -173,14 +163,9 @@ export class AgentsResourceProxy implements ResourceProxy {
   ): Promise<HttpAnswer | StreamedAnswer> {
     const wanted = logRequestOf(request.target);
     if (!wanted) return failure(400, `cannot read ${request.target.path}: it names no pod in a namespace`);
-    try {
-      const answer = await this.logs.open(agent, wanted, signal);
-      if (answer.status !== 200) this.#failed(agent, "agent_error");
-      return answer;
-    } catch (error) {
-      if (!(error instanceof RequestFailed)) throw error;
-      return this.#unanswered(agent, request, error);
-    }
+    const answer = await this.logs.open(agent, wanted, signal);
+    if (answer.status !== 200) this.#failed(agent, answer.status === 504 ? "timeout" : "agent_error");
+    return answer;
   }
 
   async #answer(

@@ -8,6 +8,9 @@ import type { Condition } from "../../domain/ha/preflight.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
+import { isLog, logRequestOf } from "../../domain/proxy/log_request.ts";
+import { parseTarget } from "../../domain/proxy/path.ts";
+import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import { admit, type ReplicationPolicy } from "../../domain/replication/admission.ts";
 import type { FollowerMessage, KeyDigest, SentByLeader } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
@@ -28,7 +31,9 @@ import type {
   SwitchoverRequest,
 } from "../ports/peer.ts";
 import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
+import type { LogSource } from "../ports/logs.ts";
 import type { AgentRequests } from "../ports/requests.ts";
+import type { StreamedAnswer } from "../ports/resource_proxy.ts";
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
 import { fetched, holdings } from "./holdings.ts";
 import type { KeptHere } from "./kept_here.ts";
@@ -46,6 +51,7 @@ export interface PeerServerParts extends Leadership {
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
   /** To the agents that are connected here. */
   readonly requests: AgentRequests;
+  readonly logs: LogSource;
   readonly switchover: {
     prove(expected: string): Promise<string>;
     prepare(active: Standing, who: string): Promise<number>;
@@ -82,6 +88,13 @@ export class PeerServer implements PeerService {
 
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage> {
     return new ReplicaConnection(this.parts, identity, stream);
+  }
+
+  async log(agent: string, url: string, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
+    const target = parseTarget(url);
+    const request = target && isLog(target) ? logRequestOf(target) : undefined;
+    if (!request) return failure(400, "the request names no pod in a namespace");
+    return await this.parts.logs.open(agent, request, signal);
   }
 
   forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest> {

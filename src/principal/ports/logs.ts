@@ -1,5 +1,9 @@
 /** Logs of pods: an agent that was asked for one opens a call of its own and brings it. */
 
+import type { LogRequest } from "../../domain/proxy/log_request.ts";
+import type { HttpAnswer } from "../../domain/proxy/status.ts";
+import type { StreamedAnswer } from "./resource_proxy.ts";
+
 /** One call of an agent that brings a log, as the wire has it. */
 export interface LogCall {
   /** Stops and resumes reading. */
@@ -25,6 +29,15 @@ export interface LogReader {
   ended(): void;
   /** The call has ended before the log. */
   broke(): void;
+}
+
+/** Where a reader gets a pod's log. */
+export interface LogSource {
+  /**
+   * The log when something of it is known, or the answer instead of one. @throws the reason of `signal`, which is aborted when the reader
+   * is gone
+   */
+  open(agent: string, request: LogRequest, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
 }
 
 export interface AgentLogs {

@@ -24,7 +24,9 @@ import type {
 } from "../../domain/replication/messages.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { ApiObject } from "../../domain/resources/object.ts";
+import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { ForwardedReply, ForwardedRequest } from "./forwarding.ts";
+import type { StreamedAnswer } from "./resource_proxy.ts";
 import type { ServedStream, Sink, StreamEvents } from "./stream.ts";
 
 /** Why a call to the peer failed. */
@@ -85,6 +87,8 @@ export interface PeerConnection {
   follow(events: StreamEvents<HeardFromLeader>): FollowStream<FollowerMessage>;
   /** `Link/Forward`: this side's requests to the agents of the ACTIVE peer. `closed` gets a `PeerError`. */
   forward(events: StreamEvents<ForwardedReply>): FollowStream<ForwardedRequest>;
+  /** A log of an agent of the peer; `url` is its path and query. @throws PeerError @throws the reason of `signal` */
+  log(agent: string, url: string, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
   /** The Go principal's replication contract on the same connection. */
   readonly plain: PlainPeer;
 }
@@ -193,6 +197,8 @@ export interface PeerService extends ReplicationAccess {
   follow(identity: string, stream: ServedStream<SentByLeader>): StreamEvents<FollowerMessage>;
   /** Serves the requests of a replica's UI, which go to the returned events. */
   forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest>;
+  /** A log of an agent that is connected here. @throws the reason of `signal` */
+  log(agent: string, url: string, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
   inventory(groups: readonly string[]): Inventory;
   fetch(keys: readonly Key[], salt: Uint8Array | undefined): Fetched[];
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;
