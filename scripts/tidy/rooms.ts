@@ -89,6 +89,7 @@ export const ROOMS: Room[] = [
     "Argo CD's Redis: which keys agents have, its protocol, and what agents are asked.",
     [
       "resources",
+      "events",
     ],
   ),
   domain("replication", "leader.ts", "Both ends of replication, in our protocol and in the Go principal's.", [

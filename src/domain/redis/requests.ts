@@ -1,5 +1,6 @@
 /** The Go contract's messages about an agent's Redis: what the agent is asked, and what it says. */
 import { isShallowJson, parseJson } from "../../base/json.ts";
+import type { AgentEvent } from "../events/cloudevent.ts";
 import { isRecord } from "../resources/object.ts";
 
 /** A question to an agent. */
@@ -18,8 +19,8 @@ export type RedisSaid =
   | { said: "pong" }
   | { said: "notice"; channel: string; connection: string };
 
-/** The largest value that is taken of an agent. */
-export const MAX_VALUE_BYTES = 64 * 1024 * 1024;
+/** The largest value that is taken of an agent. The tree of an Application with 5,000 resources has about 1 MB. */
+export const MAX_VALUE_BYTES = 32 * 1024 * 1024;
 /** The same as base64, and what stands around it. */
 const MAX_MESSAGE_BYTES = Math.ceil(MAX_VALUE_BYTES * 4 / 3) + 4_096;
 /** Objects in the largest message, and some more. */
@@ -38,9 +39,9 @@ export function redisRequest(uuid: string, connection: string, body: RedisQuesti
   return new TextEncoder().encode(JSON.stringify({ uuid, connectionUuid: connection, body }));
 }
 
-/** Reads an agent's message. An error's message is the agent's own words, not yet fit to be shown. */
-export function redisSaid(payload: Uint8Array | undefined): RedisSaid {
-  if ((payload?.length ?? 0) > MAX_MESSAGE_BYTES) {
+/** Reads an agent's event. An error's message is the agent's own words, not yet fit to be shown. */
+export function redisSaid({ payload, cutBytes }: Pick<AgentEvent, "payload" | "cutBytes">): RedisSaid {
+  if (cutBytes !== undefined || (payload?.length ?? 0) > MAX_MESSAGE_BYTES) {
     return problem(`the value is larger than ${MAX_VALUE_BYTES} bytes`);
   }
   try {
@@ -54,7 +55,8 @@ export function redisSaid(payload: Uint8Array | undefined): RedisSaid {
 
 /** Whether an agent's message is a notice, which has the id of the subscription's request and may come before its answer. */
 export function isNotice(payload: Uint8Array | undefined): boolean {
-  return payload !== undefined && payload.length <= MAX_NOTICE_BYTES && redisSaid(payload).said === "notice";
+  return payload !== undefined && payload.length <= MAX_NOTICE_BYTES &&
+    redisSaid({ payload }).said === "notice";
 }
 
 function problem(message: string): RedisSaid {

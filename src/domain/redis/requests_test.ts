@@ -3,7 +3,7 @@ import { MAX_VALUE_BYTES, redisRequest, redisSaid } from "./requests.ts";
 
 const encoder = new TextEncoder();
 const said = (body: unknown) =>
-  redisSaid(encoder.encode(JSON.stringify({ uuid: "u", connectionUuid: "c", body })));
+  redisSaid({ payload: encoder.encode(JSON.stringify({ uuid: "u", connectionUuid: "c", body })) });
 
 Deno.test("redisRequest() is the contract's message", () => {
   const text = (question: Parameters<typeof redisRequest>[2]) =>
@@ -37,13 +37,15 @@ Deno.test("redisSaid() reads what an agent says, whatever it says", () => {
     assertEquals(said(strange).said, "error", JSON.stringify(strange));
   }
   for (const text of ["", "{", "[]", '{"body":', "[".repeat(100_000)]) {
-    assertEquals(redisSaid(encoder.encode(text)).said, "error", text.slice(0, 20));
+    assertEquals(redisSaid({ payload: encoder.encode(text) }).said, "error", text.slice(0, 20));
   }
   assertEquals(value(7).said, "error");
   assertEquals(value("no base64!").said, "error");
-  assertEquals(redisSaid(undefined).said, "error");
-  assertEquals(redisSaid(new Uint8Array(MAX_VALUE_BYTES * 2)), {
-    said: "error",
-    message: `the value is larger than ${MAX_VALUE_BYTES} bytes`,
-  });
+  assertEquals(redisSaid({}).said, "error");
+  for (const large of [{ payload: new Uint8Array(MAX_VALUE_BYTES * 2) }, { cutBytes: 100_000_000 }]) {
+    assertEquals(redisSaid(large), {
+      said: "error",
+      message: `the value is larger than ${MAX_VALUE_BYTES} bytes`,
+    });
+  }
 });

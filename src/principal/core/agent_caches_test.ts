@@ -268,7 +268,7 @@ Deno.test("watch(): one subscription for all, retried, made afresh on every stre
   agents.stream("edge-1", true);
   const fresh = await agents.one("subscribe");
   assert(fresh.connectionUuid !== retried.connectionUuid);
-  fresh.answer({ pushFromSubscribe: { channelName: CHANNEL } });
+  fresh.answer({ subscribeResponse: { error: "" } });
   await told(2);
   for (const stop of stops) stop();
   agents.notify("edge-1", fresh.connectionUuid);

@@ -32,11 +32,11 @@ export class AgentRedis {
       payload: redisRequest(id, connection, question),
     };
     try {
-      const { payload } = await this.requests.ask(agent, request, {
+      const event = await this.requests.ask(agent, request, {
         timeoutMs: TIMEOUT_MS,
         ...(signal ? { signal } : {}),
       });
-      return redisSaid(payload);
+      return redisSaid(event);
     } catch (failure) {
       signal?.throwIfAborted();
       return {
@@ -53,8 +53,8 @@ export class AgentRedis {
 
   /** Hears notices of subscriptions. */
   onNotice(hear: (agent: string, notice: RedisSaid & { said: "notice" }) => void): void {
-    this.requests.listen("redis", (agent, { payload }) => {
-      const said = redisSaid(payload);
+    this.requests.listen("redis", (agent, event) => {
+      const said = redisSaid(event);
       if (said.said === "notice") hear(agent, said);
     });
   }

@@ -103,8 +103,7 @@ export class CacheWatches {
     const { agent, channel } = watch;
     void this.redis.ask(agent, { subscribe: { channel } }, { connection }).then((said) => {
       if (watch.connection !== connection) return;
-      // A notice may come before the confirmation of the subscription, and proves it.
-      if (said.said === "subscribed" || said.said === "notice") {
+      if (said.said === "subscribed") {
         watch.failures = 0;
         return this.#notice(watch);
       }
