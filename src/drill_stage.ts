@@ -27,6 +27,7 @@ import { keyOfObject } from "./domain/resources/keys.ts";
 import type { ApiObject } from "./domain/resources/object.ts";
 import { localize } from "./domain/resources/transform.ts";
 import { writeMemory } from "./principal/core/memory.ts";
+import { UiNeeds } from "./principal/core/ui_needs.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import { NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { OwnResource, Part, PlayedAgent, Stage, StagedPrincipal } from "./principal/ports/stage.ts";
@@ -206,6 +207,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     cutConnections: () => [],
     tokens: await SignedTokens.generate(),
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
+    uiNeeds: new UiNeeds(),
   });
   undo.push(() => core.stop());
   core.start();

@@ -33,6 +33,7 @@ import { agentsBounds, type GateBounds, LISTENERS } from "./adapters/net/listene
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import { ProxyListener } from "./proxy_listener.ts";
 import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
+import type { UiNeeds } from "./principal/core/ui_needs.ts";
 import type { Rows } from "./principal/ports/telemetry.ts";
 import type { Core } from "./principal/principal.ts";
 import type { Log } from "./base/log.ts";
@@ -95,6 +96,8 @@ interface Doors {
   gates: Gates;
   /** Undefined: this side has no Redis. */
   redis: RedisDoor | undefined;
+  /** The services behind Argo CD's UI that do not work. */
+  uiNeeds: UiNeeds;
 }
 
 /** Everything that a principal that acts answers on, but for probes. */
@@ -133,7 +136,7 @@ export async function openListeners(
 /** The resource proxy; its port, 0 where it is off or waits for its Secrets. @throws Error as `ProxyListener.open` */
 async function openResourceProxy(
   { resourceProxy, store, blocklist }: Pick<Core, "resourceProxy" | "store" | "blocklist">,
-  { settings, log, gates }: Doors,
+  { settings, log, gates, uiNeeds }: Doors,
   undo: Undo,
 ): Promise<number> {
   const { resourceProxy: wanted, namespace, tlsVersions } = settings;
@@ -141,7 +144,7 @@ async function openResourceProxy(
   const own = { wanted, namespace, tlsVersions, hostname: listenHost(settings) };
   const listener = await ProxyListener.open(resourceProxy, {
     ...own,
-    ...{ store, blocklist, log, gate: gates.of(LISTENERS.resourceProxy) },
+    ...{ store, blocklist, log, uiNeeds, gate: gates.of(LISTENERS.resourceProxy) },
   });
   undo.push(() => listener.close());
   return listener.port;

@@ -26,6 +26,8 @@ export interface ProxyListenerParts {
   readonly store: Store;
   readonly gate: Gate;
   readonly log: Log;
+  /** Is told what the listener waits for. */
+  readonly uiNeeds: { note(service: "resource proxy", reason: string): void };
   readonly blocklist: { has(fingerprint: string): boolean; readonly onChange: Subscribe };
 }
 
@@ -83,6 +85,7 @@ export class ProxyListener {
     const certificates = this.#certificates;
     const door = { hostname, port: wanted.port, tls: tls.current, tlsVersions, certificates, gate };
     this.#door = await serveResourceProxy(this.proxy, door);
+    this.parts.uiNeeds.note("resource proxy", "");
     certificates.trust(Trust.of(tls.current.ca));
     tls.onRotation((material) => {
       this.#door?.rotate(material);
@@ -109,6 +112,7 @@ export class ProxyListener {
   #wait(reason: string): void {
     if (reason !== this.#reported) {
       const why = { reason, otherwise: "--enable-resource-proxy=false" };
+      this.parts.uiNeeds.note("resource proxy", reason);
       this.parts.log.warn("the resource proxy waits: Argo CD's UI shows no live resources of agents", why);
     }
     this.#reported = reason;

@@ -28,6 +28,7 @@ import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { hasSigningKey, jwtEveryMs, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
+import { UiNeeds } from "./principal/core/ui_needs.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import {
   Gates,
@@ -199,6 +200,7 @@ class Host implements Office {
       cutConnections: () => this.#gates.cuts,
       history: this.#history,
       processing,
+      uiNeeds: new UiNeeds(),
     });
     this.#waiting = core;
     const metrics = await openMetrics(core, settings, processing.registry, this.#gates, undo);
@@ -233,6 +235,7 @@ class Host implements Office {
     const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
     undo.push(() => tls?.close());
     const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
+    const uiNeeds = new UiNeeds();
     const redis = await monitor.patiently(() => openRedis(settings, store, log, undo));
     const processing = new ProcessingTimes();
     const revocations: { list?: Core["blocklist"] } = {};
@@ -251,7 +254,8 @@ class Host implements Office {
       history,
       processing,
       tokens,
-      clusterInfo: (clusters) => openClusterInfo(settings, redis, clusters, log),
+      clusterInfo: (clusters) => openClusterInfo(settings, redis, clusters, { log, uiNeeds }),
+      uiNeeds,
     });
     core.failed.catch((error) => this.fail(error));
     undo.push(() => core.stop());
@@ -270,7 +274,17 @@ class Host implements Office {
       blocklist.onChange(() => dialledCalls.recheck()),
     );
     const gates = this.#gates;
-    const doors = { settings, log, tls, authenticator: agentsAuth, processing, openCalls, gates, redis };
+    const doors = {
+      settings,
+      log,
+      tls,
+      authenticator: agentsAuth,
+      processing,
+      openCalls,
+      gates,
+      redis,
+      uiNeeds,
+    };
     const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);
@@ -367,9 +381,14 @@ async function openClusterInfo(
   { redis }: Settings,
   door: RedisDoor | undefined,
   clusters: AgentClusters,
-  log: Log,
+  told: { log: Log; uiNeeds: UiNeeds },
 ): Promise<ClusterInfo> {
   if (!redis || !door) return NO_CLUSTER_INFO;
   const { RedisClusterInfo } = await import("./adapters/redis/cluster_info.ts");
-  return new RedisClusterInfo({ ...redis, tls: door.upstream.tls }, clusters, log);
+  return new RedisClusterInfo(
+    { ...redis, tls: door.upstream.tls },
+    clusters,
+    told.log,
+    (problem) => told.uiNeeds.note("Redis", problem),
+  );
 }

@@ -74,6 +74,7 @@ import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
 import { repairHere } from "./operations/repair.ts";
 import { KeptHere } from "./operations/kept_here.ts";
 import { Reconciler } from "./operations/reconcile.ts";
+import type { UiNeeds } from "./core/ui_needs.ts";
 import type { StoreMonitor } from "./core/store_monitor.ts";
 import { Switchover } from "./operations/switchover.ts";
 import type { Drills, Operations } from "./ports/operations.ts";
@@ -115,6 +116,8 @@ export interface CoreParts {
   processing: Processing;
   /** Whether a key is configured that signs agents' tokens. */
   hasSigningKey: boolean;
+  /** The services behind Argo CD's UI that do not work. */
+  uiNeeds: UiNeeds;
   /** Undefined: no signing key is configured, and no agent is admitted. */
   tokens: Tokens | undefined;
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
@@ -233,14 +236,14 @@ function rolesOf(read: Read) {
   const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven });
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
-  const { marks, peerStore } = read;
+  const { marks, peerStore, uiNeeds } = read;
   const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected, marks.point);
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions, marks });
   const heard = { peerSays, peerNeeds, voice, refusals };
   const counted = { ...heard, following, kept, foreign, comparison, dependencies, index, copies, feed };
-  const concerns = () => concernsOf({ ...counted, heldDeletions, quotas: fleet.quotas });
+  const concerns = () => concernsOf({ ...counted, heldDeletions, quotas: fleet.quotas, uiNeeds });
   const known = { ...heard, peer, dependencies, following, counters, hasSigningKey, model, standing };
   const condition = { ...known, concerns, storeProblem };
   const asking = { ...condition, settings, comparison, marks };

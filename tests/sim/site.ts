@@ -6,6 +6,7 @@ import type { Caller as AgentCaller } from "../../src/principal/ports/agents.ts"
 import type { Mode } from "../../src/domain/resources/roster.ts";
 import type { CertificateNames } from "../../src/domain/agents/identity.ts";
 import { explain, type Explanation, type Situation } from "../../src/domain/ha/explain.ts";
+import { UiNeeds } from "../../src/principal/core/ui_needs.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import { LeaseLock } from "../../src/adapters/store/lease.ts";
 import { Refusal } from "../../src/domain/ha/refusal.ts";
@@ -195,6 +196,7 @@ export class Site {
       cutConnections: () => [],
       tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
+      uiNeeds: new UiNeeds(),
     });
     if (!this.contended && me !== this.process) return;
     this.process = me;

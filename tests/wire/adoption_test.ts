@@ -4,6 +4,7 @@ import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
 import { openFile } from "../../src/adapters/store/sqlite_file.ts";
 import { generatedApplication } from "../../src/cli/examples.ts";
 import { StoreMonitor } from "../../src/principal/core/store_monitor.ts";
+import { UiNeeds } from "../../src/principal/core/ui_needs.ts";
 import { NO_CLUSTER_INFO } from "../../src/principal/ports/cluster_info.ts";
 import type { Store } from "../../src/principal/ports/store.ts";
 import { SOLE } from "../../src/principal/ports/store_lock.ts";
@@ -60,6 +61,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     processing: { observe: () => {}, forget: () => {} },
     tokens: undefined,
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
+    uiNeeds: new UiNeeds(),
     cutConnections: () => [],
   });
   workshop.onClose(async () => {

@@ -41,6 +41,8 @@ export class RedisClusterInfo implements ClusterInfo {
     private readonly settings: RedisOptions,
     private readonly clusters: AgentClusters,
     private readonly log: Log,
+    /** Is told why Redis cannot be written; empty: it can. */
+    private readonly tell: (problem: string) => void,
   ) {
     const ca = settings.tls?.ca() ?? "";
     this.#client = createClient({
@@ -61,7 +63,10 @@ export class RedisClusterInfo implements ClusterInfo {
       commandOptions: { timeout: COMMAND_MS },
     });
     this.#client.on("error", (error: Error) => this.#failed(reasonOf(error)));
-    this.#client.on("ready", () => this.#all());
+    this.#client.on("ready", () => {
+      this.#all();
+      void this.#writing.request();
+    });
     this.#client.connect().catch(() => {});
     this.#timer = setInterval(() => this.#all(), REFRESH_MS);
   }
@@ -104,6 +109,7 @@ export class RedisClusterInfo implements ClusterInfo {
       }
       if (this.#problem !== "") this.log.info("Redis is written again", { address: this.settings.address });
       this.#problem = "";
+      this.tell("");
     } catch (error) {
       this.#failed(reasonOf(error));
     }
@@ -122,8 +128,12 @@ export class RedisClusterInfo implements ClusterInfo {
   #failed(problem: string): void {
     if (problem === this.#problem || this.#closed) return;
     this.#problem = problem;
+    const { address } = this.settings;
+    this.tell(
+      `"${address}" cannot be written: ${problem}; see --redis-server-address, --redis-password and whether the network lets this principal there`,
+    );
     this.log.warn("Redis cannot be written; the UI does not show agents' connections", {
-      address: this.settings.address,
+      address,
       reason: problem,
     });
   }

@@ -26,25 +26,48 @@ export interface JwtSettings {
 /** A Secret, read once: what belongs together in it is of one state. */
 class Secret {
   private constructor(
-    private readonly title: string,
+    private readonly namespace: string,
+    private readonly name: string,
     private readonly data: Record<string, unknown> | undefined,
   ) {}
 
   static async read(store: Store, namespace: string, name: string): Promise<Secret> {
     const found = await store.get(keyOf("Secret", namespace, name));
-    return new Secret(`Secret ${namespace}/${name}`, found && dataOf(found));
+    return new Secret(namespace, name, found && dataOf(found));
   }
 
   /** The first of `fields` that it has. @throws Error that says how to make it, or which flag does without it */
   pem(fields: string[], flag: string): Pem {
     const field = fields.find((candidate) => typeof this.data?.[candidate] === "string");
-    const from = `${this.title} (${field ?? fields.join(" or ")})`;
+    const from = `Secret ${this.namespace}/${this.name} (${field ?? fields.join(" or ")})`;
     if (!field) {
       const problem = this.data ? "is not in it" : "does not exist";
-      throw new Error(`${from} ${problem}; create it (argocd-agentctl), or give ${flag}`);
+      throw new Error(
+        `${from} ${problem}; create it (${
+          commandFor(this.namespace, this.name, fields[0] ?? "")
+        }), or give ${flag}`,
+      );
     }
     return { text: Buffer.from(String(this.data?.[field]), "base64"), from };
   }
+}
+
+/** The Secrets that the Go tools make, always by these names. */
+const AGENTCTL = new Map([
+  ["argocd-agent-principal-tls", "pki issue principal"],
+  ["argocd-agent-resource-proxy-tls", "pki issue resource-proxy --dns argocd-agent-resource-proxy"],
+  ["argocd-agent-ca", "pki init"],
+  ["argocd-agent-jwt", "jwt create-key"],
+]);
+
+/** The command that makes a Secret with a field. */
+export function commandFor(namespace: string, name: string, field: string): string {
+  const made = AGENTCTL.get(name);
+  if (made) return `argocd-agentctl ${made} --principal-namespace ${namespace}`;
+  const create = `kubectl -n ${namespace} create secret`;
+  return field.startsWith("tls.")
+    ? `${create} tls ${name} --cert FILE --key FILE`
+    : `${create} generic ${name} --from-file ${field}=FILE`;
 }
 
 /** The flags that name the files. */

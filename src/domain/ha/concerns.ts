@@ -174,6 +174,18 @@ export const CONCERNS = {
     help: "Resources whose ApplicationSet is not replicated, so that their copies have no owner",
     unready: false,
   },
+  ui: {
+    label: "UI",
+    sentence: (n) =>
+      `${
+        count(n, "service behind Argo CD's UI does", "services behind Argo CD's UI do")
+      } not work; agents are served without`,
+    next: "make what is named, which is looked for again by itself, or switch that service off",
+    metric: "argocd_agent_ha_ui_services_down",
+    help:
+      "Services behind Argo CD's UI that do not work: a resource proxy that waits for its Secrets, a Redis that cannot be written",
+    unready: false,
+  },
   inCluster: {
     label: "in-cluster",
     sentence: (n) =>

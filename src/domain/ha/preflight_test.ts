@@ -64,6 +64,7 @@ Deno.test("preflight() finds what would make a failover fail, and says what to d
     [{ peerCondition: { ...well, concerns: { held: noted(["a: refused"], 2) } } }, ["held peer"]],
     [{ condition: { ...well, concerns: { losses: noted(["a"]) } } }, []],
     [{ condition: { ...well, concerns: { differing: noted(["a"]) } } }, ["digests"]],
+    [{ peerCondition: { ...well, concerns: { ui: noted(["Redis: away"]) } } }, []],
     [{ condition: { ...well, noSigningKey: true } }, ["signing key here"]],
     [{ condition: { ...well, missing: whole } }, []],
     [{ peerCondition: { ...well, missing: { ...whole, rights: ["patch secrets"] } } }, ["rights peer"]],

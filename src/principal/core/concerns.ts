@@ -21,6 +21,7 @@ export interface ConcernSources {
   readonly voice: { readonly noted: Noted };
   readonly refusals: { readonly noted: Noted };
   readonly quotas: { readonly noted: Noted };
+  readonly uiNeeds: { readonly noted: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
   readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
   readonly index: Pick<ChangeIndex, "requested" | "standby" | "withheld">;
@@ -54,6 +55,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   peerEpoch: ({ voice }) => voice.noted,
   unusable: ({ index: { withheld } }) => noted([...withheld].map(([key, reason]) => `${key}: ${reason}`)),
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),
+  ui: ({ uiNeeds }) => uiNeeds.noted,
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };
 
