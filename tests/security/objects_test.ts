@@ -47,7 +47,7 @@ function plant(path: string, name: string, body: string, namespace = "auto-1"): 
     "UPDATE counters SET value = value + 1 WHERE name = 'revision' RETURNING value",
   ).get() as { value: number };
   database.prepare(
-    "INSERT INTO objects (kind, namespace, name, revision, deleted, body, sum) VALUES (?, ?, ?, ?, 0, ?, ?)",
+    "INSERT OR REPLACE INTO objects (kind, namespace, name, revision, deleted, body, sum) VALUES (?, ?, ?, ?, 0, ?, ?)",
   ).run("Application", namespace, name, value, body, sha256(body).slice(0, 32));
   database.close();
 }
@@ -126,6 +126,29 @@ Deno.test(
       await active.core.store.write({ op: "delete", key: "Application/edge-1/deep-number" });
       await untilHolds(agent, "Application", ["good", "later", "deep-5000"]);
       assertEquals(active.core.operations.report().concerns.unusable?.count ?? 0, 0);
+    }),
+);
+
+Deno.test(
+  "a withheld object of which the other side has an older copy differs, and it is said why no repair helps",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const first = await pair(workshop);
+      await first.active.core.store.write({ op: "put", object: application("edge-1", "a") });
+      const copied = (side: Running) => side.core.index.present("Application/edge-1/a") !== undefined;
+      await until(() => copied(first.replica), 20_000, () => "not replicated", 5);
+      await first.replica.stop();
+      await first.active.stop();
+      plant(`${workshop.dir}/primary.db`, "a", nested("a", 600, "edge-1"), "edge-1");
+      const { replica } = await pair(workshop);
+      assert(copied(replica), "the older copy is gone");
+      await runCli(["ha", "preflight", "-a", `127.0.0.1:${replica.ports.admin}`]);
+      const { differing } = replica.core.operations.report().concerns;
+      assertEquals(differing?.examples, [
+        "Application/edge-1/a: the other side's state of it cannot be used",
+      ]);
+      assert(copied(replica), "the older copy is gone");
     }),
 );
 

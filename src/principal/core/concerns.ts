@@ -17,6 +17,8 @@ export interface ConcernSources {
   readonly kept: { readonly waiting: readonly { readonly key: Key }[] };
   readonly foreign: { readonly keys: readonly Key[] };
   readonly comparison: { readonly differing: Noted };
+  /** As the peer last said. */
+  readonly peerSays: { readonly concerns: Concerns };
   readonly peerNeeds: { readonly noted: Noted };
   readonly voice: { readonly noted: Noted };
   readonly refusals: { readonly noted: Noted };
@@ -48,7 +50,7 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   pending: ({ index }) => noted(index.requested().map((entry) => requestOf(entry, index.standby))),
   drift: ({ copies: { copies } }) => noted(copies.map(driftOf)),
   writers: ({ copies: { writerLines } }) => noted(writerLines),
-  differing: ({ comparison }) => comparison.differing,
+  differing: differingOf,
   dependencies: ({ peerNeeds }) => peerNeeds.noted,
   agentClaims: ({ refusals }) => refusals.noted,
   agentQuotas: ({ quotas }) => quotas.noted,
@@ -58,6 +60,18 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   ui: ({ uiNeeds }) => uiNeeds.noted,
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),
 };
+
+/** A key of which one side has a state that cannot be used differs until that is corrected; no repair helps. */
+function differingOf({ comparison: { differing }, index, peerSays }: ConcernSources): Noted {
+  const theirs = peerSays.concerns.unusable?.examples ?? [];
+  const told = (key: string) => {
+    if (index.withheld.has(key)) return `${key}: this side's state of it cannot be used`;
+    return theirs.some((one) => one.startsWith(`${key}: `))
+      ? `${key}: the other side's state of it cannot be used`
+      : key;
+  };
+  return { ...differing, examples: differing.examples.map(told) };
+}
 
 function restoredText(copy: OlderCopy, overwritten: readonly unknown[], foreign: readonly unknown[]): string {
   return `${copyText(copy)}; kept here: ${overwritten.length} overwritten, ${foreign.length} that it lacks`;
