@@ -330,6 +330,9 @@ export function storeContract(
     await Promise.all(["c", "a", "b"].map((name) => put(store, app(name))));
     assertEquals((await store.list("Application")).map((object) => object.metadata.name), ["a", "b", "c"]);
     assertEquals(await store.list("AppProject"), []);
+    const each: string[] = [];
+    await store.each((object) => each.push(JSON.stringify(object)));
+    assertEquals(each.sort(), (await store.list()).map((object) => JSON.stringify(object)).sort());
   });
 
   test("a watch gives the present state, then changes by this handle and by others", async ({ store, other, app, keyOf }) => {

@@ -320,6 +320,11 @@ class FaultyStore implements Store {
     return await this.inner.list(kind);
   }
 
+  async each(visit: (object: StoredObject) => void): Promise<void> {
+    await this.#wait("list");
+    await this.inner.each(visit);
+  }
+
   async write(write: Write): Promise<Written> {
     const { clock, faults } = this.disk;
     await this.#wait("write");

@@ -40,6 +40,7 @@ async function active(workshop: Workshop, stopsAt: string) {
       return await sqlite.write(write);
     },
     list: (kind) => sqlite.list(kind),
+    each: (visit) => sqlite.each(visit),
     watch: (signal) => sqlite.watch(signal),
     examine: () => sqlite.examine(),
     status: () => sqlite.status(),

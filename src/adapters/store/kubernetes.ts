@@ -100,20 +100,27 @@ export class KubernetesStore implements Store {
   }
 
   async list(kind?: string): Promise<StoredObject[]> {
+    const found: StoredObject[] = [];
+    await this.#visit((object) => found.push(object), kind);
+    return found.sort(byKey);
+  }
+
+  each(visit: (object: StoredObject) => void): Promise<void> {
+    return this.#visit(visit);
+  }
+
+  #visit(visit: (object: StoredObject) => void, kind?: string): Promise<void> {
     const wanted = watchesOf(this.options).filter((watched) => kind === undefined || watched.kind === kind);
-    const found = await this.#asking(async () => {
-      const all: StoredObject[] = [];
+    return this.#asking(async () => {
       for (const watched of wanted) {
         const resource = await this.#client.discovery.resource(watched.apiVersion, watched.kind);
         for await (const { items } of this.#client.pages(resource, watched)) {
-          all.push(
-            ...items.filter(({ metadata }) => this.#admits(metadata.namespace ?? "")) as StoredObject[],
-          );
+          for (const item of items) {
+            if (this.#admits(item.metadata.namespace ?? "")) visit(item as StoredObject);
+          }
         }
       }
-      return all;
     });
-    return found.sort(byKey);
   }
 
   write(write: Write): Promise<Written> {

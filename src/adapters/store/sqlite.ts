@@ -103,6 +103,10 @@ export class SqliteStore implements Store {
     });
   }
 
+  each(visit: (object: StoredObject) => void): Promise<void> {
+    return this.#attempt("list", () => this.#readAll(visit));
+  }
+
   write(write: Write): Promise<Written> {
     if (this.#closed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {

@@ -98,7 +98,7 @@ export class Feed {
     const before = [...this.index.live()].map(({ key, version }) => ({ key, version }));
     const listed = new Set<Key>();
     let newest = 0;
-    for (const object of await this.store.list()) {
+    await this.store.each((object) => {
       const key = keyOfObject(object);
       const version = Number(object.metadata.resourceVersion);
       listed.add(key);
@@ -107,7 +107,7 @@ export class Feed {
       if ((known || kindOf(object, this.scope)) && version > Number(known?.version ?? 0)) {
         this.#putAhead(key, object, "");
       }
-    }
+    });
     for (const { key, version } of before) {
       if (!listed.has(key) && this.index.present(key)?.version === version) {
         this.#removeAhead(key, newest, "");

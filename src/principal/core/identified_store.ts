@@ -32,6 +32,10 @@ export class IdentifiedStore implements Store {
     return (await this.store.list(kind)).map((object) => this.#identified(object));
   }
 
+  each(visit: (object: StoredObject) => void): Promise<void> {
+    return this.store.each((object) => visit(this.#identified(object)));
+  }
+
   async write(write: Write): Promise<Written> {
     const written = await this.store.write(write);
     return written.object ? { ...written, object: this.#identified(written.object) } : written;

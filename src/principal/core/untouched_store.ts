@@ -9,6 +9,7 @@ export function untouched(): Promise<never> {
 export const UNTOUCHED: Store = {
   get: untouched,
   list: untouched,
+  each: untouched,
   write: untouched,
   watch: () => ({ [Symbol.asyncIterator]: () => ({ next: untouched }) }),
   examine: untouched,

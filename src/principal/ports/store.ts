@@ -59,6 +59,8 @@ export interface Store {
   get(key: Key): Promise<StoredObject | undefined>;
   /** All objects, or those of one API kind, ordered by namespace and name. */
   list(kind?: string): Promise<StoredObject[]>;
+  /** Shows every object once, in no order, without holding them all at a time. */
+  each(visit: (object: StoredObject) => void): Promise<void>;
   /** @throws StoreError */
   write(write: Write): Promise<Written>;
   /**
