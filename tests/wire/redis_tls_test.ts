@@ -5,7 +5,7 @@ import { createClient, RESP_TYPES } from "@redis/client";
 import { freePorts } from "../../src/cli/processes.ts";
 import { startAgent, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
-import { REDIS, redisSettings, startRedis, untilAnswers } from "../support/redis.ts";
+import { RawRedis, REDIS, redisSettings, startRedis, untilAnswers } from "../support/redis.ts";
 
 const BOUND_MS = 60_000;
 const TREE = "app|resources-tree|edge-1_web|1.8.3.gz";
@@ -86,5 +86,10 @@ Deno.test({
         () => `the certificate is still that of ${subject}`,
         100,
       );
+      const silent = await RawRedis.open(running.ports.redisProxy);
+      workshop.onClose(() => silent.close());
+      await running.stop();
+      await until(() => silent.closed, BOUND_MS, () =>
+        "a connection without a handshake outlives the principal", 5);
     }),
 });

@@ -38,9 +38,14 @@ export interface RedisProxyParts {
 /** Serves; its port, and how to end it. @throws Error where the address is taken */
 export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number; close(): Promise<void> }> {
   const { listen: { hostname, port }, tls, gate } = parts;
-  const connections = new Set<ProxyConnection>();
+  // Both ends of a TLS connection: until its handshake is over there is only the plain one.
+  const sockets = new Set<Socket>();
+  const track = (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  };
   const failures = new Failures(parts);
-  const accept = (client: Socket) => serve(client, parts, connections, failures);
+  const accept = (client: Socket) => serve(client, parts, failures);
   const server = tls ? tlsServer(tls, accept) : createServer(accept);
   return new Promise((resolve, reject) => {
     server.once(
@@ -52,12 +57,13 @@ export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number;
       // A connection that cannot be accepted ends nothing.
       server.on("error", () => {});
       gate.guard(server);
+      for (const event of ["connection", "secureConnection"]) server.prependListener(event, track);
       resolve({
         port: (server.address() as AddressInfo).port,
         close: () =>
           new Promise((closed) => {
             server.close(() => closed());
-            for (const connection of connections) connection.close();
+            for (const socket of sockets) socket.destroy();
           }),
       });
     });
@@ -75,7 +81,6 @@ function tlsServer(tls: ProxyTls, accept: (client: Socket) => void) {
 function serve(
   client: Socket,
   { redis: upstream, caches, gate }: RedisProxyParts,
-  connections: Set<ProxyConnection>,
   failures: Failures,
 ): void {
   const failed = (reason: string) => {
@@ -91,11 +96,7 @@ function serve(
   for (const socket of [client, redis]) socket.setNoDelay(true).setKeepAlive(true, KEEPALIVE_MS);
   const connection = new ProxyConnection(client, redis, { caches, busy: () => gate.busy(client) });
   redis.once("error", (error) => isConnected || failed(reasonOf(error)));
-  connections.add(connection);
-  client.once("close", () => {
-    clearTimeout(timer);
-    connections.delete(connection);
-  });
+  client.once("close", () => clearTimeout(timer));
 }
 
 /** Why the real Redis cannot be reached, once in a while. */
