@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { createClient } from "@redis/client";
 import { freePorts } from "../../src/cli/processes.ts";
+import type { Settings } from "../../src/config/settings.ts";
 import type { Running } from "../../src/serve.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { startAgent, untilServed } from "../support/agents.ts";
@@ -278,6 +279,35 @@ test("a replica reads the ACTIVE's agents; subscriptions that were made there li
   await hears(view, heard, "this side serves");
   await hearsAgent(view, agent, "while this side serves");
   await reads(TREE, new RegExp(VALUE.toHex()));
+});
+
+test("pages of both sides see changes before and after a switchover, whichever side has the agent", async (workshop) => {
+  const [redisPort = 0, primaryPort = 0, replicaPort = 0] = freePorts(3);
+  startRedis(workshop, redisPort);
+  await untilAnswers(redisPort);
+  const flags = ["--insecure-jwt-generate", `--redis-server-address=127.0.0.1:${redisPort}`];
+  const side = (name: "primary" | "replica", listenPort: number, peer: number): Settings => ({
+    ...workshop.settings(name, peer, flags),
+    listenPort,
+  });
+  const primary = await workshop.served(side("primary", primaryPort, replicaPort));
+  await untilState(primary, "active");
+  const replica = await workshop.start(side("replica", replicaPort, primaryPort));
+  await untilState(replica, "replicating");
+  let active = primary;
+  const agent = await startAgent(workshop, () => `127.0.0.1:${active.ports.grpc}`, { name: "edge-1" });
+  await untilServed(primary, agent);
+  await until(() => replica.core.requests.connected("edge-1") !== undefined, BOUND_MS, () => "not known", 20);
+  const views = await Promise.all(
+    [primary, replica].map(({ ports: { redisProxy } }) => viewer(workshop, redisProxy, 3)),
+  );
+  for (const [i, view] of views.entries()) await hearsAgent(view, agent, `side ${i} before`);
+  active = replica;
+  const options = { who: "an operator", dryRun: false, timeoutMs: BOUND_MS };
+  await primary.core.switchover.run(options, () => {});
+  await untilState(replica, "active");
+  await untilState(primary, "replicating");
+  for (const [i, view] of views.entries()) await hearsAgent(view, agent, `side ${i} after`);
 });
 
 test("an agent that does not answer costs an error and not the connection; a hundred askers cost it one request", async (workshop) => {
