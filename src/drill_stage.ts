@@ -247,7 +247,7 @@ async function serve(
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
   server.addService(
     services.eventStreamService,
-    eventStreamHandlers(admission, agentCallers(admission, auth, openCalls), log),
+    eventStreamHandlers(admission, agentCallers(admission, auth, openCalls), { log }),
   );
   undo.push(() => server.forceShutdown());
   return await listen(

@@ -36,7 +36,7 @@ import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
 import type { UiNeeds } from "./principal/core/ui_needs.ts";
 import type { Rows } from "./principal/ports/telemetry.ts";
 import type { Core } from "./principal/principal.ts";
-import type { Log } from "./base/log.ts";
+import { type Log, ofComponent, teller } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
 
 /** Open calls may take this long to end at shutdown. */
@@ -112,8 +112,9 @@ export async function openListeners(
   const server = createServer(settings.maxMessageBytes, openCalls);
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
+  const telling = { log: ofComponent(log, "grpc-event"), tell: teller(log, "events", settings.log) };
   const callerOf = agentCallers(core.admission, authenticator, openCalls);
-  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, callerOf, log));
+  server.addService(services.eventStreamService, eventStreamHandlers(core.admission, callerOf, telling));
   server.addService(services.logStreamService, logStreamHandlers(core.logs, callerOf));
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
@@ -128,7 +129,13 @@ export async function openListeners(
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   const resourceProxy = await openResourceProxy(core, doors, undo);
   const redis = doors.redis &&
-    { ...doors.redis, settings, log, gate: gates.of(LISTENERS.redisProxy), hostname: host };
+    {
+      ...doors.redis,
+      settings,
+      log: ofComponent(log, "redis-proxy"),
+      gate: gates.of(LISTENERS.redisProxy),
+      hostname: host,
+    };
   const redisProxy = redis ? await openRedisProxy(core.caches, redis, undo) : 0;
   return { grpc: grpcPort, ...admin, metrics, resourceProxy, redisProxy };
 }
@@ -144,7 +151,13 @@ async function openResourceProxy(
   const own = { wanted, namespace, tlsVersions, hostname: listenHost(settings) };
   const listener = await ProxyListener.open(resourceProxy, {
     ...own,
-    ...{ store, blocklist, log, uiNeeds, gate: gates.of(LISTENERS.resourceProxy) },
+    ...{
+      store,
+      blocklist,
+      log: ofComponent(log, "resource-proxy"),
+      uiNeeds,
+      gate: gates.of(LISTENERS.resourceProxy),
+    },
   });
   undo.push(() => listener.close());
   return listener.port;

@@ -3,7 +3,7 @@ import { VERSION } from "./base/version.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
 import { DialledCalls } from "./adapters/grpc/dialled_calls.ts";
 import { OpenCalls } from "./adapters/grpc/open_calls.ts";
-import { OVERLAP_MS, SignedTokens } from "./adapters/grpc/tokens.ts";
+import { openTokens } from "./adapters/grpc/signing_key.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { accessTo } from "./adapters/grpc/peer_access.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
@@ -22,13 +22,13 @@ import type { Operations } from "./principal/ports/operations.ts";
 import { type Office, runTenures } from "./principal/core/tenures.ts";
 import type { Core } from "./principal/principal.ts";
 import { openCore, type WaitingCore, waitingCore } from "./principal/opening.ts";
-import type { Log } from "./base/log.ts";
-import { Reread } from "./adapters/tls/reread.ts";
+import { type Detail, type Log, ofComponent, teller } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
-import { hasSigningKey, jwtEveryMs, jwtPem, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
+import { hasSigningKey, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
 import { UiNeeds } from "./principal/core/ui_needs.ts";
+import { toldStore } from "./principal/core/told_store.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import {
   Gates,
@@ -236,7 +236,9 @@ class Host implements Office {
     undo.push(() => tls?.close());
     const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
     const uiNeeds = new UiNeeds();
-    const redis = await monitor.patiently(() => openRedis(settings, store, log, undo));
+    const redis = await monitor.patiently(() =>
+      openRedis(settings, store, ofComponent(log, "redis-proxy"), undo)
+    );
     const processing = new ProcessingTimes();
     const revocations: { list?: Core["blocklist"] } = {};
     const revoked = (fingerprint: string) => revocations.list?.has(fingerprint) ?? false;
@@ -269,10 +271,7 @@ class Host implements Office {
       tls?.onRotation(({ ca }) => calls.trust(ca));
     }
     agentsAuth.onChange(() => openCalls.recheck());
-    undo.push(
-      blocklist.onChange(() => openCalls.recheck()),
-      blocklist.onChange(() => dialledCalls.recheck()),
-    );
+    for (const calls of [openCalls, dialledCalls]) undo.push(blocklist.onChange(() => calls.recheck()));
     const gates = this.#gates;
     const doors = {
       settings,
@@ -305,8 +304,14 @@ async function openLock({ store, dataDir, scope, leaseMs, podUid }: Settings): P
   return kubernetesLock({ ...store, namespace: scope.namespace, leaseMs, podUid });
 }
 
-/** Opens the store that the settings name; the Kubernetes client is loaded only where it is used. @throws StoreError */
-async function openStore({ store, scope }: Settings, mayWrite: () => boolean, log: Log): Promise<Store> {
+/** Opens the store that the settings name, and tells of what goes on there where that is wanted. @throws StoreError */
+async function openStore(settings: Settings, mayWrite: () => boolean, log: Log): Promise<Store> {
+  const told = (kind: Detail) => teller(log, kind, settings.log);
+  return toldStore(await opened(settings, mayWrite, log), told("actions"), told("informers"));
+}
+
+/** The Kubernetes client is loaded only where it is used. */
+async function opened({ store, scope }: Settings, mayWrite: () => boolean, log: Log): Promise<Store> {
   if (store.type === "sqlite") return openSqlite(store.path, { note: (sentence) => log.warn(sentence) });
   const { openKubernetes } = await import("./adapters/store/kubernetes.ts");
   return openKubernetes({
@@ -338,42 +343,6 @@ function peerOf(settings: Settings, tls: TlsWatch | undefined, calls: DialledCal
 function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
   const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
   return TlsWatch.open(tlsSource(settings, store), tell, tlsEveryMs(settings));
-}
-
-/** The key that signs agents' tokens, which is reread; undefined where none is configured: then no agent can authenticate. */
-async function openTokens(
-  settings: Settings,
-  store: Store,
-  log: Log,
-  undo: Undo,
-): Promise<SignedTokens | undefined> {
-  if (settings.generateJwtKey && settings.jwtKey === "") return await SignedTokens.generate();
-  if (!hasSigningKey(settings)) return undefined;
-  const readable = async () => {
-    const { text, from } = await jwtPem(settings, store);
-    const pem = text.toString("utf8");
-    try {
-      return { pem, tokens: await SignedTokens.fromPem(pem) };
-    } catch (error) {
-      throw new Error(`${from} is not a readable RSA key (PKCS#8 PEM): ${reasonOf(error)}`);
-    }
-  };
-  const source = await Reread.open(readable, {
-    everyMs: jwtEveryMs(settings),
-    same: (a, b) => a.pem === b.pem,
-    unusable: (problem) =>
-      log.warn("the key of agents' tokens cannot be used, keeping the last good one", { reason: problem }),
-  });
-  undo.push(() => source.close());
-  const { tokens } = source.current;
-  source.onChange(({ pem }) => {
-    void tokens.rotate(pem).then(() =>
-      log.info("agents' tokens are signed with another key; those of the key before stay good for a while", {
-        seconds: OVERLAP_MS / 1_000,
-      })
-    );
-  });
-  return tokens;
 }
 
 /** Agents' states in Argo CD's Redis, where one is configured; its library is loaded only then. */

@@ -1,30 +1,82 @@
-/** Log lines as the Go principal writes them: text or JSON, warnings and errors to stderr, the rest to stdout. */
+/**
+ * Log lines as the Go principal writes them: text or JSON, warnings and errors to stderr, the rest to stdout. A line of a component says
+ * so in its field `component`, by which its level is found; nothing else knows of levels.
+ */
 import { printable } from "./printable.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The parts whose lines may have a level of their own, by the Go principal's names. */
+export const COMPONENTS = ["resource-proxy", "redis-proxy", "grpc-event", "informer-event-buffer"] as const;
+export type Component = (typeof COMPONENTS)[number];
+
+/** Kinds of lines that may be full: of writes of this principal, of events of agents, of changes that the store reports. */
+export const DETAILS = ["actions", "events", "informers"] as const;
+export type Detail = (typeof DETAILS)[number];
+
+/** The lines that are written, and their form. */
+export interface LogSettings {
+  level: LogLevel;
+  /** Those whose level is another. */
+  components: Partial<Record<Component, LogLevel>>;
+  format: "text" | "json";
+  details: readonly Detail[];
+}
 
 /** The further fields of a line. */
 export type Fields = Record<string, string | number | boolean>;
 
 export type Log = Record<LogLevel, (message: string, fields?: Fields) => void>;
 
-/** A log that writes lines at or above `level`. */
-export function createLog(level: LogLevel, format: "text" | "json"): Log {
-  const threshold = LOG_LEVELS.indexOf(level);
+/** A log that writes lines at or above the level of their component. */
+export function createLog(settings: LogSettings): Log {
   const write = (lineLevel: LogLevel, message: string, fields: Fields = {}) => {
-    if (LOG_LEVELS.indexOf(lineLevel) < threshold) return;
+    if (!isWritten(settings, lineLevel, fields["component"])) return;
     const time = new Date().toISOString();
     const line = printable(
-      format === "json"
+      settings.format === "json"
         ? JSON.stringify({ time, level: lineLevel, msg: message, ...fields })
         : `${time} ${lineLevel.toUpperCase().padEnd(5)} ${message}${textOf(fields)}`,
     );
     const stream = lineLevel === "warn" || lineLevel === "error" ? Deno.stderr : Deno.stdout;
     writeAll(stream, new TextEncoder().encode(line + "\n"));
   };
-  const entries = LOG_LEVELS.map((l) => [l, (message: string, fields?: Fields) => write(l, message, fields)]);
-  return Object.fromEntries(entries) as Log;
+  return eachLevel((level) => (message, fields) => write(level, message, fields));
+}
+
+/** A log whose lines are a component's. */
+export function ofComponent(log: Log, component: Component): Log {
+  return eachLevel((level) => (message, fields) => log[level](message, { ...fields, component }));
+}
+
+/** Tells of one thing; `detail` is asked for only where it is written. */
+export type Tell = (message: string, fields: Fields, detail: () => string) => void;
+
+const COMPONENT_OF: Record<Detail, Component | undefined> = {
+  actions: undefined,
+  events: "grpc-event",
+  informers: "informer-event-buffer",
+};
+
+/** How each thing of a kind is told: in full at info, or else briefly at debug; undefined: not at all. */
+export function teller(log: Log, kind: Detail, settings: LogSettings): Tell | undefined {
+  const component = COMPONENT_OF[kind];
+  const own = component ? ofComponent(log, component) : log;
+  if (settings.details.includes(kind)) {
+    return (message, fields, detail) => own.info(message, { ...fields, detail: detail() });
+  }
+  if (!isWritten(settings, "debug", component)) return undefined;
+  return (message, fields) => own.debug(message, fields);
+}
+
+function isWritten({ level, components }: LogSettings, lineLevel: LogLevel, component: unknown): boolean {
+  const threshold = components[component as Component] ?? level;
+  return LOG_LEVELS.indexOf(lineLevel) >= LOG_LEVELS.indexOf(threshold);
+}
+
+function eachLevel(entry: (level: LogLevel) => Log[LogLevel]): Log {
+  return Object.fromEntries(LOG_LEVELS.map((level) => [level, entry(level)])) as Log;
 }
 
 function textOf(fields: Fields): string {

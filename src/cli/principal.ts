@@ -22,7 +22,7 @@ export async function principal(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   const { settings, warnings } = parsed(args);
-  const log = createLog(settings.logLevel, settings.logFormat);
+  const log = createLog(settings.log);
   for (const warning of warnings) log.warn(warning);
   await giveUp(unused(settings));
   // Help and a wrong flag need nothing of what a principal runs on.

@@ -177,8 +177,19 @@ export const FLAGS: readonly Flag[] = [
   ),
   flag("metrics-port", "int", "8000", "port of /metrics; 0: off"),
   flag("healthz-port", "int", "8003", "port of /healthz, /livez and /readyz", "HEALTH_CHECK_PORT"),
-  flag("log-level", "string", "info", "trace, debug, info, warn or error"),
+  flag(
+    "log-level",
+    "list",
+    "info",
+    "trace, debug, info, warn or error, and COMPONENT=LEVEL for resource-proxy, redis-proxy, grpc-event and informer-event-buffer",
+  ),
   flag("log-format", "string", "text", "text or json"),
+  flag(
+    "full-detail",
+    "list",
+    "",
+    "log in full: actions (writes of this principal), events (of agents), informers (changes seen in the store) or all; never Secrets",
+  ),
   flag("ha-enabled", "bool", "false", "replicate to, or follow, a peer"),
   flag("ha-preferred-role", "string", "primary", "primary or replica, when nothing is remembered"),
   flag("ha-peer-address", "string", "", "host:port of the other principal"),
@@ -289,7 +300,6 @@ export const FLAGS: readonly Flag[] = [
   later("insecure-tls-generate", "bool", "false", "TLS_SERVER_ALLOW_GENERATE"),
   later("enable-websocket", "bool", "false"),
   later("pprof-port", "int", "0"),
-  later("full-detail", "list", ""),
   later("otlp-address", "string", ""),
   later("otlp-insecure", "bool", "false"),
 ];

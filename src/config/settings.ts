@@ -11,7 +11,8 @@ import { redisOf, type RedisSettings } from "./redis_settings.ts";
 import { identityWarnings, subjectMatchOf } from "./identity_settings.ts";
 import { envOf, type Flag } from "./flag.ts";
 import { FLAGS } from "./flags.ts";
-import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
+import type { LogSettings } from "../base/log.ts";
+import { logOf, logWarnings } from "./log_settings.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
 import { type TlsVersions, tlsVersionsOf } from "./tls_settings.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
@@ -56,8 +57,7 @@ export interface Settings {
   /** 0: off. */
   metricsPort: number;
   healthzPort: number;
-  logLevel: LogLevel;
-  logFormat: "text" | "json";
+  log: LogSettings;
   haEnabled: boolean;
   preferredRole: "primary" | "replica";
   peerAddress: string;
@@ -113,7 +113,7 @@ export function parseSettings(
   }
   const value = (name: string) => values.get(name) ?? "";
   const settings = settingsOf(value, env);
-  return { settings, warnings: [...warnings, ...identityWarnings(value, settings)] };
+  return { settings, warnings: [...warnings, ...logWarnings(value), ...identityWarnings(value, settings)] };
 }
 
 function parseFlags(args: string[]): Map<string, string> {
@@ -219,8 +219,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     connections: connectionsOf(value),
     metricsPort: port(value, "metrics-port", 32_767),
     healthzPort: port(value, "healthz-port", 32_767),
-    logLevel: logLevelOf(value),
-    logFormat: oneOf(value, "log-format", ["text", "json"]),
+    log: logOf(value),
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
     peerAddress: value("ha-peer-address"),
@@ -349,18 +348,6 @@ function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings
     if (path === "") throw new UsageError(`--${flag} is required (make files to try out with: pki init DIR)`);
   }
   return tls;
-}
-
-/** The Go principal's form: `[component=]level` parts. This principal has no components. */
-function logLevelOf(value: Value): LogLevel {
-  const parts = value("log-level").split(",").map((part) => part.trim());
-  const level = parts.findLast((part) => !part.includes("=")) ?? "info";
-  const names = new Map<string, LogLevel>([
-    ["warning", "warn"],
-    ["fatal", "error"],
-    ["panic", "error"],
-  ]);
-  return names.get(level) ?? oneOf(() => level, "log-level", LOG_LEVELS);
 }
 
 function port(value: Value, name: string, max: number): number {

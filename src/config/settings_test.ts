@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { LogLevel, LogSettings } from "../base/log.ts";
 import { admits } from "../domain/resources/scope.ts";
 import { FLAGS } from "./flags.ts";
 import { parseDuration, parseSettings } from "./settings.ts";
@@ -111,6 +112,8 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
       "narrow the versions",
     ],
     [[...GOOD, "--healthz-port", "0"], "--healthz-port must be between 1 and 32767"],
+    [[...GOOD, "--log-level", "grpc-event=loud"], "must be one of trace, debug, info, warn, error"],
+    [[...GOOD, "--log-format", "xml"], "must be one of text, json"],
     [[...GOOD, "--log-level", "loud"], "must be one of trace, debug, info, warn, error"],
     [[...GOOD, "--store", "redis:x"], "must be kubernetes or sqlite:FILE"],
     [[...GOOD, "--ha-preferred-role", "leader"], "must be one of primary, replica"],
@@ -139,13 +142,27 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
 });
 
 Deno.test("parseSettings() reads the peer's log levels by component", () => {
-  const cases: [string, string][] = [["debug", "debug"], ["resource-proxy=trace,warning", "warn"], [
-    "grpc-event=debug",
-    "info",
-  ]];
-  for (const [given, level] of cases) {
-    assertEquals(parse([...GOOD, "--log-level", given]).settings.logLevel, level);
+  const cases: [string, LogLevel, LogSettings["components"]][] = [
+    ["debug", "debug", {}],
+    ["resource-proxy=trace,warning", "warn", { "resource-proxy": "trace" }],
+    ["grpc-event=debug", "info", { "grpc-event": "debug" }],
+    ["error, redis-proxy = info ,redis-proxy=", "error", { "redis-proxy": "info" }],
+  ];
+  for (const [given, level, components] of cases) {
+    const { log } = parse([...GOOD, "--log-level", given]).settings;
+    assertEquals([log.level, log.components], [level, components], given);
   }
+  const { settings, warnings } = parse([...GOOD, "--log-level=web=debug", "--full-detail=Events,pods"]);
+  assertEquals([settings.log.level, settings.log.components, settings.log.details], ["info", {}, ["events"]]);
+  assertEquals(warnings, [
+    '--log-level: "web" is none of the components resource-proxy, redis-proxy, grpc-event, informer-event-buffer; left out',
+    '--full-detail: "pods" is none of all, actions, events, informers; left out',
+  ]);
+  assertEquals(parse([...GOOD, "--full-detail=all"]).settings.log.details, [
+    "actions",
+    "events",
+    "informers",
+  ]);
 });
 
 Deno.test("with HA on, an empty allow-list is refused unless anybody is allowed by name", () => {

@@ -226,7 +226,12 @@ Deno.test({
       op: "put",
       object: application("large", { info: [{ name: "a", value: random.join("") }] }, namespace),
     });
-    const kept = () => new KeptObjects({ store, settings: { namespace }, log: createLog("error", "text") });
+    const kept = () =>
+      new KeptObjects({
+        store,
+        settings: { namespace },
+        log: createLog({ level: "error", components: {}, format: "text", details: [] }),
+      });
     const entry: KeptObject = {
       key: `Application/${namespace}/large`,
       reason: "overwritten",

@@ -65,7 +65,7 @@ Deno.test("escaped JSON and YAML are the same JSON and YAML", () => {
 
 Deno.test("a log line is one line, in text and in JSON, whatever stands in its message and its fields", async () => {
   const script = `import { createLog } from "${new URL("../../src/base/log.ts", import.meta.url)}";
-    for (const format of ["text", "json"]) createLog("info", format).info(${
+    for (const format of ["text", "json"]) createLog({ level: "info", components: {}, format, details: [] }).info(${
     JSON.stringify(EVIL)
   }, { "version": ${JSON.stringify(EVIL)}, ${JSON.stringify(EVIL)}: 1 });`;
   const { stdout } = await new Deno.Command(Deno.execPath(), {

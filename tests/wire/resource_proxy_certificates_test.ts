@@ -35,7 +35,7 @@ Deno.test(
         await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
       };
       await secret("primary");
-      const listens = /the resource proxy listens {"port":(\d+)}/;
+      const listens = /the resource proxy listens {"port":(\d+)\D/;
       const port = () => Number(workshop.logs.map((line) => listens.exec(line)?.[1]).find(Boolean) ?? 0);
       await until(() => port() > 0, 60_000, () => "it does not listen", 5);
       const agent = await startAgent(workshop, running, { name: "edge-1" });

@@ -4,13 +4,14 @@
  */
 import grpc from "@grpc/grpc-js";
 import type { eventstreamapi } from "../../../proto/gen.d.ts";
-import type { Log } from "../../base/log.ts";
+import type { Log, Tell } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "../../domain/events/cloudevent.ts";
 import type { Admission, AgentStream, AttachedStream, Caller } from "../../principal/ports/agents.ts";
 import type { AuthenticatedCall } from "./auth.ts";
 import { paced } from "./authentication.ts";
 import type { Authenticator } from "./methods.ts";
+import { tellEvent } from "./event_log.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { failStream, onStreamEnd, refuseStream, unary } from "./server.ts";
 import { Status, survivable, toStatus } from "./status.ts";
@@ -39,19 +40,26 @@ export function agentCallers(
   };
 }
 
+/** The log of this door, and how it tells of each event. */
+interface Telling {
+  readonly log: Log;
+  /** Undefined: not at all. */
+  readonly tell?: Tell | undefined;
+}
+
 export function eventStreamHandlers(
   admission: Admission,
   callerOf: (call: Call) => Promise<Caller>,
-  log: Log,
+  { log, tell }: Telling,
 ): grpc.UntypedServiceImplementation {
   return {
     Subscribe: (stream: Stream) => {
-      callerOf(stream).then((caller) => attach(admission, caller, stream, log)).catch((error) =>
+      callerOf(stream).then((caller) => attach(admission, caller, stream, { log, tell })).catch((error) =>
         refuseStream(stream, survivable(error))
       );
     },
     Push: (stream: Pushed, answer: grpc.sendUnaryData<eventstreamapi.PushSummary>) => {
-      paced(callerOf(stream).then((caller) => push(admission, caller, stream))).then(
+      paced(callerOf(stream).then((caller) => push(admission, caller, stream, tell))).then(
         (summary) => answer(null, summary),
         (error) => answer(toStatus(error)),
       );
@@ -63,13 +71,21 @@ export function eventStreamHandlers(
   };
 }
 
-async function attach(admission: Admission, caller: Caller, call: Stream, log: Log): Promise<void> {
-  const stream = new WireStream(call);
+async function attach(
+  admission: Admission,
+  caller: Caller,
+  call: Stream,
+  { log, tell }: Telling,
+): Promise<void> {
+  const stream = new WireStream(call, tell && ((event) => tellEvent(tell, "sent", caller.name, event)));
   const attached = await admission.attach(caller, stream);
   stream.onEnd(attached.closed);
   call.on("drain", attached.drained);
   call.on("data", (message: Wire) => {
-    const problem = taken(message, attached);
+    const problem = taken(message, (event) => {
+      if (tell) tellEvent(tell, "received", caller.name, event);
+      attached.received(event);
+    });
     if (problem === undefined) return;
     log.warn("stream of an agent ended: it sent what is no event", { agent: caller.name, reason: problem });
     stream.end(`not an event: ${problem}`);
@@ -77,11 +93,11 @@ async function attach(admission: Admission, caller: Caller, call: Stream, log: L
 }
 
 /** Hands a message on; why it cannot be. */
-function taken(message: Wire, attached: AttachedStream): string | undefined {
+function taken(message: Wire, received: AttachedStream["received"]): string | undefined {
   try {
     const event = decodeEvent(message.event);
     if ("problem" in event) return event.problem;
-    attached.received(event);
+    received(event);
     return undefined;
   } catch (error) {
     return reasonOf(error);
@@ -93,7 +109,7 @@ class WireStream implements AgentStream {
   #over = false;
   #ended: (() => void) | undefined;
 
-  constructor(private readonly call: Stream) {
+  constructor(private readonly call: Stream, private readonly told?: (event: AgentEvent) => void) {
     onStreamEnd(call, () => {
       this.#over = true;
       this.#ended?.();
@@ -107,7 +123,9 @@ class WireStream implements AgentStream {
   }
 
   send(event: AgentEvent): boolean {
-    return this.#over || this.call.write({ event: encodeEvent(event) });
+    if (this.#over) return true;
+    this.told?.(event);
+    return this.call.write({ event: encodeEvent(event) });
   }
 
   end(why: string): void {
@@ -130,6 +148,7 @@ async function push(
   admission: Admission,
   caller: Caller,
   call: Pushed,
+  tell: Tell | undefined,
 ): Promise<eventstreamapi.PushSummary> {
   let received = 0;
   let processed = 0;
@@ -137,6 +156,7 @@ async function push(
     received++;
     const event = decodeEvent((message as Wire).event);
     if ("problem" in event) throw new Status(grpc.status.INVALID_ARGUMENT, event.problem);
+    if (tell) tellEvent(tell, "received", caller.name, event);
     if (await admission.process(caller, event)) processed++;
   }
   return { result: "ok", received, processed };

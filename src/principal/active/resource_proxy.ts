@@ -4,7 +4,7 @@
  */
 import { abortable } from "@std/async/abortable";
 import { monotonicMs } from "../../base/clock.ts";
-import type { Log } from "../../base/log.ts";
+import { type Log, ofComponent } from "../../base/log.ts";
 import { until } from "../../base/until.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { answerOf, coreVersions, namedGroups } from "../../domain/proxy/answer.ts";
@@ -67,6 +67,7 @@ const FAILED: Record<RequestFailureKind, { code: number; reason: string; retryAf
 
 export class AgentsResourceProxy implements ResourceProxy {
   readonly #discovery = new DiscoveryCache();
+  readonly #ownLog: Log;
 
   /** @param tokens undefined: no signing key is configured, and no token is valid */
   constructor(
@@ -75,6 +76,7 @@ export class AgentsResourceProxy implements ResourceProxy {
     private readonly tokens: Pick<Tokens, "verifyResourceProxy"> | undefined,
     private readonly logs: LogSource,
   ) {
+    this.#ownLog = ofComponent(parts.log, "resource-proxy");
     requests.onStream((agent) => this.#discovery.drop(agent));
   }
 
@@ -263,7 +265,7 @@ export class AgentsResourceProxy implements ResourceProxy {
     { method, target: { path } }: ProxiedRequest,
     { status }: HttpAnswer,
   ): void {
-    this.parts.log.info("change at an agent's cluster through the resource proxy", {
+    this.#ownLog.info("change at an agent's cluster through the resource proxy", {
       ...{ agent, method, path: path.slice(0, MAX_LOGGED), status, caller },
     });
   }
