@@ -23,6 +23,8 @@ export interface AgentDeletionsParts {
   wasSeenToGo(key: Key): boolean;
   /** Whether the state of a key in the store cannot be used: its absence says nothing. */
   isWithheld(key: Key): boolean;
+  /** Whether a key is in a namespace that this principal does not look at: that it is not there says nothing either. */
+  isOutside(key: Key): boolean;
 }
 
 /** The agent in question. */
@@ -35,6 +37,8 @@ interface DeletingAgent {
 
 export class AgentDeletions {
   readonly #guard: DeletionGuard;
+  /** Of what is left to the agent one key was named. */
+  #left = false;
 
   constructor(private readonly agent: DeletingAgent, private readonly parts: AgentDeletionsParts) {
     const { settings, servingSinceMs, unproven } = parts;
@@ -44,7 +48,17 @@ export class AgentDeletions {
   /** Whether the agent may be told now to delete this. */
   mayDelete(key: Key): boolean {
     if (this.parts.isWithheld(key)) return false;
+    if (this.parts.isOutside(key)) return this.#leave(key);
     return this.#guard.ask(key, this.parts.wasSeenToGo(key) ? "tombstone" : "absence", monotonicMs());
+  }
+
+  #leave(key: Key): false {
+    const { parts: { log }, agent: { id } } = this;
+    if (!this.#left) {
+      log.warn("an agent has resources outside --allowed-namespaces; it keeps them", { agent: id.name, key });
+    }
+    this.#left = true;
+    return false;
   }
 
   /** Call now and then: decides about deletions that were gathered. */

@@ -11,7 +11,8 @@ import type { AgentId, AgentView } from "../../domain/agents/view.ts";
 import { type ChangeIndex, wasSeenToGo } from "../../domain/changes/index.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { HeldDeletion } from "../../domain/ha/deletion_guard.ts";
-import type { Key } from "../../domain/resources/keys.ts";
+import { type Key, parseKey } from "../../domain/resources/keys.ts";
+import { admits } from "../../domain/resources/scope.ts";
 import type { MeasuredAgent } from "../core/metric.ts";
 import type { AgentStream, AttachedStream, Caller } from "../ports/agents.ts";
 import type { AgentClusters, ClusterInfo } from "../ports/cluster_info.ts";
@@ -40,6 +41,7 @@ export interface FleetParts extends
     | "servingSinceMs"
     | "wasSeenToGo"
     | "isWithheld"
+    | "isOutside"
     | "unsolicited"
     | "onStream"
   > {
@@ -96,6 +98,7 @@ export class Fleet {
       unproven: () => parts.unproven(),
       wasSeenToGo: (key) => wasSeenToGo(index.get(key)),
       isWithheld: (key) => index.withheld.has(key),
+      isOutside: (key) => !admits(settings.scope, parseKey(key)?.namespace ?? ""),
       unsolicited: (agent, event) => requests.unsolicited(agent, event),
       onStream: (agent, open) => requests.streamChanged(agent, open),
     };
