@@ -63,6 +63,7 @@ Deno.test(
       for (const depth of [501, 5_000, 10_000, 200_000]) {
         agent.send(event(nested(`deep-${depth}`, depth), `d${depth}`));
       }
+      agent.send(event(nested("half", 1).replace('"repoURL":', '"unknown":'), "half"));
       agent.send(event(nested("flat", 100), "flat"));
       const has = (side: Running) =>
         [...side.core.index.live()].map(({ key }) => key).filter((key) => key.startsWith("Application/"));
@@ -76,6 +77,10 @@ Deno.test(
       );
       assert(
         refusals(workshop, "nested deeper than 500 levels").length > 0,
+        workshop.logs.slice(-9).join("\n"),
+      );
+      assert(
+        refusals(workshop, "spec.source.repoURL is missing").length > 0,
         workshop.logs.slice(-9).join("\n"),
       );
       for (const side of [replica, active]) await side.stop();
@@ -247,6 +252,11 @@ Deno.test(
           metadata: { name: "wrong", namespace: "edge-1" },
           spec: { project: 1, destination: {} },
         }),
+        text({
+          ...good,
+          metadata: { name: "half", namespace: "edge-1" },
+          spec: { project: "default", destination: {}, sources: [{ path: "a" }] },
+        }),
         nested("deep", 600, "edge-1"),
         text(good),
       );
@@ -262,6 +272,10 @@ Deno.test(
       assertStringIncludes(
         done.stderr,
         "application.argoproj.io/wrong: cannot store this object: spec.project must be of type string",
+      );
+      assertStringIncludes(
+        done.stderr,
+        "application.argoproj.io/half: cannot store this object: spec.sources[0].repoURL is missing",
       );
       assertStringIncludes(
         done.stderr,
