@@ -27,6 +27,7 @@ import * as services from "./adapters/grpc/services.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
 import { type Answer, serveHttp } from "./adapters/http/server.ts";
 import type { ProcessingTimes } from "./adapters/http/processing.ts";
+import { hostPort } from "./adapters/net/addresses.ts";
 import { Descriptors } from "./adapters/net/descriptors.ts";
 import { Connections, Gate } from "./adapters/net/gate.ts";
 import { agentsBounds, type GateBounds, LISTENERS } from "./adapters/net/listener_bounds.ts";
@@ -78,11 +79,6 @@ export async function undone(steps: Undo): Promise<void> {
   for (let step = steps.pop(); step; step = steps.pop()) await step();
 }
 
-/** The address for agents, probes and metrics. */
-export function listenHost(settings: Settings): string {
-  return settings.listenHost || "0.0.0.0";
-}
-
 /** The parts needed to admit clients. */
 interface Doors {
   settings: Settings;
@@ -107,7 +103,7 @@ export async function openListeners(
   undo: Undo,
 ): Promise<Omit<Ports, "healthz">> {
   const { settings, log, tls, authenticator, processing, openCalls, gates } = doors;
-  const host = listenHost(settings);
+  const host = settings.listenHost;
   const metrics = await openMetrics(core, settings, processing.registry, gates, undo);
   const server = createServer(settings.maxMessageBytes, openCalls);
   server.addService(services.versionService, versionHandlers());
@@ -119,7 +115,7 @@ export async function openListeners(
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));
-  const address = `${host}:${settings.listenPort}`;
+  const address = hostPort(host, settings.listenPort);
   const { connections, perSource } = settings.connections;
   const gate = gates.of(agentsBounds(connections, perSource));
   const grpcPort = tls
@@ -148,7 +144,7 @@ async function openResourceProxy(
 ): Promise<number> {
   const { resourceProxy: wanted, namespace, tlsVersions } = settings;
   if (!wanted) return 0;
-  const own = { wanted, namespace, tlsVersions, hostname: listenHost(settings) };
+  const own = { wanted, namespace, tlsVersions, hostname: settings.listenHost };
   const listener = await ProxyListener.open(resourceProxy, {
     ...own,
     ...{
@@ -193,7 +189,7 @@ async function openHttp(
   gate: Gate,
   undo: Undo,
 ): Promise<number> {
-  const http = await serveHttp(answer, { hostname: listenHost(settings), port }, gate);
+  const http = await serveHttp(answer, { hostname: settings.listenHost, port }, gate);
   undo.push(() => http.close());
   return http.port;
 }

@@ -1,5 +1,6 @@
 /** The composition root: builds a principal from its settings, starts it while it holds the lock on its store, and stops it in order. */
 import { VERSION } from "./base/version.ts";
+import { everyAddress } from "./adapters/net/addresses.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
 import { DialledCalls } from "./adapters/grpc/dialled_calls.ts";
 import { OpenCalls } from "./adapters/grpc/open_calls.ts";
@@ -55,7 +56,8 @@ export interface Running {
 }
 
 /** Starts a principal. @throws Error (with one clear line) and leaves nothing running */
-export async function startPrincipal(settings: Settings, log: Log): Promise<Running> {
+export async function startPrincipal(wanted: Settings, log: Log): Promise<Running> {
+  const settings = { ...wanted, listenHost: wanted.listenHost || await everyAddress() };
   const undo: Undo = [];
   const stop = () => undone(undo);
   try {

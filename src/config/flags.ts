@@ -7,7 +7,12 @@ import { type Flag, flag, later, ours } from "./flag.ts";
 import { UI_FLAGS } from "./ui_flags.ts";
 
 export const FLAGS: readonly Flag[] = [
-  flag("listen-host", "string", "", "address to listen on; empty: all"),
+  flag(
+    "listen-host",
+    "string",
+    "",
+    "address to listen on; empty: all, of IPv4 and of IPv6 where the machine has both",
+  ),
   flag("listen-port", "int", "8443", "port for agents and replication"),
   flag("namespace", "string", "", "the principal's namespace (-n); required"),
   ours(

@@ -3,6 +3,7 @@
  * turn comes and only up to their bound; a request that never ends, and a stream that its client leaves open, are cut.
  */
 import grpc from "@grpc/grpc-js";
+import { sourceOf } from "../net/addresses.ts";
 import { CALL_BOUNDS, type CallBounds, CLIENTS_AN_ADDRESS } from "./call_bounds.ts";
 import { cutEvents, type ReadingCall } from "./cut_events.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
@@ -55,7 +56,7 @@ export function boundedCalls(
     endInTime(call, requestStream ? undefined : requestMs, OF_AGENTS.test(path));
     const info = call.getConnectionInfo();
     const certificate = clientOf(info);
-    const client = `${path} ${certificate ?? info.remoteAddress}`;
+    const client = `${path} ${certificate ?? sourceOf(info.remoteAddress ?? "")}`;
     const entered = places.take(
       client,
       certificate === undefined ? perClient * CLIENTS_AN_ADDRESS : perClient,

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import bcrypt from "bcryptjs";
 import type grpc from "@grpc/grpc-js";
+import { sourceOf } from "../net/addresses.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import { type AuthMethod, commonNameOf, type MtlsRule, type Proof } from "../../domain/agents/identity.ts";
 import { Reread } from "../tls/reread.ts";
@@ -104,7 +105,7 @@ async function byUsers(file: string, log: Log): Promise<Authenticator> {
   return {
     method: "userpass",
     authenticate(call, { clientid = "", clientsecret = "" }) {
-      const address = call.getPeer().replace(/:\d+$/, "");
+      const address = sourceOf(call.getPeer().replace(/:\d+$/, ""));
       const hash = source.current.get(clientid);
       // Names that do not exist share a lane: made up ones keep nobody waiting who has a name.
       const lane = hash === undefined ? address : `${address} ${clientid}`;

@@ -13,6 +13,7 @@ import { MAX_BODY_BYTES } from "../../domain/proxy/request.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { ResourceProxy, StreamedAnswer } from "../../principal/ports/resource_proxy.ts";
 import type { ClientCertificates } from "../net/client_certificates.ts";
+import { hostPort } from "../net/addresses.ts";
 import type { Gate } from "../net/gate.ts";
 
 /** A body has arrived, an answer was taken by its caller, and some of a streamed one, within these times. */
@@ -78,7 +79,11 @@ export function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor
     server.once(
       "error",
       (error) =>
-        reject(new Error(`cannot listen on ${hostname}:${port} for the resource proxy: ${reasonOf(error)}`)),
+        reject(
+          new Error(
+            `cannot listen on ${hostPort(hostname, port)} for the resource proxy: ${reasonOf(error)}`,
+          ),
+        ),
     );
     server.listen(port, hostname, () => {
       // A connection that cannot be accepted, and a handshake that fails, end nothing.

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { reasonOf } from "../../base/reason.ts";
+import { hostPort } from "../net/addresses.ts";
 import type { Gate } from "../net/gate.ts";
 
 /** An answer is taken by its client within this time. */
@@ -30,7 +31,7 @@ export function serveHttp(
   return new Promise((resolve, reject) => {
     server.once(
       "error",
-      (error) => reject(new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}`)),
+      (error) => reject(new Error(`cannot listen on ${hostPort(hostname, port)}: ${reasonOf(error)}`)),
     );
     server.listen(port, hostname, () => {
       // A connection that cannot be accepted ends nothing.

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import type { Rows } from "../../principal/ports/telemetry.ts";
+import { sourceOf } from "./addresses.ts";
 import { connectionKey, type Endpoints } from "./endpoints.ts";
 import type { Descriptors } from "./descriptors.ts";
 import { type Cut, FIRST_REQUEST_MS, type GateBounds, IDLE_MS } from "./listener_bounds.ts";
@@ -90,7 +91,7 @@ export class Gate {
   }
 
   #accept(socket: Socket, awaited: Cut): void {
-    const address = socket.remoteAddress ?? "";
+    const address = sourceOf(socket.remoteAddress ?? "");
     const source = this.#sources.get(address) ?? { count: 0, idle: new Set() };
     const full = this.#full(source, address);
     if (full) {

@@ -5,6 +5,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentCaches } from "../../principal/ports/agent_caches.ts";
+import { hostPort } from "../net/addresses.ts";
 import type { Gate } from "../net/gate.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import { ProxyConnection } from "./proxy_connection.ts";
@@ -51,7 +52,11 @@ export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number;
     server.once(
       "error",
       (error) =>
-        reject(new Error(`cannot listen on ${hostname}:${port}: ${reasonOf(error)}; see --redis-proxy-port`)),
+        reject(
+          new Error(
+            `cannot listen on ${hostPort(hostname, port)}: ${reasonOf(error)}; see --redis-proxy-port`,
+          ),
+        ),
     );
     server.listen(port, hostname, () => {
       // A connection that cannot be accepted ends nothing.
