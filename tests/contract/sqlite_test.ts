@@ -231,7 +231,7 @@ Deno.test("sqlite: large objects are written and read a few at a time, all of th
     done = true;
     await turning;
     assertEquals(order, names);
-    assert(turns >= 2, "nothing else had a turn");
+    assert(turns > 0, "nothing else had a turn");
     const stop = new AbortController();
     const batches: number[] = [];
     for await (const events of store.watch(stop.signal)) {

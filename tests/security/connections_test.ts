@@ -143,7 +143,7 @@ Deno.test(
       const counts = new Connections();
       const seen = (): Record<string, number> =>
         Object.fromEntries(counts.cuts.map(([{ listener, reason }, n]) => [`${listener} ${reason}`, n]));
-      const timing = { firstRequestMs: 200, idleMs: 200 };
+      const timing = { firstRequestMs: 1_500, idleMs: 200 };
       const gate = (listener: string, bounds: Partial<GateBounds> = {}, descriptors = PLENTY) =>
         new Gate({ ...BOUNDS, listener, ...bounds }, descriptors, log, counts, timing);
       await withServer(gate("a"), async (port) => {
