@@ -26,7 +26,8 @@ import { openCore, type WaitingCore, waitingCore } from "./principal/opening.ts"
 import { type Detail, type Log, ofComponent, teller } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
-import { hasSigningKey, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
+import { generatedTls } from "./adapters/tls/generated.ts";
+import { hasSigningKey, TLS_FLAGS, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
 import { UiNeeds } from "./principal/core/ui_needs.ts";
 import { toldStore } from "./principal/core/told_store.ts";
@@ -342,9 +343,11 @@ function peerOf(settings: Settings, tls: TlsWatch | undefined, calls: DialledCal
   return new GrpcPeer(accessTo(configured, material, calls));
 }
 
-function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
+async function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
+  const hasAuthority = settings.tls.ca !== "" || settings.store.type === "kubernetes";
+  const made = settings.generateTls ? await generatedTls(hasAuthority, log) : {};
   const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
-  return TlsWatch.open(tlsSource(settings, store), tell, tlsEveryMs(settings));
+  return await TlsWatch.open(tlsSource(settings, store, TLS_FLAGS, made), tell, tlsEveryMs(settings));
 }
 
 /** Agents' states in Argo CD's Redis, where one is configured; its library is loaded only then. */

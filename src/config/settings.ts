@@ -14,7 +14,7 @@ import { FLAGS } from "./flags.ts";
 import type { LogSettings } from "../base/log.ts";
 import { logOf, logWarnings } from "./log_settings.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
-import { type TlsVersions, tlsVersionsOf } from "./tls_settings.ts";
+import { generatesTls, tlsFilesOf, type TlsVersions, tlsVersionsOf } from "./tls_settings.ts";
 import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
 
 /** The configuration of a principal. */
@@ -42,6 +42,8 @@ export interface Settings {
   redisKeyPrefix: string;
   /** Files; empty: the Secrets named below. */
   tls: { cert: string; key: string; ca: string };
+  /** A server certificate is made at the start, which nobody can check. */
+  generateTls: boolean;
   tlsSecretName: string;
   caSecretName: string;
   tlsVersions: TlsVersions;
@@ -206,7 +208,8 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     resourceProxy: resourceProxyOf(value, store.type),
     redis: redisOf(value, store),
     redisKeyPrefix: value("redis-key-prefix"),
-    tls: tlsOf(value, store, bool("insecure-plaintext")),
+    tls: tlsFilesOf(value, store),
+    generateTls: generatesTls(value),
     tlsSecretName: value("tls-secret-name"),
     caSecretName: value("tls-ca-secret-name"),
     tlsVersions: tlsVersionsOf(value),
@@ -251,6 +254,12 @@ function leaseMsOf(value: Value): number {
 }
 
 function checkHa(settings: Settings): void {
+  if (settings.generateTls) {
+    throw new UsageError(
+      "--insecure-tls-generate is not for --ha-enabled: the peer cannot trust a certificate that is made at each start; " +
+        "issue one of the common CA for --tls-cert and --tls-key",
+    );
+  }
   if (settings.preferredRole === "replica" && settings.peerAddress === "") {
     throw new UsageError("peer address is required for replica role: set --ha-peer-address host:port");
   }
@@ -333,21 +342,6 @@ function namespaceOf(value: Value): string {
   }
   if (!isDnsLabel(namespace)) throw new UsageError(`--namespace "${namespace}": must be a DNS-1123 label`);
   return namespace;
-}
-
-/** All three files; in a cluster, the Go tools' Secrets replace the files that are not given. */
-function tlsOf(value: Value, store: StoreSettings, plaintext: boolean): Settings["tls"] {
-  const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
-  if ((tls.cert === "") !== (tls.key === "")) {
-    throw new UsageError("--tls-cert and --tls-key belong together: give both");
-  }
-  if (store.type === "kubernetes" || plaintext) return tls;
-  for (
-    const [flag, path] of [["tls-cert", tls.cert], ["tls-key", tls.key], ["root-ca-path", tls.ca]] as const
-  ) {
-    if (path === "") throw new UsageError(`--${flag} is required (make files to try out with: pki init DIR)`);
-  }
-  return tls;
 }
 
 function port(value: Value, name: string, max: number): number {

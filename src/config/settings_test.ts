@@ -137,6 +137,12 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
     [[...REDIS_TLS, "--redis-tls-insecure", "--redis-ca-path", "ca"], "exclude each other"],
     [["-n", "argocd", "--auth", "magic:x"], "unknown method"],
     [["-n", "argocd", "--auth", "mtls:CN=(.*)"], "--tls-cert is required"],
+    [["-n", "argocd", "--auth", "mtls:CN=(.*)", "--insecure-tls-generate"], "--root-ca-path is required"],
+    [[...GOOD, "--insecure-tls-generate"], "exclude each other"],
+    [
+      ["-n=argocd", "--auth=mtls:CN=(.*)", "--root-ca-path=c", "--insecure-tls-generate", "--ha-enabled"],
+      "the peer cannot trust",
+    ],
   ];
   for (const [args, words] of cases) assertStringIncludes(problem(args), words, args.join(" "));
 });

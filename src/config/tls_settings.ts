@@ -1,5 +1,9 @@
-/** The versions of TLS that the listeners speak. The runtime has one set of cipher suites for each version, and narrows none of them. */
-import { UsageError, type Value } from "./usage.ts";
+/**
+ * From flags to settings: where the certificates come from, and the versions of TLS that the listeners speak. The runtime has one set of
+ * cipher suites for each version, and narrows none of them.
+ */
+import type { StoreSettings } from "./store_settings.ts";
+import { boolOf, UsageError, type Value } from "./usage.ts";
 
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
@@ -38,6 +42,36 @@ export function tlsVersionsOf(value: Value): TlsVersions {
   }
   checkSuites(value("tls-ciphersuites").split(",").filter(Boolean), versions);
   return versions;
+}
+
+/** Whether the server certificate is made at the start; without TLS there is none. @throws UsageError where there is another */
+export function generatesTls(value: Value): boolean {
+  if (!boolOf(value, "insecure-tls-generate") || boolOf(value, "insecure-plaintext")) return false;
+  if (value("tls-cert") === "" && value("tls-key") === "") return true;
+  throw new UsageError("--insecure-tls-generate and --tls-cert exclude each other: leave one of them out");
+}
+
+/** All three files; in a cluster, the Go tools' Secrets replace the files that are not given. @throws UsageError */
+export function tlsFilesOf(value: Value, store: StoreSettings): { cert: string; key: string; ca: string } {
+  const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
+  if ((tls.cert === "") !== (tls.key === "")) {
+    throw new UsageError("--tls-cert and --tls-key belong together: give both");
+  }
+  if (store.type === "kubernetes" || boolOf(value, "insecure-plaintext")) return tls;
+  const isMade = generatesTls(value);
+  const asksClients = boolOf(value, "require-client-certs") || value("auth").startsWith("mtls:");
+  for (
+    const [flag, path, isNeeded] of [
+      ["tls-cert", tls.cert, !isMade],
+      ["tls-key", tls.key, !isMade],
+      ["root-ca-path", tls.ca, !isMade || asksClients],
+    ] as const
+  ) {
+    if (path === "" && isNeeded) {
+      throw new UsageError(`--${flag} is required (make files to try out with: pki init DIR)`);
+    }
+  }
+  return tls;
 }
 
 /** The suites of these versions. */

@@ -61,10 +61,6 @@ export class Authority {
   /** A certificate for a server that is also a client, or for a client alone. */
   async issue(options: LeafOptions): Promise<Issued> {
     const keys = await generateKeys();
-    const sans = options.sans.map((name) => ({
-      type: /^[0-9.]+$|:/.test(name) ? "ip" as const : "dns" as const,
-      value: name,
-    }));
     const usages = [x509.ExtendedKeyUsage.clientAuth];
     if (options.server) usages.unshift(x509.ExtendedKeyUsage.serverAuth);
     const { notBefore, notAfter } = validity(this.days);
@@ -84,12 +80,39 @@ export class Authority {
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         new x509.ExtendedKeyUsageExtension(usages),
-        ...(sans.length > 0 ? [new x509.SubjectAlternativeNameExtension(sans)] : []),
+        ...(options.sans.length > 0 ? [alternativeNames(options.sans)] : []),
         await x509.AuthorityKeyIdentifierExtension.create(this.certificate),
       ],
     });
     return await toPem(certificate, keys);
   }
+}
+
+/** A server certificate that nobody vouches for, of these DNS names and IP addresses. */
+export async function selfSigned(commonName: string, sans: string[], days: number): Promise<Issued> {
+  const keys = await generateKeys();
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(),
+    name: [{ CN: [commonName] }],
+    ...validity(days),
+    signingAlgorithm: ALGORITHM,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      alternativeNames(sans),
+    ],
+  });
+  return await toPem(certificate, keys);
+}
+
+function alternativeNames(sans: string[]): x509.SubjectAlternativeNameExtension {
+  const typed = sans.map((value) => ({
+    type: /^[0-9.]+$|:/.test(value) ? "ip" as const : "dns" as const,
+    value,
+  }));
+  return new x509.SubjectAlternativeNameExtension(typed);
 }
 
 function generateKeys(): Promise<CryptoKeyPair> {

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 import { keyOf } from "../../domain/resources/keys.ts";
 import { dataOf } from "../../domain/resources/config_map.ts";
 import type { Store } from "../../principal/ports/store.ts";
-import { type Pem, readPem, type TlsSource } from "./files.ts";
+import { type Pem, readPem, type TlsParts, type TlsSource } from "./files.ts";
 
 /** The files of the flags, and the Secrets that replace missing ones. */
 export interface TlsSettings {
@@ -78,17 +78,26 @@ export const RESOURCE_PROXY_FLAGS = {
   ca: "--resource-proxy-ca-path",
 };
 
-/** Where certificate, key and CA come from. */
-export function tlsSource(wanted: TlsSettings, store: Store, names = TLS_FLAGS): TlsSource {
+/** Where certificate, key and CA come from; `made`: those that are here already. */
+export function tlsSource(
+  wanted: TlsSettings,
+  store: Store,
+  names = TLS_FLAGS,
+  made: Partial<TlsParts> = {},
+): TlsSource {
   const { tls, namespace, tlsSecretName, caSecretName } = wanted;
   return async () => {
     const flags = `${names.cert} and ${names.key}`;
-    const own = tls.cert === "" ? await Secret.read(store, namespace, tlsSecretName) : undefined;
-    const authority = tls.ca === "" ? await Secret.read(store, namespace, caSecretName) : undefined;
+    const own = tls.cert === "" && !made.cert
+      ? await Secret.read(store, namespace, tlsSecretName)
+      : undefined;
+    const authority = tls.ca === "" && !made.ca
+      ? await Secret.read(store, namespace, caSecretName)
+      : undefined;
     return {
-      cert: own?.pem(["tls.crt"], flags) ?? readPem(names.cert, tls.cert),
-      key: own?.pem(["tls.key"], flags) ?? readPem(names.key, tls.key),
-      ca: authority?.pem(["tls.crt", "ca.crt"], names.ca) ?? readPem(names.ca, tls.ca),
+      cert: made.cert ?? own?.pem(["tls.crt"], flags) ?? readPem(names.cert, tls.cert),
+      key: made.key ?? own?.pem(["tls.key"], flags) ?? readPem(names.key, tls.key),
+      ca: made.ca ?? authority?.pem(["tls.crt", "ca.crt"], names.ca) ?? readPem(names.ca, tls.ca),
     };
   };
 }
