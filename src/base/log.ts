@@ -50,7 +50,7 @@ export function ofComponent(log: Log, component: Component): Log {
   return eachLevel((level) => (message, fields) => log[level](message, { ...fields, component }));
 }
 
-/** Tells of one thing; `detail` is asked for only where it is written. */
+/** Tells of one thing; `detail` is asked for only where it is written, and may be empty. */
 export type Tell = (message: string, fields: Fields, detail: () => string) => void;
 
 const COMPONENT_OF: Record<Detail, Component | undefined> = {
@@ -64,7 +64,10 @@ export function teller(log: Log, kind: Detail, settings: LogSettings): Tell | un
   const component = COMPONENT_OF[kind];
   const own = component ? ofComponent(log, component) : log;
   if (settings.details.includes(kind)) {
-    return (message, fields, detail) => own.info(message, { ...fields, detail: detail() });
+    return (message, fields, detail) => {
+      const text = detail();
+      own.info(message, text === "" ? fields : { ...fields, detail: text });
+    };
   }
   if (!isWritten(settings, "debug", component)) return undefined;
   return (message, fields) => own.debug(message, fields);

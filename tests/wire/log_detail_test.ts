@@ -85,7 +85,7 @@ Deno.test(
         20,
       );
       const secret = lines("object written").find(({ key }) => key === "Secret/argocd/repo");
-      assertEquals(secret?.["detail"], "");
+      assertEquals([secret?.["action"], secret?.["detail"]], ["put", undefined]);
       const leaked = workshop.logs.filter((line) =>
         line.includes(btoa("hunter2")) || line.includes("hunter2")
       );
