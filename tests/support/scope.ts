@@ -6,6 +6,8 @@ import type { Running } from "../../src/serve.ts";
 import { application } from "./agents.ts";
 import { Proxy, until, untilEqual, untilState, type Workshop } from "./principals.ts";
 
+const BOUND_MS = 60_000;
+
 export type Side = "primary" | "replica";
 
 /** Two sets of flags, and an object within both of them, and in the wider one only. */
@@ -85,8 +87,8 @@ export class RestartedPair {
   }
 
   async untilReplicating(): Promise<void> {
-    await untilState(this.of("primary"), "active");
-    await untilState(this.of("replica"), "replicating");
+    await untilState(this.of("primary"), "active", BOUND_MS);
+    await untilState(this.of("replica"), "replicating", BOUND_MS);
   }
 }
 
@@ -104,18 +106,18 @@ export async function widened(
   await pair.start("primary", narrow);
   await pair.start("replica", narrow);
   await pair.untilReplicating();
-  await untilEqual(pair.of("primary"), pair.of("replica"));
+  await untilEqual(pair.of("primary"), pair.of("replica"), BOUND_MS);
   assertEquals(await revisionOf(pair.of("replica"), both), "replica");
   const [first, second] = order as [Side, Side];
   await pair.start(first, wide);
   await pair.untilReplicating();
   if (first === "primary") {
     const { following } = pair.of("replica").core;
-    await until(() => following.heldTotal === 1, 20_000, () => "the leader's object is not held");
+    await until(() => following.heldTotal === 1, BOUND_MS, () => "the leader's object is not held");
     assertMatch(following.held[0]?.reason ?? "", new RegExp(`this side's ${flag}`));
   } else {
     const { foreign } = pair.of("replica").core;
-    await until(() => foreign.keys.length === 2, 20_000, () => `foreign are ${foreign.keys}`);
+    await until(() => foreign.keys.length === 2, BOUND_MS, () => `foreign are ${foreign.keys}`);
   }
   assertEquals(
     await Promise.all([both, own].map((one) => revisionOf(pair.of("replica"), one))),
@@ -126,15 +128,15 @@ export async function widened(
   await pair.untilReplicating();
   await until(
     async () => await revisionOf(pair.of("replica"), both) === "primary",
-    20_000,
+    BOUND_MS,
     () => "the leader's object has not come",
   );
   await until(
     () => core.foreign.keys.join() === keyOfMade(own),
-    20_000,
+    BOUND_MS,
     () => `foreign are ${core.foreign.keys}`,
   );
-  await untilEqual(pair.of("primary"), pair.of("replica"));
+  await untilEqual(pair.of("primary"), pair.of("replica"), BOUND_MS);
   assertEquals(await revisionOf(pair.of("replica"), own), "replica");
   const { losses } = await operations.losses();
   assertEquals(
