@@ -7,8 +7,8 @@ import {
   type Answering,
   type Patience,
   RequestFailed,
-  type RequestTarget,
 } from "../ports/requests.ts";
+import { RequestListeners } from "../core/request_listeners.ts";
 import { notConnected, type RequestLane } from "./request_lane.ts";
 
 /** An agent that may have a stream. */
@@ -18,16 +18,13 @@ interface Reachable {
   readonly requests: RequestLane;
 }
 
-type Listener = (agent: string, event: AgentEvent) => void;
-
-export class FleetRequests implements AgentRequests {
-  readonly #listeners = new Map<string, Set<Listener>>();
-  readonly #watchers = new Set<(agent: string, open: boolean) => void>();
-
+export class FleetRequests extends RequestListeners implements AgentRequests {
   constructor(
     private readonly reachable: ReadonlyMap<string, Reachable>,
     private readonly serves: () => boolean,
-  ) {}
+  ) {
+    super();
+  }
 
   connected(agent: string): Mode | undefined {
     const reachable = this.reachable.get(agent);
@@ -44,27 +41,6 @@ export class FleetRequests implements AgentRequests {
 
   async tell(agent: string, request: AgentRequest, options: Patience): Promise<void> {
     await this.#laneOf(agent).tell(request, options);
-  }
-
-  listen(target: RequestTarget, listener: Listener): () => void {
-    const listeners = this.#listeners.get(target) ?? new Set();
-    this.#listeners.set(target, listeners.add(listener));
-    return () => listeners.delete(listener);
-  }
-
-  onStream(listener: (agent: string, open: boolean) => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
-  }
-
-  /** Hands on an event that answers no request. */
-  unsolicited(agent: string, event: AgentEvent): void {
-    for (const listener of this.#listeners.get(event.target) ?? []) listener(agent, event);
-  }
-
-  /** Tells that a stream has opened or ended. */
-  streamChanged(agent: string, open: boolean): void {
-    for (const listener of this.#watchers) listener(agent, open);
   }
 
   /** @throws RequestFailed */

@@ -8,6 +8,7 @@ import { delayMs, REDIAL } from "../../base/backoff.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { Mode } from "../../domain/resources/roster.ts";
+import { RequestListeners } from "../core/request_listeners.ts";
 import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
 import { type FollowStream, type PeerConnection, PeerError } from "../ports/peer.ts";
 import {
@@ -16,19 +17,15 @@ import {
   type Answering,
   type Patience,
   RequestFailed,
-  type RequestTarget,
 } from "../ports/requests.ts";
 import type { StreamEvents } from "../ports/stream.ts";
 
 /** A request is given up here a little later than at the ACTIVE, whose reason says more. */
 const GRACE_MS = 500;
 
-type Listener = (agent: string, event: AgentEvent) => void;
 type Waiting = PromiseWithResolvers<AgentEvent | undefined>;
 
-export class ForwardedRequests implements AgentRequests {
-  readonly #listeners = new Map<string, Set<Listener>>();
-  readonly #watchers = new Set<(agent: string, open: boolean) => void>();
+export class ForwardedRequests extends RequestListeners implements AgentRequests {
   readonly #agents = new Map<string, Mode>();
   readonly #waiting = new Map<number, Waiting>();
   #stream: FollowStream<ForwardedRequest> | undefined;
@@ -68,17 +65,6 @@ export class ForwardedRequests implements AgentRequests {
     await this.#call("tell", agent, request, options);
   }
 
-  listen(target: RequestTarget, listener: Listener): () => void {
-    const listeners = this.#listeners.get(target) ?? new Set();
-    this.#listeners.set(target, listeners.add(listener));
-    return () => listeners.delete(listener);
-  }
-
-  onStream(listener: (agent: string, open: boolean) => void): () => void {
-    this.#watchers.add(listener);
-    return () => this.#watchers.delete(listener);
-  }
-
   async #keepOpen(connection: Pick<PeerConnection, "forward">, signal: AbortSignal): Promise<void> {
     for (let failures = 1; !signal.aborted; failures++) {
       const { promise, resolve } = Promise.withResolvers<unknown>();
@@ -110,9 +96,7 @@ export class ForwardedRequests implements AgentRequests {
         break;
       }
       case "event":
-        for (const listener of this.#listeners.get(reply.event.target) ?? []) {
-          listener(reply.agent, reply.event);
-        }
+        this.unsolicited(reply.agent, reply.event);
         break;
       case "stream":
         this.#agentChanged(reply.agent, reply.mode);
@@ -122,7 +106,7 @@ export class ForwardedRequests implements AgentRequests {
   #agentChanged(agent: string, mode: Mode | undefined): void {
     if (mode === undefined) this.#agents.delete(agent);
     else this.#agents.set(agent, mode);
-    for (const watcher of this.#watchers) watcher(agent, mode !== undefined);
+    this.streamChanged(agent, mode !== undefined);
   }
 
   async #call(
