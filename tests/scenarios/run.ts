@@ -5,6 +5,7 @@
  * types, followed by the whole output (stdout, then stderr) and `[exit N]` unless N is 0; `$ echo TEXT | command`
  * types TEXT. Ports, times and temporary names are written as names, so a transcript is the same on every run.
  */
+import { reasonOf } from "../../src/base/reason.ts";
 import { selfCommand } from "../../src/cli/processes.ts";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { initPki } from "../../src/cli/pki.ts";
@@ -19,6 +20,9 @@ import { Proxy } from "../support/principals.ts";
 
 type Name = "primary" | "replica";
 
+/** Of the transcript so many lines are shown where an action fails. */
+const LAST_LINES = 15;
+
 /** Plays a file's text. */
 export async function play(text: string): Promise<{ transcript: string; rows: Set<string> }> {
   const stage = await Stage.open();
@@ -27,7 +31,9 @@ export async function play(text: string): Promise<{ transcript: string; rows: Se
     for (const line of text.split("\n")) {
       if (line.startsWith("# ") || line === "#") out.push(line);
       else if (line.startsWith("> ")) {
-        await stage.act(line.slice(2).trim());
+        await stage.act(line.slice(2).trim()).catch((error) => {
+          throw new Error(`${line}: ${reasonOf(error)}\nafter:\n${out.slice(-LAST_LINES).join("\n")}`);
+        });
         out.push("", line);
       } else if (line.startsWith("$ ")) out.push("", line, ...await stage.type(line.slice(2)));
     }
