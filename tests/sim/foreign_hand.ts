@@ -46,7 +46,10 @@ export class ForeignHand {
     if (own.length === 0) return;
     const object = random.pick(own);
     if (change === "delete") {
-      checks.requests.byHand(site, keyOfObject(object));
+      // A promotion that has looked at its copies takes for the new ACTIVE's own what is done while it records its epoch.
+      if (site.core?.model().operation?.step !== "recording") {
+        checks.requests.byHand(site, keyOfObject(object));
+      }
       // A side that follows nobody takes what is done to it for its own.
       if (site.state === "replicating") {
         ledger.deletedByHand(keyOfObject(object), site.disk, sites[site.other].disk, nowMs);
