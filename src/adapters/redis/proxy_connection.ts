@@ -5,10 +5,11 @@
  *
  * Invariant: replies are matched with commands in order. What would break that is passed through, and nothing of it is answered here.
  */
+import { concat } from "@std/bytes/concat";
 import type { Socket } from "node:net";
 import { type Frame, FrameReader, MalformedFrame, type Part } from "../../domain/redis/frames.ts";
 import type { AgentCaches, CachePlace } from "../../principal/ports/agent_caches.ts";
-import { answerBytes, concat, messageBytes, type Protocol } from "./replies.ts";
+import { answerBytes, messageBytes, type Protocol } from "./replies.ts";
 import { ReplyQueue } from "./reply_queue.ts";
 
 /** A command whose reply is still to come. */

@@ -1,4 +1,5 @@
 /** The replies and messages that the proxy itself sends, as bytes of RESP2 and RESP3. */
+import { concat } from "@std/bytes/concat";
 import { printable } from "../../base/printable.ts";
 import type { CacheAnswer } from "../../principal/ports/agent_caches.ts";
 
@@ -23,15 +24,4 @@ export function messageBytes(channel: string, protocol: Protocol): Uint8Array {
   const name = encoder.encode(channel);
   const head = encoder.encode(`${protocol === 3 ? ">" : "*"}3\r\n$7\r\nmessage\r\n$${name.length}\r\n`);
   return concat([head, name, encoder.encode("\r\n$0\r\n\r\n")]);
-}
-
-/** Bytes in one piece. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -11,7 +11,6 @@ const NEWLINE = 10;
 const SPACE = 32;
 const TIMESTAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/;
 const DROPPED = Infinity;
-const NOTHING = new Uint8Array();
 
 /** A moment to the nanosecond; undefined: the line has no timestamp. */
 type Moment = { ms: number; nanos: string } | undefined;
@@ -46,18 +45,18 @@ export class LogLines {
     return this.#cut > 0 || this.#head === undefined && this.#from !== DROPPED;
   }
 
-  /** The part of some bytes that goes on. */
-  push(bytes: Uint8Array): Uint8Array {
+  /** The parts of some bytes that go on. */
+  push(bytes: Uint8Array): Uint8Array[] {
     const parts: Uint8Array[] = [];
     for (let at = 0; at < bytes.length;) at = this.#take(bytes, at, parts);
-    return joined(parts);
+    return parts;
   }
 
   /** The log is over: what is left of its last line. */
-  end(): Uint8Array {
+  end(): Uint8Array[] {
     const parts: Uint8Array[] = [];
     if (this.#head && this.#head.length > 0) this.#begin(this.#head, parts);
-    return joined(parts);
+    return parts;
   }
 
   #take(bytes: Uint8Array, at: number, parts: Uint8Array[]): number {
@@ -110,7 +109,7 @@ export class LogLines {
   #pass(bytes: Uint8Array, parts: Uint8Array[]): void {
     const skipped = Math.min(bytes.length, Math.max(0, this.#from - this.#at));
     this.#at += bytes.length;
-    if (skipped < bytes.length) parts.push(bytes.slice(skipped));
+    if (skipped < bytes.length) parts.push(bytes.subarray(skipped));
     if (bytes.at(-1) === NEWLINE) {
       this.#head = [];
       this.#at = 0;
@@ -127,16 +126,4 @@ function momentOf(text: string): Moment {
 function compare(a: NonNullable<Moment>, b: NonNullable<Moment>): number {
   if (a.ms !== b.ms) return a.ms - b.ms;
   return a.nanos === b.nanos ? 0 : a.nanos < b.nanos ? -1 : 1;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [first = NOTHING] = parts;
-  if (parts.length < 2) return first;
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -9,13 +9,15 @@ function read(timestamps: boolean, size: number, ...calls: string[]): string {
   const lines = new LogLines(timestamps);
   const decoder = new TextDecoder();
   let read = "";
-  const bytesOf = (bytes: Uint8Array) => read += decoder.decode(bytes, { stream: true });
+  const heard = (parts: Uint8Array[]) => {
+    for (const part of parts) read += decoder.decode(part, { stream: true });
+  };
   for (const [n, call] of calls.entries()) {
     if (n > 0) lines.resume();
     const bytes = encoder.encode(call);
-    for (let at = 0; at < bytes.length; at += size) bytesOf(lines.push(bytes.subarray(at, at + size)));
+    for (let at = 0; at < bytes.length; at += size) heard(lines.push(bytes.subarray(at, at + size)));
   }
-  bytesOf(lines.end());
+  heard(lines.end());
   return read;
 }
 

@@ -5,6 +5,7 @@
  *
  * Invariant: of what was read and not taken at most `BUFFERED_BYTES` and one message are held; until there is room, the call is not read.
  */
+import { concat } from "@std/bytes/concat";
 import { LogLines } from "../../domain/proxy/log_lines.ts";
 import { logFailure, type LogRequest } from "../../domain/proxy/log_request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
@@ -129,7 +130,7 @@ export class LogSession {
   #frame({ data, eof, error }: LogFrame): void {
     if (data.length > 0) {
       this.#answer(undefined);
-      this.#pass(this.#lines.push(data));
+      this.#pass(concat(this.#lines.push(data)));
     }
     if (error !== "") this.#refused(error, eof);
     else if (eof) this.#end("");
@@ -169,7 +170,7 @@ export class LogSession {
   #end(why: string): void {
     if (this.#over) return;
     this.#answer(undefined);
-    this.#pass(this.#lines.end());
+    this.#pass(concat(this.#lines.end()));
     if (why !== "") {
       const time = this.parts.request.timestamps ? `${new Date().toISOString()} ` : "";
       this.#pass(new TextEncoder().encode(`${this.#lines.within ? "\n" : ""}${time}${why}\n`));
