@@ -6,6 +6,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import grpc from "@grpc/grpc-js";
 import { deadline } from "@std/async/deadline";
 import type { ServedStream, StreamEvents } from "../../principal/ports/stream.ts";
+import type { TlsVersions } from "../net/listening.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import type { Gate, Listening } from "../net/gate.ts";
 import { boundedCalls } from "./bounded_calls.ts";
@@ -26,16 +27,7 @@ const OPTIONS: grpc.ChannelOptions = {
   "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
 };
 
-interface ContextOptions {
-  ca: TlsMaterial["ca"];
-  cert: TlsMaterial["cert"];
-  key: TlsMaterial["key"];
-  minVersion: string;
-  maxVersion: string;
-}
-
-/** The lowest and the highest version that is spoken. */
-type Versions = Pick<ContextOptions, "minVersion" | "maxVersion">;
+type ContextOptions = Pick<TlsMaterial, "ca" | "cert" | "key"> & TlsVersions;
 
 /** grpc-js' server credentials are made for subclasses like its own; their types say less than they do. */
 const BaseCredentials = grpc.ServerCredentials as unknown as new (
@@ -45,7 +37,11 @@ const BaseCredentials = grpc.ServerCredentials as unknown as new (
 
 /** Server credentials whose certificate can be exchanged while streams are open. */
 export class RotatingCredentials extends BaseCredentials {
-  constructor(material: TlsMaterial, private readonly versions: Versions, requireClientCertificate: boolean) {
+  constructor(
+    material: TlsMaterial,
+    private readonly versions: TlsVersions,
+    requireClientCertificate: boolean,
+  ) {
     const constructorOptions = {
       requestCert: true,
       rejectUnauthorized: requireClientCertificate,
@@ -63,7 +59,7 @@ export class RotatingCredentials extends BaseCredentials {
   }
 }
 
-function context({ ca, cert, key }: TlsMaterial, { minVersion, maxVersion }: Versions): ContextOptions {
+function context({ ca, cert, key }: TlsMaterial, { minVersion, maxVersion }: TlsVersions): ContextOptions {
   return { ca, cert, key, minVersion, maxVersion };
 }
 

@@ -5,16 +5,15 @@
 import { PROXY_IDLE_MS } from "../net/listener_bounds.ts";
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import { createServer } from "node:https";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { reasonOf } from "../../base/reason.ts";
 import { MAX_BODY_BYTES } from "../../domain/proxy/request.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { ResourceProxy, StreamedAnswer } from "../../principal/ports/resource_proxy.ts";
 import type { ClientCertificates } from "../net/client_certificates.ts";
-import { hostPort } from "../net/addresses.ts";
 import type { Gate } from "../net/gate.ts";
+import { closeHttp, listen, type TlsVersions } from "../net/listening.ts";
 
 /** A body has arrived, an answer was taken by its caller, and some of a streamed one, within these times. */
 const TIMING = { bodyMs: 30_000, answerMs: 120_000, stuckMs: 60_000 };
@@ -25,6 +24,7 @@ const TEXT = {
   "cache-control": "no-cache, no-transform",
   "x-content-type-options": "nosniff",
 };
+const encoder = new TextEncoder();
 const FULL = "the resource proxy holds too many large requests and answers; try again";
 /** So much of a body that is not wanted is read, so that its sender hears why. */
 const MAX_DISCARDED = 4 * MAX_BODY_BYTES;
@@ -40,7 +40,7 @@ export interface ResourceProxyDoor {
   hostname: string;
   port: number;
   tls: ProxyTls;
-  tlsVersions: { minVersion: "TLSv1.2" | "TLSv1.3"; maxVersion: "TLSv1.2" | "TLSv1.3" };
+  tlsVersions: TlsVersions;
   certificates: ClientCertificates;
   gate: Gate;
   timing?: typeof TIMING;
@@ -56,8 +56,8 @@ export interface OpenDoor {
 }
 
 /** Serves the resource proxy. @throws Error where the address is taken */
-export function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor): Promise<OpenDoor> {
-  const { hostname, port, tlsVersions, gate, certificates } = door;
+export async function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor): Promise<OpenDoor> {
+  const { tlsVersions, gate, certificates } = door;
   const context = ({ cert, key, ca }: ProxyTls) => ({
     ...{ cert, key, ca },
     ...tlsVersions,
@@ -75,28 +75,13 @@ export function serveResourceProxy(proxy: ResourceProxy, door: ResourceProxyDoor
   server.keepAliveTimeout = PROXY_IDLE_MS;
   server.requestTimeout = 0;
   server.on("connect", (_, socket) => refuseTunnel(proxy, socket as Socket));
-  return new Promise((resolve, reject) => {
-    server.once(
-      "error",
-      (error) =>
-        reject(
-          new Error(
-            `cannot listen on ${hostPort(hostname, port)} for the resource proxy: ${reasonOf(error)}`,
-          ),
-        ),
-    );
-    server.listen(port, hostname, () => {
-      // A connection that cannot be accepted, and a handshake that fails, end nothing.
-      server.on("error", () => {});
-      gate.guard(server);
-      certificates.attach(server);
-      resolve({
-        port: (server.address() as AddressInfo).port,
-        rotate: (tls) => server.setSecureContext(context(tls)),
-        close: () => closed(server),
-      });
-    });
-  });
+  const port = await listen(server, door, gate, { purpose: " for the resource proxy" });
+  certificates.attach(server);
+  return {
+    port,
+    rotate: (tls) => server.setSecureContext(context(tls)),
+    close: () => closeHttp(server),
+  };
 }
 
 /** Answers requests. */
@@ -119,8 +104,11 @@ class Callers {
     // The rest of an unread body would be taken for the next request.
     const whole = request.complete || await this.#discarded(request);
     if (gone.signal.aborted) return;
-    const bytes = new TextEncoder().encode(answer.body);
-    if (!this.#hold(bytes.length)) return send(response, ...encoded(this.#full()), whole);
+    const bytes = encoder.encode(answer.body);
+    if (!this.#hold(bytes.length)) {
+      const full = this.#full();
+      return send(response, full, encoder.encode(full.body), whole);
+    }
     response.once("close", () => this.#held -= bytes.length);
     send(response, answer, bytes, whole);
   }
@@ -237,10 +225,6 @@ async function inTime(
   }
 }
 
-function encoded(answer: HttpAnswer): [HttpAnswer, Uint8Array] {
-  return [answer, new TextEncoder().encode(answer.body)];
-}
-
 /** @param keep whether another request may follow on the connection */
 function send(
   response: ServerResponse,
@@ -264,11 +248,4 @@ function refuseTunnel(proxy: ResourceProxy, socket: Socket): void {
   const head =
     `HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
   socket.end(`${head}Connection: close\r\n\r\n${body}`);
-}
-
-function closed(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

@@ -1,9 +1,7 @@
 /** An HTTP listener for probes and metrics: small requests without a body, each answered within a bound of time. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { reasonOf } from "../../base/reason.ts";
-import { hostPort } from "../net/addresses.ts";
 import type { Gate } from "../net/gate.ts";
+import { closeHttp, listen } from "../net/listening.ts";
 
 /** An answer is taken by its client within this time. */
 const ANSWER_MS = 30_000;
@@ -14,9 +12,9 @@ const MAX_DISCARDED = 65_536;
 export type Answer = (request: Request) => Response | Promise<Response>;
 
 /** Serves HTTP; its port, and how to end it. @throws Error where the address is taken */
-export function serveHttp(
+export async function serveHttp(
   answer: Answer,
-  { hostname, port }: { hostname: string; port: number },
+  address: { hostname: string; port: number },
   gate: Gate,
 ): Promise<{ port: number; close(): Promise<void> }> {
   const server = createServer((request, response) => {
@@ -28,18 +26,7 @@ export function serveHttp(
     });
     respond(answer, request, response).catch(() => request.socket.destroy());
   });
-  return new Promise((resolve, reject) => {
-    server.once(
-      "error",
-      (error) => reject(new Error(`cannot listen on ${hostPort(hostname, port)}: ${reasonOf(error)}`)),
-    );
-    server.listen(port, hostname, () => {
-      // A connection that cannot be accepted ends nothing.
-      server.on("error", () => {});
-      gate.guard(server);
-      resolve({ port: (server.address() as AddressInfo).port, close: () => closed(server) });
-    });
-  });
+  return { port: await listen(server, address, gate), close: () => closeHttp(server) };
 }
 
 async function respond(answer: Answer, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -60,11 +47,4 @@ async function discard(request: IncomingMessage): Promise<void> {
     size += (chunk as Uint8Array).length;
     if (size > MAX_DISCARDED) throw new RangeError("the body is too long");
   }
-}
-
-function closed(server: ReturnType<typeof createServer>): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

@@ -1,12 +1,12 @@
 /** The Redis proxy: Argo CD's servers ask it in place of their Redis, and each of their connections has one to the real Redis behind it. */
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentCaches } from "../../principal/ports/agent_caches.ts";
-import { hostPort } from "../net/addresses.ts";
 import type { Gate } from "../net/gate.ts";
+import { listen, type TlsVersions } from "../net/listening.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import { ProxyConnection } from "./proxy_connection.ts";
 import { dialRedis, type Upstream } from "./upstream.ts";
@@ -22,7 +22,7 @@ const KEEPALIVE_MS = 30_000;
 export interface ProxyTls {
   readonly current: TlsMaterial;
   onRotation(listener: (material: TlsMaterial) => void): void;
-  readonly versions: { minVersion: "TLSv1.2" | "TLSv1.3"; maxVersion: "TLSv1.2" | "TLSv1.3" };
+  readonly versions: TlsVersions;
 }
 
 /** The parts of a proxy. */
@@ -37,8 +37,10 @@ export interface RedisProxyParts {
 }
 
 /** Serves; its port, and how to end it. @throws Error where the address is taken */
-export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number; close(): Promise<void> }> {
-  const { listen: { hostname, port }, tls, gate } = parts;
+export async function serveRedisProxy(
+  parts: RedisProxyParts,
+): Promise<{ port: number; close(): Promise<void> }> {
+  const { tls, gate } = parts;
   // Both ends of a TLS connection: until its handshake is over there is only the plain one.
   const sockets = new Set<Socket>();
   const track = (socket: Socket) => {
@@ -48,31 +50,16 @@ export function serveRedisProxy(parts: RedisProxyParts): Promise<{ port: number;
   const failures = new Failures(parts);
   const accept = (client: Socket) => serve(client, parts, failures);
   const server = tls ? tlsServer(tls, accept) : createServer(accept);
-  return new Promise((resolve, reject) => {
-    server.once(
-      "error",
-      (error) =>
-        reject(
-          new Error(
-            `cannot listen on ${hostPort(hostname, port)}: ${reasonOf(error)}; see --redis-proxy-port`,
-          ),
-        ),
-    );
-    server.listen(port, hostname, () => {
-      // A connection that cannot be accepted ends nothing.
-      server.on("error", () => {});
-      gate.guard(server);
-      for (const event of ["connection", "secureConnection"]) server.prependListener(event, track);
-      resolve({
-        port: (server.address() as AddressInfo).port,
-        close: () =>
-          new Promise((closed) => {
-            server.close(() => closed());
-            for (const socket of sockets) socket.destroy();
-          }),
-      });
-    });
-  });
+  const port = await listen(server, parts.listen, gate, { remedy: "; see --redis-proxy-port" });
+  for (const event of ["connection", "secureConnection"]) server.prependListener(event, track);
+  return {
+    port,
+    close: () =>
+      new Promise((closed) => {
+        server.close(() => closed());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
 }
 
 function tlsServer(tls: ProxyTls, accept: (client: Socket) => void) {
