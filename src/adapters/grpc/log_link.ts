@@ -1,4 +1,5 @@
 /** A pod's log on its way from the ACTIVE to a replica's reader: one call each, so that a slow reader holds up its own alone. */
+import { once } from "node:events";
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
@@ -39,10 +40,7 @@ async function pass(stream: ReadableStream<Uint8Array>, call: LogCall, gone: Abo
   gone.addEventListener("abort", () => void reader.cancel(gone.reason).catch(() => {}));
   for (let read = await reader.read(); !read.done && !gone.aborted; read = await reader.read()) {
     if (call.write({ data: read.value })) continue;
-    await new Promise<void>((resolve) => {
-      call.once("drain", () => resolve());
-      gone.addEventListener("abort", () => resolve());
-    });
+    await once(call, "drain", { signal: gone }).catch(() => {});
   }
 }
 

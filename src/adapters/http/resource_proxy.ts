@@ -4,6 +4,7 @@
  */
 import { PROXY_IDLE_MS } from "../net/listener_bounds.ts";
 import { Buffer } from "node:buffer";
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { Socket } from "node:net";
@@ -127,7 +128,7 @@ class Callers {
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       if (response.write(read.value) || gone.aborted) continue;
       const stuck = setTimeout(() => response.destroy(), this.#timing.stuckMs);
-      await new Promise<void>((resolve) => response.once("drain", resolve).once("close", () => resolve()));
+      await once(response, "drain", { signal: gone }).catch(() => {});
       clearTimeout(stuck);
     }
     if (!gone.aborted) response.end();
