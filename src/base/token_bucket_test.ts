@@ -10,3 +10,12 @@ Deno.test("Budget lets a burst through, then so many a second", () => {
   assertEquals(budget.spend(10_000), 0);
   assertEquals(budget.spend(5_000), 0, "a clock that goes back takes nothing away");
 });
+
+Deno.test("Budget.has() takes nothing", () => {
+  const budget = new Budget(1, 2);
+  const has = (now: number) => budget.has(now) && budget.has(now);
+  assertEquals(has(0), true);
+  budget.spend(0);
+  budget.spend(0);
+  assertEquals([has(0), has(1), has(1_000)], [false, true, true]);
+});

@@ -3,10 +3,11 @@
  * lines than one a second after a burst. Bound: the last `MAX_SUBJECTS` are remembered.
  */
 import { Newest } from "../../base/newest.ts";
+import { Budget } from "../../base/token_bucket.ts";
 
 const MAX_SUBJECTS = 200;
 const AGAIN_MS = 3_600_000;
-const EVERY_MS = 1_000;
+const PER_SECOND = 1;
 const BURST = 10;
 
 /** The lines that were left out since the last one. */
@@ -20,8 +21,7 @@ export interface LeftOut {
 export class SaidOnce {
   readonly #said = new Newest<string, { atMs: number; repeats: number }>(MAX_SUBJECTS);
   #others = 0;
-  /** The budget of lines is used up to this moment. */
-  #usedToMs = 0;
+  readonly #lines = new Budget(PER_SECOND, BURST);
 
   /** Undefined: no line is due about this subject. */
   due(subject: string, nowMs: number): LeftOut | undefined {
@@ -30,12 +30,11 @@ export class SaidOnce {
       before.repeats++;
       return undefined;
     }
-    const usedToMs = Math.max(this.#usedToMs, nowMs);
-    if (usedToMs - nowMs >= BURST * EVERY_MS) {
+    if (!this.#lines.has(nowMs)) {
       this.#others++;
       return undefined;
     }
-    this.#usedToMs = usedToMs + EVERY_MS;
+    this.#lines.spend(nowMs);
     this.#said.set(subject, { atMs: nowMs, repeats: 0 });
     const others = this.#others;
     this.#others = 0;
