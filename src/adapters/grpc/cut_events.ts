@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import { constants, gunzipSync, inflateSync } from "node:zlib";
 import grpc from "@grpc/grpc-js";
+import protobuf from "protobufjs/minimal.js";
 import type { io } from "../../../proto/gen.d.ts";
 // @ts-types="../../../proto/gen.d.ts"
 import { eventstreamapi, io as codecs } from "../../../proto/gen.js";
@@ -127,49 +128,20 @@ function withoutPayload(head: Buffer, bytes: number): Buffer {
 
 function attributesOf(head: Buffer): io.cloudevents.v1.CloudEvent {
   try {
-    const event = new Reader(head);
+    const event = protobuf.Reader.create(head);
     event.tag();
-    event.varint();
-    const from = event.at;
+    event.uint32();
+    const from = event.pos;
     let to = from;
-    while (event.at < head.length) {
-      const { field, wire } = event.tag();
-      if (field >= FIRST_DATA_FIELD || wire !== LENGTH_DELIMITED) break;
-      event.skip(event.varint());
-      to = event.at;
+    while (event.pos < event.len) {
+      const tag = event.tag();
+      if (tag >>> 3 >= FIRST_DATA_FIELD || (tag & 7) !== LENGTH_DELIMITED) break;
+      event.skip(event.uint32());
+      to = event.pos;
     }
     return codecs.cloudevents.v1.CloudEvent.decode(head.subarray(from, to));
   } catch {
     return {};
-  }
-}
-
-/** Tags and lengths of protobuf in bytes that may end anywhere. */
-class Reader {
-  at = 0;
-
-  constructor(private readonly bytes: Buffer) {}
-
-  tag(): { field: number; wire: number } {
-    const tag = this.varint();
-    return { field: tag >>> 3, wire: tag & 7 };
-  }
-
-  /** @throws RangeError at the end */
-  varint(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.bytes.readUInt8(this.at++);
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    throw new RangeError("a number is too long");
-  }
-
-  /** @throws RangeError beyond the end */
-  skip(length: number): void {
-    if (this.at + length > this.bytes.length) throw new RangeError("the field does not end here");
-    this.at += length;
   }
 }
 
