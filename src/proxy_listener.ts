@@ -7,7 +7,7 @@ import { ClientCertificates } from "./adapters/net/client_certificates.ts";
 import type { Gate } from "./adapters/net/gate.ts";
 import { Trust } from "./adapters/net/trust.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
-import { RESOURCE_PROXY_FLAGS, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
+import { rereadMs, RESOURCE_PROXY_FLAGS, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Log } from "./base/log.ts";
 import { reasonOf } from "./base/reason.ts";
 import type { Subscribe } from "./base/until.ts";
@@ -99,7 +99,7 @@ export class ProxyListener {
     const source = tlsSource({ ...wanted, namespace }, store, RESOURCE_PROXY_FLAGS);
     const tell = (level: "info" | "warn", message: string) => log[level](`resource proxy: ${message}`);
     try {
-      return await TlsWatch.open(source, tell, tlsEveryMs(wanted));
+      return await TlsWatch.open(source, tell, rereadMs(wanted.tls.cert, wanted.tls.ca));
     } catch (error) {
       const { cert, ca } = wanted.tls;
       if (cert !== "" && ca !== "") throw error;

@@ -4,7 +4,7 @@ import type { Upstream } from "./adapters/redis/upstream.ts";
 import type { Gate } from "./adapters/net/gate.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { Reread } from "./adapters/tls/reread.ts";
-import { redisCa, redisCaEveryMs, redisProxyEveryMs, redisProxySource } from "./adapters/tls/secrets.ts";
+import { redisCa, redisProxySource, rereadMs } from "./adapters/tls/secrets.ts";
 import type { Log } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
 import type { AgentCaches } from "./principal/ports/agent_caches.ts";
@@ -30,7 +30,7 @@ export async function openRedis(
   const { address, tls, proxy } = redis;
   if (!tls) return { upstream: { address, tls: undefined }, tls: undefined };
   const ca = await Reread.open(async () => (await redisCa(tls, namespace, store))?.text.toString() ?? "", {
-    everyMs: redisCaEveryMs(tls),
+    everyMs: rereadMs(tls.caPath),
     same: (a, b) => a === b,
     unusable: (problem) =>
       log.warn("the CA of Redis cannot be used, keeping the last good one", { reason: problem }),
@@ -39,7 +39,7 @@ export async function openRedis(
   const own = proxy?.tls;
   const tell = (level: "info" | "warn", message: string) => log[level](`Redis proxy: ${message}`);
   const source = own && redisProxySource(own, namespace, store);
-  const watch = source && await TlsWatch.open(source, tell, redisProxyEveryMs(own));
+  const watch = source && await TlsWatch.open(source, tell, rereadMs(own.cert));
   undo.push(() => watch?.close());
   return { upstream: { address, tls: { ca: () => ca.current, insecure: tls.insecure } }, tls: watch };
 }

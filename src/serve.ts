@@ -27,7 +27,7 @@ import { type Detail, type Log, ofComponent, teller } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { generatedTls } from "./adapters/tls/generated.ts";
-import { hasSigningKey, TLS_FLAGS, tlsEveryMs, tlsSource } from "./adapters/tls/secrets.ts";
+import { hasSigningKey, rereadMs, TLS_FLAGS, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
 import { UiNeeds } from "./principal/core/ui_needs.ts";
 import { toldStore } from "./principal/core/told_store.ts";
@@ -347,7 +347,11 @@ async function openTls(settings: Settings, store: Store, log: Log): Promise<TlsW
   const hasAuthority = settings.tls.ca !== "" || settings.store.type === "kubernetes";
   const made = settings.generateTls ? await generatedTls(hasAuthority, log) : {};
   const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
-  return await TlsWatch.open(tlsSource(settings, store, TLS_FLAGS, made), tell, tlsEveryMs(settings));
+  return await TlsWatch.open(
+    tlsSource(settings, store, TLS_FLAGS, made),
+    tell,
+    rereadMs(settings.tls.cert, settings.tls.ca),
+  );
 }
 
 /** Agents' states in Argo CD's Redis, where one is configured; its library is loaded only then. */

@@ -3,7 +3,7 @@ import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Store } from "../../principal/ports/store.ts";
 import { Reread } from "../tls/reread.ts";
-import { hasSigningKey, jwtEveryMs, jwtPem, type JwtSettings } from "../tls/secrets.ts";
+import { hasSigningKey, jwtPem, type JwtSettings, rereadMs } from "../tls/secrets.ts";
 import { OVERLAP_MS, SignedTokens } from "./tokens.ts";
 
 /** Where the key comes from. */
@@ -31,7 +31,7 @@ export async function openTokens(
     }
   };
   const source = await Reread.open(readable, {
-    everyMs: jwtEveryMs(settings),
+    everyMs: rereadMs(settings.jwtKey),
     same: (a, b) => a.pem === b.pem,
     unusable: (problem) =>
       log.warn("the key of agents' tokens cannot be used, keeping the last good one", { reason: problem }),

@@ -77,6 +77,10 @@ export const RESOURCE_PROXY_FLAGS = {
   key: "--resource-proxy-key-path",
   ca: "--resource-proxy-ca-path",
 };
+const REDIS_PROXY_FLAGS = {
+  cert: "--redis-proxy-server-tls-cert",
+  key: "--redis-proxy-server-tls-key",
+};
 
 /** Where certificate, key and CA come from; `made`: those that are here already. */
 export function tlsSource(
@@ -87,30 +91,35 @@ export function tlsSource(
 ): TlsSource {
   const { tls, namespace, tlsSecretName, caSecretName } = wanted;
   return async () => {
-    const flags = `${names.cert} and ${names.key}`;
-    const own = tls.cert === "" && !made.cert
-      ? await Secret.read(store, namespace, tlsSecretName)
-      : undefined;
+    const own = made.cert && made.key
+      ? { cert: made.cert, key: made.key }
+      : await certificate({ ...tls, secretName: tlsSecretName }, names, namespace, store);
     const authority = tls.ca === "" && !made.ca
       ? await Secret.read(store, namespace, caSecretName)
       : undefined;
     return {
-      cert: made.cert ?? own?.pem(["tls.crt"], flags) ?? readPem(names.cert, tls.cert),
-      key: made.key ?? own?.pem(["tls.key"], flags) ?? readPem(names.key, tls.key),
+      ...own,
       ca: made.ca ?? authority?.pem(["tls.crt", "ca.crt"], names.ca) ?? readPem(names.ca, tls.ca),
     };
   };
 }
 
-/** How often a source is looked at again, in ms: a Secret costs the API server a request. */
-const EVERY_MS = { secret: 30_000, file: 2_000 };
-
-export function tlsEveryMs({ tls }: Pick<TlsSettings, "tls">): number {
-  return tls.cert === "" || tls.ca === "" ? EVERY_MS.secret : EVERY_MS.file;
+/** A certificate and its key. @param names of the flags @throws Error */
+async function certificate(
+  { cert, key, secretName }: ServerTlsSettings,
+  names: { cert: string; key: string },
+  namespace: string,
+  store: Store,
+): Promise<Pick<TlsParts, "cert" | "key">> {
+  if (cert !== "") return { cert: readPem(names.cert, cert), key: readPem(names.key, key) };
+  const secret = await Secret.read(store, namespace, secretName);
+  const flags = `${names.cert} and ${names.key}`;
+  return { cert: secret.pem(["tls.crt"], flags), key: secret.pem(["tls.key"], flags) };
 }
 
-export function jwtEveryMs({ jwtKey }: JwtSettings): number {
-  return jwtKey === "" ? EVERY_MS.secret : EVERY_MS.file;
+/** How often a source is looked at again, in ms. @param paths its files; an empty one: a Secret, which costs the API server a request */
+export function rereadMs(...paths: string[]): number {
+  return paths.includes("") ? 30_000 : 2_000;
 }
 
 /** Whether a key for agents' tokens is configured: without one no agent can authenticate. */
@@ -147,10 +156,6 @@ export async function redisCa(
   return secret.pem(["ca.crt"], "--redis-ca-path");
 }
 
-export function redisCaEveryMs({ caPath }: RedisCaSettings): number {
-  return caPath === "" ? EVERY_MS.secret : EVERY_MS.file;
-}
-
 /** Where the certificate of a listener comes from that asks its clients for none. */
 export interface ServerTlsSettings {
   /** Files; empty: the Secret. */
@@ -161,22 +166,12 @@ export interface ServerTlsSettings {
 
 /** The certificate and key of the Redis proxy; its own certificate stands for the CA, which nobody asks for. */
 export function redisProxySource(
-  { cert, key, secretName }: ServerTlsSettings,
+  wanted: ServerTlsSettings,
   namespace: string,
   store: Store,
 ): TlsSource {
-  const flags = "--redis-proxy-server-tls-cert and --redis-proxy-server-tls-key";
   return async () => {
-    const secret = cert === "" ? await Secret.read(store, namespace, secretName) : undefined;
-    const own = secret?.pem(["tls.crt"], flags) ?? readPem("--redis-proxy-server-tls-cert", cert);
-    return {
-      cert: own,
-      key: secret?.pem(["tls.key"], flags) ?? readPem("--redis-proxy-server-tls-key", key),
-      ca: own,
-    };
+    const own = await certificate(wanted, REDIS_PROXY_FLAGS, namespace, store);
+    return { ...own, ca: own.cert };
   };
-}
-
-export function redisProxyEveryMs({ cert }: ServerTlsSettings): number {
-  return cert === "" ? EVERY_MS.secret : EVERY_MS.file;
 }
