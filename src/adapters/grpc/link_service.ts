@@ -105,45 +105,37 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
       serveAuthorised(service, call, linkService.Follow, (identity) => {
         const codec = { decode: followerMessageFromWire, encode: leaderMessageToWire };
         serveStream(call, codec, (stream) => service.follow(identity, stream));
-      });
+      }, refuseStream);
     },
     Forward: (call: ForwardCall) => {
       serveAuthorised(service, call, linkService.Forward, () => {
         const codec = { decode: forwardedRequestFromWire, encode: forwardedReplyToWire };
         serveStream(call, codec, (stream) => service.forward(stream));
-      });
+      }, refuseStream);
     },
     Log: (call: LogCall) => {
-      try {
-        const certificate = certificateOf(call as unknown as AuthenticatedCall);
-        service.authorize(certificate, rightFor(linkService.Log.path));
-        void serveLog(call, service);
-      } catch (error) {
-        failStream(call, error);
-      }
+      serveAuthorised(service, call, linkService.Log, () => void serveLog(call, service), failStream);
     },
     Switchover: (call: SwitchoverCall) => {
-      try {
-        const certificate = certificateOf(call as unknown as AuthenticatedCall);
-        service.authorize(certificate, rightFor(linkService.Switchover.path));
+      serveAuthorised(service, call, linkService.Switchover, () => {
         serveSwitchover(call, service, bounded(call.request.who) || "admin listener");
-      } catch (error) {
-        failStream(call, error);
-      }
+      }, failStream);
     },
   };
 }
 
-function serveAuthorised<Q, S>(
+/** @param refuse how a call that is not served ends */
+function serveAuthorised<C>(
   service: PeerService,
-  call: grpc.ServerDuplexStream<Q, S>,
+  call: C,
   { path }: { path: string },
   serve: (identity: string) => void,
+  refuse: (call: C, error: unknown) => void,
 ): void {
   try {
-    serve(service.authorize(certificateOf(call as unknown as AuthenticatedCall), rightFor(path)));
+    serve(service.authorize(certificateOf(call as AuthenticatedCall), rightFor(path)));
   } catch (error) {
-    refuseStream(call, error);
+    refuse(call, error);
   }
 }
 
