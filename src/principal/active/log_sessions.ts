@@ -11,13 +11,13 @@ import type { AgentLogs, LogCall, LogReader, LogSource } from "../ports/logs.ts"
 import { type AgentRequests, RequestFailed } from "../ports/requests.ts";
 import type { StreamedAnswer } from "../ports/resource_proxy.ts";
 import { LOG_TIMING, LogSession, type LogTiming } from "./log_session.ts";
+import { REQUEST_FAILURE, RETRY_S } from "./request_failure.ts";
 
 /** Logs that are read of one agent, and of all. A click in Argo CD's UI opens up to ten. */
 const MAX_OF_AGENT = 64;
 const MAX = 1_000;
 /** An agent reads a log that is not followed to its end before it acknowledges the request. */
 const STATIC_MS = 180_000;
-const RETRY_S = 1;
 
 /** The part of the principal that logs need. */
 export interface LogSessionsParts {
@@ -48,21 +48,13 @@ export class LogSessions implements AgentLogs, LogSource {
     }
     const scope = this.parts.activeScope();
     if (!scope) return failure(503, "this principal is not ACTIVE any more", { retryAfterS: RETRY_S });
+    const release = request.follow ? () => {} : await this.#turn(agent, AbortSignal.any([signal, scope]));
     try {
-      return await this.#opened(agent, request, { signal, scope });
+      return await this.#read(agent, request, { signal, scope, release });
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
       return unread(agent, request, error);
     }
-  }
-
-  async #opened(
-    agent: string,
-    request: LogRequest,
-    { signal, scope }: { signal: AbortSignal; scope: AbortSignal },
-  ): Promise<HttpAnswer | StreamedAnswer> {
-    const release = request.follow ? () => {} : await this.#turn(agent, AbortSignal.any([signal, scope]));
-    return await this.#read(agent, request, { signal, scope, release });
   }
 
   bring(agent: string, request: string, call: LogCall): LogReader | undefined {
@@ -144,13 +136,7 @@ function unread(
   { namespace, podName }: LogRequest,
   { kind, message }: RequestFailed,
 ): HttpAnswer {
-  const code = kind === "busy"
-    ? 429
-    : kind === "left" || kind === "not active"
-    ? 503
-    : kind === "no answer"
-    ? 504
-    : 502;
+  const { code, retryAfterS } = REQUEST_FAILURE[kind];
   const about = `log of pod "${podName}" in namespace "${namespace}" at agent "${agent}": ${message}`;
-  return failure(code, about, code === 429 || code === 503 ? { retryAfterS: RETRY_S } : {});
+  return failure(code, about, retryAfterS === undefined ? {} : { retryAfterS: RETRY_S });
 }

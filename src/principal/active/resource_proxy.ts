@@ -16,7 +16,7 @@ import { versionAnswer } from "../../domain/proxy/version.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import type { Counting } from "../core/counters.ts";
 import type { LogSource } from "../ports/logs.ts";
-import { type AgentRequests, RequestFailed, type RequestFailureKind } from "../ports/requests.ts";
+import { type AgentRequests, RequestFailed } from "../ports/requests.ts";
 import type {
   AdmittedRequest,
   ProxyCaller,
@@ -27,6 +27,7 @@ import type {
 import type { Tokens } from "../ports/tokens.ts";
 import type { ClusterSecrets } from "./cluster_secrets.ts";
 import { DiscoveryCache } from "./discovery_cache.ts";
+import { REQUEST_FAILURE } from "./request_failure.ts";
 import type { Roster } from "./roster.ts";
 
 /** For an answer of an agent, its way back after a broken stream included. */
@@ -35,14 +36,12 @@ const ANSWER_MS = 30_000;
 const RETURN_MS = 10_000;
 /** An agent answers before it acknowledges, but may send the two in another order. */
 const AFTER_ACK_MS = 2_000;
-/** When a client may try again. */
-const RETRY_S = 1;
-const STAND_BY_S = 5;
 const BEARER = "Bearer ";
 /** Characters of a path. */
 const MAX_LOGGED = 500;
 /** Agents that this principal has never heard of count together. */
 const UNKNOWN = "unknown";
+
 /** The part of the principal that the resource proxy needs. */
 export interface ResourceProxyParts {
   /** `callers`: the common names that may call, with a token; empty: every certificate of the CA may. */
@@ -55,15 +54,6 @@ export interface ResourceProxyParts {
   /** Open while this principal is ACTIVE. */
   activeScope(): AbortSignal | undefined;
 }
-
-const FAILED: Record<RequestFailureKind, { code: number; reason: string; retryAfterS?: number }> = {
-  "not connected": { code: 502, reason: "agent_disconnected" },
-  "not active": { code: 503, reason: "not_active", retryAfterS: STAND_BY_S },
-  busy: { code: 429, reason: "busy", retryAfterS: RETRY_S },
-  "no answer": { code: 504, reason: "timeout" },
-  unanswered: { code: 502, reason: "no_proxy" },
-  left: { code: 503, reason: "agent_disconnected", retryAfterS: RETRY_S },
-};
 
 export class AgentsResourceProxy implements ResourceProxy {
   readonly #discovery = new DiscoveryCache();
@@ -239,7 +229,7 @@ export class AgentsResourceProxy implements ResourceProxy {
 
   #unanswered(agent: string, { method, target }: ProxiedRequest, error: RequestFailed): HttpAnswer {
     const { kind, sent } = error;
-    const { code, reason, retryAfterS } = FAILED[kind];
+    const { code, reason, retryAfterS } = REQUEST_FAILURE[kind];
     this.#failed(agent, reason);
     const why = kind === "not active" ? this.#notActive() : error.message;
     const remedy = kind === "unanswered" ? "; is its resource proxy off (--enable-resource-proxy)?" : "";
