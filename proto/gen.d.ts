@@ -406,7 +406,6 @@ export interface ForwardedRequest {
   event?: io.cloudevents.v1.CloudEvent | undefined;
   timeoutMs?: number | undefined;
   afterAckMs?: number | undefined;
-  acknowledgement?: boolean | undefined;
 }
 export const ForwardedRequest: Codec<ForwardedRequest>;
 export interface ForwardedReply {

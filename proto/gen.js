@@ -6679,7 +6679,6 @@ export const argocdagentha = $root.argocdagentha = (() => {
             ForwardedRequest.prototype.event = null;
             ForwardedRequest.prototype.timeoutMs = 0;
             ForwardedRequest.prototype.afterAckMs = null;
-            ForwardedRequest.prototype.acknowledgement = false;
 
             let $oneOfFields;
 
@@ -6708,8 +6707,6 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(40).uint32(message.timeoutMs);
                 if (message.afterAckMs != null && $Object.hasOwnProperty.call(message, "afterAckMs"))
                     writer.uint32(48).uint32(message.afterAckMs);
-                if (message.acknowledgement != null && $Object.hasOwnProperty.call(message, "acknowledgement") && message.acknowledgement !== false)
-                    writer.uint32(56).bool(message.acknowledgement);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -6790,15 +6787,6 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 break;
                             message.afterAckMs = reader.uint32();
                             message._afterAckMs = "afterAckMs";
-                            continue;
-                        }
-                    case 7: {
-                            if (wireType !== 0)
-                                break;
-                            if (value = reader.bool())
-                                message.acknowledgement = value;
-                            else
-                                delete message.acknowledgement;
                             continue;
                         }
                     }

@@ -33,7 +33,7 @@ import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
 import type { Processing, Rows, Series } from "./ports/telemetry.ts";
 import type { AgentLogs, LogSource } from "./ports/logs.ts";
-import type { AgentRequests } from "./ports/requests.ts";
+import type { AgentLanes, AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
@@ -275,9 +275,9 @@ function rolesOf(read: Read) {
 /** The logs that this principal's agents bring, and the source of logs in whatever role it has. */
 function logsOf(
   parts: LogSessionsParts & ForwardedLogsParts,
-  requests: AgentRequests,
+  lanes: Pick<AgentLanes, "tell">,
 ): { logs: LogSessions; anyLogs: LogSource } {
-  const logs = new LogSessions(parts, requests);
+  const logs = new LogSessions(parts, lanes);
   const forwarded = new ForwardedLogs(parts);
   return { logs, anyLogs: { open: (...call) => (parts.activeScope() ? logs : forwarded).open(...call) } };
 }

@@ -20,19 +20,18 @@ export function forwardedRequestToWire(request: ForwardedRequest): RequestWire {
     event: encodeEvent({ type, target, extensions: { resourceid: id, eventid: id }, payload }),
     timeoutMs,
     ...(afterAckMs === undefined ? {} : { afterAckMs }),
-    acknowledgement: request.do === "tell",
   };
 }
 
 /** @throws Refusal for what is no request */
 export function forwardedRequestFromWire(wire: RequestWire): ForwardedRequest {
-  const { call = 0, withdrawn, agent = "", timeoutMs = 0, afterAckMs, acknowledgement } = wire;
+  const { call = 0, withdrawn, agent = "", timeoutMs = 0, afterAckMs } = wire;
   if (withdrawn) return { do: "withdraw", call };
   const { target, type, payload, extensions } = eventOf(wire.event);
   const known = REQUEST_TARGETS.find((one) => one === target);
   if (!known) throw new Refusal(`no request is forwarded to "${target.slice(0, 64)}"`, "request");
   return {
-    do: acknowledgement ? "tell" : "ask",
+    do: "ask",
     call,
     agent,
     target: known,
@@ -47,7 +46,7 @@ export function forwardedRequestFromWire(wire: RequestWire): ForwardedRequest {
 export function forwardedReplyToWire(reply: ForwardedReply): ReplyWire {
   switch (reply.say) {
     case "answer":
-      return { call: reply.call, ...(reply.event ? { event: encodeEvent(reply.event) } : {}) };
+      return { call: reply.call, event: encodeEvent(reply.event) };
     case "failure": {
       const { call, kind, message, sent } = reply;
       return { call, failure: { kind, message, sent } };
@@ -68,8 +67,9 @@ export function forwardedReplyFromWire(wire: ReplyWire): ForwardedReply | undefi
     return { say: "failure", call, kind: known ?? "left", message, sent };
   }
   if (stream) return { say: "stream", agent, mode: MODES.find((mode) => mode === stream.mode) };
-  if (call === 0) return event ? { say: "event", agent, event: eventOf(event) } : undefined;
-  return { say: "answer", call, event: event ? eventOf(event) : undefined };
+  if (!event) return undefined;
+  const said = eventOf(event);
+  return call === 0 ? { say: "event", agent, event: said } : { say: "answer", call, event: said };
 }
 
 /** @throws Refusal */

@@ -2,8 +2,8 @@
 import type { Mode } from "../../domain/resources/roster.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import {
+  type AgentLanes,
   type AgentRequest,
-  type AgentRequests,
   type Answering,
   type Patience,
   RequestFailed,
@@ -18,7 +18,7 @@ interface Reachable {
   readonly requests: RequestLane;
 }
 
-export class FleetRequests extends RequestListeners implements AgentRequests {
+export class FleetRequests extends RequestListeners implements AgentLanes {
   constructor(
     private readonly reachable: ReadonlyMap<string, Reachable>,
     private readonly serves: () => boolean,

@@ -18,7 +18,7 @@ const MAX_FOLLOWED = 20_000;
 /** Replies sent before other work gets its turn. */
 const BATCH = 100;
 
-type Call = Exclude<ForwardedRequest, { do: "withdraw" }>;
+type Call = Extract<ForwardedRequest, { do: "ask" }>;
 
 export class ForwardedCalls implements StreamEvents<ForwardedRequest> {
   readonly #calls = new Map<number, AbortController>();
@@ -67,33 +67,27 @@ export class ForwardedCalls implements StreamEvents<ForwardedRequest> {
   }
 
   async #carryOut(request: Call): Promise<void> {
-    const { call } = request;
+    const { call, agent, target, type, id, payload, timeoutMs, afterAckMs } = request;
     if (this.#calls.has(call)) return this.#fail(new Refusal(`call ${call} is under way`, "request"));
     if (this.#calls.size >= MAX_CALLS) {
       return this.#failed(call, new RequestFailed("busy", `${MAX_CALLS} forwarded requests wait`, false));
     }
     const aborting = new AbortController();
     this.#calls.set(call, aborting);
-    this.#followed.set(request.id, true);
+    this.#followed.set(id, true);
     try {
-      const event = await this.#ask(request, aborting.signal);
+      const patience = {
+        timeoutMs,
+        signal: aborting.signal,
+        ...(afterAckMs === undefined ? {} : { afterAckMs }),
+      };
+      const event = await this.requests.ask(agent, { target, type, id, payload }, patience);
       this.#reply({ say: "answer", call, event });
     } catch (error) {
       if (!aborting.signal.aborted) this.#failed(call, error);
     } finally {
       this.#calls.delete(call);
     }
-  }
-
-  async #ask(request: Call, signal: AbortSignal): Promise<AgentEvent | undefined> {
-    const { agent, target, type, id, payload, timeoutMs, afterAckMs } = request;
-    const asked = { target, type, id, payload };
-    if (request.do === "ask") {
-      const patience = { timeoutMs, signal, ...(afterAckMs === undefined ? {} : { afterAckMs }) };
-      return await this.requests.ask(agent, asked, patience);
-    }
-    await this.requests.tell(agent, asked, { timeoutMs, signal });
-    return undefined;
   }
 
   #failed(call: number, error: unknown): void {

@@ -8,7 +8,7 @@ import type { LogRequest } from "../../domain/proxy/log_request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import type { Counting } from "../core/counters.ts";
 import type { AgentLogs, LogCall, LogReader, LogSource } from "../ports/logs.ts";
-import { type AgentRequests, RequestFailed } from "../ports/requests.ts";
+import { type AgentLanes, RequestFailed } from "../ports/requests.ts";
 import type { StreamedAnswer } from "../ports/resource_proxy.ts";
 import { LOG_TIMING, LogSession, type LogTiming } from "./log_session.ts";
 import { REQUEST_FAILURE, RETRY_S } from "./request_failure.ts";
@@ -33,7 +33,7 @@ export class LogSessions implements AgentLogs, LogSource {
 
   constructor(
     private readonly parts: LogSessionsParts,
-    private readonly requests: Pick<AgentRequests, "tell">,
+    private readonly requests: Pick<AgentLanes, "tell">,
     private readonly timing: LogTiming = LOG_TIMING,
   ) {}
 

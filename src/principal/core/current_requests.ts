@@ -1,7 +1,7 @@
 /** The requests to agents in whatever role this principal has: its own agents' lanes while it is ACTIVE, the link to the ACTIVE otherwise. */
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { Mode } from "../../domain/resources/roster.ts";
-import type { AgentRequest, AgentRequests, Answering, Patience, RequestTarget } from "../ports/requests.ts";
+import type { AgentRequest, AgentRequests, Answering, RequestTarget } from "../ports/requests.ts";
 
 export class CurrentRequests implements AgentRequests {
   constructor(
@@ -20,10 +20,6 @@ export class CurrentRequests implements AgentRequests {
 
   ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent> {
     return this.#current.ask(agent, request, options);
-  }
-
-  tell(agent: string, request: AgentRequest, options: Patience): Promise<void> {
-    return this.#current.tell(agent, request, options);
   }
 
   listen(target: RequestTarget, listener: (agent: string, event: AgentEvent) => void): () => void {

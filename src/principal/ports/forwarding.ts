@@ -9,7 +9,7 @@ import type { RequestFailureKind, RequestTarget } from "./requests.ts";
 /** From the replica. `call` numbers the calls of one stream. */
 export type ForwardedRequest =
   | {
-    do: "ask" | "tell";
+    do: "ask";
     call: number;
     agent: string;
     target: RequestTarget;
@@ -25,8 +25,7 @@ export type ForwardedRequest =
 
 /** From the ACTIVE. */
 export type ForwardedReply =
-  /** The agent's answer, or with `event` undefined its acknowledgement. */
-  | { say: "answer"; call: number; event: AgentEvent | undefined }
+  | { say: "answer"; call: number; event: AgentEvent }
   | { say: "failure"; call: number; kind: RequestFailureKind; message: string; sent: boolean }
   /** An event that follows an answered request. */
   | { say: "event"; agent: string; event: AgentEvent }

@@ -67,10 +67,14 @@ export interface AgentRequests {
   agents(): Iterable<readonly [name: string, mode: Mode]>;
   /** Resolves with the agent's answer. @throws RequestFailed @throws the reason of `signal` */
   ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent>;
-  /** Resolves when the agent has acknowledged a request that no event answers. @throws as `ask` */
-  tell(agent: string, request: AgentRequest, options: Patience): Promise<void>;
   /** Hears the events of a target that answer no request; returns how to stop. */
   listen(target: RequestTarget, listener: (agent: string, event: AgentEvent) => void): () => void;
   /** Hears that an agent's stream has opened or ended; returns how to stop. */
   onStream(listener: (agent: string, open: boolean) => void): () => void;
+}
+
+/** The lanes of the agents that have their streams here. */
+export interface AgentLanes extends AgentRequests {
+  /** Resolves when the agent has acknowledged a request that no event answers. @throws as `ask` */
+  tell(agent: string, request: AgentRequest, options: Patience): Promise<void>;
 }

@@ -11,23 +11,15 @@ import type { Mode } from "../../domain/resources/roster.ts";
 import { RequestListeners } from "../core/request_listeners.ts";
 import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
 import { type FollowStream, type PeerConnection, PeerError } from "../ports/peer.ts";
-import {
-  type AgentRequest,
-  type AgentRequests,
-  type Answering,
-  type Patience,
-  RequestFailed,
-} from "../ports/requests.ts";
+import { type AgentRequest, type AgentRequests, type Answering, RequestFailed } from "../ports/requests.ts";
 import type { StreamEvents } from "../ports/stream.ts";
 
 /** A request is given up here a little later than at the ACTIVE, whose reason says more. */
 const GRACE_MS = 500;
 
-type Waiting = PromiseWithResolvers<AgentEvent | undefined>;
-
 export class ForwardedRequests extends RequestListeners implements AgentRequests {
   readonly #agents = new Map<string, Mode>();
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<AgentEvent>>();
   #stream: FollowStream<ForwardedRequest> | undefined;
   #calls = 0;
   #following: AbortController | undefined;
@@ -57,12 +49,32 @@ export class ForwardedRequests extends RequestListeners implements AgentRequests
     return this.#agents;
   }
 
-  async ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent> {
-    return await this.#call("ask", agent, request, options) as AgentEvent;
-  }
-
-  async tell(agent: string, request: AgentRequest, options: Patience): Promise<void> {
-    await this.#call("tell", agent, request, options);
+  async ask(
+    agent: string,
+    { target, type, id, payload }: AgentRequest,
+    { timeoutMs, afterAckMs, signal }: Answering,
+  ): Promise<AgentEvent> {
+    signal?.throwIfAborted();
+    const stream = this.#stream;
+    if (!stream) throw new RequestFailed("not active", this.#problem, false);
+    const call = ++this.#calls;
+    const waiting = Promise.withResolvers<AgentEvent>();
+    this.#waiting.set(call, waiting);
+    const timer = setTimeout(
+      () =>
+        waiting.reject(
+          new RequestFailed("no answer", `no answer of the ACTIVE within ${timeoutMs / 1_000} s`, true),
+        ),
+      timeoutMs + GRACE_MS,
+    );
+    stream.send({ do: "ask", call, agent, target, type, id, payload, timeoutMs, afterAckMs });
+    try {
+      return await (signal ? abortable(waiting.promise, signal) : waiting.promise);
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(call);
+      if (signal?.aborted && this.#stream === stream) stream.send({ do: "withdraw", call });
+    }
   }
 
   async #keepOpen(connection: Pick<PeerConnection, "forward">, signal: AbortSignal): Promise<void> {
@@ -107,35 +119,6 @@ export class ForwardedRequests extends RequestListeners implements AgentRequests
     if (mode === undefined) this.#agents.delete(agent);
     else this.#agents.set(agent, mode);
     this.streamChanged(agent, mode !== undefined);
-  }
-
-  async #call(
-    what: "ask" | "tell",
-    agent: string,
-    { target, type, id, payload }: AgentRequest,
-    { timeoutMs, afterAckMs, signal }: Answering,
-  ): Promise<AgentEvent | undefined> {
-    signal?.throwIfAborted();
-    const stream = this.#stream;
-    if (!stream) throw new RequestFailed("not active", this.#problem, false);
-    const call = ++this.#calls;
-    const waiting: Waiting = Promise.withResolvers();
-    this.#waiting.set(call, waiting);
-    const timer = setTimeout(
-      () =>
-        waiting.reject(
-          new RequestFailed("no answer", `no answer of the ACTIVE within ${timeoutMs / 1_000} s`, true),
-        ),
-      timeoutMs + GRACE_MS,
-    );
-    stream.send({ do: what, call, agent, target, type, id, payload, timeoutMs, afterAckMs });
-    try {
-      return await (signal ? abortable(waiting.promise, signal) : waiting.promise);
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(call);
-      if (signal?.aborted && this.#stream === stream) stream.send({ do: "withdraw", call });
-    }
   }
 
   /** The stream is over, and with it every request and what is known of the agents. */
