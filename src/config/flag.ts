@@ -15,7 +15,7 @@ export interface Flag {
   later?: true;
 }
 
-export const ENV_PREFIX = "ARGOCD_PRINCIPAL_";
+const ENV_PREFIX = "ARGOCD_PRINCIPAL_";
 
 /** A flag that the Go principal has too. */
 export const flag = (name: string, type: FlagType, value: string, help: string, env?: string): Flag => ({

@@ -75,7 +75,7 @@ export function tlsFilesOf(value: Value, store: StoreSettings): { cert: string; 
 }
 
 /** The suites of these versions. */
-export function suitesOf({ minVersion, maxVersion }: TlsVersions): string[] {
+function suitesOf({ minVersion, maxVersion }: TlsVersions): string[] {
   return Object.entries(CIPHER_SUITES)
     .filter(([version]) => version >= minVersion && version <= maxVersion)
     .flatMap(([, suites]) => suites);

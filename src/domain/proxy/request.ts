@@ -8,7 +8,7 @@ import { failure, type HttpAnswer } from "./status.ts";
 /** The largest body of a request in bytes: an API server takes no more. */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
-export const METHODS = ["GET", "PATCH", "POST", "DELETE"] as const;
+const METHODS = ["GET", "PATCH", "POST", "DELETE"] as const;
 export type Method = (typeof METHODS)[number];
 
 /** A request that the proxy passes on. */

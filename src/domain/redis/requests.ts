@@ -31,8 +31,6 @@ const MAX_NOTICE_BYTES = 8_192;
 
 /** The type of a question's event. */
 export const REDIS_REQUEST = "redis-request";
-/** The type of an agent's event. */
-export const REDIS_RESPONSE = "redis-response";
 
 /** The payload of a question. @param connection names a subscription: the agent ends it 10 minutes after the last ping that does */
 export function redisRequest(uuid: string, connection: string, body: RedisQuestion): Uint8Array {

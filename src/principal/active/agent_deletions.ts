@@ -85,10 +85,6 @@ export class AgentDeletions {
     return this.#guard.held();
   }
 
-  get heldCount(): number {
-    return this.#guard.heldCount;
-  }
-
   /** An operator lets these go; those that were held. */
   release(keys: Iterable<Key>): Key[] {
     const released = this.#guard.release(keys);

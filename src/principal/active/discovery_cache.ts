@@ -47,11 +47,6 @@ export class DiscoveryCache {
     this.#agents.delete(agent);
   }
 
-  /** Forgets everything. */
-  clear(): void {
-    for (const agent of [...this.#agents.keys()]) this.drop(agent);
-  }
-
   #remove(agent: string, path: string, entry: Entry): void {
     const entries = this.#agents.get(agent);
     if (entries?.get(path) !== entry) return;

@@ -185,10 +185,6 @@ export class Fleet {
     );
   }
 
-  get heldDeletionCount(): number {
-    return [...this.#agents.values()].reduce((sum, { deletions }) => sum + deletions.heldCount, 0);
-  }
-
   /** Lets held deletions of these keys go at one agent, or at every one. */
   releaseDeletions(keys: readonly Key[], agent: string): void {
     for (const { id, deletions } of this.#agents.values()) {

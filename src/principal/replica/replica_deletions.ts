@@ -94,10 +94,6 @@ export class ReplicaDeletions implements DeletionGate {
     return this.#guard.held();
   }
 
-  get heldCount(): number {
-    return this.#guard.heldCount;
-  }
-
   /** An operator lets these go. */
   release(keys: readonly Key[]): void {
     this.#let(this.#guard.release(keys));
