@@ -2,7 +2,7 @@
 import { type AuthMethod, parseMtlsRule } from "../domain/agents/identity.ts";
 import { Pattern } from "../base/pattern.ts";
 import { reasonOf } from "../base/reason.ts";
-import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
+import { boolOf, certificateOf, listOf, portOf, UsageError, type Value } from "./usage.ts";
 
 /** `--auth METHOD:CONFIG`. @throws UsageError */
 export function authOf(value: Value): AuthMethod {
@@ -69,14 +69,8 @@ export interface ResourceProxySettings {
 /** `--enable-resource-proxy` and what it needs; undefined: it is off. @throws UsageError */
 export function resourceProxyOf(value: Value, storeType: string): ResourceProxySettings | undefined {
   if (!boolOf(value, "enable-resource-proxy")) return undefined;
-  const [cert = "", key = "", ca = ""] = ["cert", "key", "ca"].map((part) =>
-    value(`resource-proxy-${part}-path`)
-  );
-  if ((cert === "") !== (key === "")) {
-    throw new UsageError(
-      "--resource-proxy-cert-path and --resource-proxy-key-path belong together: give both",
-    );
-  }
+  const { cert, key } = certificateOf(value, "resource-proxy-cert-path", "resource-proxy-key-path");
+  const ca = value("resource-proxy-ca-path");
   if (storeType !== "kubernetes") {
     if (cert === "" && ca === "") return undefined;
     if (cert === "" || ca === "") {
@@ -85,10 +79,8 @@ export function resourceProxyOf(value: Value, storeType: string): ResourceProxyS
       );
     }
   }
-  const port = Number(value("resource-proxy-port"));
-  if (port > 65_535) throw new UsageError(`--resource-proxy-port "${port}": must be at most 65535`);
   return {
-    port,
+    port: portOf(value, "resource-proxy-port"),
     tls: { cert, key, ca },
     tlsSecretName: value("resource-proxy-secret-name"),
     caSecretName: value("resource-proxy-ca-secret-name"),

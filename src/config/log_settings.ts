@@ -8,7 +8,7 @@ import {
   type LogLevel,
   type LogSettings,
 } from "../base/log.ts";
-import { listOf, UsageError, type Value } from "./usage.ts";
+import { listOf, oneOf, UsageError, type Value } from "./usage.ts";
 
 /** The Go principal's levels that are none here. */
 const OTHER_LEVELS = new Map<string, LogLevel>([
@@ -19,10 +19,7 @@ const OTHER_LEVELS = new Map<string, LogLevel>([
 
 /** `--log-level`, `--log-format` and `--full-detail`. @throws UsageError for a level or a format that there is not */
 export function logOf(value: Value): LogSettings {
-  const format = value("log-format");
-  if (format !== "text" && format !== "json") {
-    throw new UsageError(`--log-format "${format}": must be one of text, json`);
-  }
+  const format = oneOf(value, "log-format", ["text", "json"]);
   const components: LogSettings["components"] = {};
   let level: LogLevel = "info";
   for (const [name, wanted] of levelsOf(value)) {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { reasonOf } from "../base/reason.ts";
 import type { StoreSettings } from "./store_settings.ts";
-import { boolOf, UsageError, type Value } from "./usage.ts";
+import { boolOf, certificateOf, portOf, UsageError, type Value } from "./usage.ts";
 
 /** Argo CD's Redis on this side. */
 export interface RedisSettings {
@@ -60,23 +60,17 @@ function tlsOf(value: Value, store: StoreSettings): RedisTls | undefined {
 }
 
 function proxyOf(value: Value, store: StoreSettings): RedisProxySettings | undefined {
-  const port = Number(value("redis-proxy-port"));
-  if (port > 65_535) throw new UsageError(`--redis-proxy-port "${port}": must be at most 65535`);
+  const port = portOf(value, "redis-proxy-port");
   if (boolOf(value, "disable-redis-proxy") || port === 0) return undefined;
   if (!boolOf(value, "redis-tls-enabled")) return { port, tls: undefined };
-  const [cert, key] = [value("redis-proxy-server-tls-cert"), value("redis-proxy-server-tls-key")];
-  if ((cert === "") !== (key === "")) {
-    throw new UsageError(
-      "--redis-proxy-server-tls-cert and --redis-proxy-server-tls-key belong together: give both",
-    );
-  }
-  if (cert === "" && store.type !== "kubernetes") {
+  const own = certificateOf(value, "redis-proxy-server-tls-cert", "redis-proxy-server-tls-key");
+  if (own.cert === "" && store.type !== "kubernetes") {
     throw new UsageError(
       "--redis-tls-enabled: the Redis proxy needs --redis-proxy-server-tls-cert and --redis-proxy-server-tls-key; " +
         "without it: --disable-redis-proxy",
     );
   }
-  return { port, tls: { cert, key, secretName: value("redis-proxy-server-tls-secret-name") } };
+  return { port, tls: { ...own, secretName: value("redis-proxy-server-tls-secret-name") } };
 }
 
 function fileText(path: string): string {

@@ -14,8 +14,14 @@ import { FLAGS } from "./flags.ts";
 import type { LogSettings } from "../base/log.ts";
 import { logOf, logWarnings } from "./log_settings.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
-import { generatesTls, tlsFilesOf, type TlsVersions, tlsVersionsOf } from "./tls_settings.ts";
-import { boolOf, listOf, UsageError, type Value } from "./usage.ts";
+import {
+  generatesTls,
+  requiresClientCerts,
+  tlsFilesOf,
+  type TlsVersions,
+  tlsVersionsOf,
+} from "./tls_settings.ts";
+import { boolOf, listOf, oneOf, portOf, UsageError, type Value } from "./usage.ts";
 
 /** The configuration of a principal. */
 export interface Settings {
@@ -191,7 +197,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
   const store = storeOf(value, env);
   const settings: Settings = {
     listenHost: value("listen-host"),
-    listenPort: port(value, "listen-port", 65_535),
+    listenPort: portOf(value, "listen-port"),
     namespace,
     scope: scopeOf(value, namespace),
     store,
@@ -213,21 +219,21 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     tlsSecretName: value("tls-secret-name"),
     caSecretName: value("tls-ca-secret-name"),
     tlsVersions: tlsVersionsOf(value),
-    requireClientCerts: bool("require-client-certs") || value("auth").startsWith("mtls:"),
+    requireClientCerts: requiresClientCerts(value),
     subjectMatch: subjectMatchOf(value),
     jwtKey: value("jwt-key"),
     jwtSecretName: value("jwt-secret-name"),
     generateJwtKey: bool("insecure-jwt-generate"),
     maxMessageBytes: Number(value("grpc-max-message-size")),
     connections: connectionsOf(value),
-    metricsPort: port(value, "metrics-port", 32_767),
-    healthzPort: port(value, "healthz-port", 32_767),
+    metricsPort: portOf(value, "metrics-port", 32_767),
+    healthzPort: portOf(value, "healthz-port", 32_767),
     log: logOf(value),
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
     peerAddress: value("ha-peer-address"),
     peerHealthz: value("ha-peer-healthz"),
-    adminPort: port(value, "ha-admin-port", 65_535) || 8405,
+    adminPort: portOf(value, "ha-admin-port") || 8405,
     adminListen: adminListenOf(value),
     allowedReplicationClients: listOf(value, "ha-allowed-replication-clients"),
     allowAnyReplicationClient: bool("ha-allow-any-replication-client"),
@@ -342,16 +348,4 @@ function namespaceOf(value: Value): string {
   }
   if (!isDnsLabel(namespace)) throw new UsageError(`--namespace "${namespace}": must be a DNS-1123 label`);
   return namespace;
-}
-
-function port(value: Value, name: string, max: number): number {
-  const number = Number(value(name));
-  if (number > max) throw new UsageError(`--${name} "${value(name)}": must be at most ${max}`);
-  return number;
-}
-
-function oneOf<T extends string>(value: Value, name: string, allowed: readonly T[]): T {
-  const found = allowed.find((candidate) => candidate === value(name));
-  if (found) return found;
-  throw new UsageError(`--${name} "${value(name)}": must be one of ${allowed.join(", ")}`);
 }

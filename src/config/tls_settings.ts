@@ -3,7 +3,7 @@
  * cipher suites for each version, and narrows none of them.
  */
 import type { StoreSettings } from "./store_settings.ts";
-import { boolOf, UsageError, type Value } from "./usage.ts";
+import { boolOf, certificateOf, UsageError, type Value } from "./usage.ts";
 
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
@@ -51,20 +51,21 @@ export function generatesTls(value: Value): boolean {
   throw new UsageError("--insecure-tls-generate and --tls-cert exclude each other: leave one of them out");
 }
 
+/** Whether a client without a certificate is turned away. */
+export function requiresClientCerts(value: Value): boolean {
+  return boolOf(value, "require-client-certs") || value("auth").startsWith("mtls:");
+}
+
 /** All three files; in a cluster, the Go tools' Secrets replace the files that are not given. @throws UsageError */
 export function tlsFilesOf(value: Value, store: StoreSettings): { cert: string; key: string; ca: string } {
-  const tls = { cert: value("tls-cert"), key: value("tls-key"), ca: value("root-ca-path") };
-  if ((tls.cert === "") !== (tls.key === "")) {
-    throw new UsageError("--tls-cert and --tls-key belong together: give both");
-  }
+  const tls = { ...certificateOf(value, "tls-cert", "tls-key"), ca: value("root-ca-path") };
   if (store.type === "kubernetes" || boolOf(value, "insecure-plaintext")) return tls;
   const isMade = generatesTls(value);
-  const asksClients = boolOf(value, "require-client-certs") || value("auth").startsWith("mtls:");
   for (
     const [flag, path, isNeeded] of [
       ["tls-cert", tls.cert, !isMade],
       ["tls-key", tls.key, !isMade],
-      ["root-ca-path", tls.ca, !isMade || asksClients],
+      ["root-ca-path", tls.ca, !isMade || requiresClientCerts(value)],
     ] as const
   ) {
     if (path === "" && isNeeded) {
