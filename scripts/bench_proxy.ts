@@ -3,7 +3,7 @@
  * meanwhile. `deno task bench` prints it, and this script alone the same tables.
  */
 import { Agent, request } from "node:https";
-import { freePorts, type PrincipalProcess, until } from "../src/cli/processes.ts";
+import { type PrincipalProcess, until } from "../src/cli/processes.ts";
 import { certificateFor } from "../tests/support/agents.ts";
 import { AgentBench, type Attack, roundTrip } from "./bench_agents.ts";
 import { quantile } from "./measure.ts";
@@ -20,8 +20,11 @@ const BURSTS = 20;
 
 type Ask = (path: string) => Promise<number>;
 
-/** A caller with the agent's certificate and connections that are kept. */
-async function callerOf({ dir }: AgentBench, port: number): Promise<{ ask: Ask; close(): void }> {
+/** A caller of a side with the agent's certificate and connections that are kept. */
+async function callerOf(
+  { dir }: AgentBench,
+  { side: { ports: { resourceProxy: port } } }: PrincipalProcess,
+): Promise<{ ask: Ask; close(): void }> {
   const { cert, key, ca } = await certificateFor(`${dir}/pki`, AGENT);
   const agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT });
   const ask: Ask = (path) =>
@@ -32,18 +35,6 @@ async function callerOf({ dir }: AgentBench, port: number): Promise<{ ask: Ask; 
       call.on("error", reject).end();
     });
   return { ask, close: () => agent.destroy() };
-}
-
-/** Starts a side with its resource proxy; its port. */
-function startWithProxy(side: PrincipalProcess, dir: string): number {
-  const [port = 0] = freePorts(1);
-  side.start([
-    `--resource-proxy-port=${port}`,
-    `--resource-proxy-cert-path=${dir}/pki/${side.side.name}.crt`,
-    `--resource-proxy-key-path=${dir}/pki/${side.side.name}.key`,
-    `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
-  ]);
-  return port;
 }
 
 /** The times of requests, sorted, in ms. @throws Error where one is not answered with 200 */
@@ -63,10 +54,10 @@ async function times(ask: Ask, paths: readonly string[], atOnce: number): Promis
 }
 
 /** Opens both sides with one agent, which has a live object. */
-async function open(): Promise<{ bench: AgentBench; ports: number[] }> {
+async function open(): Promise<AgentBench> {
   const bench = await AgentBench.open();
-  const { primary, replica, dir } = bench;
-  const ports = [primary, replica].map((side) => startWithProxy(side, dir));
+  const { primary, replica } = bench;
+  for (const side of [primary, replica]) side.start();
   await primary.untilState("active");
   await replica.untilState("replicating");
   const { all: [agent] } = await bench.connect(1, false);
@@ -74,13 +65,13 @@ async function open(): Promise<{ bench: AgentBench; ports: number[] }> {
     metadata: { name: "web", namespace: "shop" },
     spec: { replicas: 1 },
   });
-  for (const port of ports) {
-    const { ask, close } = await callerOf(bench, port);
+  for (const side of [primary, replica]) {
+    const { ask, close } = await callerOf(bench, side);
     const answers = () => ask(LIVE).then((status) => status === 200, () => false);
-    await until(answers, WAIT_MS, () => `port ${port} does not reach the agent`, 50);
+    await until(answers, WAIT_MS, () => `${side.side.name} does not reach the agent`, 50);
     close();
   }
-  return { bench, ports };
+  return bench;
 }
 
 type Section = (title: string, header: string[], rows: string[][]) => void;
@@ -89,15 +80,14 @@ const ms = (value: number) => `${value.toLocaleString("en-US", { maximumFraction
 
 export async function benchProxy(section: Section): Promise<void> {
   const rows: string[][] = [];
-  const { bench, ports } = await open();
+  const bench = await open();
   try {
-    for (
-      const [where, port] of [["at the ACTIVE", ports[0]], [
-        "at the standby, over the link",
-        ports[1],
-      ]] as const
-    ) {
-      const { ask, close } = await callerOf(bench, port ?? 0);
+    const sides = [
+      ["at the ACTIVE", bench.primary],
+      ["at the standby, over the link", bench.replica],
+    ] as const;
+    for (const [where, side] of sides) {
+      const { ask, close } = await callerOf(bench, side);
       const measure = async (what: string, paths: readonly string[], atOnce: number) => {
         const startedAt = performance.now();
         const found = await times(ask, paths, atOnce);
@@ -133,13 +123,9 @@ export async function benchProxy(section: Section): Promise<void> {
   ]);
 }
 
-/** Callers of the ACTIVE's proxy, which is started anew with it. */
+/** Callers of the ACTIVE's proxy. */
 const viewers: Attack = async (bench) => {
-  await bench.primary.kill("SIGKILL");
-  const port = startWithProxy(bench.primary, bench.dir);
-  await bench.primary.untilState("active");
-  await until(() => bench.crowd?.connected === bench.crowd?.all.length, WAIT_MS, () => "agents are away");
-  const { ask, close } = await callerOf(bench, port);
+  const { ask, close } = await callerOf(bench, bench.primary);
   const [agent] = bench.crowd?.all ?? [];
   agent?.resources.put("deployments", { metadata: { name: "web", namespace: "shop" } });
   let asking = true;
