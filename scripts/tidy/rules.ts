@@ -68,6 +68,12 @@ const ONE_WAY: { code: RegExp; fault: string; files: RegExp; remedy: string }[] 
     remedy: "call parseJson, canonicalJson, cloneJson or sameJson of src/base/json.ts",
   },
   {
+    code: /\.addEventListener\(/g,
+    fault: "would not hear of an abort that came before",
+    files: /^src\/(?:base\/abort|adapters\/kube\/port_forward)\.ts$/,
+    remedy: "call onAbort() of src/base/abort.ts",
+  },
+  {
     // With an escaped text alone it is no pattern from outside.
     code: /\bnew RegExp\((?![^)]*RegExp\.escape)/g,
     fault: "compiles an expression that may backtrack for ever",

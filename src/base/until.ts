@@ -1,4 +1,5 @@
 /** Waits for a condition, woken by changes of its inputs instead of polling them. */
+import { onAbort } from "./abort.ts";
 
 /** Calls `notify` after every change until the returned function is called. */
 export type Subscribe = (notify: () => void) => () => void;
@@ -40,8 +41,7 @@ export function until(holds: () => boolean, { changed, withinMs, signal }: Wait)
       }
     };
     for (const subscribe of changed) cleanups.push(subscribe(look));
-    signal?.addEventListener("abort", look);
-    cleanups.push(() => signal?.removeEventListener("abort", look));
+    if (signal) cleanups.push(onAbort(signal, look));
     if (withinMs !== undefined) {
       const timer = setTimeout(() => {
         look();

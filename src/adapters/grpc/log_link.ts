@@ -1,4 +1,5 @@
 /** A pod's log on its way from the ACTIVE to a replica's reader: one call each, so that a slow reader holds up its own alone. */
+import { onAbort } from "../../base/abort.ts";
 import { once } from "node:events";
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
@@ -37,7 +38,7 @@ export async function serveLog(call: LogCall, service: Pick<PeerService, "log">)
 
 async function pass(stream: ReadableStream<Uint8Array>, call: LogCall, gone: AbortSignal): Promise<void> {
   const reader = stream.getReader();
-  gone.addEventListener("abort", () => void reader.cancel(gone.reason).catch(() => {}));
+  onAbort(gone, (reason) => void reader.cancel(reason).catch(() => {}));
   for (let read = await reader.read(); !read.done && !gone.aborted; read = await reader.read()) {
     if (call.write({ data: read.value })) continue;
     await once(call, "drain", { signal: gone }).catch(() => {});
@@ -51,18 +52,17 @@ export function readLog(
   signal: AbortSignal,
 ): Promise<HttpAnswer | StreamedAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer | StreamedAnswer>();
-  const leave = () => {
-    reject(signal.reason);
+  const unlisten = onAbort(signal, (reason) => {
+    reject(reason);
     call.cancel();
-  };
-  signal.addEventListener("abort", leave);
+  });
   let over = false;
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {
       const ended = (end: () => void) => {
         if (over) return;
         over = true;
-        signal.removeEventListener("abort", leave);
+        unlisten();
         end();
       };
       call.on("data", ({ status = 0, body = "", retryAfterS = 0, data }: Part) => {
@@ -82,10 +82,9 @@ export function readLog(
     pull: () => void call.resume(),
     cancel: () => {
       over = true;
-      signal.removeEventListener("abort", leave);
+      unlisten();
       call.cancel();
     },
   }, new ByteLengthQueuingStrategy({ highWaterMark: BUFFERED_BYTES }));
-  if (signal.aborted) leave();
   return promise;
 }

@@ -2,6 +2,7 @@
  * The door of the resource proxy: HTTP/1.1 over TLS with client certificates. It reads a request's body only once the request may go on,
  * and no more of it than an API server would take; a caller that leaves, does not send or does not read ends its request.
  */
+import { onAbort } from "../../base/abort.ts";
 import { PROXY_IDLE_MS } from "../net/listener_bounds.ts";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
@@ -121,9 +122,8 @@ class Callers {
     gone: AbortSignal,
   ): Promise<void> {
     const reader = stream.getReader();
-    const cancel = () => void reader.cancel(gone.reason).catch(() => {});
-    gone.addEventListener("abort", cancel);
-    if (gone.aborted) return cancel();
+    onAbort(gone, (reason) => void reader.cancel(reason).catch(() => {}));
+    if (gone.aborted) return;
     response.writeHead(status, TEXT).flushHeaders();
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       if (response.write(read.value) || gone.aborted) continue;

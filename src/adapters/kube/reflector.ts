@@ -4,6 +4,7 @@
  *
  * client-node's informer would not do: docs/decisions/0001-kubernetes-client.md.
  */
+import { onAbort } from "../../base/abort.ts";
 import { delay } from "@std/async/delay";
 import { type BackoffPolicy, delayMs } from "../../base/backoff.ts";
 import { monotonicMs } from "../../base/clock.ts";
@@ -165,8 +166,7 @@ export class Reflector {
   async #watch(signal: AbortSignal): Promise<number> {
     const resource = await this.#resource();
     const ending = new AbortController();
-    const end = () => ending.abort(signal.reason);
-    signal.addEventListener("abort", end);
+    const unlisten = onAbort(signal, (reason) => ending.abort(reason));
     const silenceMs = this.limits.silenceMs ?? SILENCE_MS;
     const silent = () =>
       ending.abort(new ApiFailure(0, `the watch of ${resource.plural} was silent for ${silenceMs} ms`));
@@ -197,7 +197,7 @@ export class Reflector {
       return events;
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener("abort", end);
+      unlisten();
       if (ending.signal.aborted && !signal.aborted) this.client.renew();
     }
   }

@@ -2,6 +2,7 @@
  * JSON requests to one API server. Every failure is an ApiFailure: the API server's own words where it answered, and one sentence
  * for every request that got no answer, since then one thing is wrong whatever was asked.
  */
+import { onAbort } from "../../base/abort.ts";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { parseStored } from "../../base/bounds.ts";
 import { ApiFailure, failureOf } from "./api_failure.ts";
@@ -37,8 +38,8 @@ export class RestClient {
       .getReader();
     if (!lines) return;
     // The signal alone would not do: Deno 2.9 forgets it for a running body once it has collected garbage.
-    const cancel = () => lines.cancel().catch(() => {});
-    signal.addEventListener("abort", cancel, { once: true });
+    const cancel = () => void lines.cancel().catch(() => {});
+    const unlisten = onAbort(signal, cancel);
     try {
       for (;;) {
         const { value: line, done } = await lines.read();
@@ -48,7 +49,7 @@ export class RestClient {
     } catch (error) {
       throw this.#unanswered(error);
     } finally {
-      signal.removeEventListener("abort", cancel);
+      unlisten();
       cancel();
     }
   }

@@ -4,6 +4,7 @@
  * A connection that died without a word (half-open) would be used for ever: the caller that notices silence calls `renew`, and later
  * requests go over a new connection. Credentials are read after `CREDENTIALS_MS`, and at once after a 401.
  */
+import { onAbort } from "../../base/abort.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Access, Credentials } from "./access.ts";
 
@@ -25,6 +26,7 @@ export class Transport {
   #reading: Promise<Credentials> | undefined;
   #readAtMs = 0;
   #first: Promise<void> | undefined;
+  readonly #closing = new AbortController();
 
   constructor(private readonly access: Access, private readonly requestMs = REQUEST_MS) {}
 
@@ -35,6 +37,7 @@ export class Transport {
   /** Sends one request. The answer's body is not read yet. */
   async fetch(path: string, init: RequestInit): Promise<Response> {
     const credentials = await this.#current();
+    this.#closing.signal.throwIfAborted();
     // Until the first answer it is not known that HTTP/2 is spoken, and each request would open a connection of its own.
     const first = this.#first ? undefined : Promise.withResolvers<void>();
     if (first) this.#first = first.promise;
@@ -50,20 +53,27 @@ export class Transport {
     }
   }
 
-  /** Sends one request and reads its answer. @throws DOMException TimeoutError after `requestMs`; it may have been carried out */
+  /**
+   * Sends one request and reads its answer.
+   * @throws DOMException TimeoutError after `requestMs`, AbortError when the connection is closed; it may have been carried out
+   */
   async send(
     method: string,
     path: string,
     body?: unknown,
     contentType = "application/json",
   ): Promise<Answer> {
-    const late = Promise.withResolvers<never>();
+    const given = Promise.withResolvers<never>();
     const ending = new AbortController();
-    const timer = setTimeout(() => {
-      late.reject(new DOMException(`no answer within ${this.requestMs} ms`, "TimeoutError"));
+    const giveUp = (reason: unknown) => {
+      given.reject(reason);
       ending.abort();
+    };
+    const timer = setTimeout(() => {
+      giveUp(new DOMException(`no answer within ${this.requestMs} ms`, "TimeoutError"));
       this.renew();
     }, this.requestMs);
+    const unlisten = onAbort(this.#closing.signal, giveUp);
     const init = {
       method,
       signal: ending.signal,
@@ -71,22 +81,24 @@ export class Transport {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     };
     try {
-      return await Promise.race([this.#exchange(path, init), late.promise]);
+      return await Promise.race([this.#exchange(path, init), given.promise]);
     } finally {
+      unlisten();
       clearTimeout(timer);
     }
   }
 
   /** Requests from now on use a new connection. */
   renew(): void {
-    this.close();
-  }
-
-  /** Closes the connection; a request that follows opens one. */
-  close(): void {
     this.#first = undefined;
     this.#client?.close();
     this.#client = undefined;
+  }
+
+  /** Ends the connection, and every request that waits for its answer. */
+  close(): void {
+    this.#closing.abort(new DOMException("the connection is closed", "AbortError"));
+    this.renew();
   }
 
   async #exchange(path: string, init: RequestInit): Promise<Answer> {

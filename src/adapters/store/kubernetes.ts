@@ -2,6 +2,7 @@
  * The Kubernetes store: a principal's truth is its own cluster. Reflectors keep a copy of the replicated kinds, from which it is read
  * and watched; writes go to the API server. Loaded only where it is used.
  */
+import { onAbort } from "../../base/abort.ts";
 import { byKey, type Key } from "../../domain/resources/keys.ts";
 import type { Missing } from "../../domain/resources/missing.ts";
 import type { StoredObject } from "../../domain/resources/object.ts";
@@ -133,20 +134,21 @@ export class KubernetesStore implements Store {
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
     const ending = new AbortController();
     const ended = ending.signal;
-    for (const source of [signal, this.#closing.signal]) {
-      if (source.aborted) ending.abort();
-      source.addEventListener("abort", () => ending.abort(), { once: true });
+    const unlisten = [signal, this.#closing.signal].map((source) => onAbort(source, () => ending.abort()));
+    try {
+      this.#running ??= Promise.all(this.#reflectors.map((reflector) => reflector.run(this.#closing.signal)));
+      const stopped = new Promise<void>((resolve) => onAbort(ended, () => resolve()));
+      await Promise.race([stopped, Promise.all(this.#reflectors.map(({ synced }) => synced))]);
+      if (!ended.aborted) yield* this.#cache.watch(ended);
+    } finally {
+      for (const stop of unlisten) stop();
     }
-    this.#running ??= Promise.all(this.#reflectors.map((reflector) => reflector.run(this.#closing.signal)));
-    const stopped = new Promise<void>((resolve) => ended.addEventListener("abort", () => resolve()));
-    await Promise.race([stopped, Promise.all(this.#reflectors.map(({ synced }) => synced))]);
-    if (!ended.aborted) yield* this.#cache.watch(ended);
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#running;
     this.#transport.close();
+    await this.#running;
   }
 
   async #asking<T>(ask: () => Promise<T>): Promise<T> {

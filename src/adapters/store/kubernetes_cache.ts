@@ -4,6 +4,7 @@
  *
  * Invariant: a key's state never goes back while the cluster's history goes on (an etcd restored from a backup is another history).
  */
+import { onAbort } from "../../base/abort.ts";
 import { parseJson } from "../../base/json.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { type Key, keyOfObject } from "../../domain/resources/keys.ts";
@@ -112,8 +113,7 @@ export class KubernetesCache implements ReflectorStore {
   async *watch(signal: AbortSignal): AsyncGenerator<StoreEvent[]> {
     const watcher = new Watcher();
     this.#watchers.add(watcher);
-    const waker = () => watcher.wake();
-    signal.addEventListener("abort", waker);
+    const unlisten = onAbort(signal, () => watcher.wake());
     try {
       const first = [...this.#objects.keys()];
       yield [{ type: "reset" }];
@@ -135,7 +135,7 @@ export class KubernetesCache implements ReflectorStore {
       }
     } finally {
       this.#watchers.delete(watcher);
-      signal.removeEventListener("abort", waker);
+      unlisten();
     }
   }
 

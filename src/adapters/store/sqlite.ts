@@ -4,6 +4,7 @@
  * writes share a commit (one fsync), and no promise resolves before its commit. Polling `data_version` finds other processes'
  * changes. Every object carries a checksum that each read verifies: a flipped bit is an error, never data.
  */
+import { onAbort } from "../../base/abort.ts";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { boundsProblem } from "../../base/bounds.ts";
 import { canonicalJson, sameJson } from "../../base/json.ts";
@@ -121,7 +122,7 @@ export class SqliteStore implements Store {
     let wake = () => {};
     const waker = () => wake();
     this.#wakers.add(waker);
-    signal.addEventListener("abort", waker);
+    const unlisten = onAbort(signal, waker);
     try {
       // Before the first listing: a store without any write has revision 0.
       let seen = -1;
@@ -152,7 +153,7 @@ export class SqliteStore implements Store {
       }
     } finally {
       this.#wakers.delete(waker);
-      signal.removeEventListener("abort", waker);
+      unlisten();
     }
   }
 

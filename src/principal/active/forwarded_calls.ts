@@ -2,6 +2,7 @@
  * The requests that a replica forwards, carried out by the lanes of this ACTIVE's agents. The stream tells which agents are connected,
  * first all of them, then every change; it ends with the scope in which this principal is ACTIVE, and its requests with it.
  */
+import { onAbort } from "../../base/abort.ts";
 import { reasonOf } from "../../base/reason.ts";
 import { Newest } from "../../base/newest.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
@@ -36,16 +37,14 @@ export class ForwardedCalls implements StreamEvents<ForwardedRequest> {
     scope: AbortSignal,
   ) {
     this.#outlet = new Outlet({ sink: stream, next: () => this.#replies.shift(), batch: BATCH });
-    const demoted = () => this.#fail(new Refusal(reasonOf(scope.reason)));
     this.#cleanups = [
       requests.onStream((agent) => this.#tell(agent)),
       ...REQUEST_TARGETS.map((target) =>
         requests.listen(target, (agent, event) => this.#unsolicited(agent, event))
       ),
-      () => scope.removeEventListener("abort", demoted),
       () => this.#outlet.close(),
+      onAbort(scope, (reason) => this.#fail(new Refusal(reasonOf(reason)))),
     ];
-    scope.addEventListener("abort", demoted);
     for (const [agent, mode] of requests.agents()) this.#reply({ say: "stream", agent, mode });
   }
 

@@ -1,4 +1,5 @@
 /** Serving Go replicas in their principal's own contract: the stream carries what `GoLeaderProtocol` decides, beside three calls. */
+import { onAbort } from "../../base/abort.ts";
 import type { ReplicatedEvent } from "../../domain/events/messages.ts";
 import type {
   ConfirmMissingResourceResult,
@@ -112,14 +113,12 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
       const after = `timed out after ${settings.initialAckTimeoutMs / 1000}s`;
       this.#fail(new Refusal(`waiting for initial ACK: ${after}`, "timeout"));
     }, settings.initialAckTimeoutMs);
-    const stop = () => this.#fail(scope.reason);
-    scope.addEventListener("abort", stop);
     this.#cleanups.push(
       () => replicas.delete(this),
       () => clearTimeout(this.#firstAck),
-      () => scope.removeEventListener("abort", stop),
       () => this.#outlet.close(),
       index.onChange(() => this.#outlet.kick()),
+      onAbort(scope, (reason) => this.#fail(reason)),
     );
     log.info("replica connected in the plain contract", { identity });
   }

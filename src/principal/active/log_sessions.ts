@@ -2,6 +2,7 @@
  * The logs that are being read, by the requests that agents were asked with. A session belongs to the agent that was asked: a call of
  * another one finds no such request. All of them end with the scope in which this principal is ACTIVE.
  */
+import { onAbort } from "../../base/abort.ts";
 import { abortable } from "@std/async/abortable";
 import { reasonOf } from "../../base/reason.ts";
 import type { LogRequest } from "../../domain/proxy/log_request.ts";
@@ -76,15 +77,14 @@ export class LogSessions implements AgentLogs, LogSource {
     });
     this.#sessions.set(id, { agent, session });
     this.parts.counters.increment("logStreams", { agent_name: agent });
-    const gone = () => session.abandon("the reader is gone");
-    const demoted = () => session.finish(`the log ends here: ${reasonOf(scope.reason)}; read it again`);
-    signal.addEventListener("abort", gone);
-    scope.addEventListener("abort", demoted);
+    const cleanups = [
+      onAbort(signal, () => session.abandon("the reader is gone")),
+      onAbort(scope, (reason) => session.finish(`the log ends here: ${reasonOf(reason)}; read it again`)),
+    ];
     void over.promise.then(() => {
       this.#sessions.delete(id);
       release();
-      signal.removeEventListener("abort", gone);
-      scope.removeEventListener("abort", demoted);
+      for (const cleanup of cleanups) cleanup();
     });
     const refused = this.#ask(agent, id, request, session, signal);
     const answer = await abortable(Promise.race([session.begun, refused]), signal);

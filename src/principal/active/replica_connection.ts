@@ -2,6 +2,7 @@
  * One replica's `Link/Follow` stream, as the ACTIVE serves it: it carries what `LeaderProtocol` decides. It ends with the scope in which
  * this principal is ACTIVE, after silence, and on what breaks the protocol.
  */
+import { onAbort } from "../../base/abort.ts";
 import { delay } from "@std/async/delay";
 import pLimit from "p-limit";
 import { monotonicMs } from "../../base/clock.ts";
@@ -137,9 +138,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
       ...opening,
     });
     this.#cleanups.push(index.onChange(() => this.#outlet.kick()));
-    const stop = () => this.#fail(scope.reason);
-    scope.addEventListener("abort", stop);
-    this.#cleanups.push(() => scope.removeEventListener("abort", stop));
+    this.#cleanups.push(onAbort(scope, (reason) => this.#fail(reason)));
     log.info(opening.resumed ? "replica resumed its stream" : "replica connected", {
       identity: this.identity,
     });

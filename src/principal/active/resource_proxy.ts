@@ -2,6 +2,7 @@
  * The Kubernetes API of agents' clusters for Argo CD's servers: who calls, which agent that is, whether the request may go there, and
  * the agent's answer. It works in every role: a replica's requests go over the link to the ACTIVE.
  */
+import { onAbort } from "../../base/abort.ts";
 import { abortable } from "@std/async/abortable";
 import { monotonicMs } from "../../base/clock.ts";
 import { type Log, ofComponent } from "../../base/log.ts";
@@ -214,10 +215,7 @@ export class AgentsResourceProxy implements ResourceProxy {
   /** Waits for an agent whose stream has ended; whether it came back in time. */
   async #isBack(agent: string, endsAt: number, signal: AbortSignal): Promise<boolean> {
     const scope = this.parts.activeScope();
-    const ended = (notify: () => void) => {
-      scope?.addEventListener("abort", notify);
-      return () => scope?.removeEventListener("abort", notify);
-    };
+    const ended = (notify: () => void) => scope ? onAbort(scope, notify) : () => {};
     const isHere = () => this.requests.connected(agent) !== undefined;
     await until(() => scope?.aborted === true || isHere(), {
       changed: [(notify) => this.requests.onStream(() => notify()), ended],

@@ -2,6 +2,7 @@
  * Reads agents' Redis for Argo CD's UI. Several who ask for one key at a time are answered by one request, and a value is good for a
  * moment, or until the agent notifies a change of its Application: a page of the UI asks several times for the same.
  */
+import { onAbort } from "../../base/abort.ts";
 import { abortable } from "@std/async/abortable";
 import { parseJson } from "../../base/json.ts";
 import { ownerOf } from "../../domain/agents/ownership.ts";
@@ -107,7 +108,7 @@ export class SharedCaches implements AgentCaches {
     });
     answer.catch(() => {});
     const flight: Flight = { agent, answer, ending, waiters: 0 };
-    ending.signal.addEventListener("abort", () => {
+    onAbort(ending.signal, () => {
       if (this.#flights.get(id) === flight) this.#flights.delete(id);
     });
     this.#flights.set(id, flight);

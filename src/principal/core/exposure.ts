@@ -2,6 +2,7 @@
  * Keeps the exposure of this side while it is ACTIVE: hears what replicas acknowledge and what changes, and keeps in the store, at a
  * low rate, when a replica last had everything (ConfigMap `argocd-agent-ha-copy`, not replicated), so that a restart knows it.
  */
+import { onAbort } from "../../base/abort.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
@@ -66,7 +67,7 @@ export class ExposureKeeper {
     this.#copies.clear();
     this.#recall();
     const timer = setInterval(() => void this.keep(), KEEP_EVERY_MS);
-    signal.addEventListener("abort", () => clearInterval(timer));
+    onAbort(signal, () => clearInterval(timer));
   }
 
   /** The other side has handed over with everything that this one had at `revision`. */

@@ -2,6 +2,7 @@
  * A process acts for its side while it holds the lock on the side's store, and only then. Each tenure begins with what the store holds at
  * that time, as a start of the process does: nothing read in an earlier tenure is used.
  */
+import { onAbort } from "../../base/abort.ts";
 import type { Waiting } from "../../domain/ha/state.ts";
 import type { StoreLock, Tenure } from "../ports/store_lock.ts";
 
@@ -27,16 +28,11 @@ export async function runTenures(lock: StoreLock, office: Office, signal: AbortS
       const end = await office.act(tenure, ended).catch((error) => {
         if (!ended.aborted) throw error;
       });
-      await end?.(await aborted(ended));
+      await end?.(
+        await new Promise<Error>((resolve) => onAbort(ended, (reason) => resolve(reason as Error))),
+      );
     } finally {
       await tenure.release();
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<Error> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(signal.reason);
-    signal.addEventListener("abort", () => resolve(signal.reason), { once: true });
-  });
 }

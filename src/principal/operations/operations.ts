@@ -1,4 +1,5 @@
 /** Everything that operators may ask of a principal, behind the interface that adapters call. */
+import { onAbort } from "../../base/abort.ts";
 import { until } from "../../base/until.ts";
 import { explain, type Situation } from "../../domain/ha/explain.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
@@ -84,10 +85,7 @@ async function replicated(
     changed: [
       replicas.onChange,
       (notify) => index.onChange(notify),
-      (notify) => {
-        signal.addEventListener("abort", notify);
-        return () => signal.removeEventListener("abort", notify);
-      },
+      (notify) => onAbort(signal, notify),
     ],
     withinMs: timeoutMs,
   });

@@ -2,6 +2,7 @@
  * Following a Go principal in its own contract: the stream, the snapshot, its confirmations and its `Status` carry what
  * `GoFollowerProtocol` decides. `Status` is polled, for it alone shows a half-open link and changes that were missed.
  */
+import { onAbort } from "../../base/abort.ts";
 import type { ReplicatedEvent } from "../../domain/events/messages.ts";
 import type { ReplicationAck, Resource } from "../../domain/replication/go_messages.ts";
 import { type Key, keyOf } from "../../domain/resources/keys.ts";
@@ -91,7 +92,7 @@ class GoLeaderConnection {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    signal.addEventListener("abort", () => this.#ended.resolve());
+    onAbort(signal, () => this.#ended.resolve());
     await Promise.race([this.#ended.promise, this.#synchronize()]);
     this.answered = true;
     this.#answeredAtMs = monotonicMs();

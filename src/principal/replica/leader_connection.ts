@@ -2,6 +2,7 @@
  * One `Link/Follow` stream to the leader: it carries what `FollowerProtocol` decides, from the hello to the end, and tells the state
  * machine what it learns. A copy that drifted ends the stream, because a new one begins by comparing digests.
  */
+import { onAbort } from "../../base/abort.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Position } from "../../domain/changes/cursor.ts";
 import { holdsForeignData } from "../../domain/ha/lineage.ts";
@@ -68,13 +69,13 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
   readonly #unkept = new Unkept();
   /** Objects of which the leader does not say whether they exist; and in a comparison those that this copy never had. */
   #unsaid: { leader: Unsaid; copy: Unsaid } | undefined;
-  readonly #abort = () => this.closed(new Error("stopped"));
+  #unlisten = () => {};
 
   constructor(
     private readonly peer: PeerConnection,
     private readonly followership: Followership,
     private readonly position: Position,
-    private readonly signal: AbortSignal,
+    signal: AbortSignal,
   ) {
     const { index, writer, deletions } = followership;
     this.#protocol = new FollowerProtocol(index, position, monotonicMs(), deletions);
@@ -87,8 +88,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     deletions.attach({ applier: this.#protocol.applier, resume: () => this.#pump.kick() });
     this.#stream = peer.follow(this);
     this.#timer = setInterval(() => this.#guard(() => this.#beat()), HEARTBEAT_MS);
-    signal.addEventListener("abort", this.#abort);
-    if (signal.aborted) this.#abort();
+    this.#unlisten = onAbort(signal, () => this.closed(new Error("stopped")));
     this.#comparedAt = index.head;
     this.#stream.send({
       type: "hello",
@@ -267,7 +267,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     if (this.#finished) return;
     this.#finished = true;
     clearInterval(this.#timer);
-    this.signal.removeEventListener("abort", this.#abort);
+    this.#unlisten();
     Object.assign(this.followership.following, { connected: false, resend: undefined });
     this.#stream.cancel();
     this.followership.forwarded.close();
