@@ -57,7 +57,7 @@ Deno.test({
         return now !== undefined && now.metadata.uid !== before?.metadata.uid &&
           now.metadata.deletionTimestamp === undefined;
       };
-      await until(repaired, 5_000, () => `not repaired at once\n${pair.replica.logEnd()}`, 50);
+      await until(repaired, 20_000, () => `not repaired at once\n${pair.replica.logEnd()}`, 50);
       await pair.untilEqual();
       assertEquals((await get(replica, "a"))?.metadata.finalizers, [FINALIZER]);
       assertMatch(pair.replica.logEnd(200), new RegExp(`another writer changed this copy.*${keyOf("a")}`));
@@ -105,7 +105,7 @@ Deno.test({
         const now = await get(primary, "a");
         return now !== undefined && now.metadata.deletionTimestamp === undefined;
       };
-      await until(ended, 15_000, () => `the restored side goes on deleting\n${pair.primary.logEnd()}`, 50);
+      await until(ended, 40_000, () => `the restored side goes on deleting\n${pair.primary.logEnd()}`, 50);
       const restored = await ha(pair.replica.admin, "deletions", "--restore", "--yes", keyOf("a"));
       assertEquals(restored.code, 0, restored.stderr);
       await until(async () => await requested() === undefined, 5_000, () => "still requested", 50);

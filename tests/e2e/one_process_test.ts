@@ -86,14 +86,14 @@ Deno.test({
       assertEquals(applied.code, 0, applied.stderr);
       const sampler = new Sampler([first, second]);
       await first.kill("SIGKILL");
-      await second.untilState("active", 5_000);
+      await second.untilState("active", 20_000);
       await sampler.stop();
       assertEquals(sampler.two, 0);
       assertEquals(await second.metric("argocd_agent_ha_resources"), 1, "it does not have what was applied");
       first.start(ALONE);
       await waits(first, second);
       assertEquals(await second.kill("SIGTERM"), 0);
-      await first.untilState("active", 5_000);
+      await first.untilState("active", 20_000);
     }),
 });
 
@@ -120,20 +120,20 @@ Deno.test({
         const sampler = new Sampler([first, second]);
 
         link.mode = "swallow";
-        await second.untilState("active", 2 * LEASE_MS + 5_000);
+        await second.untilState("active", 2 * LEASE_MS + 20_000);
         link.mode = "pass";
         link.cut();
         await waits(first, second);
 
         await second.kill("SIGKILL");
-        await first.untilState("active", 2 * LEASE_MS + 5_000);
+        await first.untilState("active", 2 * LEASE_MS + 20_000);
         second.start(ALONE);
         await waits(second, first);
         await sampler.stop();
         assertEquals([sampler.two, sampler.crossed], [0, 0]);
 
         first.signal("SIGSTOP");
-        await second.untilState("active", 2 * LEASE_MS + 5_000);
+        await second.untilState("active", 2 * LEASE_MS + 20_000);
         first.signal("SIGCONT");
         let served = 0;
         const watched = Date.now() + 2_000;
@@ -141,7 +141,7 @@ Deno.test({
         assertEquals(served, 0, "it served when it woke");
         await waits(first, second);
         assertEquals(await second.kill("SIGTERM"), 0);
-        await first.untilState("active", 5_000);
+        await first.untilState("active", 20_000);
       }, { first: await flags(cluster, link.port), second: await flags(cluster) });
     } finally {
       link.close();

@@ -133,7 +133,7 @@ Deno.test({
       await pair.start();
       await pair.write(primary, 50, "before");
       await pair.untilEqual();
-      primary.signal("SIGSTOP");
+      await pair.pause(primary);
       await replica.untilState("disconnected");
       const promoted = await runCli(["ha", "promote", "--force", "-a", replica.admin]);
       assertEquals(promoted.stdout, "Promoted. State is now: active\n");

@@ -1,4 +1,5 @@
 /** A pair of real processes in a temporary folder. */
+import { DatabaseSync } from "node:sqlite";
 import { initPki } from "../../src/cli/pki.ts";
 import { generatedApplication } from "../../src/cli/examples.ts";
 import { principalPair, type PrincipalProcess, selfCommand, type Side } from "../../src/cli/processes.ts";
@@ -67,6 +68,18 @@ export class Pair extends Sides {
     return new Pair(dir, principalPair(dir));
   }
 
+  /** Stops a process (SIGSTOP) at a moment at which it writes nothing: others may write to its store meanwhile. */
+  async pause(side: PrincipalProcess): Promise<void> {
+    const paused = async () => {
+      side.signal("SIGSTOP");
+      await until(() => isStopped(side.pid), 20_000, () => `${side.side.name} does not stop`);
+      const locked = isLocked(side.store);
+      if (locked) side.signal("SIGCONT");
+      return !locked;
+    };
+    await until(paused, 20_000, () => `${side.side.name} holds the lock on its file at every look`);
+  }
+
   /** Writes `count` Applications into a side's store, as another process would. */
   async write(side: PrincipalProcess, count: number, tag: string): Promise<void> {
     const store = openSqlite(side.store, { verify: false });
@@ -133,4 +146,22 @@ export async function runCli(
     stderr: "piped",
   }).output();
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+function isStopped(pid: number): boolean {
+  const { stdout } = new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).outputSync();
+  return new TextDecoder().decode(stdout).startsWith("T");
+}
+
+/** Whether a process is in the middle of a write to this file. */
+function isLocked(path: string): boolean {
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    database.exec("BEGIN IMMEDIATE; ROLLBACK");
+    return false;
+  } catch {
+    return true;
+  } finally {
+    database.close();
+  }
 }

@@ -138,7 +138,7 @@ Deno.test(
       // The agent had heard of one, and carries it out.
       agent.remove("Application", "b");
       const gone = () => replica.core.index.get("Application/edge-1/b")?.deleted === true;
-      await until(gone, 5_000, () => "the agent has deleted it, and it is still here");
+      await until(gone, 20_000, () => "the agent has deleted it, and it is still here");
 
       const back = await workshop.start(workshop.settings("primary", replica.ports.grpc, KEYS));
       await untilState(back, "replicating");
@@ -170,7 +170,7 @@ Deno.test(
         const now = await replica.core.store.get(KEY);
         return now !== undefined && now.metadata.uid !== uid && now.metadata.deletionTimestamp === undefined;
       };
-      await until(repaired, 2_000, () => "it is not repaired at once");
+      await until(repaired, 20_000, () => "it is not repaired at once");
       assert(workshop.logs.some((line) => line.includes(KEY) && line.includes("being deleted")), "not named");
       await untilEqual(primary, replica);
       assertEquals(replica.core.index.requested(), []);
