@@ -33,8 +33,8 @@ export const COPY_MUTANTS: readonly Mutant[] = [
   mutant(
     "a promotion does not look at what the watch has not told",
     DRIFT_REPAIR,
-    "if (compare) await this.parts.feed.catchUp();",
-    "if (compare && this.parts.index.head < 0) await this.parts.feed.catchUp();",
+    "if (compare) await this.#lookAtAll();",
+    "if (compare && this.parts.index.head < 0) await this.#lookAtAll();",
     ["foreign hand", "disk"],
   ),
   {

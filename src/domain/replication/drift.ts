@@ -82,6 +82,12 @@ export class Drift {
     else if (isShown(this.index.get(key), write)) this.#unconfirmed.delete(key);
   }
 
+  /** The leader has deleted a key, and the store has nothing to delete. */
+  absent(key: string, nowMs: number): void {
+    this.writing(key);
+    this.wrote(key, { version: "", payload: undefined }, nowMs);
+  }
+
   /**
    * A write of replication failed. Where it may have been carried out all the same, what the leader sent counts as the leader's from now
    * on, whether or not the store shows it yet.
@@ -101,6 +107,20 @@ export class Drift {
   /** Every key was compared with the leader: of one that is not to be written, it has what is here. */
   compared(toWrite: (key: string) => boolean): void {
     for (const key of this.#unanswered.keys()) if (!toWrite(key)) this.#unanswered.delete(key);
+  }
+
+  /**
+   * Everything in the store was looked at, and replication does not write. A key that it wrote and that the store does not have, although
+   * no watch has told of either, was deleted by another writer.
+   *
+   * @param inStore whether the store has a key
+   */
+  listed(inStore: (key: string) => boolean, nowMs: number): void {
+    for (const [key, { payload }] of [...this.#unconfirmed, ...this.#unanswered]) {
+      if (payload === undefined || inStore(key) || this.#drifted.has(key)) continue;
+      this.#unconfirmed.delete(key);
+      this.#drifted.set(key, { key, payload, change: "deleted", manager: "", repairs: 0, dueMs: nowMs });
+    }
   }
 
   /** The keys to ask the leader for now, at most `limit`. @param random in [0, 1) */

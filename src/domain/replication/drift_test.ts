@@ -160,6 +160,45 @@ Deno.test("Drift: a comparison with the leader ends what is expected of a key th
   assertEquals(same.drift.copies.map(({ payload }) => payload), ["1"]);
 });
 
+Deno.test("Drift: a key that replication wrote and a listing lacks was deleted by another writer, whatever the watch told", () => {
+  const lacks = () => false;
+  const wrote = (copy: Copy, payload: string) => {
+    copy.drift.writing(KEY);
+    copy.drift.wrote(KEY, { version: "50", payload }, 0);
+  };
+  const changes = ({ drift }: Copy) => drift.copies.map(({ change, payload }) => [change, payload]);
+
+  const untold = new Copy();
+  wrote(untold, "1");
+  untold.drift.listed(() => true, 0);
+  assertEquals(changes(untold), [], "the store has it");
+  untold.drift.listed(lacks, 0);
+  assertEquals(changes(untold), [["deleted", "1"]]);
+  assertEquals(untold.drift.received(untold.index.digests.root()), digestOf(KEY, "1"));
+
+  const unsure = new Copy();
+  unanswered(unsure, "2");
+  unsure.drift.listed(lacks, 0);
+  assertEquals(changes(unsure), [["deleted", "2"]], "a write without an answer");
+
+  const told = copyOf("1");
+  told.drift.listed(lacks, 0);
+  assertEquals(changes(told), [], "the index knows it: its feed tells what the listing lacks");
+
+  const ended = new Copy();
+  wrote(ended, "1");
+  ended.drift.absent(KEY, 0);
+  ended.drift.listed(lacks, 0);
+  assertEquals(changes(ended), [], "the leader has deleted it since");
+});
+
+Deno.test("Drift: a deletion of the leader's ends what another writer did to the key", () => {
+  const copy = copyOf("1");
+  assertEquals(copy.gone(), true);
+  copy.drift.absent(KEY, 0);
+  assertEquals(copy.drift.size, 0);
+});
+
 Deno.test("Drift: repairs of a key that drifts again and again are spread", () => {
   const copy = copyOf("1");
   let requests = 0;

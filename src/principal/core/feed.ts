@@ -93,8 +93,8 @@ export class Feed {
     }
   }
 
-  /** Makes the index show everything that the store has now, before the watch tells. @throws StoreError */
-  async catchUp(): Promise<void> {
+  /** Makes the index show everything that the store has now, before the watch tells; its keys. @throws StoreError */
+  async catchUp(): Promise<ReadonlySet<Key>> {
     const before = [...this.index.live()].map(({ key, version }) => ({ key, version }));
     const listed = new Set<Key>();
     let newest = 0;
@@ -110,9 +110,10 @@ export class Feed {
     });
     for (const { key, version } of before) {
       if (!listed.has(key) && this.index.present(key)?.version === version) {
-        this.#removeAhead(key, newest, "");
+        this.#removeAhead(key, Math.max(newest, Number(version)), "");
       }
     }
+    return listed;
   }
 
   #putAhead(key: Key, object: StoredObject, manager?: string): void {

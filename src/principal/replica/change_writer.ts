@@ -44,7 +44,7 @@ export class ChangeWriter {
     private readonly losses: Pick<LossManifest, "beforeWrite" | "written">,
     private readonly unconfirmed: UnconfirmedWrites,
     private readonly foreign: Pick<ForeignObjects, "has" | "add" | "delete">,
-    private readonly drift: Pick<Drift, "writing" | "wrote" | "failed">,
+    private readonly drift: Pick<Drift, "writing" | "wrote" | "failed" | "absent">,
     private readonly deletions: Pick<DeletionRecord, "applying">,
   ) {}
 
@@ -121,7 +121,7 @@ export class ChangeWriter {
     const { key, concluded = false } = change;
     await contended(async () => {
       const expect = await this.losses.beforeWrite(key, undefined);
-      if (expect === "absent") return;
+      if (expect === "absent") return this.drift.absent(key, monotonicMs());
       this.deletions.applying(key, concluded);
       await this.#write(key, { op: "delete", key, ...(expect ? { expect } : {}) });
     });

@@ -138,7 +138,7 @@ export class DriftRepair {
    */
   async restore(compare: boolean): Promise<string> {
     try {
-      if (compare) await this.parts.feed.catchUp();
+      if (compare) await this.#lookAtAll();
     } catch (error) {
       return `the copy here cannot be compared with what the active sent last: ${reasonOf(error)}`;
     }
@@ -153,6 +153,12 @@ export class DriftRepair {
         return `another writer changed copies here, and they cannot be restored: ${listed(failed)}`;
       }
     }
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const { feed, drift, index, model } = this.parts;
+    const present = await feed.catchUp();
+    if (index.standby && model().memory.complete) drift.listed((key) => present.has(key), this.nowMs());
   }
 
   /** Each copy that is not what the leader sent last, with that. */

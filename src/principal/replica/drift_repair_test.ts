@@ -13,6 +13,8 @@ class Copies {
   readonly repair: DriftRepair;
   readonly warned: string[] = [];
   onRestore: (key: string) => void = () => {};
+  /** The keys that the store has. */
+  stored: ReadonlySet<string> = new Set(KEYS);
   #version = 0;
   #nowMs = 0;
 
@@ -25,7 +27,7 @@ class Copies {
       log: { ...SILENT, warn: (message) => this.warned.push(message) },
       namespace: "argocd",
       following: { resend: undefined },
-      feed: { refresh: () => Promise.resolve(), catchUp: () => Promise.resolve() },
+      feed: { refresh: () => Promise.resolve(), catchUp: () => Promise.resolve(this.stored) },
       writer: {
         apply: ({ key, object = "" }) => {
           drift.writing(key);
@@ -98,6 +100,18 @@ Deno.test("DriftRepair.restore() restores also what another writer changes while
   assertEquals(copies.contents(), ["the leader's", "the leader's"]);
   assertEquals(copies.warned.length, 2);
   copies.repair.serving();
+});
+
+Deno.test("DriftRepair.restore() restores what another writer deleted before the watch told that it was written", async () => {
+  const untold = "Application/edge-1/untold";
+  for (const compare of [true, false]) {
+    const copies = new Copies();
+    copies.drift.writing(untold);
+    copies.drift.wrote(untold, { version: "7", payload: "the leader's" }, 0);
+    assertEquals(await copies.repair.restore(compare), "");
+    assertEquals(copies.index.get(untold)?.payload, compare ? "the leader's" : undefined);
+    copies.repair.serving();
+  }
 });
 
 Deno.test("DriftRepair.restore() ends, and says so, when another writer never does", async () => {
