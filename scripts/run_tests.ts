@@ -5,6 +5,7 @@
  * made, its tests are skipped with the reason; with CI=true that is a failure.
  */
 import { stripAnsiCode } from "@std/fmt/colors";
+import { sysPermissions } from "../src/cli/permissions.ts";
 import { buildKube, whyNot } from "./kube_build.ts";
 import { installRedis, whyNoRedis } from "./redis_install.ts";
 
@@ -17,7 +18,7 @@ const permissions = [
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys=hostname,osUptime,uid",
+  ...sysPermissions("uid"),
   `--allow-run=${[Deno.execPath(), "sh", ...kube.binaries, ...redis.binaries].join(",")}`,
 ];
 

@@ -66,6 +66,7 @@ export interface Ports {
   admin: number;
   adminTls: number;
   healthz: number;
+  profiles: number;
   metrics: number;
   resourceProxy: number;
   redisProxy: number;
@@ -101,7 +102,7 @@ export async function openListeners(
   core: Core,
   doors: Doors,
   undo: Undo,
-): Promise<Omit<Ports, "healthz">> {
+): Promise<Omit<Ports, "healthz" | "profiles">> {
   const { settings, log, tls, authenticator, processing, openCalls, gates } = doors;
   const host = settings.listenHost;
   const metrics = await openMetrics(core, settings, processing.registry, gates, undo);
@@ -180,6 +181,24 @@ export function openMetrics(
 /** The answers to probes; its port. @throws Error where the address is taken */
 export function openHealth(answer: Answer, settings: Settings, gates: Gates, undo: Undo): Promise<number> {
   return openHttp(answer, settings, settings.healthzPort, gates.of(LISTENERS.health), undo);
+}
+
+/** Profiles on the loopback; its port, 0 where it is off. The profilers are loaded only then. */
+export async function openProfiling(
+  { pprofPort: port }: Settings,
+  gates: Gates,
+  undo: Undo,
+): Promise<number> {
+  if (port === 0) return 0;
+  const { profilingApp, MAX_PROFILE_SECONDS } = await import("./adapters/http/profiling.ts");
+  const http = await serveHttp(
+    profilingApp().fetch,
+    { hostname: "127.0.0.1", port },
+    gates.of(LISTENERS.profiles),
+    { answerMs: (MAX_PROFILE_SECONDS + 60) * 1_000, localOnly: true },
+  );
+  undo.push(() => http.close());
+  return http.port;
 }
 
 async function openHttp(

@@ -38,6 +38,7 @@ import {
   openHealth,
   openListeners,
   openMetrics,
+  openProfiling,
   type Ports,
   type Undo,
   undone,
@@ -100,13 +101,13 @@ interface Present extends Pick<Running, "core" | "operations" | "ports"> {
   undo: Undo;
 }
 
-/** This process: the listener for probes, which outlives tenures, and what each tenure opens. */
+/** This process: the listeners for probes and profiles, which outlive tenures, and what each tenure opens. */
 class Host implements Office {
   readonly #history: RecentEvent[] = [];
   readonly #opened = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
   readonly #gates: Gates;
-  #healthz = 0;
+  readonly #ports = { healthz: 0, profiles: 0 };
   #health = startingApp(() => "the lock on the store is asked for");
   #present: Present | undefined;
   #waiting: WaitingCore | undefined;
@@ -121,7 +122,13 @@ class Host implements Office {
   /** Answers probes from now on. @throws Error where the address is taken */
   static async open(settings: Settings, log: Log, undo: Undo): Promise<Host> {
     const host = new Host(settings, log);
-    host.#healthz = await openHealth((request) => host.#health.fetch(request), settings, host.#gates, undo);
+    host.#ports.healthz = await openHealth(
+      (request) => host.#health.fetch(request),
+      settings,
+      host.#gates,
+      undo,
+    );
+    host.#ports.profiles = await openProfiling(settings, host.#gates, undo);
     return host;
   }
 
@@ -214,7 +221,7 @@ class Host implements Office {
       core,
       operations: core.operations,
       ports: {
-        healthz: this.#healthz,
+        ...this.#ports,
         grpc: 0,
         admin,
         adminTls: 0,
@@ -287,7 +294,7 @@ class Host implements Office {
       redis,
       uiNeeds,
     };
-    const ports = { healthz: this.#healthz, ...await openListeners(core, doors, undo) };
+    const ports = { ...this.#ports, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);
     undo.push(() => core.rest(reasonOf(tenure.ended.reason ?? "this principal is shutting down")));

@@ -302,6 +302,11 @@ export const OWNERS: Owner[] = [
     remedy: "count in the principal's counters; src/adapters/http prints them",
   },
   {
+    library: /^(node:inspector|pprof-format)$/,
+    files: /^src\/adapters\/http\/(profiler|pprof_format)\.ts$/,
+    remedy: "take profiles through src/adapters/http/profiling.ts",
+  },
+  {
     library: /^(redis$|@redis\/)/,
     files: /^src\/adapters\/redis\//,
     remedy: "take a ClusterInfo (src/principal/ports/cluster_info.ts)",

@@ -5,14 +5,28 @@
 import { kubeconfigFiles } from "../adapters/kube/kubeconfig_files.ts";
 import type { Settings } from "../config/settings.ts";
 
+/** The facts of the machine that a principal does not ask for; it asks for `hostname` and `osUptime`. */
+const UNASKED = [
+  ...["osRelease", "loadavg", "networkInterfaces", "systemMemoryInfo", "uid", "gid", "username", "cpus"],
+  ...["homedir", "getegid", "getPriority", "setPriority", "userInfo", "statfs"],
+];
+
+/**
+ * Facts of the machine, and V8's inspector of this process for `--pprof-port`: Deno permits that one by no name of its own, so the
+ * others are denied by theirs. @param more facts beside
+ */
+export function sysPermissions(...more: string[]): string[] {
+  return ["--allow-sys", `--deny-sys=${UNASKED.filter((fact) => !more.includes(fact)).join(",")}`];
+}
+
 /** Of every command; a principal reads certificates and dials where its settings say. */
-export const PERMISSIONS = [
+export const PERMISSIONS: readonly string[] = [
   "--allow-net",
   "--allow-read",
   "--allow-write",
   "--allow-env",
-  "--allow-sys=hostname,osUptime",
-] as const;
+  ...sysPermissions(),
+];
 
 /** Programs that kubeconfigs name for credentials; another one is named when the executable is made (PLUGINS). */
 const PLUGINS = ["aws", "aws-iam-authenticator", "gke-gcloud-auth-plugin", "kubelogin", "kubectl-oidc_login"];

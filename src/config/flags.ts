@@ -310,7 +310,12 @@ export const FLAGS: readonly Flag[] = [
     "accepted without effect, as in the Go principal: a principal never promotes itself",
   ),
   later("enable-websocket", "bool", "false"),
-  later("pprof-port", "int", "0"),
+  flag(
+    "pprof-port",
+    "int",
+    "0",
+    "port of profiles on 127.0.0.1, see docs/operations.md; whoever reads a snapshot there has every secret; 0: off",
+  ),
   later("otlp-address", "string", ""),
   later("otlp-insecure", "bool", "false"),
 ];

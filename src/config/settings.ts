@@ -65,6 +65,8 @@ export interface Settings {
   /** 0: off. */
   metricsPort: number;
   healthzPort: number;
+  /** 0: off. */
+  pprofPort: number;
   log: LogSettings;
   haEnabled: boolean;
   preferredRole: "primary" | "replica";
@@ -228,6 +230,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     connections: connectionsOf(value),
     metricsPort: portOf(value, "metrics-port", 32_767),
     healthzPort: portOf(value, "healthz-port", 32_767),
+    pprofPort: portOf(value, "pprof-port"),
     log: logOf(value),
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),

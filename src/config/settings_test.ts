@@ -73,8 +73,7 @@ Deno.test("parseSettings() warns once for each flag of the peer that is not serv
   const { warnings } = parse([
     ...GOOD,
     "--enable-websocket",
-    "--pprof-port",
-    "6060",
+    "--otlp-insecure",
     "--event-processors=10",
   ]);
   assertEquals(warnings.length, 2);

@@ -17,11 +17,55 @@ Deno.test("the executable may start credential plugins by name and itself, and n
   assertMatch(runPermission(""), /^--allow-run=argocd-agent-ha,aws,/);
   assertEquals(runPermission(" my-plugin, "), "--allow-run=argocd-agent-ha,my-plugin");
   for (const permission of [...PERMISSIONS, runPermission("")]) {
-    assert(!/^(-A|--allow-all|--allow-run|--allow-ffi.*|--allow-sys)$/.test(permission), permission);
+    assert(!/^(-A|--allow-all|--allow-run|--allow-ffi.*)$/.test(permission), permission);
   }
   for (const file of ["scripts/compile.ts", "deno.json", "Containerfile", "README.md"]) {
     const text = Deno.readTextFileSync(new URL(file, root));
     assert(!/--allow-run(?!=)/.test(text), `${file} may start any program`);
+  }
+});
+
+Deno.test("the executable may ask the machine its name and uptime, and take profiles of itself, and nothing else", async () => {
+  const kinds = [
+    ...[
+      "hostname",
+      "osRelease",
+      "osUptime",
+      "loadavg",
+      "networkInterfaces",
+      "systemMemoryInfo",
+      "uid",
+      "gid",
+    ],
+    ...[
+      "username",
+      "cpus",
+      "homedir",
+      "getegid",
+      "getPriority",
+      "setPriority",
+      "userInfo",
+      "statfs",
+      "inspector",
+    ],
+  ];
+  const script = `
+    const granted = [];
+    for (const kind of ${JSON.stringify(kinds)}) {
+      if ((await Deno.permissions.query({ name: "sys", kind })).state === "granted") granted.push(kind);
+    }
+    console.log(granted.join(","));`;
+  const file = Deno.makeTempFileSync({ suffix: ".js" });
+  try {
+    Deno.writeTextFileSync(file, script);
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-prompt", "--no-config", ...PERMISSIONS, file],
+      stdin: "null",
+      stderr: "inherit",
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout).trim(), "hostname,osUptime,inspector");
+  } finally {
+    Deno.removeSync(file);
   }
 });
 

@@ -42,6 +42,7 @@ export const LISTENERS = {
   health: { listener: "health", connections: 256, perSource: 64, ...SMALL },
   metrics: { listener: "metrics", connections: 64, perSource: 32, ...SMALL },
   admin: { listener: "admin", connections: 128, perSource: 128, ...SMALL },
+  profiles: { listener: "profiles", connections: 16, perSource: 16, ...SMALL },
   remoteAdmin: { listener: "remote admin", connections: 128, perSource: 32, ...SMALL },
   // argocd-server keeps up to 500 idle connections to a host.
   resourceProxy: {
