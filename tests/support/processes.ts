@@ -148,9 +148,10 @@ export async function runCli(
   return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
 }
 
+/** As Linux tells it. */
 function isStopped(pid: number): boolean {
-  const { stdout } = new Deno.Command("ps", { args: ["-o", "stat=", "-p", String(pid)] }).outputSync();
-  return new TextDecoder().decode(stdout).startsWith("T");
+  const { stdout } = new Deno.Command("sh", { args: ["-c", `cat /proc/${pid}/stat`] }).outputSync();
+  return /\) T /.test(new TextDecoder().decode(stdout));
 }
 
 /** Whether a process is in the middle of a write to this file. */
