@@ -37,6 +37,13 @@ export const COPY_MUTANTS: readonly Mutant[] = [
     "if (compare && this.parts.index.head < 0) await this.#lookAtAll();",
     ["foreign hand", "disk"],
   ),
+  mutant(
+    "what is deleted right after a step-down passes for the ACTIVE's own without a proof",
+    DRIFT_REPAIR,
+    "return !deleted && this.nowMs() - this.#steppedDownAtMs <= SETTLED_MS;",
+    "return this.nowMs() - this.#steppedDownAtMs <= SETTLED_MS;",
+    ["demote", "foreign hand", "disk"],
+  ),
   {
     name: "a deletion that was in flight when its ACTIVE died fires when that side serves again",
     edits: [

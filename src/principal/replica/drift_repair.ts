@@ -8,7 +8,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Digest } from "../../domain/changes/digest.ts";
-import type { ChangeIndex } from "../../domain/changes/index.ts";
+import type { ChangeIndex, Entry } from "../../domain/changes/index.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import { commandAgainst, OtherWriters, writerLine } from "../../domain/ha/writers.ts";
@@ -27,6 +27,9 @@ const MAX_NAMED = 5;
 const MAX_TOLD = 10;
 /** So often are copies restored that another writer changes while others are being restored. */
 const MAX_ROUNDS = 5;
+
+/** The index has forgotten that a key was deleted. */
+const NOTHING = { version: "", deleted: true };
 
 /** The part of the principal that a repair needs. */
 export interface DriftRepairParts {
@@ -62,7 +65,7 @@ export class DriftRepair {
     const { index, model, drift } = this.parts;
     const { complete, formerActive } = model().memory;
     if (!index.standby || !complete) return;
-    if (formerActive && this.#mayBeOwn(index.get(key)?.version ?? "")) return;
+    if (formerActive && this.#mayBeOwn(index.get(key))) return;
     const now = this.nowMs();
     if (!drift.changed(key, before, manager, now)) return;
     if (this.writers.saw(manager, key, now)) this.#tell(manager);
@@ -194,12 +197,12 @@ export class DriftRepair {
   }
 
   /**
-   * Whether a state of this version may be from when this side was ACTIVE, and told late; where that cannot be known, every early one.
-   * Such a state is found by comparing, and saved before it is overwritten.
+   * Whether a state may be from when this side was ACTIVE, and told late; where that cannot be known, every early one. Such a state is
+   * found by comparing, and saved before it is overwritten. A deletion needs proof: without a mark it counts as another writer's.
    */
-  #mayBeOwn(version: string): boolean {
+  #mayBeOwn({ version, deleted }: Pick<Entry, "version" | "deleted"> = NOTHING): boolean {
     if (version !== "" && this.#ownUpTo !== undefined) return Number(version) <= this.#ownUpTo;
-    return this.nowMs() - this.#steppedDownAtMs <= SETTLED_MS;
+    return !deleted && this.nowMs() - this.#steppedDownAtMs <= SETTLED_MS;
   }
 
   #look(afterMs: number): void {

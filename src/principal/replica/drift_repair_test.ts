@@ -61,6 +61,13 @@ class Copies {
     this.repair.changed(key, before, "kubectl");
   }
 
+  /** The watch tells a deletion; without a version a listing lacks the key. */
+  tellGone(key: string, version?: number): void {
+    const before = this.index.get(key);
+    this.index.remove(key, version === undefined ? "" : String(version), 0);
+    this.repair.changed(key, before, "kubectl");
+  }
+
   /** Time passes. */
   async later(ms: number): Promise<void> {
     this.#nowMs += ms;
@@ -153,6 +160,26 @@ Deno.test("DriftRepair: without a mark of the step-down, what is told early is t
   copies.edit(B);
   assertEquals(copies.repair.copies.map(({ key }) => key), [B]);
   copies.repair.serving();
+});
+
+Deno.test("DriftRepair: a deletion is this side's own only where a mark of the step-down proves it", async () => {
+  const marked = steppedDown((copies) => Promise.resolve(copies.write()));
+  const byPeople = marked.write();
+  marked.repair.standby();
+  await marked.later(1_000);
+  marked.tellGone(A, byPeople);
+  marked.tellGone(B);
+  assertEquals(marked.repair.copies.map(({ key, change }) => [key, change]), [[B, "deleted"]]);
+  marked.repair.serving();
+
+  const unmarked = steppedDown(() => Promise.resolve(undefined));
+  unmarked.repair.standby();
+  await unmarked.later(1_000);
+  unmarked.tellGone(A, unmarked.write());
+  assertEquals(unmarked.repair.copies.map(({ key }) => key), [A]);
+  assertEquals(await unmarked.repair.restore(true), "");
+  assertEquals(unmarked.contents(), ["the leader's", "the leader's"]);
+  unmarked.repair.serving();
 });
 
 Deno.test("DriftRepair: an earlier step-down's mark says nothing of the next one", async () => {
