@@ -74,7 +74,7 @@ Deno.test({
       const first = application("first", { project: "p" }, namespace);
       await until(
         () => store.status().lists === API_KINDS.length,
-        10_000,
+        20_000,
         () => `not listed: ${store.status().problem}`,
       );
       await Promise.all(

@@ -49,7 +49,7 @@ Deno.test("identified: an object keeps its identity while it is the same object,
     const app = application("a");
     const key = "Application/argocd/a";
     const identity = async () => (await store.get(key))?.metadata.annotations?.[SOURCE_UID];
-    const untilTold = (n: number) => until(() => told.length === n, 5_000, () => `told ${told}`, 5);
+    const untilTold = (n: number) => until(() => told.length === n, 20_000, () => `told ${told}`, 5);
     try {
       const copy = {
         ...app,

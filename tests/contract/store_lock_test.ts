@@ -181,7 +181,7 @@ Deno.test({
       const second = start();
       await second.says(/^waits/);
       await (await cluster()).request("DELETE", path);
-      await until(async () => await spec() !== undefined, 3_000, () => "the Lease is not there again");
+      await until(async () => await spec() !== undefined, 20_000, () => "the Lease is not there again");
       assert(!second.lines.includes("acts"), "both act");
       await second.kill("SIGTERM");
       await first.kill("SIGTERM");

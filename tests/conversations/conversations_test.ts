@@ -190,7 +190,7 @@ const STORIES: Record<string, (play: Play) => Promise<void>> = {
     await play.connect("managed");
     await until(
       async () => !!(await replica.core.store.get(A))?.["status"],
-      5_000,
+      20_000,
       () => "not replicated",
       5,
     );

@@ -327,7 +327,7 @@ Deno.test({
       const rights = granted(built.primary);
       await until(
         () => rights.every((right) => used(pair).allowed.includes(right)),
-        5_000,
+        20_000,
         () =>
           `granted and not used: ${rights.filter((right) => !used(pair).allowed.includes(right)).join(", ")}`,
       );

@@ -79,7 +79,7 @@ Deno.test({
       const { primary, replica } = pair.clusters;
       await remove(primary, "a");
       const requested = async () => (await get(replica, "a"))?.metadata.annotations?.[DELETION_REQUESTED];
-      await until(async () => await requested() !== undefined, 10_000, () => pair.replica.logEnd(), 50);
+      await until(async () => await requested() !== undefined, 20_000, () => pair.replica.logEnd(), 50);
       assertEquals((await get(replica, "a"))?.metadata.deletionTimestamp, undefined);
       await pair.primary.kill("SIGKILL");
       await pair.replica.untilState("disconnected");
@@ -108,6 +108,6 @@ Deno.test({
       await until(ended, 40_000, () => `the restored side goes on deleting\n${pair.primary.logEnd()}`, 50);
       const restored = await ha(pair.replica.admin, "deletions", "--restore", "--yes", keyOf("a"));
       assertEquals(restored.code, 0, restored.stderr);
-      await until(async () => await requested() === undefined, 5_000, () => "still requested", 50);
+      await until(async () => await requested() === undefined, 20_000, () => "still requested", 50);
     }),
 });

@@ -98,7 +98,7 @@ async function owners(pair: KubePair): Promise<void> {
     (await get(replica, argo("argocd", "applicationsets", "monitoring")))?.metadata.uid;
   await until(
     async () => (await ownerUid()) !== undefined,
-    10_000,
+    20_000,
     () => "the owner reference does not arrive",
   );
   assertEquals(await ownerUid(), await localUid());
@@ -114,7 +114,7 @@ async function statusAlone(pair: KubePair): Promise<void> {
   await applyAll(primary, [{ ...set, status: { conditions: [] } }]);
   await until(
     async () => JSON.stringify((await get(replica, path))?.["status"]) === '{"conditions":[]}',
-    10_000,
+    20_000,
     () => "the status of an ApplicationSet does not arrive",
   );
   assertEquals((await get(replica, path))?.metadata.generation, generation);
@@ -154,7 +154,7 @@ async function failover(pair: KubePair): Promise<void> {
   await removeAll(replica, [added]);
   await until(
     async () => (await get(primary, argo("edge-2", "applications", added.metadata.name))) === undefined,
-    10_000,
+    20_000,
     () => "a deletion on the new active does not reach the old one",
   );
 }

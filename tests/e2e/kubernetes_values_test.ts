@@ -261,7 +261,7 @@ story(
           const copy = await get(replica, `${collection}/repo`);
           return JSON.stringify([copy?.["type"], copy?.["data"]]) === wanted;
         },
-        10_000,
+        20_000,
         () => `the Secret does not become ${wanted}\n${pair.replica.logEnd()}`,
         50,
       );

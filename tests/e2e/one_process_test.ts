@@ -48,7 +48,7 @@ async function ha(at: PrincipalProcess, ...args: string[]): Promise<string> {
 async function waits(one: PrincipalProcess, holder: PrincipalProcess): Promise<void> {
   await until(
     async () => (await one.healthz("/readyz")).body.includes(`process ${holder.pid} on`),
-    10_000,
+    20_000,
     () => `it does not say for whom it waits\n${one.logEnd()}`,
   );
   assertEquals(await one.healthz(), {
@@ -162,7 +162,7 @@ Deno.test({
         first.start(ALONE);
         await until(
           async () => (await first.healthz("/readyz")).body.includes('cannot get resource "leases"'),
-          10_000,
+          20_000,
           () => first.logEnd(),
         );
         assertEquals((await first.healthz()).code, 503);

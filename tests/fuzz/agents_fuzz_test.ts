@@ -235,7 +235,7 @@ Deno.test(
         const key = `new-${n % 20}`;
         await until(
           () => victim.cluster.get("Application", key)?.["round"] === n,
-          10_000,
+          20_000,
           () => `the other agent is not served in round ${n}`,
           2,
         );

@@ -88,10 +88,10 @@ Deno.test({
       const write = { op: "put", object: application("edge-1", "a") } as const;
       await primary.core.store.write(write);
       const copied = () => replica.core.index.present(key) !== undefined;
-      await until(copied, 10_000, () => "it is not replicated");
+      await until(copied, 20_000, () => "it is not replicated");
       await primary.core.store.write({ op: "delete", key });
       const kept = () => replica.core.peerService.kept([key]);
-      await until(async () => (await kept()).length > 0, 10_000, () => "it is not kept");
+      await until(async () => (await kept()).length > 0, 20_000, () => "it is not kept");
       const [state] = await kept();
       assertEquals([state?.key, state?.reason], [key, "deleted"]);
       const states = [{ key, digest: new Uint8Array() }];

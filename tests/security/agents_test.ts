@@ -68,7 +68,7 @@ Deno.test({
       assertEquals((await claims(running))?.count, 1);
       await until(
         () => replica.core.roster.modeOf("edge-1") === "managed",
-        5_000,
+        20_000,
         () => "the mode is not replicated",
       );
       await running.operations.command("demote", false, "");
@@ -77,7 +77,7 @@ Deno.test({
       await replica.operations.forgetAgent("edge-1", "an operator");
       await until(
         () => replica.core.roster.modeOf("edge-1") === undefined,
-        5_000,
+        20_000,
         () => "it is not forgotten",
       );
       await come(replica, "autonomous");

@@ -190,7 +190,7 @@ Deno.test(
       }
       await until(
         () => refused.length === 8,
-        10_000,
+        20_000,
         () => `${refused.length} are refused: ${refused[0]}`,
         5,
       );

@@ -74,7 +74,7 @@ Deno.test(
         asked.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         await until(
           () => started.closed === 3 && halfClosed && askedClosed,
-          5_000,
+          10_000,
           () => `${started.closed} ${halfClosed} ${askedClosed}`,
           5,
         );
@@ -93,14 +93,14 @@ Deno.test(
     await withServer(gate, async (port) => {
       const neighbour = await silent(port, 2, "127.0.0.2");
       const many = await silent(port, 40);
-      await until(() => many.closed === 36, 5_000, () => `${many.closed} closed`, 5);
+      await until(() => many.closed === 36, 10_000, () => `${many.closed} closed`, 5);
       assertEquals([gate.open, neighbour.closed], [6, 0]);
       assertEquals(await answer(port), "ok");
       assertEquals(lines.length, 1, lines.join("\n"));
       assertStringIncludes(lines[0] ?? "", "4 connections from 127.0.0.1 are open; raise it");
       many.end();
       neighbour.end();
-      await until(() => gate.open === 0, 5_000, () => `${gate.open} are still counted`, 5);
+      await until(() => gate.open === 0, 10_000, () => `${gate.open} are still counted`, 5);
     });
   },
 );
@@ -124,7 +124,7 @@ Deno.test(
     );
     await withServer(gate, async (port) => {
       const many = await silent(port, 300);
-      await until(() => many.closed > 190, 5_000, () => `${many.closed} closed, ${gate.open} open`, 5);
+      await until(() => many.closed > 190, 10_000, () => `${many.closed} closed, ${gate.open} open`, 5);
       assert(gate.open < 100, `${gate.open}`);
       assertEquals(await answer(port), "ok");
       assertEquals(lines.length, 1, lines.join("\n"));
@@ -150,22 +150,22 @@ Deno.test(
         await silent(port, 5);
         await until(
           () => seen()["a per_source"] === 1 && seen()["a first_request"] === 4,
-          20_000,
+          10_000,
           () => JSON.stringify(seen()),
           5,
         );
         const asked = net.connect({ host: "127.0.0.1", port });
         asked.on("error", () => {}).resume();
         asked.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-        await until(() => seen()["a idle"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+        await until(() => seen()["a idle"] === 1, 10_000, () => JSON.stringify(seen()), 5);
       });
       await withServer(gate("b", { connections: 2 }), async (port) => {
         await silent(port, 3);
-        await until(() => seen()["b in_all"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+        await until(() => seen()["b in_all"] === 1, 10_000, () => JSON.stringify(seen()), 5);
       });
       await withServer(gate("c", {}, { suffice: () => false }), async (port) => {
         await silent(port, 1);
-        await until(() => seen()["c descriptors"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+        await until(() => seen()["c descriptors"] === 1, 10_000, () => JSON.stringify(seen()), 5);
       });
       const { cert, key } = material(workshop, "primary");
       const server = tls.createServer({ cert, key });
@@ -173,10 +173,10 @@ Deno.test(
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
       const { port } = server.address() as net.AddressInfo;
       await silent(port, 1);
-      await until(() => seen()["d handshake"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      await until(() => seen()["d handshake"] === 1, 10_000, () => JSON.stringify(seen()), 5);
       const secured = tls.connect({ host: "127.0.0.1", port, rejectUnauthorized: false });
       secured.on("error", () => {}).resume();
-      await until(() => seen()["d first_request"] === 1, 20_000, () => JSON.stringify(seen()), 5);
+      await until(() => seen()["d first_request"] === 1, 10_000, () => JSON.stringify(seen()), 5);
       server.close();
       const reasons = new Set(counts.cuts.map(([{ reason }]) => reason));
       assertEquals([...reasons].sort(), Object.keys(CUTS).sort());
@@ -207,7 +207,7 @@ Deno.test(
         const opened = await silent(port, 400);
         await until(
           () => opened.closed >= 400 - stay,
-          20_000,
+          10_000,
           () => `${listener}: ${opened.closed} of 400 are closed\n${primary.logEnd()}`,
           20,
         );

@@ -77,11 +77,11 @@ for (const flags of [[], [PLAIN]]) {
         for (const key of keys) claim(primary, forged(key));
         claim(primary, secret("honest", "yes", REPOSITORY));
         const arrived = () => store.get("Secret/argocd/honest").then((found) => found !== undefined);
-        await until(arrived, 10_000, () => "nothing is replicated");
+        await until(arrived, 20_000, () => "nothing is replicated");
         for (const key of keys) primary.core.index.remove(key, "2", Date.now());
         primary.core.index.remove("Secret/argocd/honest", "2", Date.now());
         const left = () => store.get("Secret/argocd/honest").then((found) => found === undefined);
-        await until(left, 10_000, () => "deletions are not replicated");
+        await until(left, 20_000, () => "deletions are not replicated");
         assertEquals(await Promise.all(keys.map(stands)), before);
         assert(workshop.logs.some((line) => line.includes("refused: ")), "nothing says so");
       }),
@@ -103,7 +103,7 @@ Deno.test({
       await untilState(replica, "replicating");
       await primary.core.store.write({ op: "put", object: secret("vault", "theirs", REPOSITORY) });
       const held = () => replica.core.following.held.find(({ key }) => key === "Secret/argocd/vault");
-      await until(() => held() !== undefined, 10_000, () => "it is not held");
+      await until(() => held() !== undefined, 20_000, () => "it is not held");
       assertStringIncludes(held()?.reason ?? "", 'the Secret "vault" that is here is not a replicated one');
       const copy = await store.get("Secret/argocd/repo");
       const { labels: _, ...metadata } = copy?.metadata ?? { name: "" };
@@ -112,6 +112,6 @@ Deno.test({
         store.get("Secret/argocd/repo").then((found) =>
           found?.metadata.labels?.[SECRET_TYPE] === "repository"
         );
-      await until(restored, 10_000, () => "the copy stays without its label");
+      await until(restored, 20_000, () => "the copy stays without its label");
     }),
 });

@@ -67,11 +67,11 @@ Deno.test(
       agent.send(event(nested("flat", 100), "flat"));
       const has = (side: Running) =>
         [...side.core.index.live()].map(({ key }) => key).filter((key) => key.startsWith("Application/"));
-      await until(() => has(replica).length > 0, 10_000, () => workshop.logs.slice(-5).join("\n"), 5);
+      await until(() => has(replica).length > 0, 20_000, () => workshop.logs.slice(-5).join("\n"), 5);
       assertEquals(has(active), ["Application/auto-1/flat"]);
       await until(
         () => agent.outbox.pending === 0,
-        10_000,
+        20_000,
         () => `${agent.outbox.pending} events are not acknowledged`,
         5,
       );
@@ -99,7 +99,7 @@ Deno.test(
       await first.active.core.store.write({ op: "put", object: application("edge-1", "good") });
       await until(
         () => first.replica.core.index.size === first.active.core.index.size,
-        10_000,
+        20_000,
         () => "not replicated",
         5,
       );
@@ -198,13 +198,13 @@ Deno.test(
           target: "resourceResync",
           type: "request-update",
         });
-        await until(() => agent.outbox.pending === 0, 10_000, () => "not acknowledged", 5);
+        await until(() => agent.outbox.pending === 0, 20_000, () => "not acknowledged", 5);
         await agent.stop();
       }
       const keys = names.map((name) => `Application/${name}/${name}`);
       await until(
         () => keys.every((key) => replica.core.index.present(key)),
-        10_000,
+        20_000,
         () => workshop.logs.slice(-9).join("\n"),
         5,
       );
@@ -331,7 +331,7 @@ Deno.test(
       assertStringIncludes(status.stdout, "1 object of this store cannot be used");
       const deleted = await runCli(["store", "delete", "application", "deep", "-n", "edge-1", ...store]);
       assertEquals(deleted.code, 0, deleted.stderr);
-      await until(() => running.core.index.withheld.size === 0, 5_000, () => "still withheld", 5);
+      await until(() => running.core.index.withheld.size === 0, 20_000, () => "still withheld", 5);
     }),
 );
 
@@ -344,7 +344,7 @@ Deno.test(
       await first.active.core.store.write({ op: "put", object: application("edge-1", "good") });
       await until(
         () => first.replica.core.index.present("Application/edge-1/good") !== undefined,
-        10_000,
+        20_000,
         () => "not replicated",
         5,
       );

@@ -68,7 +68,7 @@ Deno.test(
       await store.write({ op: "put", object: guarded("globs", [{ name: "edge-*" }], ["*"]) });
       await until(
         () => agent.cluster.list("AppProject").length === 2,
-        5_000,
+        20_000,
         () => "the shorter project does not come",
         5,
       );

@@ -86,7 +86,7 @@ Deno.test({
       assertStringIncludes(concern?.examples?.[0] ?? "", "epoch 1,002 is not believed");
       await until(
         () => workshop.logs.some((line) => line.includes("the peer's word is not believed")),
-        2_000,
+        20_000,
         () => "the log is silent",
       );
       await attempt(primary.ports.grpc, tls, Ask, { standing: { ...standing, epoch: 1_001 } });
@@ -106,7 +106,7 @@ Deno.test({
       const words = 'its certificate is of "primary", not of --ha-peer-identity "dr"';
       await until(
         () => replica.core.model().explanation.includes(words),
-        10_000,
+        20_000,
         () => replica.core.model().explanation,
       );
     }),

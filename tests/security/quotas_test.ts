@@ -113,7 +113,7 @@ for (
         assertEquals(named(workshop).length, 1);
 
         const restarted = await again(["--agent-max-objects=3"]);
-        await until(() => usage(restarted)?.objects === 3, 5_000, () => JSON.stringify(usage(restarted)));
+        await until(() => usage(restarted)?.objects === 3, 20_000, () => JSON.stringify(usage(restarted)));
         assertEquals(await own(restarted, "create", app("c")), false);
         assertEquals(await own(restarted, "delete", app("b")), true);
         assertEquals(await own(restarted, "create", app("c")), true);
@@ -143,7 +143,7 @@ for (
         assert(bytes > 90 * KB && bytes <= 100 * KB && objects === 4, `${objects} of ${bytes}`);
 
         const restarted = await again([`--agent-max-bytes=${10 * KB}`]);
-        await until(() => usage(restarted)?.bytes === bytes, 5_000, () => JSON.stringify(usage(restarted)));
+        await until(() => usage(restarted)?.bytes === bytes, 20_000, () => JSON.stringify(usage(restarted)));
         assertEquals(await own(restarted, "spec-update", app(first, 31 * KB)), false);
         assertEquals(await own(restarted, "create", app("z")), false);
         assertEquals(
@@ -174,7 +174,7 @@ Deno.test({
       assertEquals(taken.filter(Boolean).length, 4, "also of those that come at once");
       await until(
         () => running.core.fleet.usage.reduce((sum, { objects }) => sum + objects, 0) === 4,
-        5_000,
+        20_000,
         () => JSON.stringify(running.core.fleet.usage),
       );
       const more = app("more", 20 * KB);
@@ -187,7 +187,7 @@ Deno.test({
       assertEquals(series(running, "argocd_agent_ha_agents_bytes"), bytes);
 
       const restarted = await again(flags);
-      await until(() => series(restarted, "argocd_agent_ha_agents_bytes") === bytes, 5_000, () =>
+      await until(() => series(restarted, "argocd_agent_ha_agents_bytes") === bytes, 20_000, () =>
         "not counted");
       assertEquals(await own(restarted, "create", more, "other"), false);
       const holder = restarted.core.fleet.usage[0]?.name ?? "";
@@ -219,7 +219,7 @@ for (const flags of [[], ["--destination-based-mapping"]]) {
         for (const name of ["a", "b"]) await store.write({ op: "put", object: application("edge", name) });
         await until(
           () => usage(running)?.objects === 2,
-          5_000,
+          20_000,
           () => "operators' Applications are not there",
         );
         const reports = (name: string, length: number) => {
@@ -236,7 +236,7 @@ for (const flags of [[], ["--destination-based-mapping"]]) {
           op: "put",
           object: application("edge", "c", { status: { summary: { images: ["y".repeat(60 * KB)] } } }),
         });
-        await until(() => (usage(running)?.bytes ?? 0) > 130 * KB, 5_000, () => JSON.stringify(fleet.usage));
+        await until(() => (usage(running)?.bytes ?? 0) > 130 * KB, 20_000, () => JSON.stringify(fleet.usage));
         assertEquals(await reports("a", 61 * KB), false);
         assertEquals((await quotas(running))?.count, 1);
         assertEquals(await reports("a", 59 * KB), true);
@@ -257,7 +257,7 @@ Deno.test({
       await untilServed(running, agent);
       for (let i = 0; i < 6; i++) agent.apply("Application", application("argocd", `a${i}`));
       const quiet = () => agent.outbox.pending === 0;
-      await until(quiet, 10_000, () => `${agent.outbox.pending} events are not acknowledged`);
+      await until(quiet, 20_000, () => `${agent.outbox.pending} events are not acknowledged`);
       const before = running.core.counters.total("agentEventsReceived");
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       assertEquals(running.core.counters.total("agentEventsReceived"), before, "nothing more is said");
@@ -269,9 +269,9 @@ Deno.test({
 
       const kept = (await running.core.store.list()).filter(({ kind }) => kind === "Application");
       for (const { metadata: { name } } of kept) agent.remove("Application", name);
-      await until(() => usage(running) === undefined, 10_000, () => JSON.stringify(usage(running)));
+      await until(() => usage(running) === undefined, 20_000, () => JSON.stringify(usage(running)));
       await agent.restart();
-      await until(() => usage(running)?.objects === 2, 10_000, () => JSON.stringify(usage(running)));
+      await until(() => usage(running)?.objects === 2, 20_000, () => JSON.stringify(usage(running)));
       assertEquals(named(workshop).length, 1);
     }),
 });

@@ -140,7 +140,7 @@ Deno.test(
           workshop.logs.some((line) =>
             line.includes("its certificate does not count: the certificate is on")
           ),
-        10_000,
+        20_000,
         () => "it has not come back and been refused",
       );
       assertEquals(leader.core.replicas.size, 0);
@@ -180,7 +180,7 @@ async function withUsers(workshop: Workshop, users: Record<string, string>) {
 function untilEnded(agent: SimAgent, text: string): Promise<void> {
   return until(
     () => agent.seen.ends.some((end) => end.includes(text)),
-    10_000,
+    20_000,
     () => `no end with "${text}": ${agent.seen.ends}`,
   );
 }
@@ -223,7 +223,7 @@ Deno.test(
       Deno.writeTextFileSync(file, "Not A Label:x\n");
       await until(
         () => workshop.logs.some((line) => line.includes("keeping the users of before")),
-        5_000,
+        20_000,
         () => "the file is not reread",
       );
       assertEquals(await refreshed(running, material, tokens["stays"] ?? ""), "refreshed");

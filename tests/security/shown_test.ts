@@ -301,7 +301,7 @@ Deno.test(
         });
       }
       const refusals = () => workshop.logs.filter((line) => line.includes("names no agent"));
-      await until(() => refusals().length >= 2, 10_000, () => workshop.logs.join("\n"));
+      await until(() => refusals().length >= 2, 20_000, () => workshop.logs.join("\n"));
       assert(!workshop.logs.join("\n").includes("hunter2"), workshop.logs.join("\n"));
     }),
 );

@@ -98,11 +98,11 @@ Deno.test(
       Deno.writeTextFileSync(file, "-----BEGIN PRIVATE KEY-----\nhalf");
       await until(
         () => workshop.logs.filter((line) => line.includes("keeping the last good one")).length === 2,
-        6_000,
+        20_000,
         () => "an unreadable key is not reported on both sides",
       );
       Deno.writeTextFileSync(file, second.pem);
-      await until(() => changed() === 2, 6_000, () => "the key is not reread on both sides");
+      await until(() => changed() === 2, 20_000, () => "the key is not reread on both sides");
       const access = await refreshed(primary, refreshToken);
       const { payload } = await jose.jwtVerify(access, second.verify);
       assertStringIncludes(String(payload.sub), "edge-1");

@@ -72,7 +72,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     await store.close();
   });
   core.start();
-  await until(() => core.activeScope() !== undefined, 5_000, () => core.model().explanation, 5);
+  await until(() => core.activeScope() !== undefined, 20_000, () => core.model().explanation, 5);
   return { core, sqlite, reached: reached.promise, go: gate.resolve };
 }
 
@@ -89,7 +89,7 @@ Deno.test({
       await reached;
       let down = false;
       const stepsDown = core.operations.command("demote", true, "").then(() => down = true);
-      await until(() => core.activeScope() === undefined, 5_000, () => "the scope is open", 5);
+      await until(() => core.activeScope() === undefined, 20_000, () => "the scope is open", 5);
       assertEquals(down, false);
       go();
       await adoption;

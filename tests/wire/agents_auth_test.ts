@@ -46,7 +46,7 @@ const UNAVAILABLE = 14;
 function untilEnded(agent: SimAgent, text: string): Promise<void> {
   return until(
     () => agent.seen.ends.some((end) => end.includes(text)),
-    10_000,
+    20_000,
     () => `no end with "${text}": ${agent.seen.ends}`,
     5,
   );
@@ -79,7 +79,7 @@ Deno.test(
       await untilEnded(other, `${UNAUTHENTICATED} the certificate is on the blocklist`);
       await until(
         () => other.seen.ends.filter((end) => end.includes("the certificate is on the blocklist")).length > 1,
-        10_000,
+        20_000,
         () => `not refused when it came back: ${other.seen.ends}`,
       );
       await other.stop();
@@ -228,7 +228,7 @@ Deno.test(
       colliding.send(event("delete", "appproject", { metadata: { name: "c", uid: "u" } }));
       await until(
         () => agent.outbox.pending + colliding.outbox.pending === 0,
-        10_000,
+        20_000,
         () => "not everything is acknowledged",
         5,
       );
@@ -355,7 +355,7 @@ Deno.test(
       const untilRoster = (side: Running, connected: boolean | undefined) =>
         until(
           async () => (await roster(side)).get("edge-1")?.connected === connected,
-          10_000,
+          20_000,
           () => `edge-1 is not ${connected} on the roster`,
         );
       await untilRoster(replica, true);

@@ -50,7 +50,7 @@ Deno.test(
       await untilHolds(agent, "Application", ["a", "b", "gone"]);
       await until(
         async () => !!await primary.core.store.get("Application/auto-1/own-app"),
-        5_000,
+        20_000,
         () => "the autonomous Application is not here",
         5,
       );
@@ -63,7 +63,7 @@ Deno.test(
       const seen = () =>
         replica.core.index.get("Application/edge-1/gone")?.deleted &&
         replica.core.index.get("Application/edge-1/never-heard-of");
-      await until(() => !!seen(), 5_000, () => "not replicated", 5);
+      await until(() => !!seen(), 20_000, () => "not replicated", 5);
       auto.apply("Application", application("x", "made-while-dying"));
       await primary.stop();
       await untilState(replica, "disconnected");
@@ -78,7 +78,7 @@ Deno.test(
         5,
       );
       const stamped = () => agent.cluster.get("Application", "a")?.metadata.annotations?.[PRINCIPAL_UID];
-      await until(() => stamped() === replica.core.uid, 5_000, () => `stamped by ${stamped()}`, 5);
+      await until(() => stamped() === replica.core.uid, 20_000, () => `stamped by ${stamped()}`, 5);
       await untilHolds(agent, "AppProject", ["shop"]);
       await untilHolds(agent, "Repository", ["repo"]);
       await untilHolds(agent, "GPGKey", ["argocd-gpg-keys-cm"]);
@@ -116,7 +116,7 @@ Deno.test(
       await put(replica, replaced("a", "as a replica"));
       await until(
         () => replica.core.index.get("Application/edge-1/a")?.payload.includes("as a replica") ?? false,
-        5_000,
+        20_000,
         () => "not seen",
         5,
       );
@@ -139,7 +139,7 @@ Deno.test(
           async () =>
             (await stored.get(`Application/edge-1/${name}`))?.metadata.annotations?.[SOURCE_UID] ===
               first[name],
-          5_000,
+          20_000,
           () => `the annotation of ${name} is not written back`,
           5,
         );
@@ -164,14 +164,14 @@ Deno.test(
       await untilServed(primary, agent);
       let n = 0;
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 2);
-      await until(() => primary.core.index.size > 50, 5_000, () => "nothing is adopted", 5);
+      await until(() => primary.core.index.size > 50, 20_000, () => "nothing is adopted", 5);
       await primary.operations.command("demote", false, "");
       const acknowledged = n - agent.outbox.pending;
       clearInterval(writing);
       front.to = replica;
       await until(
         () => replica.core.model().state !== "replicating",
-        10_000,
+        20_000,
         () => `the replica is ${replica.core.model().state}`,
         5,
       ).catch(() => {});

@@ -30,8 +30,8 @@ Deno.test(
         name: "restless",
         misbehaviour: { restless: true },
       });
-      await until(() => deaf.connected && restless.seen.connects > 2, 10_000, () => "not connected", 5);
-      await until(() => silent.cluster.list("Application").length > 100, 10_000, () => "nothing comes", 5);
+      await until(() => deaf.connected && restless.seen.connects > 2, 20_000, () => "not connected", 5);
+      await until(() => silent.cluster.list("Application").length > 100, 20_000, () => "nothing comes", 5);
       const good = await startAgent(workshop, running, { name: "good" });
       await untilHolds(good, "Application", names);
       for (let round = 0; round < 50; round++) {
@@ -49,7 +49,7 @@ Deno.test(
       for (const agent of [deaf, silent, restless]) await untilHolds(agent, "Application", names, 20_000);
       await until(
         () => silent.cluster.get("Application", "app-0")?.["round"] === 49,
-        5_000,
+        20_000,
         () => "stale",
         5,
       );

@@ -47,7 +47,7 @@ function untilStatus(running: Running, key: string, wanted: string): Promise<voi
 function quiet(running: Running, agent: SimAgent): Promise<void> {
   return until(
     () => agent.outbox.pending === 0 && running.core.fleet.agent(agent.name)?.session.pending === 0,
-    10_000,
+    20_000,
     () => `something is still on the way: ${agent.outbox.pending} of the agent's`,
     5,
   );
@@ -117,7 +117,7 @@ Deno.test(
       assertEquals((await get(running, "Application/edge-1/a"))?.["operation"], undefined);
       const again = await get(running, "Application/edge-1/a") as ApiObject;
       await put(running, { ...again, operation: { sync: { revision: "main" } } });
-      await until(() => agent.seen.operations === 2, 5_000, () => `${agent.seen.operations} operations`, 5);
+      await until(() => agent.seen.operations === 2, 20_000, () => `${agent.seen.operations} operations`, 5);
       await quiet(running, agent);
 
       const annotations = { ...again.metadata.annotations, "argocd.argoproj.io/refresh": "normal" };
@@ -128,7 +128,7 @@ Deno.test(
           (await get(running, "Application/edge-1/a"))?.metadata.annotations
             ?.["argocd.argoproj.io/refresh"] ===
             undefined,
-        5_000,
+        20_000,
         () => "the refresh stays",
         5,
       );
@@ -140,7 +140,7 @@ Deno.test(
       agent.onEvent = ({ type }) => types.push(type);
       const terminated = await get(running, "Application/edge-1/a") as ApiObject;
       await put(running, { ...terminated, status: state });
-      await until(() => types.includes("terminate-operation"), 5_000, () => types.join(), 5);
+      await until(() => types.includes("terminate-operation"), 20_000, () => types.join(), 5);
       assertEquals(agent.seen.errors, []);
     }),
 );
@@ -155,10 +155,10 @@ Deno.test(
       agent.apply("AppProject", project("own", "*"));
       const source = (path: string) => ({ repoURL: "https://git.example.com/a.git", path });
       agent.apply("Application", application("x", "a", { spec: { project: "own", source: source("1") } }));
-      await until(async () => !!await get(running, "Application/auto-1/a"), 5_000, () => "not adopted", 5);
+      await until(async () => !!await get(running, "Application/auto-1/a"), 20_000, () => "not adopted", 5);
       await until(
         async () => !!await get(running, "AppProject/argocd/auto-1-own"),
-        5_000,
+        20_000,
         () => "not adopted",
         5,
       );
@@ -179,12 +179,12 @@ Deno.test(
       const path = async () => JSON.stringify((await get(running, "Application/auto-1/a"))?.["spec"]);
       await until(
         async () => (await path())?.includes('"path":"1"') ?? false,
-        5_000,
+        20_000,
         () => "not reverted",
         5,
       );
       await drop(running, "Application/auto-1/a");
-      await until(async () => !!await get(running, "Application/auto-1/a"), 5_000, () => "not made anew", 5);
+      await until(async () => !!await get(running, "Application/auto-1/a"), 20_000, () => "not made anew", 5);
       await quiet(running, agent);
 
       const now = await get(running, "Application/auto-1/a") as ApiObject;
@@ -194,7 +194,7 @@ Deno.test(
       assertEquals(agent.seen.operations, 1);
 
       agent.remove("Application", "a");
-      await until(async () => !await get(running, "Application/auto-1/a"), 5_000, () => "not deleted", 5);
+      await until(async () => !await get(running, "Application/auto-1/a"), 20_000, () => "not deleted", 5);
       await quiet(running, agent);
       assertEquals(agent.cluster.list("Application").length, 0);
       assertEquals(agent.seen.errors, []);

@@ -134,7 +134,7 @@ Deno.test({
       await untilHeld(replica, 20);
       await primary.core.store.write({ op: "put", object: generatedApplication(99) });
       const added = "Application/edge-50/app-99";
-      await until(() => replica.core.index.present(added) !== undefined, 10_000, () =>
+      await until(() => replica.core.index.present(added) !== undefined, 20_000, () =>
         `${added} does not come`, 10);
       assertEquals(replica.core.index.size, keys.length + 1);
       const status = (await ha(replica, "status")).stdout;
@@ -156,7 +156,7 @@ Deno.test({
       await until(
         () =>
           primary.core.index.present(kept) !== undefined,
-        5_000,
+        20_000,
         () =>
           `${kept} is not back`,
         10,
@@ -167,7 +167,7 @@ Deno.test({
       await untilEqual(primary, replica);
       const told = () =>
         replica.core.chain().find(({ what }) => what === "deleted")?.text ?? "";
-      await until(() => told() !== "", 5_000, () => "the history does not tell", 10);
+      await until(() => told() !== "", 20_000, () => "the history does not tell", 10);
       assertMatch(told(), /^19 deleted at the ACTIVE in epoch 1: Application\/edge-\d+\/app-\d+, /);
 
       const gone = others[0] as string;

@@ -89,7 +89,7 @@ Deno.test(
       }
       assertEquals(primary.core.model().state, "active");
       await put(replica, cluster("east", "proxy-b.example", STAYS));
-      await until(() => replica.core.peerNeeds.lacking.length === 0, 5_000, () => "it is lacking still");
+      await until(() => replica.core.peerNeeds.lacking.length === 0, 20_000, () => "it is lacking still");
       assertEquals((await ha(replica, "switchover", "--yes")).code, 0);
       const [before, after] = await Promise.all(
         [primary, replica].map(({ core }) => core.store.get("Secret/argocd/east")),

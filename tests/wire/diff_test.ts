@@ -53,7 +53,7 @@ async function drifted(workshop: Workshop) {
   await replica.core.store.write({ op: "delete", key: "Application/edge-3/app-2" });
   await until(
     () => replica.core.index.get("Application/edge-3/app-2")?.deleted === true,
-    5_000,
+    20_000,
     () => "the replica does not see its own change",
   );
   const diff = (side: Running, ...args: string[]) =>

@@ -90,7 +90,7 @@ Deno.test({
       for (const key of gone) await replica.core.store.write({ op: "delete", key });
       await until(
         () => gone.every((key) => replica.core.index.get(key)?.deleted),
-        5_000,
+        20_000,
         () => "the replica does not see its own deletions",
       );
       const { code, stdout } = await drill(replica, "--agent=edge-1");
@@ -117,7 +117,7 @@ Deno.test({
       agent.apply("Application", mine);
       await until(
         () => agent.outbox.pending === 0 && primary.core.index.get("Application/own/mine") !== undefined,
-        10_000,
+        20_000,
         () => `not taken: ${agent.outbox.pending} ${agent.seen.ends}`,
       );
       await untilEqual(primary, replica);

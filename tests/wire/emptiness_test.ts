@@ -52,7 +52,7 @@ Deno.test(
       await fill(workshop, "replica");
       const { primary, replica } = await pair(workshop);
       assertEquals(await kept(replica), 10);
-      await until(async () => (await listed(replica)).length === 10, 5_000, () => "they are not listed");
+      await until(async () => (await listed(replica)).length === 10, 20_000, () => "they are not listed");
       assertEquals(await listed(replica), [...KEYS].sort());
       await untilEqual(primary, replica);
       assertEquals(replica.core.index.size, primary.core.index.size);
@@ -65,12 +65,12 @@ Deno.test(
       const here = replica.operations.reconcile({ action: "adopt", keys: [adopted], who });
       assert((await here.then(() => "", String)).includes("the ACTIVE adopts what this side keeps"));
       await primary.operations.reconcile({ action: "adopt", keys: [adopted], who });
-      await until(() => primary.core.index.present(adopted) !== undefined, 5_000, () => "it is not adopted");
+      await until(() => primary.core.index.present(adopted) !== undefined, 20_000, () => "it is not adopted");
       await replica.operations.reconcile({ action: "discard", keys: [discarded], who });
       assertEquals(await replica.core.store.get(discarded), undefined);
       await until(
         async () => (await listed(replica)).length === 8,
-        5_000,
+        20_000,
         () => "the decided ones stay listed",
       );
       assertEquals(await listed(replica), [...rest].sort());
@@ -79,7 +79,7 @@ Deno.test(
       await primary.core.store.write({ op: "put", object: application("edge-1", "app-2") });
       await until(
         () => replica.core.index.present("Application/edge-1/app-2") !== undefined,
-        5_000,
+        20_000,
         () => "no",
       );
       await untilEqual(primary, replica);
@@ -94,7 +94,7 @@ Deno.test(
     inWorkshop(async (workshop) => {
       await fill(workshop, "replica");
       const { primary, replica } = await pair(workshop);
-      await until(async () => (await listed(replica)).length === 10, 5_000, () => "they are not listed");
+      await until(async () => (await listed(replica)).length === 10, 20_000, () => "they are not listed");
       await replica.stop();
       const again = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(again, "replicating");
@@ -130,7 +130,7 @@ Deno.test(
       const emptied = await workshop.start(settings);
       await until(
         () => emptied.core.model().explanation.includes("remembers nothing"),
-        10_000,
+        20_000,
         () => emptied.core.model().explanation,
       );
       assertEquals(emptied.core.model().state, "recovering");
@@ -141,7 +141,7 @@ Deno.test(
       const follower = await workshop.start(workshop.settings("replica", emptied.ports.grpc));
       await untilState(follower, "replicating");
       assertEquals(await kept(follower), 10);
-      await until(async () => (await listed(follower)).length === 10, 5_000, () => "they are not listed");
+      await until(async () => (await listed(follower)).length === 10, 20_000, () => "they are not listed");
       assertStringIncludes(workshop.logs.join("\n"), "ha reconcile lists them");
     }),
 );

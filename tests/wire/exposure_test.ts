@@ -50,7 +50,7 @@ async function pair(workshop: Workshop) {
   await untilEqual(primary, replica);
   await until(
     () => primary.core.exposure.now().equalAgoMs !== undefined,
-    5_000,
+    20_000,
     () => "equality is not proved",
   );
   return { primary, replica, toPrimary, toReplica, alone };
@@ -63,7 +63,7 @@ async function drifted(replica: Running): Promise<string> {
   const before = replica.core.index.digests.root();
   const copy = await replica.core.store.get("Application/edge-2/app-1") as ApiObject;
   await put(replica, { ...copy, spec: { ...copy["spec"] as object, project: "another" } });
-  await until(() => replica.core.index.digests.root() !== before, 5_000, () => "the drift is not seen");
+  await until(() => replica.core.index.digests.root() !== before, 20_000, () => "the drift is not seen");
   return "Application/edge-2/app-1";
 }
 
@@ -77,7 +77,7 @@ Deno.test({
       assertMatch(alone, /Possible loss: +everything: no replica has had a whole copy/);
       await until(
         async () => (await ha(primary, "status")).includes("Unacknowledged:    0 changes"),
-        5_000,
+        20_000,
         () => "not acknowledged",
       );
       const sound = await ha(primary, "status");
@@ -87,10 +87,10 @@ Deno.test({
       );
       toPrimary.mode = "refuse";
       toPrimary.cut();
-      await until(() => primary.core.replicas.size === 0, 10_000, () => "the replica is still there");
+      await until(() => primary.core.replicas.size === 0, 20_000, () => "the replica is still there");
       assertMatch(await ha(primary, "explain"), /Possible loss: +nothing so far: .*nobody replicates/);
       await put(primary, app(1, "new"), app(4));
-      await until(() => primary.core.exposure.now().unacknowledged === 2, 5_000, () =>
+      await until(() => primary.core.exposure.now().unacknowledged === 2, 20_000, () =>
         "the writes are not seen");
       for (const command of ["status", "explain", "preflight"]) {
         assertMatch(
@@ -112,7 +112,7 @@ Deno.test({
       await until(
         () =>
           primary.core.exposure.now().unacknowledged === 0,
-        10_000,
+        20_000,
         () =>
           "not acknowledged again",
       );
@@ -213,16 +213,20 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pair(workshop);
-      await until(() => primary.core.exposure.now().unacknowledged === 0, 5_000, () => "not acknowledged");
+      await until(() => primary.core.exposure.now().unacknowledged === 0, 20_000, () => "not acknowledged");
       await replica.stop();
-      await until(() => primary.core.replicas.size === 0, 10_000, () => "the replica is still there");
+      await until(() => primary.core.replicas.size === 0, 20_000, () => "the replica is still there");
       await primary.stop();
       const again = await workshop.start(workshop.settings("primary", 1));
       await untilState(again, "active");
       const loss = async () => /Possible loss: +(.*)/.exec(await ha(again, "status"))?.[1] ?? "";
       assertMatch(await loss(), /^nothing so far: .*nobody replicates/);
       await put(again, app(1, "new"));
-      await until(() => again.core.exposure.now().unacknowledged === 1, 5_000, () => "the write is not seen");
+      await until(
+        () => again.core.exposure.now().unacknowledged === 1,
+        20_000,
+        () => "the write is not seen",
+      );
       await again.stop();
       const third = await workshop.start(workshop.settings("primary", 1));
       await untilState(third, "active");

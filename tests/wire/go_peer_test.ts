@@ -34,11 +34,11 @@ Deno.test(
         return object;
       });
       await Promise.all(big.map((object) => store.write({ op: "put", object })));
-      await until(() => primary.core.index.size >= 700, 5_000, () => "not indexed", 5);
+      await until(() => primary.core.index.size >= 700, 20_000, () => "not indexed", 5);
       const replica = new GoReplica(`127.0.0.1:${primary.ports.grpc}`, await material(workshop, "replica"));
       workshop.onClose(() => replica.close());
       await replica.connect();
-      await until(() => replica.resources.size === 700, 10_000, () => `${replica.resources.size} of 700`, 5);
+      await until(() => replica.resources.size === 700, 20_000, () => `${replica.resources.size} of 700`, 5);
       assertEquals(await replica.wouldReconcile(), false);
 
       // Agents come and report: it hears principal-side objects, and nothing of an agent's own namespace.
@@ -50,13 +50,13 @@ Deno.test(
       await store.write({ op: "delete", key: "Application/edge-2/app-1" });
       await until(
         () => !replica.resources.has("Application/edge-2/app-1") && agent.outbox.pending === 0,
-        10_000,
+        20_000,
         () => "the deletion does not come",
         5,
       );
       await until(
         async () => !await replica.wouldReconcile(),
-        5_000,
+        20_000,
         () => "it would fetch everything again",
         5,
       );
@@ -64,14 +64,14 @@ Deno.test(
         sync: { revision: string };
       };
       const reported = () => replica.resources.get(`Application/edge-1/${mine[0]}`) ?? "";
-      await until(() => reported().includes(sync.revision), 5_000, () => reported().slice(0, 300), 5);
+      await until(() => reported().includes(sync.revision), 20_000, () => reported().slice(0, 300), 5);
       assertEquals([...replica.resources.keys()].filter((key) => key.includes("agent-side")), []);
       assertEquals([replica.needsReconcile, replica.problems], [false, []]);
 
       await primary.operations.command("demote", false, "");
       await until(
         () => replica.problems.length > 0,
-        5_000,
+        20_000,
         () => "its stream goes on after the demotion (10)",
         5,
       );
@@ -100,7 +100,7 @@ Deno.test(
       await store.write({ op: "put", object: application("edge-1", "only-here") });
       await until(
         () => replica.core.index.present("Application/edge-1/only-here") !== undefined,
-        5_000,
+        20_000,
         () => "the replica does not see its own Application",
         5,
       );
@@ -122,14 +122,14 @@ Deno.test(
       });
       await until(
         async () => (await names()).includes("auto-1/own"),
-        10_000,
+        20_000,
         () => "the autonomous Application does not come",
         10,
       );
       await until(
         async () =>
           JSON.stringify((await store.get("Application/edge-1/a"))?.["status"]) === JSON.stringify(status),
-        5_000,
+        20_000,
         () => "the status does not come",
         10,
       );

@@ -165,7 +165,7 @@ Deno.test({
     inWorkshop(async (workshop) => {
       const at = await cluster();
       const principal = await workshop.start(workshop.settings("primary", 0));
-      await until(() => principal.core.model().state === "active", 5_000, () => "not active");
+      await until(() => principal.core.model().state === "active", 20_000, () => "not active");
       const kubeconfig = await at.kubeconfigFile();
       const status = (...more: string[]) => runCli(["ha", "status", `--kubeconfig=${kubeconfig}`, ...more]);
       const nobody = await status();

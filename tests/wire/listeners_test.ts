@@ -46,7 +46,7 @@ Deno.test({
       assertStringIncludes((await get(lonely.ports.healthz, "/readyz")).body, "not ready: syncing: ");
       const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
       await untilState(replica, "replicating");
-      await until(() => replica.core.following.inSyncAsOfMs > 0, 5_000, () => "never caught up");
+      await until(() => replica.core.following.inSyncAsOfMs > 0, 20_000, () => "never caught up");
       const ready = await get(replica.ports.healthz, "/readyz?maxLagMs=5000");
       assertEquals([ready.code, /^ready: replicating, \d+ ms behind\n$/.test(ready.body)], [200, true]);
       assertEquals((await get(replica.ports.healthz, "/readyz?maxLagMs=soon")).code, 400);
@@ -173,7 +173,7 @@ Deno.test({
         resources?: number;
       }[] = [];
       stream.on("data", (report) => reports.push(report));
-      await until(() => reports.length >= 3, 5_000, () => `${reports.length} reports`);
+      await until(() => reports.length >= 3, 20_000, () => `${reports.length} reports`);
       stream.cancel();
       assertEquals([reports[2]?.resources, reports[2]?.replicas?.[0]?.identity], [1, "replica"]);
       assert(["syncing", "replicating"].includes(reports[2]?.replicas?.[0]?.standing?.state ?? ""));
@@ -210,7 +210,7 @@ Deno.test({
         Deno.copyFileSync(`${workshop.dir}/pki/replica.${part}`, `${workshop.dir}/pki/primary.${part}`);
       }
       const exchanged = () => workshop.logs.some((line) => line.includes("certificates reloaded"));
-      await until(exchanged, 10_000, () => workshop.logs.join("\n"));
+      await until(exchanged, 20_000, () => workshop.logs.join("\n"));
       assertEquals(await protocol("TLSv1.2"), "TLSv1.2");
       assertStringIncludes(await protocol("TLSv1.3"), "refused: ");
     }),

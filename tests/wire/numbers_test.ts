@@ -38,7 +38,7 @@ const held = async (running: Running, key = KEY) => valuesOf(await running.core.
 
 function untilHeld(running: Running, wanted: string): Promise<void> {
   let last = "";
-  return until(async () => (last = await held(running)) === wanted, 10_000, () => last, 5);
+  return until(async () => (last = await held(running)) === wanted, 20_000, () => last, 5);
 }
 
 async function pair(workshop: Workshop, flags: string[] = [], replicaFlags: string[] = []) {
@@ -123,7 +123,7 @@ Deno.test({
       assertEquals(has(), SORTED);
       for (const values of ['{"id":1098765432109876543}', '{"id":1098765432109876544}']) {
         await put(running, valued(values));
-        await until(() => has() === values, 5_000, has, 5);
+        await until(() => has() === values, 20_000, has, 5);
       }
       const text = (json: string) => specChecksum(valued(json), (hashed) => hashed);
       assertEquals(text(NUMBERS_JSON), text(KEPT_JSON), "the agent's cluster keeps them in its own form");

@@ -36,7 +36,7 @@ async function pair(workshop: Workshop) {
 }
 
 const untilCopied = (replica: Running, key: string) =>
-  until(() => replica.core.index.present(key) !== undefined, 5_000, () => `${key} is not copied`, 5);
+  until(() => replica.core.index.present(key) !== undefined, 20_000, () => `${key} is not copied`, 5);
 
 /** The events about Applications that an agent is sent from now on. */
 function eventsTo(agent: SimAgent): string[] {
@@ -59,7 +59,7 @@ Deno.test(
       await untilServed(primary, agent);
       const events = eventsTo(agent);
       await remove(primary, KEY);
-      await until(() => primary.core.index.get(KEY)?.deleted === true, 5_000, () => "it is still there");
+      await until(() => primary.core.index.get(KEY)?.deleted === true, 20_000, () => "it is still there");
       await untilEqual(primary, replica);
       await put(primary, application("edge-1", "later"));
       await untilHolds(agent, "Application", ["later"]);
@@ -87,12 +87,12 @@ Deno.test(
       outbox.add = (event) =>
         void (event.type === "delete" ? late.push(event) : Outbox.prototype.add.call(outbox, event));
       await remove(primary, KEY);
-      await until(() => late.length === 1, 5_000, () => "the agent deletes nothing");
+      await until(() => late.length === 1, 20_000, () => "the agent deletes nothing");
       await untilServed(primary, agent);
       await put(primary, application("edge-1", "meanwhile"));
       await untilHolds(agent, "Application", ["meanwhile"]);
       for (const event of late) Outbox.prototype.add.call(outbox, event);
-      await until(() => primary.core.index.get(KEY)?.deleted === true, 5_000, () => "it is still there");
+      await until(() => primary.core.index.get(KEY)?.deleted === true, 20_000, () => "it is still there");
       await put(primary, application("edge-1", "later"));
       await untilHolds(agent, "Application", ["later", "meanwhile"]);
       assertEquals(events, ["spec-update", "create", "create"]);
@@ -114,7 +114,7 @@ Deno.test(
       await agent.stop();
       for (const key of [KEY, "Application/edge-1/b"]) await remove(primary, key);
       const requested = () => replica.core.index.requested().length;
-      await until(() => requested() === 2, 5_000, () => "the requests do not replicate");
+      await until(() => requested() === 2, 20_000, () => "the requests do not replicate");
       const copy = await replica.core.store.get(KEY);
       assertEquals(copy?.metadata.deletionTimestamp, undefined);
       assertEquals(copy?.metadata.finalizers, ["resources-finalizer.argocd.argoproj.io"]);
@@ -177,7 +177,7 @@ Deno.test(
 
       replica.core.copies.drift.due = () => [];
       await remove(replica, KEY);
-      await until(() => replica.core.index.terminating().length === 1, 2_000, () => "not seen");
+      await until(() => replica.core.index.terminating().length === 1, 20_000, () => "not seen");
       assertMatch(await ha(replica, "diff", KEY), /ha-deletion-requested/);
       assertMatch(
         await ha(replica, "preflight"),
@@ -237,7 +237,7 @@ async function unrestorable(workshop: Workshop) {
   await primary.stop();
   await untilState(replica, "disconnected");
   await remove(replica, KEY);
-  await until(() => replica.core.copies.copies.length === 1, 2_000, () => "not seen");
+  await until(() => replica.core.copies.copies.length === 1, 20_000, () => "not seen");
   const { store } = replica.core;
   const write = store.write.bind(store);
   store.write = (one) =>

@@ -53,7 +53,7 @@ Deno.test({
       const data = { name: btoa("edge-1"), server: btoa(SERVER) };
       const metadata = { name: "cluster-edge-1", namespace: "argocd", labels };
       await store.write({ op: "put", object: { apiVersion: "v1", kind: "Secret", metadata, data } });
-      await until(() => running.core.clusters.of("edge-1") !== undefined, 5_000, () =>
+      await until(() => running.core.clusters.of("edge-1") !== undefined, 20_000, () =>
         "the cluster is not known", 5);
       const agent = await startAgent(workshop, running, { name: "edge-1" });
       const id = crypto.randomUUID();
@@ -90,10 +90,10 @@ Deno.test({
       await stop();
       await store.write({ op: "put", object: application("edge-1", "a") });
       await untilHolds(agent, "Application", ["a"]);
-      await until(() => agent.outbox.pending === 0, 5_000, () => "events wait for Redis", 5);
+      await until(() => agent.outbox.pending === 0, 20_000, () => "events wait for Redis", 5);
       await until(
         () => workshop.logs.some((line) => line.includes("Redis cannot be written")),
-        10_000,
+        20_000,
         () => "it is not said that Redis is away",
       );
       stop = startRedis(workshop, port);

@@ -70,7 +70,7 @@ async function restored(workshop: Workshop, { primary, replica }: Pair): Promise
   await put(primary, "old", "two");
   await put(primary, "new");
   await primary.core.store.write({ op: "delete", key: key("gone") });
-  await until(() => replica.core.index.present(key("new")) !== undefined, 5_000, () => "not replicated");
+  await until(() => replica.core.index.present(key("new")) !== undefined, 20_000, () => "not replicated");
   await untilEqual(primary, replica);
   await primary.stop();
   await untilState(replica, "disconnected");
@@ -83,7 +83,7 @@ async function restarted(workshop: Workshop, { toReplica }: Pair): Promise<Runni
   const { model } = back.core;
   await until(
     () => model().explanation.includes("restored from a backup"),
-    10_000,
+    20_000,
     () => model().explanation,
   );
   return back;
@@ -153,7 +153,7 @@ Deno.test(
 
       const who = "an operator";
       await back.operations.reconcile({ action: "adopt", keys: losses.map((loss) => loss.key), who });
-      await until(async () => await pathOf(back, "old") === "two", 5_000, () => "it is not adopted");
+      await until(async () => await pathOf(back, "old") === "two", 20_000, () => "it is not adopted");
       assertEquals(await pathOf(back, "new"), "one");
       await untilEqual(back, replica);
     }),

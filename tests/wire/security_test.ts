@@ -135,7 +135,7 @@ Deno.test({
         op: "put",
         object: { apiVersion: "v1", kind: "ConfigMap", metadata, data },
       });
-      await until(() => primary.core.index.size === 1, 5_000, () => "the blocklist is not read");
+      await until(() => primary.core.index.size === 1, 20_000, () => "the blocklist is not read");
       const blocked = await outcome(port, replica, status, {});
       assertEquals(blocked.code, grpc.status.UNAUTHENTICATED);
       assertStringIncludes(blocked.details, "is on the blocklist");
@@ -176,7 +176,7 @@ Deno.test({
         });
         await until(
           () => replica.core.model().explanation.includes(words),
-          10_000,
+          20_000,
           () => `${name}: it says: ${replica.core.model().explanation}`,
         );
         assertEquals(replica.core.model().state, "syncing");
@@ -237,19 +237,19 @@ Deno.test({
       Deno.writeTextFileSync(`${pki}/primary.crt`, next.cert);
       await until(
         () => workshop.logs.some((line) => line.includes("keeping the last good ones")),
-        10_000,
+        20_000,
         () => "a certificate without its key is not reported",
       );
       assertEquals(await shown(), before);
       Deno.writeTextFileSync(`${pki}/primary.key`, next.key);
-      await until(async () => await shown() !== before, 10_000, () => "the new certificate is not served");
+      await until(async () => await shown() !== before, 20_000, () => "the new certificate is not served");
       assertEquals([...primary.core.replicas], [session], "the stream was dropped");
       const metadata = { name: "p", namespace: "argocd" };
       await primary.core.store.write({
         op: "put",
         object: { apiVersion: "argoproj.io/v1alpha1", kind: "AppProject", metadata, spec: {} },
       });
-      await until(() => replica.core.index.size === 1, 5_000, () =>
+      await until(() => replica.core.index.size === 1, 20_000, () =>
         "the stream does not carry changes any more");
     }),
 });
@@ -275,7 +275,7 @@ Deno.test({
       ], 300]);
       assertEquals(JSON.parse(claims.sub), { clientID: "agent-1", mode: "managed" });
       const remembered = () => primary.core.store.get(rosterKey("argocd")).then(readRoster);
-      await until(async () => (await remembered()).size === 1, 5_000, () =>
+      await until(async () => (await remembered()).size === 1, 20_000, () =>
         "the agent's mode is not remembered");
       assertEquals((await remembered()).get("agent-1"), { mode: "managed", connected: false });
       const { agents = [] } = snapshotOf(primary.core.index, primary.settings.scope).snapshot;

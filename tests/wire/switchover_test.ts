@@ -53,7 +53,7 @@ Deno.test(
       await untilServed(primary, agent);
       let n = 0;
       const writing = setInterval(() => agent.apply("Application", application("x", `app-${n++}`)), 5);
-      await until(() => primary.core.index.size > 20, 5_000, () => "nothing is adopted", 5);
+      await until(() => primary.core.index.size > 20, 20_000, () => "nothing is adopted", 5);
       const phases: string[] = [];
       const receipt = await primary.core.switchover.run(
         OPTIONS,
@@ -67,7 +67,7 @@ Deno.test(
       assertEquals(phases, ["preflight", "freeze", "cut", "proof", "prepare", "step", "follow", "agents"]);
       await until(
         async () => (await replica.core.store.list("Application")).length === n && agent.outbox.pending === 0,
-        10_000,
+        20_000,
         () => "not everything arrives at the new active",
         20,
       );
@@ -118,7 +118,7 @@ Deno.test(
       await primary.core.store.write({ op: "put", object: application("edge-1", "unseen") });
       await until(
         () => primary.core.index.get("Application/edge-1/unseen") !== undefined,
-        5_000,
+        20_000,
         () => "",
         5,
       );
@@ -127,7 +127,7 @@ Deno.test(
       assertStringIncludes(message, "nothing was changed, this principal serves on");
       assertEquals([primary.core.model().state, primary.core.model().memory.epoch], ["active", 1]);
       agent.apply("Application", application("x", "after"));
-      await until(() => agent.outbox.pending === 0, 10_000, () => "events of agents stay frozen", 5);
+      await until(() => agent.outbox.pending === 0, 20_000, () => "events of agents stay frozen", 5);
       assert(await primary.core.store.get("Application/auto-1/after"));
     }),
 );
@@ -141,7 +141,7 @@ Deno.test(
       toPrimary.freeze();
       await primary.core.store.write({ op: "put", object: application("edge-1", "unseen") });
       const unseen = () => primary.core.index.get("Application/edge-1/unseen");
-      await until(() => unseen() !== undefined, 5_000, () => "the write is not seen", 5);
+      await until(() => unseen() !== undefined, 20_000, () => "the write is not seen", 5);
       const { epochAfter, lostAcknowledged } = await primary.core.switchover.run(OPTIONS, ({ phase }) => {
         if (phase === "cut") toPrimary.cut();
       });

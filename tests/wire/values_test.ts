@@ -65,7 +65,7 @@ for (const flags of [[], ["--ha-plain-contract"]]) {
         const { following } = replica.core;
         await until(
           () => following.heldTotal === 1 && replica.core.index.size === 2,
-          10_000,
+          20_000,
           () => "not held",
         );
         assertStringIncludes(
@@ -85,7 +85,7 @@ for (const flags of [[], ["--ha-plain-contract"]]) {
         }
         seen.active = false;
         await untilEqual(primary, replica, 20_000);
-        await until(() => following.heldTotal === 0, 5_000, () => "it is held still");
+        await until(() => following.heldTotal === 0, 20_000, () => "it is held still");
       }),
   });
 }
@@ -103,7 +103,7 @@ Deno.test({
       }));
       await put(primary, generatedApplication(0));
       const reason = () => replica.core.following.held[0]?.reason ?? "";
-      await until(() => reason() !== "", 10_000, () => "not held");
+      await until(() => reason() !== "", 20_000, () => "not held");
       assertMatch(
         reason(),
         /it adds metadata\.labels.* \(a default .*\); it changes spec\.project \(an admission webhook\)/,
@@ -128,7 +128,7 @@ Deno.test({
       await put(primary, annotated(0, { [LAST_APPLIED]: full, mine: "kept" }));
       await put(primary, annotated(1, { [LAST_APPLIED]: "{}" }));
       await untilEqual(primary, replica);
-      await until(() => replica.core.index.size === 2, 5_000, () => "they do not come");
+      await until(() => replica.core.index.size === 2, 20_000, () => "they do not come");
       const at = async (n: number) =>
         (await replica.core.store.get(`Application/edge-${n + 1}/app-${n}`))?.metadata.annotations ?? {};
       const [first, second] = [await at(0), await at(1)];
@@ -139,7 +139,7 @@ Deno.test({
       ]);
       assertEquals(second[LAST_APPLIED], "{}");
       await put(primary, annotated(2, { mine: full }));
-      await until(() => replica.core.following.heldTotal === 1, 10_000, () => "not held");
+      await until(() => replica.core.following.heldTotal === 1, 20_000, () => "not held");
       const needed = annotationBytes({ ...first, mine: full });
       assertStringIncludes(
         replica.core.following.held[0]?.reason ?? "",
