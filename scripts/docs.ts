@@ -3,6 +3,7 @@
  * architecture.md, flags, environment and metrics in reference.md, the table of rights in security.md. A test fails when they are stale.
  */
 import { diagram, table } from "../src/domain/ha/diagram.ts";
+import { Measurements } from "../src/adapters/http/measurements.ts";
 import { PROCESS } from "../src/adapters/http/metrics.ts";
 import { METRICS } from "../src/principal/core/metrics.ts";
 import { agentsBounds, connectionsTable, cutsTable } from "../src/adapters/net/listener_bounds.ts";
@@ -48,7 +49,9 @@ const PARTS: Record<string, () => string> = {
     [
       "| series | type | meaning |",
       "|---|---|---|",
-      ...[...PROCESS, ...Object.values(METRICS)].map((s) => `| \`${s.name}\` | ${s.type} | ${s.help} |`),
+      ...[...PROCESS, ...new Measurements().described, ...Object.values(METRICS)].map((s) =>
+        `| \`${s.name}\` | ${s.type} | ${s.help} |`
+      ),
     ]
       .join("\n"),
 };

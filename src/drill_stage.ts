@@ -2,6 +2,7 @@
  * The stage of a drill, a second composition of a principal: over a copy in memory, on a loopback port that no agent is told, with mTLS by
  * certificates made for the moment, and one simulated agent. The copy is held twice meanwhile.
  */
+import { NO_WORK } from "./principal/ports/telemetry.ts";
 import { Buffer } from "node:buffer";
 import { parseJson } from "./base/json.ts";
 import { agentCallers, eventStreamHandlers } from "./adapters/grpc/agents.ts";
@@ -204,7 +205,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     hasSigningKey: true,
     history: [],
     processing: { observe: () => {}, forget: () => {} },
-    cutConnections: () => [],
+    work: NO_WORK,
     tokens: await SignedTokens.generate(),
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     uiNeeds: new UiNeeds(),
@@ -242,7 +243,7 @@ async function serve(
 ): Promise<number> {
   const auth = await authenticator({ method: "mtls", rule: parseMtlsRule("^CN=([^,]+)") }, log);
   const openCalls = new OpenCalls(() => false, log);
-  const server = createServer(maxMessageBytes, openCalls);
+  const server = createServer(maxMessageBytes, { openCalls });
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(admission, auth));
   server.addService(

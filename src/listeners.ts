@@ -26,11 +26,11 @@ import {
 import * as services from "./adapters/grpc/services.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
 import { type Answer, serveHttp } from "./adapters/http/server.ts";
-import type { ProcessingTimes } from "./adapters/http/processing.ts";
+import type { Measurements } from "./adapters/http/measurements.ts";
 import { hostPort } from "./adapters/net/addresses.ts";
 import { Descriptors } from "./adapters/net/descriptors.ts";
 import { Connections, Gate } from "./adapters/net/gate.ts";
-import { agentsBounds, type GateBounds, LISTENERS } from "./adapters/net/listener_bounds.ts";
+import { agentsBounds, descriptorsOf, type GateBounds, LISTENERS } from "./adapters/net/listener_bounds.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import { ProxyListener } from "./proxy_listener.ts";
 import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
@@ -47,15 +47,27 @@ const ADMIN_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** The gates of this process's listeners. */
 export class Gates {
   readonly #connections = new Connections();
+  readonly #bounds = new Map<string, GateBounds>();
 
   constructor(private readonly log: Log) {}
+
+  /** The connections that are open. */
+  get open(): number {
+    return this.#connections.open;
+  }
 
   /** Connections that were refused or closed at a bound, by listener and reason. */
   get cuts(): Rows {
     return this.#connections.cuts;
   }
 
+  /** File descriptors at the bounds of every gate. */
+  get descriptors(): number {
+    return descriptorsOf(this.#bounds.values());
+  }
+
   of(bounds: GateBounds): Gate {
+    this.#bounds.set(bounds.listener, bounds);
     return new Gate(bounds, new Descriptors(bounds.reserve), this.log, this.#connections);
   }
 }
@@ -87,7 +99,7 @@ interface Doors {
   /** Undefined: without TLS. */
   tls: TlsWatch | undefined;
   authenticator: Authenticator;
-  processing: ProcessingTimes;
+  measurements: Measurements;
   /** Ends what a revoked or expired certificate, or a removed user, has open. */
   openCalls: OpenCalls;
   gates: Gates;
@@ -103,10 +115,11 @@ export async function openListeners(
   doors: Doors,
   undo: Undo,
 ): Promise<Omit<Ports, "healthz" | "profiles">> {
-  const { settings, log, tls, authenticator, processing, openCalls, gates } = doors;
+  const { settings, log, tls, authenticator, measurements, openCalls, gates } = doors;
+  const counting = measurements.calls;
   const host = settings.listenHost;
-  const metrics = await openMetrics(core, settings, processing.registry, gates, undo);
-  const server = createServer(settings.maxMessageBytes, openCalls);
+  const metrics = await openMetrics(core, settings, measurements.registry, gates, undo);
+  const server = createServer(settings.maxMessageBytes, { openCalls, counting });
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
   const telling = { log: ofComponent(log, "grpc-event"), tell: teller(log, "events", settings.log) };
@@ -164,7 +177,7 @@ async function openResourceProxy(
 export function openMetrics(
   { series }: Pick<Core, "series">,
   settings: Settings,
-  registry: ProcessingTimes["registry"],
+  registry: Measurements["registry"],
   gates: Gates,
   undo: Undo,
 ): Promise<number> {
@@ -222,8 +235,8 @@ function rotating(tls: TlsWatch, { tlsVersions, requireClientCerts }: Settings):
 /** The loopback listener, and where configured another over mTLS for whom it names. */
 export async function openAdmin(
   core: Pick<Core, "operations" | "index" | "model" | "drills">,
-  { settings, log, tls, openCalls, gates }:
-    & Pick<Doors, "settings" | "log" | "tls" | "gates">
+  { settings, log, tls, openCalls, gates, measurements: { calls: counting } }:
+    & Pick<Doors, "settings" | "log" | "tls" | "gates" | "measurements">
     & Partial<Pick<Doors, "openCalls">>,
   undo: Undo,
 ): Promise<{ admin: number; adminTls: number }> {
@@ -238,7 +251,7 @@ export async function openAdmin(
     ...reconcileHandlers(operations),
     ...deletionsHandlers(operations),
   };
-  const loopback = createServer(ADMIN_MESSAGE_BYTES);
+  const loopback = createServer(ADMIN_MESSAGE_BYTES, { counting });
   loopback.addService(services.adminService, haAdmin);
   loopback.addService(services.operatorService, operator);
   undo.push(() => loopback.forceShutdown());
@@ -252,7 +265,7 @@ export async function openAdmin(
   };
   const guard = (service: object, handlers: typeof operator) =>
     guarded(service as services.Methods, handlers, policy, log);
-  const remote = createServer(ADMIN_MESSAGE_BYTES, openCalls);
+  const remote = createServer(ADMIN_MESSAGE_BYTES, { openCalls, counting });
   remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
   remote.addService(services.operatorService, guard(services.operatorService, operator));
   undo.push(() => remote.forceShutdown());

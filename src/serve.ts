@@ -8,29 +8,24 @@ import { openTokens } from "./adapters/grpc/signing_key.ts";
 import { GrpcPeer } from "./adapters/grpc/peer.ts";
 import { accessTo } from "./adapters/grpc/peer_access.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
-import { ProcessingTimes } from "./adapters/http/processing.ts";
-import { makeFolder } from "./adapters/store/private_files.ts";
-import { FileLock } from "./adapters/store/file_lock.ts";
-import { openSqlite } from "./adapters/store/sqlite.ts";
-import { admits } from "./domain/resources/scope.ts";
+import { Measurements } from "./adapters/http/measurements.ts";
 import type { Waiting } from "./domain/ha/state.ts";
 import type { Store } from "./principal/ports/store.ts";
-import type { StoreLock, Tenure } from "./principal/ports/store_lock.ts";
+import type { Tenure } from "./principal/ports/store_lock.ts";
 import type { Peer } from "./principal/ports/peer.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { Operations } from "./principal/ports/operations.ts";
 import { type Office, runTenures } from "./principal/core/tenures.ts";
-import type { Core } from "./principal/principal.ts";
+import type { Core, CoreParts } from "./principal/principal.ts";
 import { openCore, type WaitingCore, waitingCore } from "./principal/opening.ts";
-import { type Detail, type Log, ofComponent, teller } from "./base/log.ts";
+import { type Log, ofComponent } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
 import { generatedTls } from "./adapters/tls/generated.ts";
 import { hasSigningKey, rereadMs, TLS_FLAGS, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
 import { UiNeeds } from "./principal/core/ui_needs.ts";
-import { toldStore } from "./principal/core/told_store.ts";
 import { StoreMonitor } from "./principal/core/store_monitor.ts";
 import {
   Gates,
@@ -44,6 +39,7 @@ import {
   undone,
 } from "./listeners.ts";
 import { openRedis, type RedisDoor } from "./redis_listener.ts";
+import { openLock, openStore } from "./stores.ts";
 
 /** A running principal. */
 export interface Running {
@@ -64,7 +60,7 @@ export async function startPrincipal(wanted: Settings, log: Log): Promise<Runnin
   const stop = () => undone(undo);
   try {
     const host = await Host.open(settings, log, undo);
-    const lock = await openLock(settings);
+    const lock = await openLock(settings, host.measurements.apiRequests);
     undo.push(() => lock.close());
     const ending = new AbortController();
     const ended = runTenures(lock, host, ending.signal).catch((error) => {
@@ -108,6 +104,7 @@ class Host implements Office {
   readonly #failed = Promise.withResolvers<never>();
   readonly #gates: Gates;
   readonly #ports = { healthz: 0, profiles: 0 };
+  readonly measurements = new Measurements();
   #health = startingApp(() => "the lock on the store is asked for");
   #present: Present | undefined;
   #waiting: WaitingCore | undefined;
@@ -130,6 +127,17 @@ class Host implements Office {
     );
     host.#ports.profiles = await openProfiling(settings, host.#gates, undo);
     return host;
+  }
+
+  /** The parts of a principal that count. */
+  get #measured(): Pick<CoreParts, "work" | "processing"> {
+    const { calls, processing } = this.measurements;
+    const work = {
+      cuts: () => this.#gates.cuts,
+      open: () => this.#gates.open + calls.open,
+      descriptors: () => this.#gates.descriptors,
+    };
+    return { work, processing };
   }
 
   /** Resolves when a principal acts or waits here. */
@@ -199,23 +207,21 @@ class Host implements Office {
   }
 
   async #openWaiting(): Promise<void> {
-    const { settings, log } = this;
+    const { settings, log, measurements } = this;
     const undo: Undo = [];
-    const processing = new ProcessingTimes();
     const core = waitingCore({
       settings,
       log,
       monitor: new StoreMonitor({ status: () => ({ problem: "", writes: 0, lists: 0 }) }, log, () => {}),
       hasSigningKey: hasSigningKey(settings),
-      cutConnections: () => this.#gates.cuts,
+      ...this.#measured,
       history: this.#history,
-      processing,
       uiNeeds: new UiNeeds(),
     });
     this.#waiting = core;
-    const metrics = await openMetrics(core, settings, processing.registry, this.#gates, undo);
+    const metrics = await openMetrics(core, settings, measurements.registry, this.#gates, undo);
     const { admin } = settings.haEnabled
-      ? await openAdmin(core, { settings, log, tls: undefined, gates: this.#gates }, undo)
+      ? await openAdmin(core, { settings, log, tls: undefined, gates: this.#gates, measurements }, undo)
       : { admin: 0 };
     this.#present = {
       core,
@@ -235,9 +241,10 @@ class Host implements Office {
   }
 
   async #open(tenure: Tenure, ended: AbortSignal, undo: Undo): Promise<void> {
-    const { settings, log } = this;
+    const { settings, log, measurements } = this;
     const history = this.#history;
-    const store = await openStore(settings, () => tenure.holds(), log);
+    const { apiRequests } = measurements;
+    const store = await openStore(settings, () => tenure.holds(), log, apiRequests);
     undo.push(() => store.close());
     const monitor = new StoreMonitor(store, log, (text) => remember(history, text), ended);
     undo.push(() => monitor.stop());
@@ -249,7 +256,6 @@ class Host implements Office {
     const redis = await monitor.patiently(() =>
       openRedis(settings, store, ofComponent(log, "redis-proxy"), undo)
     );
-    const processing = new ProcessingTimes();
     const revocations: { list?: Core["blocklist"] } = {};
     const revoked = (fingerprint: string) => revocations.list?.has(fingerprint) ?? false;
     const dialledCalls = new DialledCalls(revoked);
@@ -262,9 +268,8 @@ class Host implements Office {
       monitor,
       peer: peerOf(settings, tls, dialledCalls),
       hasSigningKey: hasSigningKey(settings),
-      cutConnections: () => this.#gates.cuts,
+      ...this.#measured,
       history,
-      processing,
       tokens,
       clusterInfo: (clusters) => openClusterInfo(settings, redis, clusters, { log, uiNeeds }),
       uiNeeds,
@@ -288,7 +293,7 @@ class Host implements Office {
       log,
       tls,
       authenticator: agentsAuth,
-      processing,
+      measurements,
       openCalls,
       gates,
       redis,
@@ -302,35 +307,6 @@ class Host implements Office {
     if (settings.haEnabled) undo.push(core.readiness.watch());
     log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
   }
-}
-
-/** Opens the lock on the store. @throws StoreError */
-async function openLock({ store, dataDir, scope, leaseMs, podUid }: Settings): Promise<StoreLock> {
-  if (store.type === "sqlite") {
-    makeFolder(dataDir);
-    return new FileLock(store.path);
-  }
-  const { kubernetesLock } = await import("./adapters/store/kubernetes_lock.ts");
-  return kubernetesLock({ ...store, namespace: scope.namespace, leaseMs, podUid });
-}
-
-/** Opens the store that the settings name, and tells of what goes on there where that is wanted. @throws StoreError */
-async function openStore(settings: Settings, mayWrite: () => boolean, log: Log): Promise<Store> {
-  const told = (kind: Detail) => teller(log, kind, settings.log);
-  return toldStore(await opened(settings, mayWrite, log), told("actions"), told("informers"));
-}
-
-/** The Kubernetes client is loaded only where it is used. */
-async function opened({ store, scope }: Settings, mayWrite: () => boolean, log: Log): Promise<Store> {
-  if (store.type === "sqlite") return openSqlite(store.path, { note: (sentence) => log.warn(sentence) });
-  const { openKubernetes } = await import("./adapters/store/kubernetes.ts");
-  return openKubernetes({
-    ...store,
-    namespace: scope.namespace,
-    admits: (namespace) => admits(scope, namespace),
-    labelSelector: scope.labelSelector?.text ?? "",
-    mayWrite,
-  });
 }
 
 /** The way to the peer. */

@@ -234,6 +234,13 @@ export const ROOMS: Room[] = [
     remedy:
       "the listener joins the proxy's port with its door; whatever else it needs comes from src/listeners.ts",
   },
+  {
+    name: "stores.ts",
+    concept: "Composition root of the stores: the embedded one or the cluster, and the lock on it.",
+    door: "src/stores.ts",
+    imports: ["base", "domain/", "principal/ports", "principal/core", "adapters/", "config"],
+    remedy: "the store is opened here from settings; whatever else it needs comes from src/serve.ts",
+  },
   ...["serve.ts", "drill_stage.ts"].map((name) => ({
     name,
     concept: name === "serve.ts"
@@ -250,6 +257,7 @@ export const ROOMS: Room[] = [
       "drill_stage.ts",
       "listeners.ts",
       "redis_listener.ts",
+      "stores.ts",
     ],
     remedy: "a composition root joins rooms of src; whatever else it needs belongs into one of them",
   })),

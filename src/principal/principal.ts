@@ -31,7 +31,7 @@ import { AgentRedis } from "./core/agent_redis.ts";
 import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
-import type { Processing, Rows, Series } from "./ports/telemetry.ts";
+import type { OpenWork, Processing, Series } from "./ports/telemetry.ts";
 import type { AgentLogs, LogSource } from "./ports/logs.ts";
 import type { AgentLanes, AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
@@ -121,8 +121,8 @@ export interface CoreParts {
   /** Undefined: no signing key is configured, and no agent is admitted. */
   tokens: Tokens | undefined;
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
-  /** Connections that were refused or closed at a bound, by listener and reason. */
-  cutConnections(): Rows;
+  /** The connections and calls that are open in this process. */
+  work: OpenWork;
 }
 
 /** A principal that has read its store and has not started: its doors for adapters, and what it shows of itself. */
@@ -327,8 +327,8 @@ function coreOf(
     activeScope,
   };
   const redis = new AgentRedis(roles.requests);
-  const { cutConnections } = read;
-  const measured = { ...reporting, store, readiness, fleet: theFleet, cutConnections };
+  const { work, feed: { tally } } = read;
+  const measured = { ...reporting, store, readiness, fleet: theFleet, work, tally };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
     resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, anyLogs),

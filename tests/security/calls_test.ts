@@ -231,7 +231,7 @@ Deno.test(
   "a request that does not end is ended after its time, and a stream that its client leaves open is closed",
   LOOSE,
   async () => {
-    const server = createServer(MB, undefined, 200);
+    const server = createServer(MB, { requestMs: 200 });
     server.addService(services.versionService, versionHandlers());
     const port = await listenPlaintext(server, "127.0.0.1:0");
     const session = rawConnection(port);

@@ -1,4 +1,5 @@
 /** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
+import { NO_WORK } from "../../src/principal/ports/telemetry.ts";
 import { hasSigningKey } from "../../src/adapters/tls/secrets.ts";
 import type { Tokens } from "../../src/principal/ports/tokens.ts";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
@@ -193,7 +194,7 @@ export class Site {
       hasSigningKey: hasSigningKey(this.settings),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
-      cutConnections: () => [],
+      work: NO_WORK,
       tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
       uiNeeds: new UiNeeds(),

@@ -1,4 +1,5 @@
 /** A principal that steps down in the middle of an adoption: what is being written is waited for, what is not begun yet is refused. */
+import { NO_WORK } from "../../src/principal/ports/telemetry.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
 import { openFile } from "../../src/adapters/store/sqlite_file.ts";
@@ -63,7 +64,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     tokens: undefined,
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     uiNeeds: new UiNeeds(),
-    cutConnections: () => [],
+    work: NO_WORK,
   });
   workshop.onClose(async () => {
     gate.resolve();

@@ -53,6 +53,8 @@ Deno.test(
         () => "stale",
         5,
       );
+      const unsent = running.core.counters.rows("agentSendErrors").map(([{ agent_name }]) => agent_name);
+      assert(unsent.includes("deaf"), `streams that ended with something unsent: ${unsent}`);
       assertEquals([deaf, silent, restless].map(({ cluster }) => cluster.recreated), [0, 0, 0]);
     }),
 );

@@ -4,9 +4,11 @@ import { connect } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import { freePorts } from "../../src/cli/processes.ts";
 import { metricsApp, PROCESS } from "../../src/adapters/http/metrics.ts";
-import { ProcessingTimes } from "../../src/adapters/http/processing.ts";
+import { Measurements } from "../../src/adapters/http/measurements.ts";
 import { Counters } from "../../src/principal/core/counters.ts";
 import type { Measured } from "../../src/principal/core/metric.ts";
+import { NO_WORK } from "../../src/principal/ports/telemetry.ts";
+import { ResourceTally } from "../../src/principal/core/resource_tally.ts";
 import { METRICS, seriesOf } from "../../src/principal/core/metrics.ts";
 import { call, dialAdmin, openServerStream } from "../../src/adapters/grpc/dial.ts";
 import { adminService, operatorService } from "../../src/adapters/grpc/services.ts";
@@ -65,19 +67,29 @@ Deno.test("/metrics prints what is counted of an agent whatever its name, while 
   const counters = new Counters();
   const agents = ["constructor", "edge-1", "gone"].map((name) => {
     counters.increment("agentConnections", { agent_name: name });
-    return { name, connected: name !== "gone", pending: 0 };
+    return { name, connectedAtMs: name === "gone" ? undefined : Date.now() - 120_000, pending: 0 };
   });
   counters.increment("agentConnections", { agent_name: "constructor" });
+  counters.increment("agentSendErrors", { agent_name: "constructor", reason: "transport-closing" });
   const measured = {
     counters,
     fleet: () => ({ connected: 2, resent: 0, agents, usage: [] }),
+    tally: new ResourceTally(),
+    work: NO_WORK,
   } as unknown as Measured;
-  const app = metricsApp(seriesOf(measured, false), new ProcessingTimes().registry);
+  const app = metricsApp(seriesOf(measured, false), new Measurements().registry);
   const lines = (await (await app.request("/metrics")).text()).split("\n");
   assertEquals(lines.filter((line) => line.startsWith("argocd_principal_agent_connections_total")), [
     'argocd_principal_agent_connections_total{agent_name="constructor"} 2',
     'argocd_principal_agent_connections_total{agent_name="edge-1"} 1',
   ]);
+  const sendErrors = lines.filter((line) => line.startsWith("principal_event_writer_send_errors_total{"));
+  assertEquals(sendErrors, [
+    'principal_event_writer_send_errors_total{agent_name="constructor",reason="transport-closing"} 1',
+    'principal_event_writer_send_errors_total{agent_name="edge-1",reason="transport-closing"} 0',
+  ]);
+  const minutes = lines.find((line) => line.startsWith("principal_agent_avg_connection_time "));
+  assertMatch(minutes ?? "", / 2(\.\d+)?$/);
 });
 
 Deno.test({

@@ -8,9 +8,11 @@ import { deadline } from "@std/async/deadline";
 import type { ServedStream, StreamEvents } from "../../principal/ports/stream.ts";
 import type { TlsVersions } from "../net/listening.ts";
 import type { TlsMaterial } from "../tls/files.ts";
+import type { CallCounting } from "../../principal/ports/telemetry.ts";
 import type { Gate, Listening } from "../net/gate.ts";
 import { boundedCalls } from "./bounded_calls.ts";
 import { CALL_BOUNDS, CALLS_A_CONNECTION, REQUEST_MS } from "./call_bounds.ts";
+import { measuredCalls } from "./measured_calls.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 import { toStatus } from "./status.ts";
@@ -63,14 +65,21 @@ function context({ ca, cert, key }: TlsMaterial, { minVersion, maxVersion }: Tls
   return { ca, cert, key, minVersion, maxVersion };
 }
 
+/** The parts that see the calls of a server. */
+interface Watching {
+  openCalls?: Pick<OpenCalls, "interceptor" | "certificateOf">;
+  counting?: CallCounting;
+  requestMs?: number;
+}
+
 /** A server without services yet. */
 export function createServer(
   maxMessageBytes: number,
-  openCalls?: Pick<OpenCalls, "interceptor" | "certificateOf">,
-  requestMs = REQUEST_MS,
+  { openCalls, counting, requestMs = REQUEST_MS }: Watching = {},
 ): grpc.Server {
   const certificateOf = openCalls?.certificateOf.bind(openCalls) ?? (() => undefined);
-  const bounded = boundedCalls(maxMessageBytes, certificateOf, requestMs);
+  const bounds = boundedCalls(maxMessageBytes, certificateOf, requestMs);
+  const bounded = counting ? measuredCalls(counting, bounds) : bounds;
   return new grpc.Server({
     ...OPTIONS,
     // The bounds are the innermost: they see the call before anything of it is read.

@@ -1,4 +1,5 @@
 /** `/metrics`: the principal's series, read at each scrape, and those of the process. */
+import { closeSync, openSync } from "node:fs";
 import process from "node:process";
 import { Hono } from "hono";
 import { Counter, Gauge, Registry } from "prom-client";
@@ -33,6 +34,13 @@ export const PROCESS: readonly Series[] = [
     },
   },
   {
+    name: "process_open_fds",
+    help: "Open file descriptors: as many are below the next one",
+    type: "gauge",
+    labels: [],
+    read: nextDescriptor,
+  },
+  {
     name: "process_start_time_seconds",
     help: "Start of the process",
     type: "gauge",
@@ -40,6 +48,17 @@ export const PROCESS: readonly Series[] = [
     read: () => (Date.now() - monotonicMs()) / 1_000,
   },
 ];
+
+/** The number of the next descriptor, which is the lowest free one; no value where there is none left. */
+function nextDescriptor(): number | Rows {
+  try {
+    const descriptor = openSync("/dev/null", "r");
+    closeSync(descriptor);
+    return descriptor;
+  } catch {
+    return [];
+  }
+}
 
 function register(registry: Registry, { name, help, type, labels, read }: Series): void {
   const rows = (): Rows => {

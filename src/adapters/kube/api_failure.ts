@@ -3,6 +3,9 @@ import { parseJson } from "../../base/json.ts";
 
 /** A request that did not succeed; the message has the API server's own words. */
 export class ApiFailure extends Error {
+  /** The HTTP method of the request. */
+  method = "GET";
+
   constructor(
     /** The HTTP status; 0: no answer, and the request may have been carried out all the same. */
     readonly status: number,

@@ -24,7 +24,9 @@ export class RestClient {
       if (answer.status >= 300) throw failureOf(action, answer.status, answer.text, answer.headers);
       return parseStored(answer.text) as T;
     } catch (error) {
-      throw this.#unanswered(error);
+      const failure = this.#unanswered(error);
+      failure.method = method;
+      throw failure;
     }
   }
 

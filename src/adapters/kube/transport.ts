@@ -6,6 +6,7 @@
  */
 import { onAbort } from "../../base/abort.ts";
 import { monotonicMs } from "../../base/clock.ts";
+import { type ApiRequestCounting, type ApiRequestMeter, UNCOUNTED } from "../../principal/ports/telemetry.ts";
 import type { Access, Credentials } from "./access.ts";
 
 /** Credentials are used this long before their files are read once more. */
@@ -28,7 +29,16 @@ export class Transport {
   #first: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
-  constructor(private readonly access: Access, private readonly requestMs = REQUEST_MS) {}
+  /** Counts the requests to this API server. */
+  readonly meter: ApiRequestMeter;
+
+  constructor(
+    private readonly access: Access,
+    private readonly requestMs = REQUEST_MS,
+    counting: ApiRequestCounting = UNCOUNTED,
+  ) {
+    this.meter = counting.of(access.server.replace(/^https?:\/\//, ""));
+  }
 
   get server(): string {
     return this.access.server;
@@ -42,13 +52,18 @@ export class Transport {
     const first = this.#first ? undefined : Promise.withResolvers<void>();
     if (first) this.#first = first.promise;
     else await this.#first;
+    const { method = "GET" } = init;
+    const sentAtMs = monotonicMs();
+    let code = "<error>";
     try {
       const client = this.#client ??= this.#open(credentials);
       const headers = { ...credentials.headers, ...init.headers };
       const response = await fetch(this.access.server + path, { ...init, client, headers });
+      code = String(response.status);
       if (response.status === 401) this.#reading = undefined;
       return response;
     } finally {
+      this.meter.answered(method, code, (monotonicMs() - sentAtMs) / 1_000);
       first?.resolve();
     }
   }

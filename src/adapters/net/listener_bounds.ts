@@ -10,6 +10,8 @@ export interface GateBounds {
   connections: number;
   /** Connections from one address. */
   perSource: number;
+  /** File descriptors of one connection; absent: 1. */
+  descriptors?: number;
   /** File descriptors that it leaves to others. */
   reserve: number;
   /** A sentence: what an operator does where a bound is too low. */
@@ -37,6 +39,14 @@ export function agentsBounds(connections: number, perSource: number): GateBounds
   return { listener: "agents", connections, perSource, reserve: RESERVE, remedy: MORE_CONNECTIONS };
 }
 
+/** File descriptors of a process with these listeners when each is at its bound. */
+export function descriptorsOf(listeners: Iterable<GateBounds>): number {
+  return [...listeners].reduce(
+    (sum, { connections, descriptors = 1 }) => sum + connections * descriptors,
+    RESERVE,
+  );
+}
+
 /** The other listeners. */
 export const LISTENERS = {
   health: { listener: "health", connections: 256, perSource: 64, ...SMALL },
@@ -57,6 +67,7 @@ export const LISTENERS = {
     listener: "Redis proxy",
     connections: 2_000,
     perSource: 1_000,
+    descriptors: 2,
     reserve: RESERVE,
     remedy: SMALL.remedy,
   },

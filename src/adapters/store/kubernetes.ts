@@ -14,6 +14,7 @@ import {
   type Write,
   type Written,
 } from "../../principal/ports/store.ts";
+import type { ApiRequestCounting } from "../../principal/ports/telemetry.ts";
 import { Access } from "../kube/access.ts";
 import { DynamicClient } from "../kube/dynamic_client.ts";
 import type { AccessOptions } from "../kube/kubeconfig.ts";
@@ -36,6 +37,8 @@ export interface KubernetesOptions extends AccessOptions {
   writeConcurrency: number;
   createNamespaces: NamespaceCreation | undefined;
   reflectors?: ReflectorLimits;
+  /** Counts the requests; default: they are not counted. */
+  requests?: ApiRequestCounting;
   /** Whether this process may write now; asked before each request. Default: it may. */
   mayWrite?: () => boolean;
 }
@@ -60,12 +63,13 @@ export class KubernetesStore implements Store {
   #running: Promise<unknown> | undefined;
 
   constructor(access: Access, private readonly options: KubernetesOptions) {
-    this.#transport = new Transport(access);
+    this.#transport = new Transport(access, undefined, options.requests);
     this.#client = new DynamicClient(this.#transport);
     this.#writer = new KubernetesWriter(this.#client, this.#cache, {
       concurrency: options.writeConcurrency,
       createNamespaces: options.createNamespaces,
       mayWrite: options.mayWrite ?? (() => true),
+      meter: this.#transport.meter,
       covers: (kind, namespace) =>
         this.#reflectors.some((reflector) => reflector.watched.kind === kind && reflector.covers(namespace)),
     });

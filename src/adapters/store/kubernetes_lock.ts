@@ -6,6 +6,7 @@ import type { Holder } from "../../domain/ha/state.ts";
 import type { ApiObject, StoredObject } from "../../domain/resources/object.ts";
 import { isRecord } from "../../domain/resources/object.ts";
 import type { StoreLock } from "../../principal/ports/store_lock.ts";
+import type { ApiRequestCounting } from "../../principal/ports/telemetry.ts";
 import { Access } from "../kube/access.ts";
 import { ApiFailure } from "../kube/api_failure.ts";
 import { DynamicClient } from "../kube/dynamic_client.ts";
@@ -32,13 +33,15 @@ export interface LockOptions extends AccessOptions {
   leaseMs: number;
   /** Two processes with one pod, host and pid cannot live at a time; empty: this process is nobody's successor. */
   podUid: string;
+  /** Counts the requests; default: they are not counted. */
+  requests?: ApiRequestCounting;
 }
 
 /** The lock on the cluster that these options name. @throws StoreError */
 export function kubernetesLock(options: LockOptions): StoreLock {
   const { namespace, leaseMs, podUid } = options;
   try {
-    const transport = new Transport(Access.load(options), leaseMs * REQUEST_WITHIN);
+    const transport = new Transport(Access.load(options), leaseMs * REQUEST_WITHIN, options.requests);
     return new LeaseLock(new KubernetesLeases(transport, namespace), candidate(podUid), leaseMs);
   } catch (error) {
     throw storeError(error);

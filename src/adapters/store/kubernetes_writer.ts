@@ -15,6 +15,7 @@ import { mustReplace } from "../../domain/resources/immutable.ts";
 import { normalForm } from "../../domain/resources/normal.ts";
 import { type ApiObject, objectProblem, type StoredObject } from "../../domain/resources/object.ts";
 import { StoreError, type Write, type Written } from "../../principal/ports/store.ts";
+import type { ApiRequestMeter } from "../../principal/ports/telemetry.ts";
 import { ApiFailure } from "../kube/api_failure.ts";
 import type { Resource } from "../kube/discovery.ts";
 import type { DynamicClient } from "../kube/dynamic_client.ts";
@@ -52,6 +53,7 @@ export interface WriterOptions {
   concurrency: number;
   /** Undefined: namespaces are never created. */
   createNamespaces: NamespaceCreation | undefined;
+  meter: Pick<ApiRequestMeter, "retried" | "waited">;
   /** Whether this process may write now. */
   mayWrite(): boolean;
   /** Whether the copy holds every object of this kind in this namespace. */
@@ -108,7 +110,12 @@ export class KubernetesWriter {
 
   /** Only requests count against the limit; waiting for an object to go does not. */
   async #whole(key: Key, parts: KeyParts, write: Write): Promise<Written> {
-    const { written, gone } = await this.#limit(() => this.#carryOut(key, parts, write));
+    const askedAtMs = monotonicMs();
+    const { written, gone } = await this.#limit(() => {
+      const method = write.op === "delete" ? "DELETE" : "PATCH";
+      this.options.meter.waited(method, (monotonicMs() - askedAtMs) / 1_000);
+      return this.#carryOut(key, parts, write);
+    });
     await gone?.();
     return written;
   }
@@ -327,6 +334,7 @@ export class KubernetesWriter {
         return await ask();
       } catch (error) {
         if (!(error instanceof ApiFailure) || !error.passing || ++failures === MAX_ATTEMPTS) throw error;
+        this.options.meter.retried(error.method, String(error.status || "<error>"));
         if (error.retryAfterMs > 0) {
           this.#pausedUntil = monotonicMs() + Math.min(error.retryAfterMs, MAX_RETRY_AFTER_MS);
         }

@@ -166,10 +166,12 @@ export class Fleet {
 
   /** The metrics of each agent that has connected since this principal began to serve. */
   get agents(): MeasuredAgent[] {
-    return [...this.#agents.values()].map(({ id: { name }, session: { pending }, stream }) => ({
+    return [...this.#agents.values()].map((
+      { id: { name }, session: { pending }, stream, connectedAtMs },
+    ) => ({
       name,
       pending,
-      connected: stream !== undefined,
+      connectedAtMs: stream ? connectedAtMs : undefined,
     }));
   }
 

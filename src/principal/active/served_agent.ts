@@ -32,6 +32,8 @@ export class ServedAgent {
   readonly requests: RequestLane;
   #stream: AgentStream | undefined;
   #outlet: Outlet<AgentEvent> | undefined;
+  /** When its last stream opened, in unix ms. */
+  connectedAtMs = 0;
 
   constructor(readonly id: AgentId, private readonly parts: ServedAgentParts) {
     this.session = new AgentSession(id, {
@@ -63,6 +65,7 @@ export class ServedAgent {
     const why = "another stream of this agent has taken its place";
     this.detach("left", why)?.end(why);
     this.#stream = stream;
+    this.connectedAtMs = Date.now();
     this.#outlet = new Outlet({
       sink: { send: (event) => this.#send(stream, event) },
       next: () => this.session.next(monotonicMs(), Math.random()) ?? this.requests.next(),
@@ -80,6 +83,10 @@ export class ServedAgent {
   detach(kind: RequestFailureKind, why: string): AgentStream | undefined {
     const stream = this.#stream;
     if (!stream) return undefined;
+    if (this.#outlet?.writable === false) {
+      const reason = kind === "left" ? "transport-closing" : "context-canceled";
+      this.parts.counters.increment("agentSendErrors", { agent_name: this.id.name, reason });
+    }
     this.#outlet?.close();
     this.#stream = undefined;
     this.#outlet = undefined;

@@ -11,6 +11,7 @@ import { kindOf } from "../../domain/resources/kinds.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
 import { deletionRequested, replicatedForm } from "../../domain/resources/transform.ts";
 import type { Store, StoreEvent } from "../ports/store.ts";
+import { ResourceTally } from "./resource_tally.ts";
 
 /** Single reads of the store at once, where there are many. */
 export const READS_AT_ONCE = 16;
@@ -35,6 +36,8 @@ export class Feed {
   /** Versions that were read before the watch told of them. */
   readonly #ahead = new Map<Key, number>();
   readonly #owners: Owners;
+  /** The resources that came, changed and went. */
+  readonly tally = new ResourceTally();
 
   /** @param gone hears of each replicated object that is deleted, with its last state */
   constructor(
@@ -178,6 +181,7 @@ export class Feed {
     this.index.withheld.delete(key);
     const before = this.index.get(key);
     if (!this.index.remove(key, version, Date.now(), concluded)) return;
+    this.tally.removed(key);
     this.#restate(key);
     if (manager !== undefined) this.changed(key, before, manager);
   }
@@ -211,6 +215,7 @@ export class Feed {
       deletionRequested: deletionRequested(object),
       terminating: object.metadata.deletionTimestamp !== undefined,
     });
+    this.tally.put(key, kind.name, object, changed);
     if (!before || before.deleted) this.#restate(key);
     if (changed && manager !== undefined) this.changed(key, before, manager);
   }

@@ -6,8 +6,9 @@ import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Store } from "../ports/store.ts";
-import type { Rows, Series } from "../ports/telemetry.ts";
+import type { OpenWork, Rows, Series } from "../ports/telemetry.ts";
 import type { Following } from "./following.ts";
+import type { ResourceTally } from "./resource_tally.ts";
 
 /** The sources of metrics. */
 export interface Measured {
@@ -29,15 +30,17 @@ export interface Measured {
     readonly agents: Iterable<MeasuredAgent>;
     readonly usage: Iterable<AgentUsage>;
   };
-  /** Connections that were refused or closed at a bound, by listener and reason. */
-  cutConnections(): Rows;
+  readonly work: OpenWork;
+  /** The resources that came, changed and went. */
+  readonly tally: Pick<ResourceTally, "of" | "gpgKeys">;
   readonly counters: { total(name: string): number; rows(name: string): Rows };
 }
 
 /** One agent of the fleet. */
 export interface MeasuredAgent {
   readonly name: string;
-  readonly connected: boolean;
+  /** Since when it is connected, in unix ms; undefined: it is not. */
+  readonly connectedAtMs: number | undefined;
   /** Keys and messages that it has not acknowledged. */
   readonly pending: number;
 }
@@ -55,6 +58,8 @@ export interface Counted<L extends string> extends Metric {
   type: "counter";
   labels: readonly L[];
   counted: true;
+  /** Rows that are there, at 0, before anything is counted: a graph of a rate sees the first one. */
+  zeros?(from: Measured): Record<L, string>[];
 }
 
 /** A value that goes up and down. */

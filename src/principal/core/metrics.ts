@@ -6,103 +6,10 @@ import { monotonicMs } from "../../base/clock.ts";
 import { type ConcernName, CONCERNS, countOf } from "../../domain/ha/concerns.ts";
 import { STATES } from "../../domain/ha/state.ts";
 import type { Rows, Series } from "../ports/telemetry.ts";
+import { AGENTS, PROXIES } from "./agent_metrics.ts";
 import { inSyncAgoMs, lagMs } from "./following.ts";
 import { counted, gauge, isCounted, type Measured, type Metric, total } from "./metric.ts";
-
-const AGENTS = {
-  connectedAgents: gauge(
-    "argocd_principal_connected_agents",
-    "Connected agents",
-    (from) => from.fleet().connected,
-  ),
-  agentConnections: {
-    ...counted(
-      "argocd_principal_agent_connections_total",
-      "Streams opened, by agents that are connected now",
-      "agent_name",
-    ),
-    read: (from: Measured, rows: Rows) => {
-      const connected = new Set([...from.fleet().agents].flatMap((one) => one.connected ? one.name : []));
-      return rows.filter(([{ agent_name = "" }]) => connected.has(agent_name));
-    },
-  },
-  agentEventsReceived: counted("principal_events_received", "Events of agents received"),
-  agentEventsSent: counted("principal_events_sent", "Events sent to agents"),
-  agentErrors: counted("principal_errors", "Events of agents that failed or were refused", "resource_type"),
-  agentPendingKeys: gauge(
-    "argocd_agent_ha_agent_pending_keys",
-    "Resources that the agent has not acknowledged; no series for an agent without any",
-    (from) =>
-      [...from.fleet().agents].filter(({ pending }) => pending > 0)
-        .map(({ name, pending }) => [{ agent_name: name }, pending]),
-    "agent_name",
-  ),
-  agentObjects: gauge(
-    "argocd_agent_ha_agent_objects",
-    "Objects that the agent has here: what it brought, or as a managed agent the Applications for it",
-    (from) => [...from.fleet().usage].map(({ name, mode, objects }) => [{ agent_name: name, mode }, objects]),
-    "agent_name",
-    "mode",
-  ),
-  agentBytes: gauge(
-    "argocd_agent_ha_agent_bytes",
-    "Their bytes as JSON; see --agent-max-bytes",
-    (from) => [...from.fleet().usage].map(({ name, mode, bytes }) => [{ agent_name: name, mode }, bytes]),
-    "agent_name",
-    "mode",
-  ),
-  agentsBytes: gauge(
-    "argocd_agent_ha_agents_bytes",
-    "The bytes of all agents together; see --agents-max-total-bytes",
-    (from) => [...from.fleet().usage].reduce((sum, { bytes }) => sum + bytes, 0),
-  ),
-  agentEventsResent: total(
-    "argocd_agent_ha_agent_events_resent_total",
-    "Events resent because no acknowledgement came",
-    (from) => from.fleet().resent,
-  ),
-  redisProxyRequests: counted(
-    "argocd_principal_redis_proxy_requests_total",
-    "What Argo CD asked of the Redis on an agent's cluster: get, subscribe",
-    "agent_name",
-    "command",
-  ),
-  redisProxyErrors: counted(
-    "argocd_principal_redis_proxy_errors_total",
-    "Of these, what the agent did not answer",
-    "agent_name",
-    "command",
-  ),
-  agentEventsDiscarded: total(
-    "argocd_principal_event_writer_events_discarded_total",
-    "Always 0: nothing is discarded",
-    () => 0,
-  ),
-};
-
-const PROXIES = {
-  resourceProxyRequests: counted(
-    "argocd_principal_resource_proxy_requests_total",
-    "Requests to the resource proxy; agents that have never been here count as unknown",
-    "agent_name",
-  ),
-  resourceProxyErrors: counted(
-    "argocd_principal_resource_proxy_errors_total",
-    "Requests to the resource proxy that failed",
-    "agent_name",
-    "reason",
-  ),
-  logStreams: counted(
-    "argocd_agent_ha_log_streams_total",
-    "Logs of pods that were asked of an agent",
-    "agent_name",
-  ),
-  logBytes: counted(
-    "argocd_agent_ha_log_bytes_total",
-    "Bytes of logs that went on to their readers",
-    "agent_name",
-  ),
-};
+import { RESOURCES } from "./resource_metrics.ts";
 
 const HA = {
   state: gauge(
@@ -117,7 +24,7 @@ const HA = {
       "Connections that were refused or closed at a bound of their listener; see Bounds in docs/security.md",
     type: "counter",
     labels: ["listener", "reason"],
-    read: (from) => from.cutConnections(),
+    read: (from) => from.work.cuts(),
   } satisfies Metric,
   transitions: counted("argocd_agent_ha_transitions_total", "State transitions", "from_state", "to_state"),
   failovers: counted("argocd_agent_ha_failovers_total", "Successful promotions"),
@@ -308,11 +215,11 @@ const REPLICATION = {
 };
 
 /** All metrics of a principal, as docs/reference.md lists them. */
-export const METRICS = { ...AGENTS, ...PROXIES, ...HA, ...CONCERNED, ...REPLICATION };
+export const METRICS = { ...AGENTS, ...PROXIES, ...RESOURCES, ...HA, ...CONCERNED, ...REPLICATION };
 
 /** The metrics as `/metrics` prints them; without HA those of agents only. */
 export function seriesOf(from: Measured, haEnabled: boolean): Series[] {
-  const table: Record<string, Metric> = haEnabled ? METRICS : { ...AGENTS, ...PROXIES };
+  const table: Record<string, Metric> = haEnabled ? METRICS : { ...AGENTS, ...PROXIES, ...RESOURCES };
   return Object.entries(table).map(([key, metric]) => ({
     ...metric,
     read: () => valueOf(key, metric, from),
@@ -322,8 +229,17 @@ export function seriesOf(from: Measured, haEnabled: boolean): Series[] {
 function valueOf(key: string, metric: Metric, from: Measured): ReturnType<Series["read"]> {
   if (!isCounted(metric)) return metric.read?.(from, []) ?? 0;
   if (metric.labels.length === 0) return from.counters.total(key);
-  const rows = from.counters.rows(key);
+  const rows = withZeros(from.counters.rows(key), metric.zeros?.(from) ?? []);
   return metric.read?.(from, rows) ?? rows;
+}
+
+function withZeros(rows: Rows, zeros: Rows[number][0][]): Rows {
+  const idOf = (labels: Rows[number][0]) => JSON.stringify(Object.entries(labels).sort());
+  const counted = new Set(rows.map(([labels]) => idOf(labels)));
+  return [
+    ...rows,
+    ...zeros.filter((labels) => !counted.has(idOf(labels))).map((labels): Rows[number] => [labels, 0]),
+  ];
 }
 
 function isActive(from: Measured): boolean {
