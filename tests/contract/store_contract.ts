@@ -68,11 +68,12 @@ export async function collect(
 ): Promise<StoreEvent[]> {
   const stop = new AbortController();
   const all: StoreEvent[] = [];
+  const changes: Promise<unknown>[] = [];
   const reading = (async () => {
     for await (const events of store.watch(stop.signal)) {
       for (const event of events) {
         all.push(event);
-        if (event.type === "synced") meanwhile();
+        if (event.type === "synced") changes.push(meanwhile());
         if (last(event, all)) return;
       }
     }
@@ -82,6 +83,7 @@ export async function collect(
   } finally {
     stop.abort();
   }
+  await Promise.all(changes);
   return all;
 }
 

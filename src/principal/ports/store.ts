@@ -75,7 +75,7 @@ export interface Store {
   examine(namespaces: readonly string[], fields: readonly string[]): Promise<Missing | undefined>;
   /** How the store is, now. */
   status(): StoreStatus;
-  /** Ends watches and releases files and connections. */
+  /** Ends watches, and writes that wait for an answer (they may have been carried out), and releases files and connections. */
   close(): Promise<void>;
 }
 
