@@ -1,6 +1,6 @@
 /**
  * `demo`: the product in one command. Two real principal processes on this machine replicate real manifests; the
- * active one is killed with SIGKILL while writes go on and a live manifest is read through the other side; that one is promoted;
+ * active one is killed with SIGKILL while writes go on and a page of Argo CD's UI is open through the other side; that one is promoted;
  * simulated agents come back by themselves through one address and must hold exactly what the new active says; every write that a
  * replica had acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
  */
@@ -34,7 +34,8 @@ export async function demo(args: string[]): Promise<number> {
     const kept = options.boolean("keep");
     if (asJson) print(json(kept ? { ...result, folder: dir } : result));
     else printStyled(summary(result) + (kept ? `\nfolder kept: ${dir}` : ""));
-    const good = result.lostAcknowledged === 0 && result.activeAtEnd === 1 && result.agentsRecreated === 0;
+    const good = result.lostAcknowledged === 0 && result.activeAtEnd === 1 && result.agentsRecreated === 0 &&
+      !result.page?.log.missing;
     return good ? EXIT.ok : EXIT.failed;
   } finally {
     await run.abandon();
@@ -59,8 +60,25 @@ function progress(): (seconds: number, text: string) => void {
   };
 }
 
+const n = (value: number) => value.toLocaleString("en-US");
+
+/** The page that was open through the side that stood by; each interruption is the longest time in which nothing came. */
+function pageLines({ page }: DemoResult): string[] {
+  if (!page) return [];
+  const { manifest, tree, log, backMs } = page;
+  const interrupted = ({ interruptedMs }: { interruptedMs: number }) =>
+    `interrupted for ${n(interruptedMs)} ms`;
+  return [
+    `  page of an agent      through the side that stood by, all of it live again ${
+      n(backMs)
+    } ms after the command`,
+    `    resource tree       read ${n(tree.count)} times, ${interrupted(tree)}`,
+    `    live manifest       read ${n(manifest.count)} times, ${interrupted(manifest)}`,
+    `    followed log        ${n(log.count)} lines, ${n(log.missing)} missing, ${interrupted(log)}`,
+  ];
+}
+
 function summary(result: DemoResult): string {
-  const n = (value: number) => value.toLocaleString("en-US");
   const verdict = result.lostAcknowledged === 0
     ? "nothing that was acknowledged is lost"
     : `${n(result.lostAcknowledged)} ACKNOWLEDGED WRITES ARE LOST`;
@@ -78,9 +96,7 @@ function summary(result: DemoResult): string {
       n(result.agentsConvergedMs)
     } ms after the command, ` +
     `${n(result.agentsRecreated)} objects made anew`,
-    `  a live manifest       read ${n(result.liveReads)} times through the side that stood by, again ${
-      n(result.liveBackMs)
-    } ms after the command`,
+    ...pageLines(result),
     `  ACTIVE at the end     ${result.activeAtEnd}`,
     "",
     "Next: argocd-agent-ha pki init, principal --help, and docs/operations.md for two real clusters.",

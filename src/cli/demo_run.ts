@@ -10,10 +10,11 @@ import { digestOf, payloadOf } from "../domain/changes/content.ts";
 import type { Store } from "../principal/ports/store.ts";
 import { openSqlite } from "../adapters/store/sqlite.ts";
 import { Crowd } from "../simagents/crowd.ts";
+import { EmptyRedis } from "../simagents/empty_redis.ts";
 import { Front } from "../simagents/front.ts";
 import { adminCall, withAdmin } from "./admin_client.ts";
 import { exampleObjects, generatedApplication } from "./examples.ts";
-import { LiveView } from "./demo_view.ts";
+import { DemoPage, type PageSeen } from "./demo_page.ts";
 import { initPki } from "./pki.ts";
 import { principalPair, type PrincipalProcess, until } from "./processes.ts";
 import { applyOne } from "./store.ts";
@@ -31,10 +32,11 @@ export interface DemoResult {
   agentsConvergedMs: number;
   /** Objects that the failover recreated on an agent's cluster. */
   agentsRecreated: number;
-  /** Times that a live manifest of an agent was read through the side that stood by, and is ACTIVE at the end. */
-  liveReads: number;
-  /** From the promotion's command until it was read again. */
-  liveBackMs: number;
+  /** An Application's page in Argo CD's UI through the side that stood by; absent: there was no managed agent. */
+  page?: PageSeen & {
+    /** From the promotion's command until everything on it was live again. */
+    backMs: number;
+  };
   activeAtEnd: number;
   timeline: { atMs: number; what: string }[];
 }
@@ -53,11 +55,13 @@ export class DemoRun {
   readonly #primary: PrincipalProcess;
   readonly #replica: PrincipalProcess;
   readonly #stores: Store[] = [];
+  /** One a side. */
+  readonly #redis: EmptyRedis[];
   /** Per key: the digests that the new active may show, the acknowledged one first. */
   readonly #acceptable = new Map<Key, string[]>();
   #front: Front | undefined;
   #crowd: Crowd | undefined;
-  #view: LiveView | undefined;
+  #page: DemoPage | undefined;
   #acknowledged = 0;
   #unacknowledged = 0;
   #killed = false;
@@ -68,7 +72,10 @@ export class DemoRun {
     private readonly agents: number,
     private readonly tell: (seconds: number, text: string) => void,
   ) {
-    const { primary, replica } = principalPair(dir);
+    const [here, there] = [new EmptyRedis(), new EmptyRedis()];
+    this.#redis = [here, there];
+    const own = { primary: { redis: here.port }, replica: { redis: there.port } };
+    const { primary, replica } = principalPair(dir, undefined, own);
     this.#primary = primary;
     this.#replica = replica;
   }
@@ -78,11 +85,11 @@ export class DemoRun {
     await this.#startPair();
     const replicated = await this.#replicate();
     await this.#connectAgents();
-    await this.#openView();
+    await this.#openPage();
     await this.#killWhileWriting();
     const promotedAt = monotonicMs();
     const promoteToHealthyMs = await this.#promote();
-    const liveBackMs = await this.#liveAgain(promotedAt);
+    const backMs = await this.#pageBack(promotedAt);
     const agentsConvergedMs = await this.#convergence(promotedAt);
     const lostAcknowledged = await this.#compare();
     const savedInLossManifest = await this.#restartOldPrimary();
@@ -96,8 +103,7 @@ export class DemoRun {
       agents: this.#crowd?.all.length ?? 0,
       agentsConvergedMs,
       agentsRecreated: this.#crowd?.recreated ?? 0,
-      liveReads: this.#view?.reads ?? 0,
-      liveBackMs,
+      ...(this.#page ? { page: { ...this.#page.seen, backMs } } : {}),
       activeAtEnd: await this.#countActive(),
       timeline: this.#timeline,
     };
@@ -105,10 +111,11 @@ export class DemoRun {
 
   /** Ends both processes; safe to call at any time. */
   async abandon(): Promise<void> {
-    await this.#view?.close();
+    await this.#page?.close();
     await this.#crowd?.stop();
     await this.#front?.close();
     this.#front = undefined;
+    for (const redis of this.#redis.splice(0)) redis.close();
     for (const store of this.#stores.splice(0)) await store.close();
     await Promise.all([this.#primary.kill("SIGKILL"), this.#replica.kill("SIGKILL")]);
   }
@@ -178,19 +185,20 @@ export class DemoRun {
     );
   }
 
-  /** A managed agent's cluster as Argo CD's UI in the replica's region shows it. */
-  async #openView(): Promise<void> {
+  /** An Application of a managed agent as Argo CD's UI in the replica's region shows it. */
+  async #openPage(): Promise<void> {
     const [agent] = this.#crowd?.managed ?? [];
     if (!agent) return;
-    const { resourceProxy } = this.#replica.side.ports;
-    this.#view = await LiveView.open(agent, resourceProxy, `${this.dir}/pki`);
-    this.#say(`a live manifest of ${agent.name}'s cluster opens through the replica's resource proxy`);
+    this.#page = await DemoPage.open(agent, this.#replica.side.ports, `${this.dir}/pki`);
+    this.#say(
+      `a page of ${agent.name}'s Application opens through the replica: its resource tree, a live manifest, a followed log`,
+    );
   }
 
-  async #liveAgain(promotedAt: number): Promise<number> {
-    if (!this.#view) return 0;
-    const elapsed = await this.#view.backSince(promotedAt);
-    this.#say(`the live manifest is read again through the new active, ${elapsed} ms after the command`);
+  async #pageBack(promotedAt: number): Promise<number> {
+    if (!this.#page) return 0;
+    const elapsed = await this.#page.backSince(promotedAt);
+    this.#say(`the page is live again through the new active, ${elapsed} ms after the command`);
     return elapsed;
   }
 

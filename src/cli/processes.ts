@@ -13,6 +13,8 @@ export interface Side {
   store?: string[];
   /** The flags of its certificates; default: files in the folder. */
   credentials?: string[];
+  /** The port of its cluster's Redis, with a Redis proxy in front; absent: it has none. */
+  redis?: number;
   /** Its environment beside this process's. */
   env?: Record<string, string>;
 }
@@ -23,6 +25,7 @@ export interface Ports {
   healthz: number;
   metrics: number;
   resourceProxy: number;
+  redisProxy: number;
 }
 
 /** Ports that were free a moment ago, all different and below 32768. */
@@ -33,9 +36,10 @@ export function freePorts(count: number): number[] {
   return ports;
 }
 
-function freeSidePorts(): Ports {
-  const [grpc = 0, admin = 0, healthz = 0, metrics = 0, resourceProxy = 0] = freePorts(5);
-  return { grpc, admin, healthz, metrics, resourceProxy };
+/** Ports of one side; see `freePorts`. */
+export function freeSidePorts(): Ports {
+  const [grpc = 0, admin = 0, healthz = 0, metrics = 0, resourceProxy = 0, redisProxy = 0] = freePorts(6);
+  return { grpc, admin, healthz, metrics, resourceProxy, redisProxy };
 }
 
 /**
@@ -108,7 +112,7 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
 }
 
 /** The flags of a side. */
-export function principalArgs({ name, dir, ports, peerPort, store, credentials }: Side): string[] {
+export function principalArgs({ name, dir, ports, peerPort, store, credentials, redis }: Side): string[] {
   return [
     "principal",
     "--namespace=argocd",
@@ -119,6 +123,9 @@ export function principalArgs({ name, dir, ports, peerPort, store, credentials }
     `--healthz-port=${ports.healthz}`,
     `--metrics-port=${ports.metrics}`,
     `--resource-proxy-port=${ports.resourceProxy}`,
+    ...(redis === undefined
+      ? []
+      : [`--redis-server-address=127.0.0.1:${redis}`, `--redis-proxy-port=${ports.redisProxy}`]),
     "--auth=mtls:^CN=([^,]+)",
     ...(credentials ?? [
       `--tls-cert=${dir}/pki/${name}.crt`,

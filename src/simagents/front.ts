@@ -3,6 +3,7 @@
  * and cuts those of a principal that no longer does, as a DNS change and a health-checking balancer together would.
  */
 import { delay } from "@std/async/delay";
+import { shut } from "./shut.ts";
 
 const LOOK_MS = 50;
 const ANSWER_MS = 1_000;
@@ -82,13 +83,5 @@ async function isHealthy({ healthz }: Backend): Promise<boolean | undefined> {
     return response.status === 200;
   } catch (error) {
     return error instanceof DOMException && error.name === "TimeoutError" ? undefined : false;
-  }
-}
-
-function shut(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }

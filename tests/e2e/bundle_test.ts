@@ -1,5 +1,5 @@
 /** The executable's content: one file, from an empty folder, with an empty cache and no way out but loopback. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import bcrypt from "bcryptjs";
 import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
 import { authenticationService } from "../../src/adapters/grpc/services.ts";
@@ -38,8 +38,15 @@ Deno.test({
       assertStringIncludes((await run("version")).stdout, "argocd-agent-ha ");
       const demo = await run("demo", "--json");
       assertEquals(demo.code, 0, demo.stderr);
-      const { lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated } = JSON.parse(demo.stdout);
+      const { lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated, page } = JSON.parse(
+        demo.stdout,
+      );
       assertEquals([lostAcknowledged, activeAtEnd, replicated, agents, agentsRecreated], [0, 1, 10, 20, 0]);
+      for (const part of ["tree", "manifest", "log"]) {
+        const { count, interruptedMs } = page[part];
+        assert(count > 1 && interruptedMs > 0, JSON.stringify(page));
+      }
+      assertEquals(page.log.missing, 0);
       await checksPasswords(`${dir}/empty`, `${dir}/users`, [
         ...offline,
         ...permissions,

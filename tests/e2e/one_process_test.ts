@@ -4,7 +4,7 @@
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { initPki } from "../../src/cli/pki.ts";
-import { freePorts, PrincipalProcess, type Side } from "../../src/cli/processes.ts";
+import { freePorts, freeSidePorts, PrincipalProcess, type Side } from "../../src/cli/processes.ts";
 import { until } from "../support/until.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
@@ -25,9 +25,8 @@ async function two(
   const dir = Deno.makeTempDirSync({ prefix: "aaha-two-" });
   await initPki(`${dir}/pki`, { sans: [], agents: 1, days: 1 });
   const process = (store: string[] | undefined): PrincipalProcess => {
-    const [grpc = 0, admin = 0, healthz = 0, metrics = 0, resourceProxy = 0, peerPort = 0] = freePorts(6);
-    const ports = { grpc, admin, healthz, metrics, resourceProxy };
-    const side: Side = { name: "primary", dir, ports, peerPort };
+    const [peerPort = 0] = freePorts(1);
+    const side: Side = { name: "primary", dir, ports: freeSidePorts(), peerPort };
     return new PrincipalProcess(store ? { ...side, store } : side);
   };
   const [first, second] = [process(stores.first), process(stores.second)];

@@ -1,11 +1,11 @@
 /** Logs of pods, from an agent over gRPC to a reader over HTTPS. */
-import { request } from "node:https";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { logStreamService } from "../../src/adapters/grpc/services.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import type { Running } from "../../src/serve.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
+import { StreamedRead } from "../../src/simagents/proxy_client.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, Proxy, until, untilState, type Workshop } from "../support/principals.ts";
 
@@ -13,29 +13,11 @@ const BOUND_MS = 30_000;
 const LOG = "/api/v1/namespaces/shop/pods/web/log";
 
 /** A reader of a log that reads as it comes. */
-class Reader {
-  status = 0;
-  headers: Record<string, unknown> = {};
+class Reader extends StreamedRead {
   text = "";
-  over = false;
-  readonly #request: ReturnType<typeof request>;
 
-  constructor(port: number, { cert, key, ca }: TlsMaterial, path: string) {
-    this.#request = request(
-      { host: "127.0.0.1", port, path, cert, key, ca, agent: false, servername: "localhost" },
-      (response) => {
-        this.status = response.statusCode ?? 0;
-        this.headers = response.headers;
-        response.on("data", (bytes: Uint8Array) => this.text += new TextDecoder().decode(bytes));
-        for (const event of ["end", "close", "error"]) response.on(event, () => this.over = true);
-      },
-    );
-    this.#request.on("error", () => this.over = true);
-    this.#request.end();
-  }
-
-  leave(): void {
-    this.#request.destroy();
+  constructor(port: number, tls: TlsMaterial, path: string) {
+    super(port, tls, path, (text) => this.text += text);
   }
 
   async until(what: string, holds: () => boolean): Promise<this> {

@@ -8,11 +8,10 @@ import { createClient } from "@redis/client";
 import { Coalesced } from "../../base/coalesced.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import { CACHE_FORMAT } from "../../domain/redis/keys.ts";
 import type { AgentClusters, CacheInfo, ClusterInfo } from "../../principal/ports/cluster_info.ts";
 import { hostAndPort, type UpstreamTls } from "./upstream.ts";
 
-/** Argo CD's own format version of cached clusters. */
-const FORMAT = "1.8.3";
 const TTL_S = 600;
 const REFRESH_MS = 180_000;
 const RETRY_MS = 5_000;
@@ -121,7 +120,7 @@ export class RedisClusterInfo implements ClusterInfo {
     if (!server || !known) return;
     const json = JSON.stringify(clusterInfo(agent, server, known));
     const zipped = this.settings.compression === "gzip";
-    const key = `cluster|info|${server}|${FORMAT}${zipped ? ".gz" : ""}`;
+    const key = `cluster|info|${server}|${CACHE_FORMAT}${zipped ? ".gz" : ""}`;
     await this.#client.set(key, zipped ? gzipSync(json) : json, { expiration: { type: "EX", value: TTL_S } });
   }
 

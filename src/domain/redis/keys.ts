@@ -4,6 +4,9 @@
  */
 import { isDnsLabel, isDnsSubdomain } from "../resources/keys.ts";
 
+/** Argo CD's own version of the form of what it caches, in the keys. */
+export const CACHE_FORMAT = "1.8.3";
+
 /** A key about one Application. */
 export interface ApplicationKey {
   /** The key without the hub's own prefix, as an agent is asked for it. */
