@@ -206,6 +206,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     history: [],
     processing: { observe: () => {}, forget: () => {} },
     work: NO_WORK,
+    certificates: () => [],
     tokens: await SignedTokens.generate(),
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     uiNeeds: new UiNeeds(),

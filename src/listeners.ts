@@ -31,6 +31,7 @@ import { hostPort } from "./adapters/net/addresses.ts";
 import { Descriptors } from "./adapters/net/descriptors.ts";
 import { Connections, Gate } from "./adapters/net/gate.ts";
 import { agentsBounds, descriptorsOf, type GateBounds, LISTENERS } from "./adapters/net/listener_bounds.ts";
+import type { Expiries } from "./adapters/tls/expiries.ts";
 import type { TlsWatch } from "./adapters/tls/files.ts";
 import { ProxyListener } from "./proxy_listener.ts";
 import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
@@ -107,6 +108,8 @@ interface Doors {
   redis: RedisDoor | undefined;
   /** The services behind Argo CD's UI that do not work. */
   uiNeeds: UiNeeds;
+  /** When each certificate expires. */
+  expiries: Expiries;
 }
 
 /** Everything that a principal that acts answers on, but for probes. */
@@ -153,7 +156,7 @@ export async function openListeners(
 /** The resource proxy; its port, 0 where it is off or waits for its Secrets. @throws Error as `ProxyListener.open` */
 async function openResourceProxy(
   { resourceProxy, store, blocklist }: Pick<Core, "resourceProxy" | "store" | "blocklist">,
-  { settings, log, gates, uiNeeds }: Doors,
+  { settings, log, gates, uiNeeds, expiries }: Doors,
   undo: Undo,
 ): Promise<number> {
   const { resourceProxy: wanted, namespace, tlsVersions } = settings;
@@ -166,6 +169,7 @@ async function openResourceProxy(
       blocklist,
       log: ofComponent(log, "resource-proxy"),
       uiNeeds,
+      expiries,
       gate: gates.of(LISTENERS.resourceProxy),
     },
   });

@@ -6,6 +6,7 @@ import { type OpenDoor, type ResourceProxyDoor, serveResourceProxy } from "./ada
 import { ClientCertificates } from "./adapters/net/client_certificates.ts";
 import type { Gate } from "./adapters/net/gate.ts";
 import { Trust } from "./adapters/net/trust.ts";
+import type { Expiries } from "./adapters/tls/expiries.ts";
 import { TlsWatch } from "./adapters/tls/files.ts";
 import { rereadMs, RESOURCE_PROXY_FLAGS, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Log } from "./base/log.ts";
@@ -28,6 +29,7 @@ export interface ProxyListenerParts {
   readonly log: Log;
   /** Is told what the listener waits for. */
   readonly uiNeeds: { note(service: "resource proxy", reason: string): void };
+  readonly expiries: Pick<Expiries, "add">;
   readonly blocklist: { has(fingerprint: string): boolean; readonly onChange: Subscribe };
 }
 
@@ -81,6 +83,7 @@ export class ProxyListener {
     const tls = this.#tls ?? await this.#readTls();
     if (!tls) return;
     this.#tls = tls;
+    this.parts.expiries.add("resource-proxy", tls);
     const { hostname, tlsVersions, gate, wanted } = this.parts;
     const certificates = this.#certificates;
     const door = { hostname, port: wanted.port, tls: tls.current, tlsVersions, certificates, gate };

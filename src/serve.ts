@@ -22,6 +22,7 @@ import { openCore, type WaitingCore, waitingCore } from "./principal/opening.ts"
 import { type Log, ofComponent } from "./base/log.ts";
 import { type RecentEvent, remember } from "./principal/core/observe.ts";
 import { reasonOf } from "./base/reason.ts";
+import { Expiries } from "./adapters/tls/expiries.ts";
 import { generatedTls } from "./adapters/tls/generated.ts";
 import { hasSigningKey, rereadMs, TLS_FLAGS, tlsSource } from "./adapters/tls/secrets.ts";
 import type { Settings } from "./config/settings.ts";
@@ -215,6 +216,7 @@ class Host implements Office {
       monitor: new StoreMonitor({ status: () => ({ problem: "", writes: 0, lists: 0 }) }, log, () => {}),
       hasSigningKey: hasSigningKey(settings),
       ...this.#measured,
+      certificates: () => [],
       history: this.#history,
       uiNeeds: new UiNeeds(),
     });
@@ -251,11 +253,14 @@ class Host implements Office {
     this.#health = startingApp(() => monitor.problem);
     const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
     undo.push(() => tls?.close());
+    const expiries = new Expiries();
+    expiries.add("principal", tls);
     const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
     const uiNeeds = new UiNeeds();
     const redis = await monitor.patiently(() =>
       openRedis(settings, store, ofComponent(log, "redis-proxy"), undo)
     );
+    expiries.add("redis-proxy", redis?.tls);
     const revocations: { list?: Core["blocklist"] } = {};
     const revoked = (fingerprint: string) => revocations.list?.has(fingerprint) ?? false;
     const dialledCalls = new DialledCalls(revoked);
@@ -269,6 +274,7 @@ class Host implements Office {
       peer: peerOf(settings, tls, dialledCalls),
       hasSigningKey: hasSigningKey(settings),
       ...this.#measured,
+      certificates: () => expiries.rows,
       history,
       tokens,
       clusterInfo: (clusters) => openClusterInfo(settings, redis, clusters, { log, uiNeeds }),
@@ -288,18 +294,11 @@ class Host implements Office {
     agentsAuth.onChange(() => openCalls.recheck());
     for (const calls of [openCalls, dialledCalls]) undo.push(blocklist.onChange(() => calls.recheck()));
     const gates = this.#gates;
-    const doors = {
-      settings,
-      log,
-      tls,
-      authenticator: agentsAuth,
-      measurements,
-      openCalls,
-      gates,
-      redis,
-      uiNeeds,
+    const doors = { settings, log, tls, measurements, openCalls, gates, redis, uiNeeds, expiries };
+    const ports = {
+      ...this.#ports,
+      ...await openListeners(core, { ...doors, authenticator: agentsAuth }, undo),
     };
-    const ports = { ...this.#ports, ...await openListeners(core, doors, undo) };
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);
     undo.push(() => core.rest(reasonOf(tenure.ended.reason ?? "this principal is shutting down")));

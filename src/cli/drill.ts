@@ -1,6 +1,7 @@
-/** `ha drill`: what a failover to this replica would take and miss, tried with one simulated agent; nothing is written. */
+/** `ha drill`: what a failover to this replica would take and miss, tried with one simulated agent; only the outcome is written. */
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
+import { drillPassed } from "../domain/ha/drill.ts";
 import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
 import { durationOption, outputOption, parse } from "./arguments.ts";
@@ -35,7 +36,7 @@ function plain(response: argocdagentha.v1.DrillResponse) {
   return {
     agent: response.agent ?? "",
     mode: response.mode ?? "",
-    well: missingTotal === 0 && problems.length === 0 && deleted === 0 && madeAnew === 0,
+    well: drillPassed({ missingTotal, problems, again: { deleted, madeAnew } }),
     promotedMs: round(response.promotedMs),
     connectedMs: round(response.connectedMs),
     convergedMs: round(response.convergedMs),
@@ -56,8 +57,8 @@ function text(found: ReturnType<typeof plain>): string {
   const more = found.missingTotal - found.missing.length;
   const { events, deleted, madeAnew } = found.again;
   return [
-    `Drill: agent "${found.agent}" (${found.mode}) was played and served from this side's copy. Nothing was written, no real`,
-    "agent was let in.",
+    `Drill: agent "${found.agent}" (${found.mode}) was played and served from this side's copy. Nothing was written but the`,
+    "outcome in ha history, no real agent was let in.",
     "",
     line("Promoted", `after ${found.promotedMs} ms; the agent's stream after ${found.connectedMs} ms more`),
     line("Took", `${took}, in ${found.convergedMs} ms`),

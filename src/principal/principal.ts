@@ -31,7 +31,7 @@ import { AgentRedis } from "./core/agent_redis.ts";
 import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
-import type { OpenWork, Processing, Series } from "./ports/telemetry.ts";
+import type { OpenWork, Processing, Rows, Series } from "./ports/telemetry.ts";
 import type { AgentLogs, LogSource } from "./ports/logs.ts";
 import type { AgentLanes, AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
@@ -123,6 +123,8 @@ export interface CoreParts {
   clusterInfo(clusters: AgentClusters): Promise<ClusterInfo>;
   /** The connections and calls that are open in this process. */
   work: OpenWork;
+  /** When the certificates that this process shows and trusts expire, in unix seconds. */
+  certificates(): Rows;
 }
 
 /** A principal that has read its store and has not started: its doors for adapters, and what it shows of itself. */
@@ -243,7 +245,8 @@ function rolesOf(read: Read) {
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions, marks });
   const heard = { peerSays, peerNeeds, voice, refusals };
   const counted = { ...heard, following, kept, foreign, comparison, dependencies, index, copies, feed };
-  const concerns = () => concernsOf({ ...counted, heldDeletions, quotas: fleet.quotas, uiNeeds });
+  const lists = { heldDeletions, quotas: fleet.quotas, uiNeeds, roster, chain: read.chain };
+  const concerns = () => concernsOf({ ...counted, ...lists });
   const known = { ...heard, peer, dependencies, following, counters, hasSigningKey, model, standing };
   const condition = { ...known, concerns, storeProblem };
   const asking = { ...condition, settings, comparison, marks };
@@ -327,8 +330,9 @@ function coreOf(
     activeScope,
   };
   const redis = new AgentRedis(roles.requests);
-  const { work, feed: { tally } } = read;
-  const measured = { ...reporting, store, readiness, fleet: theFleet, work, tally };
+  const { work, certificates, feed: { tally } } = read;
+  const measuring = { work, certificates, chain, tally };
+  const measured = { ...reporting, ...measuring, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
     resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, anyLogs),
@@ -337,7 +341,7 @@ function coreOf(
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),
-    drills: (stage) => new Drill({ ...machine, ...reporting, settings }, stage),
+    drills: (stage) => new Drill({ ...machine, ...reporting, settings, chain }, stage),
     peerService,
     plainPeerService: new GoReplicas(leadership, (...call) => peerService.authorize(...call)),
     ...{ readiness, switchover, reconciler, uid, store, index, blocklist, clusters, roster, fleet, replicas },

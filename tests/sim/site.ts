@@ -195,6 +195,7 @@ export class Site {
       history: [],
       processing: { observe: () => {}, forget: () => {} },
       work: NO_WORK,
+      certificates: () => [],
       tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
       uiNeeds: new UiNeeds(),

@@ -65,6 +65,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     uiNeeds: new UiNeeds(),
     work: NO_WORK,
+    certificates: () => [],
   });
   workshop.onClose(async () => {
     gate.resolve();

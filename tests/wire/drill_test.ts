@@ -42,9 +42,10 @@ Deno.test({
   fn: () =>
     inWorkshop(async (workshop) => {
       const { primary, replica } = await pairOf(workshop, objects);
-      // A mark may be left on the store at any minute.
+      // A mark may be left on the store at any minute, and the outcome stays in the history.
+      const own = ["argocd-agent-ha-marks", "argocd-agent-ha-history"];
       const stored = async () =>
-        (await replica.core.store.list()).filter(({ metadata }) => metadata.name !== "argocd-agent-ha-marks");
+        (await replica.core.store.list()).filter(({ metadata }) => !own.includes(metadata.name));
       const before = await stored();
       const asked: number[] = [];
       const asking = (async () => {
@@ -66,6 +67,7 @@ Deno.test({
       assert(report.writesNotMade >= 3, "the agent's statuses were not taken");
       assertEquals([...new Set(asked.filter((code) => code > 0))], [503]);
       assertEquals(await stored(), before);
+      assertMatch(replica.core.chain().at(-1)?.text ?? "", /^passed: agent "edge-1" was played$/);
       assertEquals([replica.core.model().state, primary.core.fleet.connected], ["replicating", 0]);
       await put(primary, application("edge-1", "later"));
       await untilEqual(primary, replica);
@@ -95,6 +97,10 @@ Deno.test({
       );
       const { code, stdout } = await drill(replica, "--agent=edge-1");
       assertEquals(code, 1);
+      assertMatch(
+        replica.core.chain().at(-1)?.text ?? "",
+        /^failed: agent "edge-1" was played; 2 missed, 2 problems$/,
+      );
       assertMatch(stdout, /Missed: +2 resources\n {2}AppProject\/argocd\/shop\n {2}Application\/edge-1\/a\n/);
       for (const name of ["b", "c"]) {
         const problem =

@@ -162,6 +162,28 @@ export const CONCERNS = {
     help: "Agents of which something is refused because it would exceed their quota",
     unready: false,
   },
+  agentsAway: {
+    label: "agents away",
+    sentence: (n) =>
+      `${count(n, "agent")} that ${
+        n === 1 ? "was" : "were"
+      } connected before this side became ACTIVE or started ${n === 1 ? "is" : "are"} not back`,
+    next:
+      "look at the log of each: does it reach the name that leads here, and is it refused; one that is gone for good: ha forget-agent NAME",
+    metric: "argocd_agent_ha_agents_not_back",
+    help:
+      "Agents that were connected before this side became ACTIVE or started, a minute ago or longer, and are not back",
+    unready: false,
+  },
+  history: {
+    label: "history",
+    sentence: (n) => `${count(n, "place")} in the history ${n === 1 ? "is" : "are"} not as it was written`,
+    next: "keep it (ha history -o json > FILE), and find who writes ConfigMap argocd-agent-ha-history",
+    metric: "argocd_agent_ha_history_broken",
+    help:
+      "1 while an entry of this side's history is not what was written, or does not follow on the one before",
+    unready: false,
+  },
   owners: {
     label: "owners",
     sentence: (n) =>

@@ -17,6 +17,8 @@ export interface Agent {
   mode: Mode;
   /** Whether the agent had an open stream to the active at the time of writing. */
   connected: boolean;
+  /** Was connected when another process or side served, and has not come to the present active yet. */
+  awaited?: boolean;
 }
 
 /** The key of the roster in a principal's namespace. */
@@ -48,6 +50,7 @@ function parse(text: string): Agent | undefined {
     return undefined;
   }
   if (!isRecord(value)) return undefined;
-  const { mode, connected } = value;
-  return mode === "managed" || mode === "autonomous" ? { mode, connected: connected === true } : undefined;
+  const { mode, connected, awaited } = value;
+  if (mode !== "managed" && mode !== "autonomous") return undefined;
+  return { mode, connected: connected === true, ...(awaited === true ? { awaited } : {}) };
 }

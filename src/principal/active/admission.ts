@@ -45,6 +45,9 @@ export interface AdmissionParts extends SelfRegistrationParts {
   fleet(): Pick<Fleet, "attach" | "process">;
 }
 
+/** Why an agent is refused, as the metric says it. */
+type AuthenticationRefusal = "credentials" | "token" | "no signing key" | "mode" | "version" | "registration";
+
 const failed = () => new NotAdmitted("unauthenticated", "authentication failed");
 const invalid = () => new NotAdmitted("unauthenticated", "invalid authentication data");
 
@@ -57,10 +60,11 @@ export class AgentAdmission implements Admission {
     prove: () => Promise<Proof> | Proof,
   ): Promise<Admitted> {
     const { parts } = this;
-    const mode = modeOf(wanted);
+    const mode = this.#modeOf(wanted);
     const proof = await prove();
     if ("problem" in proof) {
       parts.log.warn("agent refused", { reason: proof.problem });
+      this.#count("credentials");
       throw failed();
     }
     const { identity: clientID, credential } = proof;
@@ -83,6 +87,7 @@ export class AgentAdmission implements Admission {
   ): Promise<Pick<Admitted, "accessToken" | "refreshToken">> {
     const tokens = this.#signing();
     const { subject, leftS } = await tokens.verifyRefresh(token).catch(() => {
+      this.#count("token");
       throw failed();
     });
     const proof = holds(subject);
@@ -91,6 +96,7 @@ export class AgentAdmission implements Admission {
         agent: subject.clientID,
         reason: proof.problem,
       });
+      this.#count("credentials");
       throw failed();
     }
     this.#mustKeepMode(subject.clientID, subject.mode);
@@ -104,10 +110,14 @@ export class AgentAdmission implements Admission {
     const { log, settings } = this.parts;
     const subject = await this.tokens?.verifyAccess(token).catch(() => undefined);
     // The principal itself is no agent.
-    if (!subject || subject.clientID === settings.namespace) throw invalid();
+    if (!subject || subject.clientID === settings.namespace) {
+      this.#count("token");
+      throw invalid();
+    }
     const proof = holds(subject);
     if ("problem" in proof) {
       log.warn("agent's call refused", { agent: subject.clientID, reason: proof.problem });
+      this.#count("credentials");
       throw invalid();
     }
     this.#mustKeepMode(subject.clientID, subject.mode);
@@ -126,6 +136,19 @@ export class AgentAdmission implements Admission {
     return await this.parts.fleet().process(caller, event);
   }
 
+  #modeOf(wanted: string): Mode {
+    if (wanted === "managed" || wanted === "autonomous") return wanted;
+    this.#count("mode");
+    throw new NotAdmitted(
+      "unknown mode",
+      `unknown or missing operation mode: '${wanted.slice(0, MAX_TEXT)}'`,
+    );
+  }
+
+  #count(reason: AuthenticationRefusal): void {
+    this.parts.counters.increment("agentsRefused", { reason });
+  }
+
   #mustServe(): void {
     const { parts } = this;
     if (parts.activeScope()) return;
@@ -136,6 +159,7 @@ export class AgentAdmission implements Admission {
 
   #signing(): Tokens {
     if (this.tokens) return this.tokens;
+    this.#count("no signing key");
     throw new NotAdmitted(
       "unavailable",
       "no signing key is configured on the principal: set --jwt-key, or --insecure-jwt-generate to try out",
@@ -150,14 +174,19 @@ export class AgentAdmission implements Admission {
     const reason =
       `it is ${pinned} and says that it is ${mode}; to let it: stop it, then ha forget-agent ${agent} here`;
     refusals.refused(agent, "mode", reason);
+    this.#count("mode");
     throw new NotAdmitted("unauthenticated", `agent "${agent}" is refused: ${reason}`);
   }
 
   #checkVersion(theirs: string, agent: string): void {
-    if (theirs === "") throw new NotAdmitted("version missing", "agent version is required");
+    if (theirs === "") {
+      this.#count("version");
+      throw new NotAdmitted("version missing", "agent version is required");
+    }
     const { version: ours, log, settings: { agentVersionPolicy: policy } } = this.parts;
     if (versionAccepted(theirs, ours, policy)) return;
     log.warn("agent refused: its version", { agent, version: theirs.slice(0, MAX_TEXT), ours, policy });
+    this.#count("version");
     throw new NotAdmitted("version mismatch", "version mismatch");
   }
 
@@ -167,12 +196,8 @@ export class AgentAdmission implements Admission {
     } catch (error) {
       const reason = reasonOf(error);
       this.parts.log.warn("agent refused: its cluster could not be registered", { agent, reason });
+      this.#count("registration");
       throw failed();
     }
   }
-}
-
-function modeOf(mode: string): Mode {
-  if (mode === "managed" || mode === "autonomous") return mode;
-  throw new NotAdmitted("unknown mode", `unknown or missing operation mode: '${mode.slice(0, MAX_TEXT)}'`);
 }

@@ -3,8 +3,10 @@
  * connected. Agents that come together are written together.
  */
 import { Coalesced } from "../../base/coalesced.ts";
+import { monotonicMs } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import { type Noted, noted } from "../../domain/ha/concerns.ts";
 import { type Agent, type Mode, readRoster, rosterKey, writeRoster } from "../../domain/resources/roster.ts";
 import { parseJson } from "../../base/json.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
@@ -14,6 +16,8 @@ import type { ActiveStore } from "./active_store.ts";
 
 /** A ConfigMap holds 1 MiB; far fewer agents than that connect to one principal. */
 const MAX_AGENTS = 10_000;
+/** Agents dial again within seconds; this long after this principal began to serve one that is not back is told of. */
+const AWAITED_MS = 60_000;
 
 export class Roster {
   /** Changes that are not written yet: at most one entry an agent. */
@@ -25,6 +29,7 @@ export class Roster {
   #known: { digest: string; agents: ReadonlyMap<string, Agent> } | undefined;
   /** Whether every agent is to be written as disconnected first. */
   #noneConnected = false;
+  #servingSinceMs = 0;
   readonly #writing = new Coalesced(() => this.#write());
 
   /** @param namespace the principal's own */
@@ -33,17 +38,19 @@ export class Roster {
     private readonly namespace: string,
     private readonly log: Log,
     private readonly index: Pick<ChangeIndex, "present">,
+    private readonly awaitedMs = AWAITED_MS,
   ) {}
 
   /** The mode that an agent is pinned to; undefined: it is new. An operator's `ha forget-agent` lets it come in another one. */
   modeOf(name: string): Mode | undefined {
-    const came = this.#modes.get(name);
-    if (came !== undefined) return came;
-    const entry = this.index.present(rosterKey(this.namespace));
-    if (entry && this.#known?.digest !== entry.digest) {
-      this.#known = { digest: entry.digest, agents: readRoster(parseJson(entry.payload) as ApiObject) };
-    }
-    return entry && this.#known?.agents.get(name)?.mode;
+    return this.#modes.get(name) ?? this.#agents().get(name)?.mode;
+  }
+
+  /** Agents that were connected before this principal began to serve, a minute ago or longer, and are not back. */
+  get away(): Noted {
+    const served = this.store.writable && monotonicMs() - this.#servingSinceMs >= this.awaitedMs;
+    if (!served) return noted([]);
+    return noted([...this.#agents()].flatMap(([name, { awaited }]) => awaited ? name : []));
   }
 
   /** Call when an agent has proved who it is. Written in the background, and only where it says something new. */
@@ -63,6 +70,7 @@ export class Roster {
   /** Call when this principal begins to serve: no agent is connected yet. */
   noneConnected(): void {
     this.#noneConnected = true;
+    this.#servingSinceMs = monotonicMs();
     this.#modes.clear();
     void this.#writing.request();
   }
@@ -82,6 +90,15 @@ export class Roster {
   /** The namespace of an agent on its own cluster; empty: it has not said. */
   namespaceOf(name: string): string {
     return this.#namespaces.get(name) ?? "";
+  }
+
+  #agents(): ReadonlyMap<string, Agent> {
+    const entry = this.index.present(rosterKey(this.namespace));
+    if (!entry) return new Map();
+    if (this.#known?.digest !== entry.digest) {
+      this.#known = { digest: entry.digest, agents: readRoster(parseJson(entry.payload) as ApiObject) };
+    }
+    return this.#known.agents;
   }
 
   #note(name: string, what: Partial<Agent>): void {
@@ -118,16 +135,22 @@ function update(
   noneConnected: boolean,
 ): boolean {
   let changed = false;
-  const set = (name: string, agent: Agent) => {
+  const set = (name: string, { mode, connected, awaited = false }: Agent) => {
     const before = agents.get(name);
-    if (before?.mode === agent.mode && before.connected === agent.connected) return;
-    agents.set(name, agent);
+    const same = before?.mode === mode && before.connected === connected;
+    if (same && (before.awaited ?? false) === awaited) return;
+    agents.set(name, { mode, connected, ...(awaited ? { awaited } : {}) });
     changed = true;
   };
-  if (noneConnected) { for (const [name, agent] of agents) set(name, { ...agent, connected: false }); }
+  if (noneConnected) {
+    for (const [name, { mode, connected, awaited }] of agents) {
+      set(name, { mode, connected: false, awaited: connected || awaited === true });
+    }
+  }
   for (const [name, note] of notes) {
     const before = agents.get(name) ?? { mode: "managed", connected: false };
-    if (agents.has(name) || agents.size < MAX_AGENTS) set(name, { ...before, ...note });
+    const now = { ...before, ...note, ...(note.connected ? { awaited: false } : {}) };
+    if (agents.has(name) || agents.size < MAX_AGENTS) set(name, now);
   }
   return changed;
 }

@@ -24,6 +24,8 @@ export interface ConcernSources {
   readonly refusals: { readonly noted: Noted };
   readonly quotas: { readonly noted: Noted };
   readonly uiNeeds: { readonly noted: Noted };
+  readonly roster: { readonly away: Noted };
+  readonly chain: { readonly broken: Noted };
   readonly dependencies: { readonly inCluster: readonly Key[] };
   readonly feed: { readonly alone: readonly { readonly key: Key; readonly owner: Key }[] };
   readonly index: Pick<ChangeIndex, "requested" | "standby" | "withheld">;
@@ -56,6 +58,8 @@ const SUPPLIERS: Record<ConcernName, (from: ConcernSources) => Noted> = {
   agentQuotas: ({ quotas }) => quotas.noted,
   peerEpoch: ({ voice }) => voice.noted,
   unusable: ({ index: { withheld } }) => noted([...withheld].map(([key, reason]) => `${key}: ${reason}`)),
+  agentsAway: ({ roster }) => roster.away,
+  history: ({ chain }) => chain.broken,
   owners: ({ feed }) => noted(feed.alone.map(({ key, owner }) => `${key} of ${owner}`)),
   ui: ({ uiNeeds }) => uiNeeds.noted,
   inCluster: ({ dependencies }) => noted(dependencies.inCluster),

@@ -2,7 +2,8 @@
 import { parseJson } from "../../base/json.ts";
 import { Coalesced } from "../../base/coalesced.ts";
 import { printableMessage } from "../../base/printable.ts";
-import { append, type ChainedEntry, type HistoryEntry } from "../../domain/ha/history.ts";
+import { type Noted, noted } from "../../domain/ha/concerns.ts";
+import { append, type ChainedEntry, firstBroken, type HistoryEntry } from "../../domain/ha/history.ts";
 import { sha256 } from "../../base/sha256.ts";
 import { configMap, dataOf } from "../../domain/resources/config_map.ts";
 import { keyOf } from "../../domain/resources/keys.ts";
@@ -18,6 +19,8 @@ export const KEEP = 500;
 
 export class History {
   #chain: ChainedEntry[] = [];
+  #unreadable: string[] = [];
+  #looked: { chain: readonly ChainedEntry[]; broken: Noted } | undefined;
   readonly #saving = new Coalesced(() => this.#save());
 
   constructor(
@@ -36,7 +39,21 @@ export class History {
       if (Array.isArray(chain)) this.#chain = chain.filter(isRecord) as unknown as ChainedEntry[];
     } catch {
       this.log.warn(`ConfigMap ${this.namespace}/${NAME} is not readable; a new history begins`);
+      this.#unreadable = [
+        `ConfigMap ${this.namespace}/${NAME} was not readable at the start; a new history began`,
+      ];
     }
+  }
+
+  /** The first entry that is not what was written, if there is one. */
+  get broken(): Noted {
+    const chain = this.#chain;
+    if (this.#looked?.chain !== chain) {
+      const at = chain[firstBroken(chain, (text) => sha256(text))];
+      const place = at ? [`entry of ${timeText(at.atMs)}: ${String(at.text)}`] : [];
+      this.#looked = { chain, broken: noted([...this.#unreadable, ...place]) };
+    }
+    return this.#looked.broken;
   }
 
   /** All entries, oldest first. */
@@ -58,4 +75,10 @@ export class History {
       })
     );
   }
+}
+
+/** An entry that was changed may have anything as its time. */
+function timeText(atMs: unknown): string {
+  const time = new Date(typeof atMs === "number" ? atMs : Number.NaN);
+  return Number.isNaN(time.getTime()) ? "an unknown time" : time.toISOString();
 }

@@ -3,6 +3,7 @@ import type { AgentUsage } from "../../domain/agents/usage.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
+import type { HistoryEntry } from "../../domain/ha/history.ts";
 import type { Check } from "../../domain/ha/preflight.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Store } from "../ports/store.ts";
@@ -33,6 +34,11 @@ export interface Measured {
   readonly work: OpenWork;
   /** The resources that came, changed and went. */
   readonly tally: Pick<ResourceTally, "of" | "gpgKeys">;
+  /** When the certificates that this process shows and trusts expire, in unix seconds. */
+  certificates(): Rows;
+  /** The durable history, oldest first. */
+  chain(): readonly HistoryEntry[];
+  peerReachable(): boolean;
   readonly counters: { total(name: string): number; rows(name: string): Rows };
 }
 

@@ -4,6 +4,7 @@
  */
 import { monotonicMs } from "../../base/clock.ts";
 import { type ConcernName, CONCERNS, countOf } from "../../domain/ha/concerns.ts";
+import { lastPassedDrillMs } from "../../domain/ha/drill.ts";
 import { STATES } from "../../domain/ha/state.ts";
 import type { Rows, Series } from "../ports/telemetry.ts";
 import { AGENTS, PROXIES } from "./agent_metrics.ts";
@@ -26,6 +27,27 @@ const HA = {
     labels: ["listener", "reason"],
     read: (from) => from.work.cuts(),
   } satisfies Metric,
+  certificates: gauge(
+    "argocd_agent_ha_certificate_expiry_timestamp_seconds",
+    "Unix time at which a certificate of this side, or the first of the authorities that it trusts, expires",
+    (from) => from.certificates(),
+    "certificate",
+  ),
+  agentsRefused: counted(
+    "argocd_agent_ha_agents_refused_total",
+    "Agents' requests that were refused at authentication: credentials, token (expired, or signed by another key), no signing key, mode, version, registration",
+    "reason",
+  ),
+  peerReachable: gauge(
+    "argocd_agent_ha_peer_reachable",
+    "1 while the peer answers, or is followed; no series without a peer",
+    (from) => from.model().peerAddress === "" ? [] : [[{}, +from.peerReachable()]],
+  ),
+  lastDrill: gauge(
+    "argocd_agent_ha_last_drill_timestamp_seconds",
+    "Unix time of the last ha drill on this side that passed, from its durable history; 0: none",
+    (from) => lastPassedDrillMs(from.chain()) / 1_000,
+  ),
   transitions: counted("argocd_agent_ha_transitions_total", "State transitions", "from_state", "to_state"),
   failovers: counted("argocd_agent_ha_failovers_total", "Successful promotions"),
   failbacks: counted("argocd_agent_ha_failbacks_total", "Successful demotions"),

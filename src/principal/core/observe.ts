@@ -25,6 +25,15 @@ export function noteCommand({ state, memory }: Model, chain: History, what: stri
   chain.add({ atMs: Date.now(), epoch: memory.epoch, state, what, who, text: `asked for: ha ${what}` });
 }
 
+/** Keeps what came of it where no transition tells. */
+export function noteOutcome(
+  { state, memory }: Model,
+  chain: History,
+  { what, who, text }: { what: string; who: string; text: string },
+): void {
+  chain.add({ atMs: Date.now(), epoch: memory.epoch, state, what: `outcome of ${what}`, who, text });
+}
+
 /** One step. */
 export interface Observed {
   before: Model;

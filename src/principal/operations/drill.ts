@@ -9,7 +9,9 @@ import { parseJson } from "../../base/json.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { until } from "../../base/until.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
+import { drillText, isKept } from "../../domain/ha/drill.ts";
 import { possibleLoss } from "../../domain/ha/explain.ts";
+import type { ChainedEntry } from "../../domain/ha/history.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import { type ApiObject, isRecord } from "../../domain/resources/object.ts";
@@ -32,6 +34,8 @@ const KINDS = ["Application", "AppProject", "Repository", "GPGKey"];
 export interface DrillParts extends Machine, ReportParts {
   readonly settings: PeerParts["settings"] & { readonly namespace: string; readonly scope: Scope };
   readonly peer: ReportParts["peer"] & PeerParts["peer"];
+  /** The durable history, oldest first. */
+  chain(): readonly ChainedEntry[];
 }
 
 export class Drill implements Drills {
@@ -45,7 +49,10 @@ export class Drill implements Drills {
     const choice = chosen(this.ctx, options.agent);
     const end = await this.ctx.begin("drill", "problem" in choice ? choice.problem : "");
     try {
-      return await this.#play(choice as Chosen, options.timeoutMs);
+      const report = await this.#play(choice as Chosen, options.timeoutMs);
+      const text = drillText(report);
+      if (!isKept(this.ctx.chain(), text, Date.now())) this.ctx.outcome("drill", "", text);
+      return report;
     } finally {
       end();
     }

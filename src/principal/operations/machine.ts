@@ -2,7 +2,7 @@
 import type { Command, Model, Procedure } from "../../domain/ha/state.ts";
 import type { Driver } from "../core/driver.ts";
 import type { History } from "../core/history.ts";
-import { noteCommand } from "../core/observe.ts";
+import { noteCommand, noteOutcome } from "../core/observe.ts";
 
 export interface Machine {
   model(): Model;
@@ -12,6 +12,8 @@ export interface Machine {
   begin(procedure: Procedure, problem?: string): Promise<() => void>;
   /** Keeps in the durable history that an operator asked for something. */
   note(what: string, who: string): void;
+  /** Keeps there what came of it, where no transition tells. */
+  outcome(what: string, who: string, text: string): void;
 }
 
 /** The state machine that a driver runs. */
@@ -21,6 +23,7 @@ export function machineOf(driver: Driver, chain: History): Machine {
     onModel: (notify) => driver.onChange(notify),
     begin: (procedure, problem) => driver.begin(procedure, problem),
     note: (what, who) => noteCommand(driver.model, chain, what, who),
+    outcome: (what, who, text) => noteOutcome(driver.model, chain, { what, who, text }),
   };
 }
 
