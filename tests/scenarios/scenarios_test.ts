@@ -16,6 +16,7 @@ const NOT_FROM_OUTSIDE = [
   "promote: syncing",
   "promote: the record failed",
   "promote: not restored",
+  "promote: changed meanwhile",
   "demote: busy",
   "demote: the record failed",
   "demote: superseded meanwhile",

@@ -28,6 +28,7 @@ import type { Tenure } from "../../src/principal/ports/store_lock.ts";
 import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
 import { openFile } from "../../src/adapters/store/sqlite_file.ts";
 import { entriesOf } from "../../src/principal/core/kept_pages.ts";
+import { HAND } from "./hand.ts";
 import { SOUND_DISK } from "./sound.ts";
 import { type Clock, type Process, process } from "./clock.ts";
 
@@ -101,6 +102,8 @@ export class Disk {
   #leaseWrites = 0;
   /** Called when a process writes without holding the lock. */
   onIntrusion: ((identity: string) => void) | undefined;
+  /** Called when the principal here begins to record its role. */
+  onRecording: () => void = () => {};
   /** When the store was lost last. */
   lostAtMs = -Infinity;
   /** The role that the principal here would remember if it started now. */
@@ -177,7 +180,9 @@ export class Disk {
       const digest = backup?.states.get(key) ?? "";
       if (this.now(key) === digest) continue;
       const earlier = states.findLast((state) => state.digest === digest);
-      states.push({ ...earlier, digest, atMs: this.clock.nowMs, by: LOSS });
+      // What another writer had made is nobody's own in the copy either.
+      const by = digest !== "" && earlier?.by === HAND ? HAND : LOSS;
+      states.push({ ...earlier, digest, atMs: this.clock.nowMs, by });
     }
     this.saved.clear();
     for (const saved of backup?.saved ?? []) this.saved.add(saved);
@@ -327,6 +332,7 @@ class FaultyStore implements Store {
 
   async write(write: Write): Promise<Written> {
     const { clock, faults } = this.disk;
+    if (write.op === "put" && write.object.metadata.name === STATE_NAME) this.disk.onRecording();
     await this.#wait("write");
     if (clock.random.chance(faults.failing)) {
       throw new StoreError("unavailable", "the API server answered 503 (simulated)");

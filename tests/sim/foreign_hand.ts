@@ -30,8 +30,19 @@ export class ForeignHand {
     await this.#change(site, change);
     if (!failover || !other.serving) return;
     this.#later(random.int(DIES_MS), () => other.kill());
-    this.#later(DIES_MS + random.int(PROMOTED_MS), () => this.operator.promote(site, false));
+    this.#later(DIES_MS + random.int(PROMOTED_MS), () => {
+      if (random.chance(0.5)) this.#whileRecording(site);
+      return this.operator.promote(site, false);
+    });
     this.#later(DOWN_MS, () => other.start());
+  }
+
+  /** Deletes something once more, after the promotion has looked at its copies and before its epoch is durable. */
+  #whileRecording(site: Site): void {
+    site.disk.onRecording = () => {
+      site.disk.onRecording = () => {};
+      if (PASSIVE.includes(site.state)) void this.#change(site, "delete");
+    };
   }
 
   async #change(site: Site, change: Act["change"]): Promise<void> {
@@ -46,10 +57,7 @@ export class ForeignHand {
     if (own.length === 0) return;
     const object = random.pick(own);
     if (change === "delete") {
-      // A promotion that has looked at its copies takes for the new ACTIVE's own what is done while it records its epoch.
-      if (site.core?.model().operation?.step !== "recording") {
-        checks.requests.byHand(site, keyOfObject(object));
-      }
+      if (!isPromised(site)) checks.requests.byHand(site, keyOfObject(object));
       // A side that follows nobody takes what is done to it for its own.
       if (site.state === "replicating") {
         ledger.deletedByHand(keyOfObject(object), site.disk, sites[site.other].disk, nowMs);
@@ -65,6 +73,12 @@ export class ForeignHand {
     const { clock } = this.world;
     clock.schedule(clock.nobody, ms, run, "later");
   }
+}
+
+/** Whether the epoch of a promotion is durable: what is done from then on is the new ACTIVE's own. */
+function isPromised({ core, disk }: Site): boolean {
+  const epoch = core?.model().operation?.recording?.epoch;
+  return epoch !== undefined && disk.remembered?.epoch === epoch;
 }
 
 function stray(name: string): ApiObject {

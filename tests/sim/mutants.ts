@@ -351,8 +351,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "ACTIVE is claimed before it is durable",
     EFFECTS,
-    'const error = await this.#write(memory);\n    this.ctx.input({ type: "recorded", error });',
-    'void this.#write(memory);\n    this.ctx.input({ type: "recorded", error: "" });',
+    "const error = await this.#write(memory);\n    const problem",
+    'void this.#write(memory);\n    const error = "";\n    const problem',
     ["disk", "kill", "promote"],
   ),
   mutant(

@@ -11,8 +11,8 @@ export const COPY_MUTANTS: readonly Mutant[] = [
       { file: FOLLOWER, from: "return this.#differed >= DRIFT_HEARTBEATS;", to: "return false;" },
       {
         file: DRIFT_REPAIR,
-        from: "    this.#look(0);\n  };",
-        to: "    this.#look(2_000_000_000);\n  };",
+        from: "this.#look(0);",
+        to: "this.#look(2_000_000_000);",
       },
     ],
   },
@@ -36,6 +36,13 @@ export const COPY_MUTANTS: readonly Mutant[] = [
     "if (compare) await this.#lookAtAll();",
     "if (compare && this.parts.index.head < 0) await this.#lookAtAll();",
     ["foreign hand", "disk"],
+  ),
+  mutant(
+    "a promotion does not compare its copies again once its epoch is durable",
+    "src/domain/ha/transitions.ts",
+    "effects: (_, __, next) => record(next, true),",
+    "effects: (_, __, next) => record(next),",
+    ["foreign hand"],
   ),
   mutant(
     "what is deleted right after a step-down passes for the ACTIVE's own without a proof",

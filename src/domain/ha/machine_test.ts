@@ -149,6 +149,7 @@ function inputs(): Input[] {
     { type: "stopped" },
     { type: "stopped", problem: "a copy is not what it was" },
     { type: "recorded", error: "" },
+    { type: "recorded", error: "", problem: "a copy is not what it was" },
     { type: "recorded", error: "disk full" },
     ...[false, true].map((resumed): Input => ({
       type: "welcomed",
@@ -236,6 +237,8 @@ Deno.test("step() over every state × input × guard: what must never happen doe
       if (row && durable && input.type === "recorded" && input.error === "") {
         const claimed = row.name.endsWith(": overtaken")
           ? { ...durable, role: "replica" as const, formerActive: after.memory.formerActive }
+          : row.name === "promote: changed meanwhile"
+          ? before.memory
           : durable;
         const { role, epoch, promised } = after.memory;
         const whole = before.operation?.kind !== "takeover";

@@ -31,7 +31,7 @@ export const refusals = {
   overtaken: (m: Model): string =>
     `cannot promote: peer "${m.peerAddress}" has claimed epoch ${m.peer?.epoch} meanwhile; see: ha explain`,
   notRestored: (command: string) => (_: Model, i: Input): string =>
-    `cannot ${command}: ${i.type === "stopped" ? i.problem : ""}; mend that and retry` +
+    `cannot ${command}: ${"problem" in i ? i.problem : ""}; mend that and retry` +
     (command === "promote" ? ", or serve these as they are with --force" : ""),
   notFollowed: (): string => "cannot take over: the principal that asks is not the one that is followed here",
   notReplicating: (m: Model): string => `cannot take over: this side is ${m.state}, not REPLICATING`,

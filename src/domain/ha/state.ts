@@ -135,7 +135,8 @@ export type Input =
   | { type: "peerAnswer"; peer: Standing | undefined; error: string; olderStore?: OlderCopy }
   /** `problem`: copies here that are not what the leader sent last, and cannot be restored; empty or absent: none. */
   | { type: "stopped"; problem?: string }
-  | { type: "recorded"; error: string }
+  /** `problem`: as of `stopped`, of what was changed until the record was durable. */
+  | { type: "recorded"; error: string; problem?: string }
   | { type: "welcomed"; peer: Standing | undefined; resumed: boolean }
   | { type: "progress"; done: number; total: number }
   | { type: "snapshotApplied" }
@@ -188,8 +189,11 @@ export const INPUT_TYPES: readonly InputType[] = [
 export type Effect =
   /** Ask the peer what it is; comes back as `peerAnswer`. */
   | { type: "askPeer"; afterMs?: number }
-  /** Make the memory durable; comes back as `recorded`. */
-  | { type: "record"; memory: Memory }
+  /**
+   * Make the memory durable; comes back as `recorded`. `compare`: then look at everything in the store, and restore what another writer
+   * changed until the memory was durable.
+   */
+  | { type: "record"; memory: Memory; compare?: boolean }
   /** Make the memory durable; nothing waits for it. The driver retries until it is, or until another memory replaces it. */
   | { type: "remember"; memory: Memory }
   /** Start following the peer (no-op while following). */

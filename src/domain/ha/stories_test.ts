@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { step } from "./machine.ts";
 import { memory, model, peer } from "../../../tests/support/models.ts";
 import { fresh, play } from "../../../tests/support/stories.ts";
-import type { Input, Model, Standing } from "./state.ts";
+import type { Input, Memory, Model, Standing } from "./state.ts";
 
 const noAnswer: Input = { type: "peerAnswer", peer: undefined, error: "refused" };
 const recorded: Input = { type: "recorded", error: "" };
@@ -346,4 +346,27 @@ Deno.test("a copy that another writer changed and that cannot be restored refuse
   const ready = model({ state: "replicating", streamLive: true, memory: memory({ promised: 4 }) });
   const word: Input = { type: "takeOver", id: 2, peer: peer(), epoch: 4 };
   assertEquals(play(ready, word, problem).states, ["replicating"]);
+});
+
+Deno.test("a promotion compares the copies once more when its epoch is durable; what cannot be restored then undoes it", () => {
+  const following = model({ state: "disconnected", preferredRole: "replica" });
+  const promote = (force: boolean): Input => ({ type: "promote", id: 1, force });
+  const meanwhile: Input = { type: "recorded", error: "", problem: "Application/a/x is not what it was" };
+  const refused = play(following, promote(false), noAnswer, { type: "stopped" }, meanwhile);
+  const [record] = refused.effects.filter(({ type }) => type === "record");
+  assertEquals(record, { type: "record", memory: (record as { memory: Memory }).memory, compare: true });
+  assertEquals([refused.model.state, refused.model.memory], ["disconnected", following.memory]);
+  assertEquals(refused.effects.slice(-3), [
+    { type: "remember", memory: following.memory },
+    { type: "follow" },
+    {
+      type: "reply",
+      id: 1,
+      error:
+        "cannot promote: Application/a/x is not what it was; mend that and retry, or serve these as they are with --force",
+    },
+  ]);
+  const forced = play(following, promote(true), noAnswer, { type: "stopped" }, meanwhile);
+  assertEquals(forced.model.state, "active");
+  assertStringIncludes(forced.model.explanation, "FORCED: Application/a/x is not what it was");
 });

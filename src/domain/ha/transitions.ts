@@ -90,7 +90,7 @@ const G = {
   drilled: guard("a drill is under way", (m) => m.procedures.includes("drill")),
   unrestored: guard(
     "copies that another writer changed cannot be restored",
-    (_, i) => i.type === "stopped" && Boolean(i.problem),
+    (_, i) => problemOf(i) !== "",
   ),
   unfit: guard("facts stand against it", (_, i) => i.type === "begin" && i.problem !== ""),
   begun: guard("it has begun", (m, i) => i.type === "ended" && m.procedures.includes(i.procedure)),
@@ -127,6 +127,11 @@ function peerOutranks(model: Model, input: Input): boolean {
 
 function peerEpoch(input: Input): number {
   return input.type === "peerAnswer" ? input.peer?.epoch ?? 0 : 0;
+}
+
+/** What stands against serving the copies here; empty: nothing. */
+function problemOf(input: Input): string {
+  return (input.type === "stopped" || input.type === "recorded") && input.problem || "";
 }
 
 function isSilent(input: Input): boolean {
@@ -170,8 +175,15 @@ const answer = (model: Model, error = ""): Effect[] =>
 const toRecord = (operation: Operation | undefined, memory: Memory): Partial<Model> => ({
   operation: operation && { ...operation, step: "recording", recording: memory },
 });
-const record = (next: Model): Effect[] =>
-  next.operation?.recording ? [{ type: "record", memory: next.operation.recording }] : [];
+const record = (next: Model, compare = false): Effect[] =>
+  next.operation?.recording
+    ? [{ type: "record", memory: next.operation.recording, ...(compare ? { compare } : {}) }]
+    : [];
+/** An operator has forced what stands against serving the copies here. */
+const asTheyAre = (input: Input): string => {
+  const problem = problemOf(input);
+  return problem && `FORCED: ${problem}; these are served as they are`;
+};
 /** The operation is over and what it recorded holds. */
 const recordedMemory = (model: Model): Partial<Model> => ({
   operation: undefined,
@@ -523,12 +535,9 @@ const PROMOTE: Row[] = [
     from: PROMOTABLE,
     on: "stopped",
     when: [G.promoting],
-    says: (_, i) =>
-      i.type === "stopped" && i.problem
-        ? `FORCED: ${i.problem}; these are served as they are`
-        : "promotion goes on; recording the new epoch",
+    says: (_, i) => asTheyAre(i) || "promotion goes on; recording the new epoch",
     change: (m) => ({ ...toRecord(m.operation, asActive(m)), streamLive: false }),
-    effects: (_, __, next) => record(next),
+    effects: (_, __, next) => record(next, true),
   },
   {
     name: "promote: overtaken",
@@ -543,12 +552,28 @@ const PROMOTE: Row[] = [
     effects: (m, _, next) => [remember(next), resume(m), ...answer(m, refusals.overtaken(m))],
   },
   {
+    name: "promote: changed meanwhile",
+    from: PASSIVE,
+    on: "recorded",
+    when: [G.promoting, not(G.failed), not(G.overtaken), G.unrestored, not(G.operationForced)],
+    says: (m, i) => refusals.notRestored("promote")(m, i),
+    change: () => done,
+    effects: (m, i, next) => [
+      remember(next),
+      resume(m),
+      ...answer(m, refusals.notRestored("promote")(m, i)),
+    ],
+  },
+  {
     name: "promoted",
     from: PROMOTABLE,
     on: "recorded",
     when: [G.promoting, not(G.failed), not(G.overtaken)],
     to: "active",
-    says: (m) => `promoted by an operator; serving agents, epoch ${recordedMemory(m).memory?.epoch}`,
+    says: (m, i) => {
+      const text = `promoted by an operator; serving agents, epoch ${recordedMemory(m).memory?.epoch}`;
+      return [text, asTheyAre(i)].filter(Boolean).join("; ");
+    },
     change: recordedMemory,
     effects: (m) => [{ type: "serve" }, ...answer(m)],
   },

@@ -55,6 +55,8 @@ export class Drift {
   /** The state that the last write of a key was to make, where no answer told whether it did. */
   readonly #unanswered = new Map<string, Pick<Write, "payload">>();
   readonly #repairs = new Newest<string, { many: number; lastMs: number }>(MAX_COUNTED);
+  /** Hears of each change of another writer, whichever word brought it to light: the watch's, or the answer to a write. */
+  found: (key: string, manager: string, nowMs: number) => void = () => {};
 
   constructor(private readonly index: Pick<ChangeIndex, "get">) {}
 
@@ -120,6 +122,7 @@ export class Drift {
       if (payload === undefined || inStore(key) || this.#drifted.has(key)) continue;
       this.#unconfirmed.delete(key);
       this.#drifted.set(key, { key, payload, change: "deleted", manager: "", repairs: 0, dueMs: nowMs });
+      this.found(key, "", nowMs);
     }
   }
 
@@ -186,6 +189,7 @@ export class Drift {
     const repairs = this.#lately(key, nowMs);
     const dueMs = known?.dueMs ?? (repairs === 0 ? nowMs : nowMs + delayMs(REPAIR, repairs, 0.5));
     this.#drifted.set(key, { key, payload, change: changeOf(now, payload), manager, repairs, dueMs });
+    this.found(key, manager, nowMs);
     return true;
   }
 

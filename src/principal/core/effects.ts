@@ -157,9 +157,10 @@ export class Effects {
     this.ctx.input({ type: "stopped", problem: await this.parts.copies.restore(compare) });
   }
 
-  async #record({ memory }: Extract<Effect, { type: "record" }>): Promise<void> {
+  async #record({ memory, compare = false }: Extract<Effect, { type: "record" }>): Promise<void> {
     const error = await this.#write(memory);
-    this.ctx.input({ type: "recorded", error });
+    const problem = compare && error === "" ? await this.parts.copies.restore(true) : "";
+    this.ctx.input({ type: "recorded", error, ...(problem ? { problem } : {}) });
   }
 
   /** `tried`: once; `durable`: it is, or another one has taken its place. */

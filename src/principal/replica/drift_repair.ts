@@ -53,7 +53,12 @@ export class DriftRepair {
   /** Nothing that the store held when this side had stepped down is newer than this; undefined: not known. */
   #ownUpTo: number | undefined;
 
-  constructor(private readonly parts: DriftRepairParts, private readonly nowMs = monotonicMs) {}
+  constructor(private readonly parts: DriftRepairParts, private readonly nowMs = monotonicMs) {
+    parts.drift.found = (key, manager, atMs) => {
+      if (this.writers.saw(manager, key, atMs)) this.#tell(manager);
+      this.#look(0);
+    };
+  }
 
   /** The copies that are known not to be the leader's. */
   get drift(): Drift {
@@ -66,10 +71,7 @@ export class DriftRepair {
     const { complete, formerActive } = model().memory;
     if (!index.standby || !complete) return;
     if (formerActive && this.#mayBeOwn(index.get(key))) return;
-    const now = this.nowMs();
-    if (!drift.changed(key, before, manager, now)) return;
-    if (this.writers.saw(manager, key, now)) this.#tell(manager);
-    this.#look(0);
+    drift.changed(key, before, manager, this.nowMs());
   };
 
   /** The digest of all that the leader sent last: what this side serves with once `restore` has succeeded. */

@@ -3,6 +3,7 @@ import { delay } from "@std/async/delay";
 import { ChangeIndex } from "../../domain/changes/index.ts";
 import { Drift } from "../../domain/replication/drift.ts";
 import { DriftRepair } from "./drift_repair.ts";
+import { until } from "../../../tests/support/until.ts";
 
 const KEYS = ["Application/edge-1/a", "Application/edge-1/b"] as const;
 
@@ -12,6 +13,8 @@ class Copies {
   readonly drift = new Drift(this.index);
   readonly repair: DriftRepair;
   readonly warned: string[] = [];
+  /** Keys that the leader was asked for. */
+  readonly asked: string[] = [];
   onRestore: (key: string) => void = () => {};
   /** The keys that the store has. */
   stored: ReadonlySet<string> = new Set(KEYS);
@@ -26,7 +29,7 @@ class Copies {
       drift,
       log: { ...SILENT, warn: (message) => this.warned.push(message) },
       namespace: "argocd",
-      following: { resend: undefined },
+      following: { resend: (keys) => this.asked.push(...keys) },
       feed: { refresh: () => Promise.resolve(), catchUp: () => Promise.resolve(this.stored) },
       writer: {
         apply: ({ key, object = "" }) => {
@@ -129,6 +132,19 @@ Deno.test("DriftRepair.restore() ends, and says so, when another writer never do
     await copies.repair.restore(true),
     /another writer keeps changing copies here: Application\/edge-1\/[ab]$/,
   );
+  copies.repair.serving();
+});
+
+Deno.test("DriftRepair asks the leader also for what comes to light with the answer to a write", async () => {
+  const copies = new Copies();
+  copies.drift.writing(A);
+  const version = copies.write();
+  copies.edit(A);
+  await copies.later(1_000);
+  assertEquals(copies.asked, [], "its own write may be what the watch told");
+  copies.drift.wrote(A, { version: String(version), payload: "the leader's" }, 1_000);
+  await until(() => copies.asked.length > 0, 20_000, () => "the leader is not asked");
+  assertEquals(copies.asked, [A]);
   copies.repair.serving();
 });
 
