@@ -129,7 +129,7 @@ function peerEpoch(input: Input): number {
   return input.type === "peerAnswer" ? input.peer?.epoch ?? 0 : 0;
 }
 
-/** What stands against serving the copies here; empty: nothing. */
+/** The copies that stand against serving, in words; empty: none do. */
 function problemOf(input: Input): string {
   return (input.type === "stopped" || input.type === "recorded") && input.problem || "";
 }
