@@ -1,6 +1,7 @@
 /**
  * `deno task docs`: the parts of docs/ that are printed from the program: the rooms, the state diagram and the table in
- * architecture.md, flags, environment and metrics in reference.md, the table of rights in security.md. A test fails when they are stale.
+ * architecture.md, flags, environment and metrics in reference.md, the table of rights in security.md; and the alerts as objects of the
+ * Prometheus operator. A test fails when they are stale.
  */
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { Measurements } from "../src/adapters/http/measurements.ts";
@@ -11,6 +12,7 @@ import { callBoundsTable } from "../src/adapters/grpc/call_bounds.ts";
 import { identitiesTable, rightsTable } from "../src/adapters/grpc/rights.ts";
 import { envOf } from "../src/config/flag.ts";
 import { FLAGS } from "../src/config/flags.ts";
+import { printRules } from "./alerts.ts";
 import { drawing, roomTable } from "./tidy/drawing.ts";
 
 const root = new URL("../", import.meta.url).pathname;
@@ -73,4 +75,5 @@ export const DOCUMENTS = ["docs/architecture.md", "docs/reference.md", "docs/sec
 
 if (import.meta.main) {
   for (const path of DOCUMENTS) Deno.writeTextFileSync(path, refresh(Deno.readTextFileSync(path)));
+  printRules();
 }

@@ -2,51 +2,22 @@
  * `deno task redis:install`: a real Redis server for tests, from Debian's packages, unpacked into a cache folder
  * outside the work tree; nothing is installed. The last line printed is the path to start it with.
  */
-import { cacheFolder, isFile, reasonOrAbsent } from "./server_binary.ts";
+import { unpacked } from "./debian_packages.ts";
+import { cacheFolder, reasonOrAbsent } from "./server_binary.ts";
 
 const PACKAGES = ["redis-tools", "redis-server", "libjemalloc2", "liblzf1", "libatomic1"];
 
-/** Where the server of these packages is, or will be. */
-export function redisBinary(): string {
-  return `${cacheFolder()}/redis/redis-server`;
-}
-
 /** Unpacks the server unless it is there. @throws Error where there are no Debian packages */
-export async function installRedis(): Promise<string> {
-  const binary = redisBinary();
-  const folder = binary.replace(/\/[^/]*$/, "");
-  if (isFile(binary)) return binary;
-  const unfinished = `${folder}.${Deno.pid}`;
-  Deno.mkdirSync(unfinished, { recursive: true });
-  try {
-    await run("apt-get", ["download", ...PACKAGES], unfinished).catch(async () => {
-      await run("apt-get", ["update"], unfinished);
-      await run("apt-get", ["download", ...PACKAGES], unfinished);
-    });
-    for (const { name } of [...Deno.readDirSync(unfinished)]) {
-      if (name.endsWith(".deb")) await run("dpkg", ["-x", name, "."], unfinished);
-    }
-    const libraries = [...Deno.readDirSync(`${unfinished}/usr/lib`)].filter(({ name }) =>
-      name.includes("-linux-")
-    )
-      .map(({ name }) => `${folder}/usr/lib/${name}`).join(":");
-    const script = `#!/bin/sh\nLD_LIBRARY_PATH='${libraries}' exec '${folder}/usr/bin/redis-server' "$@"\n`;
-    Deno.writeTextFileSync(`${unfinished}/redis-server`, script, { mode: 0o755 });
-    Deno.renameSync(unfinished, folder);
-  } catch (error) {
-    Deno.removeSync(unfinished, { recursive: true });
-    throw error;
-  }
-  return binary;
+export function installRedis(): Promise<string> {
+  return unpacked({ packages: PACKAGES, binary: `${cacheFolder()}/redis/redis-server`, finish: addStart });
 }
 
-async function run(command: string, args: string[], cwd: string): Promise<void> {
-  const { success, stderr } = await new Deno.Command(command, { args, cwd, stdin: "null", stdout: "null" })
-    .output();
-  if (!success) {
-    const last = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
-    throw new Error(`${command} ${args[0]} failed: ${last}`);
-  }
+/** The server finds the libraries beside it. */
+function addStart(folder: string, kept: string): void {
+  const libraries = [...Deno.readDirSync(`${folder}/usr/lib`)].filter(({ name }) => name.includes("-linux-"))
+    .map(({ name }) => `${kept}/usr/lib/${name}`).join(":");
+  const script = `#!/bin/sh\nLD_LIBRARY_PATH='${libraries}' exec '${kept}/usr/bin/redis-server' "$@"\n`;
+  Deno.writeTextFileSync(`${folder}/redis-server`, script, { mode: 0o755 });
 }
 
 /** Why there is no server, and the remedy. */

@@ -10,6 +10,7 @@ import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import type { Mode } from "../../domain/resources/roster.ts";
 import type { Counting } from "../core/counters.ts";
+import type { AuthenticationRefusal } from "../core/metrics.ts";
 import {
   type Admission,
   type Admitted,
@@ -44,9 +45,6 @@ export interface AdmissionParts extends SelfRegistrationParts {
   activeScope(): AbortSignal | undefined;
   fleet(): Pick<Fleet, "attach" | "process">;
 }
-
-/** Why an agent is refused, as the metric says it. */
-type AuthenticationRefusal = "credentials" | "token" | "no signing key" | "mode" | "version" | "registration";
 
 const failed = () => new NotAdmitted("unauthenticated", "authentication failed");
 const invalid = () => new NotAdmitted("unauthenticated", "invalid authentication data");

@@ -33,15 +33,21 @@ const HA = {
     (from) => from.certificates(),
     "certificate",
   ),
-  agentsRefused: counted(
-    "argocd_agent_ha_agents_refused_total",
-    "Agents' requests that were refused at authentication: credentials, token (expired, or signed by another key), no signing key, mode, version, registration",
-    "reason",
-  ),
+  agentsRefused: {
+    ...counted(
+      "argocd_agent_ha_agents_refused_total",
+      "Agents' requests that were refused at authentication: credentials, token (expired, or signed by another key), no signing key, mode, version, registration",
+      "reason",
+    ),
+    zeros: () => AUTHENTICATION_REFUSALS.map((reason) => ({ reason })),
+  },
   peerReachable: gauge(
     "argocd_agent_ha_peer_reachable",
-    "1 while the peer answers, or is followed; no series without a peer",
-    (from) => from.model().peerAddress === "" ? [] : [[{}, +from.peerReachable()]],
+    "1 while the peer answers, or is followed; no series without a peer, or while another process acts for this side",
+    (from) => {
+      const { peerAddress, waiting } = from.model();
+      return peerAddress === "" || waiting ? [] : [[{}, +from.peerReachable()]];
+    },
   ),
   lastDrill: gauge(
     "argocd_agent_ha_last_drill_timestamp_seconds",
@@ -131,6 +137,17 @@ const HA = {
   ),
   applyErrors: counted("argocd_agent_ha_replication_errors_total", "Changes that failed"),
 };
+
+/** Why an agent is refused at authentication. */
+const AUTHENTICATION_REFUSALS = [
+  "credentials",
+  "token",
+  "no signing key",
+  "mode",
+  "version",
+  "registration",
+] as const;
+export type AuthenticationRefusal = typeof AUTHENTICATION_REFUSALS[number];
 
 const CONCERN_NAMES = Object.keys(CONCERNS) as ConcernName[];
 
