@@ -128,6 +128,7 @@ export interface Standing {
   lineage?: string | undefined;
   coverage?: string | undefined;
   store?: argocdagentha.v1.StorePoint | undefined;
+  name?: string | undefined;
 }
 export const Standing: Codec<Standing>;
 export interface StorePoint {
@@ -214,6 +215,7 @@ export interface Explanation {
   peer?: argocdagentha.v1.Standing | undefined;
   peerError?: string | undefined;
   exposure?: argocdagentha.v1.Exposure | undefined;
+  demote?: argocdagentha.v1.Verdict | undefined;
 }
 export const Explanation: Codec<Explanation>;
 export interface Verdict {
@@ -359,6 +361,7 @@ export interface HistoryLink {
   text?: string | undefined;
   previous?: string | undefined;
   hash?: string | undefined;
+  side?: string | undefined;
 }
 export const HistoryLink: Codec<HistoryLink>;
 export interface ProveRequest {

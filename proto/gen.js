@@ -1856,6 +1856,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Standing.prototype.lineage = "";
             Standing.prototype.coverage = "";
             Standing.prototype.store = null;
+            Standing.prototype.name = "";
 
             Standing.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -1884,6 +1885,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(74).string(message.coverage);
                 if (message.store != null && $Object.hasOwnProperty.call(message, "store"))
                     $root.argocdagentha.v1.StorePoint.encode(message.store, writer.uint32(82).fork(), _depth + 1).ldelim();
+                if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                    writer.uint32(90).string(message.name);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2002,6 +2005,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             message.store = $root.argocdagentha.v1.StorePoint.decode(reader, reader.size(), $undefined, _depth + 1, message.store);
+                            continue;
+                        }
+                    case 11: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.name = value;
+                            else
+                                delete message.name;
                             continue;
                         }
                     }
@@ -3251,6 +3263,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Explanation.prototype.peer = null;
             Explanation.prototype.peerError = "";
             Explanation.prototype.exposure = null;
+            Explanation.prototype.demote = null;
 
             Explanation.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3284,6 +3297,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(90).string(message.peerError);
                 if (message.exposure != null && $Object.hasOwnProperty.call(message, "exposure"))
                     $root.argocdagentha.v1.Exposure.encode(message.exposure, writer.uint32(98).fork(), _depth + 1).ldelim();
+                if (message.demote != null && $Object.hasOwnProperty.call(message, "demote"))
+                    $root.argocdagentha.v1.Verdict.encode(message.demote, writer.uint32(106).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3407,6 +3422,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (wireType !== 2)
                                 break;
                             message.exposure = $root.argocdagentha.v1.Exposure.decode(reader, reader.size(), $undefined, _depth + 1, message.exposure);
+                            continue;
+                        }
+                    case 13: {
+                            if (wireType !== 2)
+                                break;
+                            message.demote = $root.argocdagentha.v1.Verdict.decode(reader, reader.size(), $undefined, _depth + 1, message.demote);
                             continue;
                         }
                     }
@@ -5796,6 +5817,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             HistoryLink.prototype.text = "";
             HistoryLink.prototype.previous = "";
             HistoryLink.prototype.hash = "";
+            HistoryLink.prototype.side = "";
 
             HistoryLink.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -5820,6 +5842,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(58).string(message.previous);
                 if (message.hash != null && $Object.hasOwnProperty.call(message, "hash") && message.hash !== "")
                     writer.uint32(66).string(message.hash);
+                if (message.side != null && $Object.hasOwnProperty.call(message, "side") && message.side !== "")
+                    writer.uint32(74).string(message.side);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -5923,6 +5947,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.hash = value;
                             else
                                 delete message.hash;
+                            continue;
+                        }
+                    case 9: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.side = value;
+                            else
+                                delete message.side;
                             continue;
                         }
                     }

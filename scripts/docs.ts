@@ -1,7 +1,7 @@
 /**
  * `deno task docs`: the parts of docs/ that are printed from the program: the rooms, the state diagram and the table in
- * architecture.md, flags, environment and metrics in reference.md, the table of rights in security.md; and the alerts as objects of the
- * Prometheus operator. A test fails when they are stale.
+ * architecture.md, flags, environment and metrics in reference.md, rights in security.md, verbs in cli.md; and the alerts as objects of
+ * the Prometheus operator. A test fails when they are stale.
  */
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { Measurements } from "../src/adapters/http/measurements.ts";
@@ -13,6 +13,7 @@ import { identitiesTable, rightsTable } from "../src/adapters/grpc/rights.ts";
 import { envOf } from "../src/config/flag.ts";
 import { FLAGS } from "../src/config/flags.ts";
 import { printRules } from "./alerts.ts";
+import { commandsReference } from "./docs/commands.ts";
 import { drawing, roomTable } from "./tidy/drawing.ts";
 
 const root = new URL("../", import.meta.url).pathname;
@@ -47,6 +48,7 @@ const PARTS: Record<string, () => string> = {
     ),
   cuts: () => cutsTable(),
   "call bounds": () => callBoundsTable(),
+  commands: () => commandsReference(),
   metrics: () =>
     [
       "| series | type | meaning |",
@@ -69,8 +71,8 @@ export function refresh(text: string): string {
   }, text);
 }
 
-export const DOCUMENTS = ["docs/architecture.md", "docs/reference.md", "docs/security.md"].map((path) =>
-  `${root}${path}`
+export const DOCUMENTS = ["docs/architecture.md", "docs/cli.md", "docs/reference.md", "docs/security.md"].map(
+  (path) => `${root}${path}`,
 );
 
 if (import.meta.main) {

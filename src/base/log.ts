@@ -22,6 +22,8 @@ export interface LogSettings {
   components: Partial<Record<Component, LogLevel>>;
   format: "text" | "json";
   details: readonly Detail[];
+  /** The side of a pair whose lines these are; absent: there is no pair. */
+  side?: string;
 }
 
 /** The further fields of a line. */
@@ -31,8 +33,10 @@ export type Log = Record<LogLevel, (message: string, fields?: Fields) => void>;
 
 /** A log that writes lines at or above the level of their component. */
 export function createLog(settings: LogSettings): Log {
-  const write = (lineLevel: LogLevel, message: string, fields: Fields = {}) => {
-    if (!isWritten(settings, lineLevel, fields["component"])) return;
+  const own: Fields = settings.side === undefined ? {} : { side: settings.side };
+  const write = (lineLevel: LogLevel, message: string, given: Fields = {}) => {
+    if (!isWritten(settings, lineLevel, given["component"])) return;
+    const fields = { ...given, ...own };
     const time = new Date().toISOString();
     const line = printable(
       settings.format === "json"

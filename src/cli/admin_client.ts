@@ -33,15 +33,19 @@ export async function withAdmin<T>(
   }
 }
 
+/** The principal does not know a call: it is of another release, or the Go principal. */
+export class UnknownCall extends CommandError {}
+
 /** One call; `action` is the Go CLI's prefix of the error (`failed to get HA status`, `promote failed`). */
 export async function adminCall<Q, S>(
   client: Client,
   method: Method<Q, S>,
   request: Q,
-  options: { address: string; timeoutMs: number; action: string },
+  options: { address: string; timeoutMs: number; action: string; force?: boolean },
 ): Promise<S> {
   try {
-    return await call(client, method, request, options.timeoutMs, operatorMetadata(operatorName()));
+    const metadata = operatorMetadata(operatorName(), options.force);
+    return await call(client, method, request, options.timeoutMs, metadata);
   } catch (error) {
     throw adminError(error, options);
   }
@@ -78,20 +82,9 @@ export function adminError(
     );
   }
   if (code === Code.UNIMPLEMENTED) {
-    return new CommandError(
+    return new UnknownCall(
       `${action}: ${address} does not know this call; is it another release, or the Go principal?`,
     );
   }
-  const name = code === undefined ? "Unknown" : GO_CODES[code] ?? "Unknown";
-  return new CommandError(`${action}: rpc error: code = ${name} desc = ${details}`);
+  return new CommandError(`${action}: ${details}`);
 }
-
-/** Codes as the Go CLI prints them. */
-const GO_CODES: Record<number, string> = {
-  2: "Unknown",
-  3: "InvalidArgument",
-  7: "PermissionDenied",
-  9: "FailedPrecondition",
-  13: "Internal",
-  16: "Unauthenticated",
-};

@@ -4,52 +4,28 @@ import { reasonOf } from "../base/reason.ts";
 import { delay } from "@std/async/delay";
 import type { Misbehaviour } from "../simagents/agent.ts";
 import { Crowd } from "../simagents/crowd.ts";
-import { parseDuration } from "../config/settings.ts";
-import { durationOption, parse, wholeOption } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
+import type { Arguments } from "./verb.ts";
 
-const USAGE =
-  "argocd-agent-ha agent-sim --address HOST:PORT --pki DIR [--prefix edge-] [--count N] [--autonomous N] " +
-  "[--misbehave never-acks|deaf|restless|floods] [--for DURATION]";
-const MAX_AGENTS = 10_000;
 const REPORT_MS = 1_000;
 
-const MISBEHAVIOURS: Record<string, Misbehaviour> = {
-  "never-acks": { neverAcks: true },
-  deaf: { deaf: true },
-  restless: { restless: true },
-  floods: { floods: true },
-};
+const MISBEHAVIOURS = new Map<string, Misbehaviour>([
+  ["never-acks", { neverAcks: true }],
+  ["deaf", { deaf: true }],
+  ["restless", { restless: true }],
+  ["floods", { floods: true }],
+]);
 
-export async function agentSim(args: string[]): Promise<number> {
-  const options = parse(args, {
-    strings: {
-      address: "",
-      pki: "",
-      prefix: "edge-",
-      count: "1",
-      autonomous: "0",
-      misbehave: "",
-      for: "24h",
-    },
-    positionals: [0, 0],
-    usage: USAGE,
-    about:
-      "DIR is a folder of pki init; agents are named PREFIX1, PREFIX2, …, autonomous ones PREFIXauto-1, …\n" +
-      "One line of JSON a second says how they are.",
-  });
+export async function agentSim(options: Arguments): Promise<number> {
   const [address, pki] = [options.string("address"), options.string("pki")];
-  if (address === "" || pki === "") {
-    throw new CommandError(`--address and --pki are needed\nUsage: ${USAGE}`, EXIT.usage);
-  }
   const name = (prefix: string) => (_: unknown, n: number) => `${prefix}${n + 1}`;
   const prefix = options.string("prefix");
   const crowd = await Crowd.make({
     pki,
     address: () => address,
-    managed: Array.from({ length: wholeOption(options, "count", MAX_AGENTS) }, name(prefix)),
+    managed: Array.from({ length: options.number("count") }, name(prefix)),
     autonomous: Array.from(
-      { length: wholeOption(options, "autonomous", MAX_AGENTS) },
+      { length: options.number("autonomous") },
       name(`${prefix}auto-`),
     ),
   }).catch((error) => {
@@ -59,18 +35,13 @@ export async function agentSim(args: string[]): Promise<number> {
   });
   misbehave(crowd, options.string("misbehave"));
   crowd.start();
-  await reportUntil(crowd, durationOption(options, "for", parseDuration));
+  await reportUntil(crowd, options.number("for"));
   await crowd.stop();
   return EXIT.ok;
 }
 
 function misbehave(crowd: Crowd, name: string): void {
-  if (name === "") return;
-  const how = Object.hasOwn(MISBEHAVIOURS, name) ? MISBEHAVIOURS[name] : undefined;
-  if (!how) {
-    const known = Object.keys(MISBEHAVIOURS).join(", ");
-    throw new CommandError(`--misbehave "${name}": must be one of ${known}`, EXIT.usage);
-  }
+  const how = MISBEHAVIOURS.get(name);
   for (const agent of crowd.all) Object.assign(agent.misbehaviour, how);
 }
 

@@ -1,35 +1,44 @@
 /** `ha deletions`: the deletions that wait on this side; let them go, or have the objects restored. */
 import { operatorService } from "../adapters/grpc/services.ts";
-import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
-import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
-import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { confirm, mustAsk } from "./ask.ts";
+import { keyProblem } from "./keys.ts";
+import { EXIT, json, print, printError, table } from "./output.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
-/** @param confirmed asks the operator; false: not now */
-export async function deletions(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, agent: "", timeout: "60s", output: "text" },
-    booleans: ["release", "restore", "all", "yes"],
-    alias: { address: "a", timeout: "t", output: "o", yes: "y" },
-    positionals: [0, 1_000],
-    usage,
-  });
-  const output = outputOption(options);
-  const action = actionOf(options, usage);
-  if (!action) return await list(options, output);
-  if (!options.boolean("yes") && !confirmed()) {
-    print("Operation cancelled.");
-    return EXIT.ok;
+export function deletionsProblem(args: Arguments): string {
+  const decides = args.boolean("release") || args.boolean("restore");
+  const [all, named] = [args.boolean("all"), args.positionals.length > 0];
+  const agent = args.string("agent") !== "";
+  const wrong = args.positionals.map((key) => keyProblem(key)).find(Boolean);
+  if (wrong) return wrong;
+  if (!decides) return named || all ? "say what is to become of them: --release or --restore" : "";
+  return (all ? named || agent : !named && !agent) ? "name keys or an --agent, or give --all" : "";
+}
+
+export async function deletions(args: Arguments): Promise<number> {
+  const asJson = args.string("output") === "json";
+  const action = args.boolean("release") ? "release" : args.boolean("restore") ? "restore" : undefined;
+  const ask = action !== undefined && mustAsk(args);
+  if (!action) return await list(args, asJson);
+  const { positionals: keys } = args;
+  if (ask) {
+    const chosen = (await waiting(args)).filter(({ key }) => keys.length === 0 || keys.includes(key));
+    confirm([
+      `ha deletions --${action}: ${chosen.length} that wait`,
+      ...chosen.map(({ key, agent }) => `  ${key}${agent === "" ? "" : ` at agent ${agent}`}`),
+      action === "release"
+        ? "Consequence: they are deleted, at agents with everything that the Applications deployed."
+        : "Consequence: the ACTIVE principal has the objects again, over what it has now.",
+    ]);
   }
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const { positionals: keys } = options;
-  const request = { action, keys, agent: options.string("agent"), all: options.boolean("all") };
-  const { done = [], failed = [] } = await withTarget(options, (client, address) => {
-    const call = { address, timeoutMs, action: "deletions failed" };
+  const request = { action, keys, agent: args.string("agent"), all: args.boolean("all") };
+  const { done = [], failed = [] } = await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "deletions failed" };
     return adminCall(client, operatorService.DecideDeletions, request, call);
   });
-  if (output === "json") print(json({ action, done, failed }));
+  if (asJson) print(json({ action, done, failed }));
   else {
     for (const key of done) print(`${action === "release" ? "Released" : "Restored"}: ${key}`);
     for (const { key, reason } of failed) printError(`Error: ${key} still waits: ${reason}`);
@@ -37,29 +46,13 @@ export async function deletions(args: string[], usage: string, confirmed: () => 
   return failed.length === 0 ? EXIT.ok : EXIT.failed;
 }
 
-/** The requested action; undefined: only a list. @throws CommandError */
-function actionOf(options: Arguments, usage: string): "release" | "restore" | undefined {
-  const wrong = (problem: string) => new CommandError(`${problem}\nUsage: ${usage}`, EXIT.usage);
-  const [release, restore, all] = ["release", "restore", "all"].map((name) => options.boolean(name));
-  const named = options.positionals.length > 0;
-  const agent = options.string("agent") !== "";
-  if (release && restore) throw wrong("--release and --restore exclude each other");
-  if (!release && !restore) {
-    if (named || all) throw wrong("say what is to become of them: --release or --restore");
-    return undefined;
-  }
-  if (all ? named || agent : !named && !agent) throw wrong("name keys or an --agent, or give --all");
-  return release ? "release" : "restore";
-}
-
-async function list(options: Arguments, output: "text" | "json"): Promise<number> {
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const { held = [] } = await withTarget(options, (client, address) => {
-    const call = { address, timeoutMs, action: "deletions failed" };
+async function waiting(args: Arguments) {
+  const { held = [] } = await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "deletions failed" };
     return adminCall(client, operatorService.Deletions, {}, call);
   });
-  const agent = options.string("agent");
-  const rows = held.filter((one) => agent === "" || one.agent === agent).map((one) => ({
+  const agent = args.string("agent");
+  return held.filter((one) => agent === "" || one.agent === agent).map((one) => ({
     key: one.key ?? "",
     agent: one.agent ?? "",
     cause: one.cause ?? "",
@@ -67,7 +60,11 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
     deletedBy: one.by ?? "",
     restorable: one.restorable ?? false,
   }));
-  if (output === "json") print(json(rows));
+}
+
+async function list(args: Arguments, asJson: boolean): Promise<number> {
+  const rows = await waiting(args);
+  if (asJson) print(json(rows));
   else if (rows.length === 0) print("No deletion waits here.");
   else {
     print(table(

@@ -5,24 +5,13 @@
  * replica had acknowledged is looked for in the new active's store; then the old primary comes back, as a replica.
  */
 import { bold, dim, green, red } from "@std/fmt/colors";
-import { parse, wholeOption } from "./arguments.ts";
 import { type DemoResult, DemoRun } from "./demo_run.ts";
 import { printable } from "../base/printable.ts";
 import { EXIT, json, print, printStyled } from "./output.ts";
+import type { Arguments } from "./verb.ts";
 
-const USAGE = "argocd-agent-ha demo [--count N] [--agents N] [--json] [--keep]";
-const MAX_COUNT = 200_000;
-const MAX_AGENTS = 200;
-
-export async function demo(args: string[]): Promise<number> {
-  const options = parse(args, {
-    strings: { count: "0", agents: "20" },
-    booleans: ["json", "keep"],
-    positionals: [0, 0],
-    usage: USAGE,
-  });
-  const count = wholeOption(options, "count", MAX_COUNT);
-  const agents = wholeOption(options, "agents", MAX_AGENTS);
+export async function demo(options: Arguments): Promise<number> {
+  const [count, agents] = [options.number("count"), options.number("agents")];
   const asJson = options.boolean("json");
   const dir = Deno.makeTempDirSync({ prefix: "argocd-agent-ha-demo-" });
   const run = new DemoRun(dir, count, agents, asJson ? () => {} : progress());

@@ -3,40 +3,40 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { digestFromWire } from "../adapters/grpc/wire.ts";
 import { MAX_REPAIRED } from "../principal/ports/operations.ts";
-import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
-import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
-import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { confirm, mustAsk } from "./ask.ts";
+import { keyProblem } from "./keys.ts";
+import { EXIT, json, print, printError, table } from "./output.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
-/** @param confirmed asks the operator; false: not now */
-export async function diff(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, timeout: "30s", output: "text" },
-    booleans: ["repair", "all", "yes"],
-    alias: { address: "a", timeout: "t", output: "o", yes: "y" },
-    positionals: [0, 100],
-    usage,
-  });
-  const output = outputOption(options);
-  const [repair, all] = [options.boolean("repair"), options.boolean("all")];
-  const named = options.positionals.length > 0;
-  if (repair ? named === all : all) {
-    const problem = repair ? "name the keys to repair, or give --all" : "--all goes with --repair";
-    throw new CommandError(`${problem}\nUsage: ${usage}`, EXIT.usage);
-  }
-  const found = await ask(options);
+export function diffProblem(args: Arguments): string {
+  const [repair, all] = [args.boolean("repair"), args.boolean("all")];
+  const wrong = args.positionals.map((key) => keyProblem(key)).find(Boolean);
+  if (wrong) return wrong;
+  if (!repair) return all ? "--all goes with --repair" : "";
+  return args.positionals.length > 0 === all ? "name the keys to repair, or give --all" : "";
+}
+
+export async function diff(args: Arguments): Promise<number> {
+  const asJson = args.string("output") === "json";
+  const repair = args.boolean("repair");
+  const ask = repair && mustAsk(args);
+  const found = await compared(args);
   const same = found.keys.length === 0;
   if (!repair || same) {
-    print(output === "json" ? json(plain(found)) : text(found, options.positionals));
+    print(asJson ? json(plain(found)) : text(found, args.positionals));
     return same ? EXIT.ok : EXIT.failed;
   }
-  if (!options.boolean("yes") && !confirmed()) {
-    print("Operation cancelled.");
-    return EXIT.ok;
+  if (ask) {
+    confirm([
+      `ha diff --repair: ${found.keys.length} ${found.keys.length === 1 ? "key differs" : "keys differ"}`,
+      ...found.keys.map(({ key }) => `  ${key}`),
+      "Consequence: the replica's copies become what the ACTIVE has.",
+    ]);
   }
-  const { done, failed } = await repaired(options, found.keys.map(({ key }) => key));
-  if (output === "json") print(json({ repaired: done, failed }));
+  const { done, failed } = await repaired(args, found.keys.map(({ key }) => key));
+  if (asJson) print(json({ repaired: done, failed }));
   else {
     for (const key of done) print(`Repaired: ${key}`);
     for (const { key = "", reason = "" } of failed) printError(`Error: ${key} is not repaired: ${reason}`);
@@ -53,8 +53,8 @@ interface Found {
   truncated: boolean;
 }
 
-async function ask(options: Arguments): Promise<Found> {
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
+async function compared(options: Arguments): Promise<Found> {
+  const timeoutMs = options.number("timeout");
   const request = { keys: options.positionals };
   const { here, peer, groups = [], keys = [], truncated = false } = await withTarget(
     options,
@@ -85,7 +85,7 @@ async function repaired(
   options: Arguments,
   keys: string[],
 ): Promise<{ done: string[]; failed: argocdagentha.v1.Held[] }> {
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
+  const timeoutMs = options.number("timeout");
   const request = { keys: keys.slice(0, MAX_REPAIRED), timeoutMs };
   const { done = [], failed = [] } = await withTarget(
     options,
@@ -110,9 +110,7 @@ function text({ groups, keys, truncated }: Found, chosen: readonly string[]): st
   ]);
   if (chosen.length > 0) {
     const differing = new Set(keys.map(({ key }) => key));
-    const same = chosen.filter((key) => !differing.has(key)).map((key) =>
-      `${key}: the same on both sides, or on neither`
-    );
+    const same = chosen.filter((key) => !differing.has(key)).map((key) => `${key}: the same on both sides`);
     return [...lines, ...same].join("\n");
   }
   const rows = groups.map(({ kind, agent, here, peer, same }) => [

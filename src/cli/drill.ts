@@ -2,30 +2,22 @@
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { drillPassed } from "../domain/ha/drill.ts";
-import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
-import { durationOption, outputOption, parse } from "./arguments.ts";
 import { EXIT, json, print } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
 /** The answer comes this long after the drill's own time at the latest. */
 const ANSWER_MS = 15_000;
 
-export async function drill(args: string[], usage: string): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, agent: "", timeout: "60s", output: "text" },
-    alias: { address: "a", timeout: "t", output: "o" },
-    positionals: [0, 0],
-    usage,
-  });
-  const output = outputOption(options);
-  const timeoutMs = Math.round(durationOption(options, "timeout", parseDuration));
-  const response = await withTarget(options, (client, address) => {
+export async function drill(args: Arguments): Promise<number> {
+  const timeoutMs = args.number("timeout");
+  const response = await withTarget(args, (client, address) => {
     const call = { address, timeoutMs: timeoutMs + ANSWER_MS, action: "drill failed" };
-    return adminCall(client, operatorService.Drill, { agent: options.string("agent"), timeoutMs }, call);
+    return adminCall(client, operatorService.Drill, { agent: args.string("agent"), timeoutMs }, call);
   });
   const found = plain(response);
-  print(output === "json" ? json(found) : text(found));
+  print(args.string("output") === "json" ? json(found) : text(found));
   return found.well ? EXIT.ok : EXIT.failed;
 }
 

@@ -1,32 +1,27 @@
 /** `ha forget-agent NAME`: an agent that will not come back. */
 import { operatorService } from "../adapters/grpc/services.ts";
-import { parseDuration } from "../config/settings.ts";
+import { isDnsLabel } from "../domain/resources/keys.ts";
 import { adminCall } from "./admin_client.ts";
-import { durationOption, parse } from "./arguments.ts";
+import { confirm, mustAsk } from "./ask.ts";
 import { EXIT, print } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
-/** @param confirmed asks the operator; false: not now */
-export async function forgetAgentCommand(
-  args: string[],
-  usage: string,
-  confirmed: () => boolean,
-): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, timeout: "10s" },
-    booleans: ["yes"],
-    alias: { address: "a", timeout: "t", yes: "y" },
-    positionals: [1, 1],
-    usage,
-  });
-  if (!options.boolean("yes") && !confirmed()) {
-    print("Operation cancelled.");
-    return EXIT.ok;
+export function forgetProblem({ positionals: [name = ""] }: Arguments): string {
+  return isDnsLabel(name) ? "" : `"${name.slice(0, 64)}" is no agent's name: it must be a DNS-1123 label`;
+}
+
+export async function forgetAgentCommand(args: Arguments): Promise<number> {
+  const [name = ""] = args.positionals;
+  if (mustAsk(args)) {
+    confirm([
+      `ha forget-agent ${name}`,
+      "Consequence: the agent leaves the list of agents on both sides, and no preflight looks for its namespace any more.",
+      "Its resources stay.",
+    ]);
   }
-  const [name = ""] = options.positionals;
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
-  await withTarget(options, (client, address) => {
-    const call = { address, timeoutMs, action: "forget-agent failed" };
+  await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "forget-agent failed" };
     return adminCall(client, operatorService.ForgetAgent, { name }, call);
   });
   print(`Forgotten: ${name}. Its resources stay; when it connects again it is known again.`);

@@ -3,39 +3,26 @@ import { sha256 } from "../base/sha256.ts";
 import type { argocdagentha } from "../../proto/gen.d.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { type ChainedEntry, firstBroken } from "../domain/ha/history.ts";
-import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
-import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
 import { EXIT, json, print, printError, table } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 import { changesText, equalText, known } from "./watch.ts";
 
 type Explanation = argocdagentha.v1.Explanation;
 
-function options(args: string[], usage: string): Arguments {
-  const parsed = parse(args, {
-    strings: { ...TARGET_OPTIONS, timeout: "10s", output: "text" },
-    alias: { address: "a", timeout: "t", output: "o" },
-    positionals: [0, 0],
-    usage,
-  });
-  outputOption(parsed);
-  return parsed;
-}
-
 /** Asks a principal to explain itself. */
-export function askExplanation(parsed: Arguments, action: string): Promise<Explanation> {
-  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
+export function askExplanation(args: Arguments, action: string): Promise<Explanation> {
+  const timeoutMs = args.number("timeout");
   return withTarget(
-    parsed,
+    args,
     (client, address) => adminCall(client, operatorService.Explain, {}, { address, timeoutMs, action }),
   );
 }
 
-export async function explainCommand(args: string[], usage: string): Promise<number> {
-  const parsed = options(args, usage);
-  const explanation = await askExplanation(parsed, "explain failed");
-  print(parsed.string("output") === "json" ? json(plain(explanation)) : explanationText(explanation));
+export async function explainCommand(args: Arguments): Promise<number> {
+  const explanation = await askExplanation(args, "explain failed");
+  print(args.string("output") === "json" ? json(plain(explanation)) : explanationText(explanation));
   return EXIT.ok;
 }
 
@@ -87,16 +74,14 @@ export function explanationText({ standing, peer, promote, force, exposure, ...r
   ].join("\n");
 }
 
-export async function preflightCommand(args: string[], usage: string): Promise<number> {
-  const parsed = options(args, usage);
-  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
-  const { checks = [], loss = "", time = "" } = await withTarget(parsed, (client, address) => {
-    const call = { address, timeoutMs, action: "preflight failed" };
+export async function preflightCommand(args: Arguments): Promise<number> {
+  const { checks = [], loss = "", time = "" } = await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "preflight failed" };
     return adminCall(client, operatorService.Preflight, {}, call);
   });
   const rows = checks.map(({ name = "", ok = false, found = "", fix = "" }) => ({ name, ok, found, fix }));
   const ready = rows.every(({ ok }) => ok);
-  if (parsed.string("output") === "json") {
+  if (args.string("output") === "json") {
     print(json({ ready, checks: rows, possibleLoss: loss, promotionTakes: time }));
   } else {
     const cells = rows.map((
@@ -108,11 +93,9 @@ export async function preflightCommand(args: string[], usage: string): Promise<n
   return ready ? EXIT.ok : EXIT.failed;
 }
 
-export async function historyCommand(args: string[], usage: string): Promise<number> {
-  const parsed = options(args, usage);
-  const timeoutMs = durationOption(parsed, "timeout", parseDuration);
-  const { links = [] } = await withTarget(parsed, (client, address) => {
-    const call = { address, timeoutMs, action: "failed to get the history" };
+export async function historyCommand(args: Arguments): Promise<number> {
+  const { links = [] } = await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "failed to get the history" };
     return adminCall(client, operatorService.History, {}, call);
   });
   const chain = links.map((link): ChainedEntry => ({
@@ -124,13 +107,16 @@ export async function historyCommand(args: string[], usage: string): Promise<num
     text: link.text ?? "",
     previous: link.previous ?? "",
     hash: link.hash ?? "",
+    ...(link.side ? { side: link.side } : {}),
   }));
-  if (parsed.string("output") === "json") print(json(chain));
-  else {
+  if (args.string("output") === "json") {
+    print(json(chain.map(({ atMs, ...entry }) => ({ at_ms: atMs, ...entry }))));
+  } else {
     print(table(
-      ["WHEN", "EPOCH", "STATE", "WHO", "WHAT"],
-      chain.map(({ atMs, epoch, state, who, text }) => [
+      ["WHEN", "SIDE", "EPOCH", "STATE", "WHO", "WHAT"],
+      chain.map(({ atMs, epoch, state, who, text, side = "" }) => [
         new Date(atMs).toISOString(),
+        side || "-",
         String(epoch),
         state,
         who || "-",

@@ -17,9 +17,6 @@ export class CommandError extends Error {
   }
 }
 
-/** Help was asked for, and nothing else is done. */
-export class HelpRequest extends Error {}
-
 /** Prints lines. */
 export function print(text: string): void {
   writeTo(Deno.stdout, printableLines(text) + "\n");

@@ -1,32 +1,14 @@
 /** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key. */
 import { Authority, type Issued } from "../adapters/tls/pki.ts";
 import { reasonOf } from "../base/reason.ts";
-import { parse, wholeOption } from "./arguments.ts";
 import { CommandError, EXIT, print } from "./output.ts";
+import type { Arguments } from "./verb.ts";
 
-const USAGE = "argocd-agent-ha pki init DIR [--san NAME,…] [--agents N] [--days N]";
 const DEFAULT_SANS = ["localhost", "127.0.0.1"];
 
-export async function pki(args: string[]): Promise<number> {
-  const [name = "", ...rest] = args;
-  if (name === "--help" || name === "-h") {
-    print(`Usage: ${USAGE}`);
-    return EXIT.ok;
-  }
-  if (name !== "init") {
-    throw new CommandError(
-      `${name ? `unknown command "pki ${name.slice(0, 64)}"` : "a subcommand is missing"}\nUsage: ${USAGE}`,
-      EXIT.usage,
-    );
-  }
-  const options = parse(rest, {
-    strings: { san: "", agents: "1", days: "365" },
-    positionals: [1, 1],
-    usage: USAGE,
-  });
+export async function pki(options: Arguments): Promise<number> {
   const [dir = ""] = options.positionals;
-  const agents = wholeOption(options, "agents", 10_000);
-  const days = wholeOption(options, "days", 36_500);
+  const [agents, days] = [options.number("agents"), options.number("days")];
   const extra = options.string("san").split(",").map((san) => san.trim()).filter(Boolean);
   await initPki(dir, { sans: extra, agents, days });
   print(

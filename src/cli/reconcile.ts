@@ -2,35 +2,44 @@
 import { parseStored } from "../base/bounds.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { digestFromWire } from "../adapters/grpc/wire.ts";
-import { parseDuration } from "../config/settings.ts";
 import { adminCall } from "./admin_client.ts";
-import { type Arguments, durationOption, outputOption, parse } from "./arguments.ts";
-import { CommandError, EXIT, json, print, printError, table } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { confirm, mustAsk } from "./ask.ts";
+import { keyProblem } from "./keys.ts";
+import { EXIT, json, print, printError, table } from "./output.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
-/** @param confirmed asks the operator; false: not now */
-export async function reconcile(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, timeout: "60s", output: "text" },
-    booleans: ["adopt", "discard", "all", "yes"],
-    alias: { address: "a", timeout: "t", output: "o", yes: "y" },
-    positionals: [0, 1_000],
-    usage,
-  });
-  const output = outputOption(options);
-  const action = actionOf(options, usage);
-  if (!action) return await list(options, output);
-  if (!options.boolean("yes") && !confirmed()) {
-    print("Operation cancelled.");
-    return EXIT.ok;
+export function reconcileProblem(args: Arguments): string {
+  const decides = args.boolean("adopt") || args.boolean("discard");
+  const [all, named] = [args.boolean("all"), args.positionals.length > 0];
+  const wrong = args.positionals.map((key) => keyProblem(key)).find(Boolean);
+  if (wrong) return wrong;
+  if (!decides) return named || all ? "say what is to become of them: --adopt or --discard" : "";
+  return named === all ? "name the keys, or give --all" : "";
+}
+
+export async function reconcile(args: Arguments): Promise<number> {
+  const asJson = args.string("output") === "json";
+  const action = args.boolean("adopt") ? "adopt" : args.boolean("discard") ? "discard" : undefined;
+  const ask = action !== undefined && mustAsk(args);
+  if (!action) return await list(args, asJson);
+  if (ask) {
+    const waiting = (await losses(args)).rows.map(({ key }) => key);
+    const keys = args.boolean("all") ? waiting : args.positionals;
+    confirm([
+      `ha reconcile --${action}: ${keys.length} of ${waiting.length} that are kept`,
+      ...keys.map((key) => `  ${key}${waiting.includes(key) ? "" : " (not kept)"}`),
+      action === "adopt"
+        ? "Consequence: each saved state overwrites the present one on the ACTIVE principal."
+        : "Consequence: each saved state is forgotten for good.",
+    ]);
   }
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const request = { action, keys: options.positionals, all: options.boolean("all") };
-  const { done = [], failed = [], notes = [] } = await withTarget(options, (client, address) => {
-    const call = { address, timeoutMs, action: "reconcile failed" };
+  const request = { action, keys: args.positionals, all: args.boolean("all") };
+  const { done = [], failed = [], notes = [] } = await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "reconcile failed" };
     return adminCall(client, operatorService.Reconcile, request, call);
   });
-  if (output === "json") print(json({ action, done, failed, notes }));
+  if (asJson) print(json({ action, done, failed, notes }));
   else {
     const remarks = new Map(notes.map(({ key, reason = "" }) => [key, `: ${reason}`]));
     for (const key of done) {
@@ -41,24 +50,9 @@ export async function reconcile(args: string[], usage: string, confirmed: () => 
   return failed.length === 0 ? EXIT.ok : EXIT.failed;
 }
 
-/** The requested action; undefined: only a list. @throws CommandError */
-function actionOf(options: Arguments, usage: string): "adopt" | "discard" | undefined {
-  const wrong = (problem: string) => new CommandError(`${problem}\nUsage: ${usage}`, EXIT.usage);
-  const [adopt, discard, all] = ["adopt", "discard", "all"].map((name) => options.boolean(name));
-  const named = options.positionals.length > 0;
-  if (adopt && discard) throw wrong("--adopt and --discard exclude each other");
-  if (!adopt && !discard) {
-    if (named || all) throw wrong("say what is to become of them: --adopt or --discard");
-    return undefined;
-  }
-  if (named === all) throw wrong("name the keys, or give --all");
-  return adopt ? "adopt" : "discard";
-}
-
-async function list(options: Arguments, output: "text" | "json"): Promise<number> {
-  const timeoutMs = durationOption(options, "timeout", parseDuration);
-  const { losses = [], peerError = "" } = await withTarget(options, (client, address) => {
-    const call = { address, timeoutMs, action: "reconcile failed" };
+async function losses(args: Arguments) {
+  const { losses = [], peerError = "" } = await withTarget(args, (client, address) => {
+    const call = { address, timeoutMs: args.number("timeout"), action: "reconcile failed" };
     return adminCall(client, operatorService.Losses, {}, call);
   });
   const rows = losses.map((loss) => ({
@@ -73,7 +67,12 @@ async function list(options: Arguments, output: "text" | "json"): Promise<number
     digest: digestFromWire(loss.digest),
     object: parseStored(new TextDecoder().decode(loss.object)) as unknown,
   }));
-  if (output === "json") print(json(rows));
+  return { rows, peerError };
+}
+
+async function list(args: Arguments, asJson: boolean): Promise<number> {
+  const { rows, peerError } = await losses(args);
+  if (asJson) print(json(rows));
   else {
     if (peerError !== "") printError(`Warning: ${peerError}`);
     printOverwritten(rows.filter(({ reason }) => reason !== "deleted"));

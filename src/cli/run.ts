@@ -1,44 +1,35 @@
-/** Dispatch by the first argument. */
+/** Runs one command line. */
 import { COMMANDS } from "./commands.ts";
-import { CommandError, EXIT, HelpRequest, print, printError } from "./output.ts";
+import { CommandError, EXIT, print, printError } from "./output.ts";
+import { parseLine, programOf } from "./verb.ts";
 
-/** The help of the whole program. */
-export function usage(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const lines = Object.entries(COMMANDS).map(([name, { help }]) => `  ${name.padEnd(width)}  ${help}`);
-  return [
-    "argocd-agent-ha: a principal for argocd-agent with active/passive high availability",
-    "",
-    "Usage: argocd-agent-ha COMMAND [ARGUMENTS]; COMMAND --help says more",
-    "",
-    ...lines,
-  ].join("\n");
-}
+const ABOUT = "A principal for argocd-agent with active/passive high availability.";
 
 /** Runs one command line; returns the exit code. */
 export async function run(args: string[]): Promise<number> {
-  const [name = "", ...rest] = args;
-  if (name === "" || name === "help" || name === "--help" || name === "-h") {
-    print(usage());
-    return name === "" ? EXIT.usage : EXIT.ok;
-  }
-  const command = Object.hasOwn(COMMANDS, name === "--version" ? "version" : name)
-    ? COMMANDS[name === "--version" ? "version" : name]
-    : undefined;
-  if (!command) {
-    printError(
-      `Error: unknown command "${name.slice(0, 64)}"; the commands are ${Object.keys(COMMANDS).join(", ")}`,
-    );
-    return EXIT.usage;
-  }
   try {
-    return await command.run(rest);
-  } catch (error) {
-    if (error instanceof HelpRequest) {
-      print(error.message);
-      return EXIT.ok;
+    // Its flags are the Go principal's and read from a table of their own.
+    if (args[0] === "principal") return await (await import("./principal.ts")).principal(args.slice(1));
+    let code: number = EXIT.ok;
+    const line = spelled(args);
+    const program = programOf(COMMANDS, ABOUT, { args: line, done: (given) => code = given });
+    if (line.length === 0) {
+      print(program.helpInformation().trimEnd());
+      return EXIT.usage;
     }
+    await parseLine(program, line);
+    return code;
+  } catch (error) {
     printError(`Error: ${error instanceof Error ? error.message : String(error)}`);
     return error instanceof CommandError ? error.exitCode : EXIT.failed;
   }
+}
+
+/** `-a=VALUE` is `-a VALUE`, as with the Go CLI; `help A B` is `A B --help`, at every level; `--version` is `version`. */
+function spelled(given: readonly string[]): string[] {
+  const args = given.flatMap((word) => /^-[a-zA-Z]=/.test(word) ? [word.slice(0, 2), word.slice(3)] : [word]);
+  const at = args.indexOf("help");
+  const isHelp = at === 0 || (at === 1 && COMMANDS.some((one) => "verbs" in one && one.name === args[0]));
+  if (isHelp) return [...args.slice(0, at), ...args.slice(at + 1), "--help"];
+  return args[0] === "--version" ? ["version", ...args.slice(1)] : [...args];
 }

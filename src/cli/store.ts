@@ -3,46 +3,13 @@ import type { ApiObject, StoredObject } from "../domain/resources/object.ts";
 import { type Key, keyOf, keyOfObject } from "../domain/resources/keys.ts";
 import { KINDS } from "../domain/resources/kinds.ts";
 import { makeFolder } from "../adapters/store/private_files.ts";
-import { parseDuration } from "../config/settings.ts";
 import { modify } from "../principal/ports/modify.ts";
 import type { Store, Written } from "../principal/ports/store.ts";
 import { openSqlite } from "../adapters/store/sqlite.ts";
-import { type Arguments, durationOption, parse } from "./arguments.ts";
 import { applied, readManifests } from "./manifests.ts";
-import { age, CommandError, EXIT, HelpRequest, json, print, printError, table } from "./output.ts";
+import { age, CommandError, EXIT, json, print, printError, table } from "./output.ts";
+import type { Arguments } from "./verb.ts";
 import { yaml } from "./yaml.ts";
-
-const USAGE = `argocd-agent-ha store apply -f FILE|DIR|- [--wait-replicated TIMEOUT [-a HOST:PORT]] [STORE]
-       argocd-agent-ha store get [KIND] [NAME] [-o table|json|yaml] [-A] [STORE]
-       argocd-agent-ha store delete KIND NAME [STORE]
-STORE: [--store sqlite:FILE] [-n NAMESPACE]   (default: the principal's default file, namespace argocd)`;
-
-const DEFAULT_STORE = "sqlite:argocd-agent-ha-data/principal.db";
-
-export async function store(args: string[]): Promise<number> {
-  const [name = "", ...rest] = args;
-  switch (name) {
-    case "apply":
-      return await apply(rest);
-    case "get":
-      return await get(rest);
-    case "delete":
-      return await remove(rest);
-    case "--help":
-    case "-h":
-      throw new HelpRequest(`Usage: ${USAGE}`);
-    default:
-      throw new CommandError(
-        `${
-          name ? `unknown command "store ${name.slice(0, 64)}"` : "a subcommand is missing"
-        }\nUsage: ${USAGE}`,
-        EXIT.usage,
-      );
-  }
-}
-
-const COMMON = { store: DEFAULT_STORE, namespace: "argocd" };
-const ALIAS = { namespace: "n", output: "o", filename: "f", address: "a", "all-namespaces": "A" };
 
 async function withStore<T>(
   options: Arguments,
@@ -63,17 +30,8 @@ async function withStore<T>(
   }
 }
 
-async function apply(args: string[]): Promise<number> {
-  const options = parse(args, {
-    strings: { ...COMMON, filename: "", address: "127.0.0.1:8405", "wait-replicated": "0" },
-    alias: ALIAS,
-    positionals: [0, 0],
-    usage: USAGE,
-  });
-  if (options.string("filename") === "") throw new CommandError(`-f is missing\nUsage: ${USAGE}`, EXIT.usage);
-  const wait = options.string("wait-replicated") === "0"
-    ? 0
-    : durationOption(options, "wait-replicated", parseDuration);
+export async function apply(options: Arguments): Promise<number> {
+  const wait = options.number("wait-replicated");
   const objects = await readManifests(options.string("filename"), options.string("namespace"));
   const results = await withStore(
     options,
@@ -128,24 +86,16 @@ async function waitReplicated(objects: StoredObject[], options: Arguments, timeo
   if (missing > 0) {
     throw new CommandError(
       `${missing} of ${versions.length} objects are stored, but no replica has acknowledged them within ` +
-        `${options.string("wait-replicated")}; see: ha status -a ${address}`,
+        `${
+          timeoutMs % 1_000 === 0 ? `${timeoutMs / 1_000}s` : `${timeoutMs}ms`
+        }; see: ha status -a ${address}`,
     );
   }
   print(`${versions.length} objects replicated`);
 }
 
-async function get(args: string[]): Promise<number> {
-  const options = parse(args, {
-    strings: { ...COMMON, output: "table" },
-    booleans: ["all-namespaces"],
-    alias: ALIAS,
-    positionals: [0, 2],
-    usage: USAGE,
-  });
+export async function get(options: Arguments): Promise<number> {
   const output = options.string("output");
-  if (!["table", "json", "yaml"].includes(output)) {
-    throw new CommandError(`-o "${output}": must be table, json or yaml`, EXIT.usage);
-  }
   const [kindName, name] = options.positionals;
   const kind = kindName === undefined ? undefined : kindFor(kindName);
   const namespace = options.string("namespace");
@@ -185,8 +135,7 @@ function printTable(found: StoredObject[], namespace: string, all: boolean): voi
   print(table(["NAMESPACE", "KIND", "NAME", "VERSION", "AGE"], rows));
 }
 
-async function remove(args: string[]): Promise<number> {
-  const options = parse(args, { strings: COMMON, alias: ALIAS, positionals: [2, 2], usage: USAGE });
+export async function remove(options: Arguments): Promise<number> {
   const [kindName = "", name = ""] = options.positionals;
   const key: Key = keyOf(kindFor(kindName), options.string("namespace"), name);
   const { changed } = await withStore(options, false, (opened) => opened.write({ op: "delete", key }));
@@ -197,6 +146,22 @@ async function remove(args: string[]): Promise<number> {
   return EXIT.ok;
 }
 
+/** The kinds that a store holds, as operators may type them. */
+export const KIND_NAMES: readonly string[] = [
+  ...new Set([...KINDS.map(({ kind }) => kind), "ConfigMap", "Secret"]),
+];
+
+/** The reason why the arguments name no store or kind; empty: they do. */
+export function storeProblem(options: Arguments): string {
+  const [kind] = options.positionals;
+  if (!/^sqlite:(.+)$/s.test(options.string("store"))) {
+    return `--store "${options.string("store")}": must be sqlite:FILE`;
+  }
+  return kind === undefined || kindNamed(kind)
+    ? ""
+    : `unknown kind "${kind}"; known: ${KIND_NAMES.join(", ")}`;
+}
+
 const SHORT = new Map<string, string>([
   ["app", "Application"],
   ["appset", "ApplicationSet"],
@@ -204,14 +169,18 @@ const SHORT = new Map<string, string>([
   ["cm", "ConfigMap"],
 ]);
 
-/** `app`, `applications`, `Application`, … to the API's kind. */
-function kindFor(text: string): string {
+/** `app`, `applications`, `Application`, … to the API's kind; undefined: there is none. */
+function kindNamed(text: string): string | undefined {
   const name = text.toLowerCase();
-  const kinds = [...new Set([...KINDS.map((kind) => kind.kind), "ConfigMap", "Secret"])];
-  const found = kinds.find((kind) => [kind.toLowerCase(), `${kind.toLowerCase()}s`].includes(name)) ??
-    kinds.find((kind) => SHORT.get(name.replace(/s$/, "")) === kind);
-  if (found) return found;
-  throw new CommandError(`unknown kind "${text}"; known: ${kinds.join(", ")}`, EXIT.usage);
+  return KIND_NAMES.find((kind) => [kind.toLowerCase(), `${kind.toLowerCase()}s`].includes(name)) ??
+    KIND_NAMES.find((kind) => SHORT.get(name.replace(/s$/, "")) === kind);
+}
+
+/** @throws CommandError where there is none */
+function kindFor(text: string): string {
+  const kind = kindNamed(text);
+  if (kind !== undefined) return kind;
+  throw new CommandError(`unknown kind "${text}"; known: ${KIND_NAMES.join(", ")}`, EXIT.usage);
 }
 
 function describe(object: ApiObject): string {

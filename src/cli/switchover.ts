@@ -3,53 +3,48 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { openServerStream, operatorMetadata } from "../adapters/grpc/dial.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { digestFromWire } from "../adapters/grpc/wire.ts";
-import { parseDuration } from "../config/settings.ts";
 import { adminError, operatorName } from "./admin_client.ts";
-import { durationOption, outputOption, parse } from "./arguments.ts";
+import { confirm, mustAsk } from "./ask.ts";
+import { looked, switchoverFacts } from "./looking.ts";
 import { CommandError, EXIT, json, print } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
 type Progress = argocdagentha.v1.SwitchoverProgress;
 type Receipt = argocdagentha.v1.Receipt;
 
-/** @param confirmed asks the operator; false: not now */
-export async function switchover(args: string[], usage: string, confirmed: () => boolean): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, timeout: "30s", output: "text" },
-    booleans: ["dry-run", "yes"],
-    alias: { address: "a", timeout: "t", output: "o", yes: "y" },
-    positionals: [0, 0],
-    usage,
-  });
-  const output = outputOption(options);
-  const timeoutMs = Math.round(durationOption(options, "timeout", parseDuration));
-  const dryRun = options.boolean("dry-run");
-  if (!dryRun && !options.boolean("yes") && !confirmed()) {
-    print("Operation cancelled.");
-    return EXIT.ok;
+export async function switchover(args: Arguments): Promise<number> {
+  const asJson = args.string("output") === "json";
+  const dryRun = args.boolean("dry-run");
+  if (!dryRun && mustAsk(args)) {
+    const [explanation, forecast] = [await looked(args), await move(args, true, () => {})];
+    confirm(switchoverFacts(explanation, forecast));
   }
-  const request = { dryRun, timeoutMs };
-  const tell = output === "text" ? (progress: Progress) => print(progressLine(progress)) : () => {};
-  const receipt = await withTarget(
-    options,
-    (client, address) =>
-      new Promise<Receipt>((resolve, reject) => {
-        const stream = openServerStream(
-          client,
-          operatorService.Switchover,
-          request,
-          operatorMetadata(operatorName()),
-        );
-        stream.on("data", (progress: Progress) =>
-          progress.receipt ? resolve(progress.receipt) : tell(progress));
-        stream.on("error", (error: unknown) =>
-          reject(adminError(error, { address, action: "switchover failed" })));
-        stream.on("end", () =>
-          reject(new CommandError("switchover failed: the principal ended without a receipt")));
-      }),
-  );
-  print(output === "json" ? json(plain(receipt)) : `\n${receiptText(receipt)}`);
+  const tell = asJson ? () => {} : (progress: Progress) => print(progressLine(progress));
+  const receipt = await move(args, dryRun, tell);
+  print(asJson ? json(plain(receipt)) : `\n${receiptText(receipt)}`);
   return EXIT.ok;
+}
+
+function move(args: Arguments, dryRun: boolean, tell: (progress: Progress) => void): Promise<Receipt> {
+  const request = { dryRun, timeoutMs: args.number("timeout") };
+  const metadata = operatorMetadata(operatorName());
+  return withTarget(args, (client, address) =>
+    new Promise<Receipt>((resolve, reject) => {
+      const stream = openServerStream(client, operatorService.Switchover, request, metadata);
+      stream.on(
+        "data",
+        (progress: Progress) => progress.receipt ? resolve(progress.receipt) : tell(progress),
+      );
+      stream.on(
+        "error",
+        (error: unknown) => reject(adminError(error, { address, action: "switchover failed" })),
+      );
+      stream.on(
+        "end",
+        () => reject(new CommandError("switchover failed: the principal ended without a receipt")),
+      );
+    }));
 }
 
 function progressLine({ atMs = 0, phase = "", text = "" }: Progress): string {
@@ -59,21 +54,23 @@ function progressLine({ atMs = 0, phase = "", text = "" }: Progress): string {
 /** A receipt with names and digests as people write them. */
 function plain(receipt: Receipt): Record<string, unknown> {
   return {
-    dryRun: receipt.dryRun ?? false,
-    from: receipt.before?.uid ?? "",
-    to: receipt.after?.uid ?? "",
+    dry_run: receipt.dryRun ?? false,
+    from: receipt.before?.name ?? "",
+    from_uid: receipt.before?.uid ?? "",
+    to: receipt.after?.name ?? "",
+    to_uid: receipt.after?.uid ?? "",
     resources: receipt.resources ?? 0,
-    cutRevision: receipt.cutRevision ?? 0,
-    digestActive: digestFromWire(receipt.digestActive),
-    digestReplica: digestFromWire(receipt.digestReplica),
-    epochBefore: receipt.epochBefore ?? 0,
-    epochAfter: receipt.epochAfter ?? 0,
-    agentsBefore: receipt.agentsBefore ?? 0,
-    agentsBack: receipt.agentsBack ?? 0,
-    lostAcknowledged: receipt.lostAcknowledged ?? 0,
+    cut_revision: receipt.cutRevision ?? 0,
+    digest_active: digestFromWire(receipt.digestActive),
+    digest_replica: digestFromWire(receipt.digestReplica),
+    epoch_before: receipt.epochBefore ?? 0,
+    epoch_after: receipt.epochAfter ?? 0,
+    agents_before: receipt.agentsBefore ?? 0,
+    agents_back: receipt.agentsBack ?? 0,
+    lost_acknowledged: receipt.lostAcknowledged ?? 0,
     differing: receipt.differing ?? 0,
-    differingKeys: receipt.differingKeys ?? [],
-    phasesMs: Object.fromEntries((receipt.phases ?? []).map(({ phase = "", ms = 0 }) => [phase, ms])),
+    differing_keys: receipt.differingKeys ?? [],
+    phases_ms: Object.fromEntries((receipt.phases ?? []).map(({ phase = "", ms = 0 }) => [phase, ms])),
   };
 }
 
@@ -83,6 +80,11 @@ function differingText({ differing = 0, differingKeys = [] }: Receipt, none: str
   const more = differing - differingKeys.length;
   const named = differingKeys.join(", ") + (more > 0 ? ` and ${more.toLocaleString("en-US")} more` : "");
   return `${differing.toLocaleString("en-US")} ${differing === 1 ? "key" : "keys"}, ${what}: ${named}`;
+}
+
+/** `east (UID)`. */
+function sideText({ name, uid = "" }: argocdagentha.v1.Standing = {}): string {
+  return name ? `${name} (${uid})` : uid;
 }
 
 /** A receipt as text. */
@@ -108,7 +110,7 @@ export function receiptText(receipt: Receipt): string {
     } resources, digest ${digest} (${same})`,
     ...(receipt.differing ? [`  repaired       ${differingText(receipt, "", "which differed")}`] : []),
     `  epoch          ${n(receipt.epochBefore)} -> ${n(receipt.epochAfter)}`,
-    `  ACTIVE now     ${receipt.after?.uid ?? ""} (was ${receipt.before?.uid ?? ""})`,
+    `  ACTIVE now     ${sideText(receipt.after)} (was ${sideText(receipt.before)})`,
     `  agents         ${n(receipt.agentsBack)} of ${n(receipt.agentsBefore)} are back`,
     `  took           ${phases}`,
   ].join("\n");

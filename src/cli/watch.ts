@@ -4,12 +4,11 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { openServerStream } from "../adapters/grpc/dial.ts";
 import { operatorService } from "../adapters/grpc/services.ts";
 import { concernsFromWire } from "../adapters/grpc/wire.ts";
-import { parseDuration } from "../config/settings.ts";
 import { type Concerns, present } from "../domain/ha/concerns.ts";
 import { adminError } from "./admin_client.ts";
-import { durationOption, parse } from "./arguments.ts";
 import { age, EXIT, printStyled } from "./output.ts";
-import { TARGET_OPTIONS, withTarget } from "./target.ts";
+import { withTarget } from "./target.ts";
+import type { Arguments } from "./verb.ts";
 
 type Report = argocdagentha.v1.Report;
 type Exposure = argocdagentha.v1.Exposure;
@@ -18,23 +17,16 @@ type Exposure = argocdagentha.v1.Exposure;
 const STALE_MS = 30_000;
 const CLEAR = "\x1b[H\x1b[2J";
 
-export async function watch(args: string[], usage: string): Promise<number> {
-  const options = parse(args, {
-    strings: { ...TARGET_OPTIONS, interval: "1s" },
-    booleans: ["once"],
-    alias: { address: "a", interval: "i" },
-    positionals: [0, 0],
-    usage,
-  });
-  const intervalMs = Math.round(durationOption(options, "interval", parseDuration));
-  const terminal = Deno.stdout.isTerminal() && !options.boolean("once");
+export async function watch(args: Arguments): Promise<number> {
+  const once = args.boolean("once");
+  const terminal = Deno.stdout.isTerminal() && !once;
   const color = terminal && !Deno.noColor;
-  await withTarget(options, (client, address) =>
+  await withTarget(args, (client, address) =>
     new Promise<void>((resolve, reject) => {
-      const stream = openServerStream(client, operatorService.Watch, { intervalMs });
+      const stream = openServerStream(client, operatorService.Watch, { intervalMs: args.number("interval") });
       stream.on("data", (report: Report) => {
         printStyled((terminal ? CLEAR : "") + screen(report, Date.now(), color) + (terminal ? "" : "\n"));
-        if (!options.boolean("once")) return;
+        if (!once) return;
         resolve();
         stream.cancel();
       });

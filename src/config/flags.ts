@@ -204,6 +204,12 @@ export const FLAGS: readonly Flag[] = [
   ),
   flag("ha-enabled", "bool", "false", "replicate to, or follow, a peer"),
   flag("ha-preferred-role", "string", "primary", "primary or replica, when nothing is remembered"),
+  ours(
+    "ha-name",
+    "string",
+    "",
+    "this side's name for operators, such as its region: in messages, receipts, history, metrics and log; empty: the preferred role",
+  ),
   flag("ha-peer-address", "string", "", "host:port of the other principal"),
   flag("ha-admin-port", "int", "8405", "port of HAAdmin on 127.0.0.1"),
   ours(

@@ -70,6 +70,8 @@ export interface Settings {
   log: LogSettings;
   haEnabled: boolean;
   preferredRole: "primary" | "replica";
+  /** As operators call this side. */
+  sideName: string;
   peerAddress: string;
   /** URL of `/healthz` of a Go principal as peer; empty: it is not asked. */
   peerHealthz: string;
@@ -231,9 +233,10 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     metricsPort: portOf(value, "metrics-port", 32_767),
     healthzPort: portOf(value, "healthz-port", 32_767),
     pprofPort: portOf(value, "pprof-port"),
-    log: logOf(value),
+    log: { ...logOf(value), ...(bool("ha-enabled") ? { side: sideNameOf(value) } : {}) },
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
+    sideName: sideNameOf(value),
     peerAddress: value("ha-peer-address"),
     peerHealthz: value("ha-peer-healthz"),
     adminPort: portOf(value, "ha-admin-port") || 8405,
@@ -251,6 +254,12 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
   if (settings.healthzPort === 0) throw new UsageError("--healthz-port must be between 1 and 32767");
   if (settings.haEnabled) checkHa(settings);
   return settings;
+}
+
+function sideNameOf(value: Value): string {
+  const name = value("ha-name") || value("ha-preferred-role");
+  if (isDnsLabel(name)) return name;
+  throw new UsageError(`--ha-name "${name}": must be a DNS-1123 label, such as the region's name`);
 }
 
 /** A third of it must be well above the second by which a measurement may be off (src/base/clock.ts). */

@@ -116,6 +116,7 @@ Deno.test("parseSettings() refuses mistakes with one clear line", () => {
     [[...GOOD, "--log-level", "loud"], "must be one of trace, debug, info, warn, error"],
     [[...GOOD, "--store", "redis:x"], "must be kubernetes or sqlite:FILE"],
     [[...GOOD, "--ha-preferred-role", "leader"], "must be one of primary, replica"],
+    [[...GOOD, "--ha-name", "the west"], '--ha-name "the west": must be a DNS-1123 label'],
     [[...GOOD, "--ha-enabled=maybe"], "must be true or false"],
     [[...HA, "--ha-preferred-role", "replica"], "peer address is required for replica role"],
     [[...HA, "--ha-peer-address", "nowhere"], "must be host:port"],

@@ -62,7 +62,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     monitor.follow();
     await feed.synced;
     await marks.settled();
-    const chain = new History(store, settings.namespace, log);
+    const chain = new History(store, settings, log);
     await monitor.patiently(() => chain.load());
     const clusterInfo = await parts.clusterInfo(clusters);
     const readFirst = { store, index, uid, clusters, dependencies, chain, clusterInfo, foreign, feed };
@@ -117,7 +117,7 @@ export function waitingCore(
     clusters,
     dependencies: new Dependencies(settings.scope),
     uid: "",
-    chain: new History(store, namespace, log),
+    chain: new History(store, settings, log),
     foreign,
     marks: new StoreMarks(store, namespace, log),
     peerStore: new PeerStore(store, namespace, log),

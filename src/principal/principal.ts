@@ -97,6 +97,8 @@ export type CoreSettings =
   & AgentCachesParts["settings"]
   & {
     readonly preferredRole: "primary" | "replica";
+    /** As operators call this side. */
+    readonly sideName: string;
     readonly auth: AuthMethod;
     readonly allowedReplicationClients: readonly string[];
     readonly allowAnyReplicationClient: boolean;
@@ -239,7 +241,8 @@ function rolesOf(read: Read) {
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
   const { marks, peerStore, uiNeeds } = read;
-  const standing = () => standingOf(uid, settings.namespace, model(), fleet.connected, marks.point);
+  const identity = { uid, name: settings.sideName, namespace: settings.namespace };
+  const standing = () => standingOf(identity, model(), fleet.connected, marks.point);
 
   const copied = { store, index, settings, counters, losses, foreign, log, feed, following, unconfirmed };
   const { writer, writerOver, drift, copies } = copying({ ...copied, model, deletions, marks });
@@ -295,7 +298,7 @@ function coreOf(
   const { kept, heldDeletions } = roles;
   const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
   const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
-  const { command, handover } = commandsOf(driver, machine);
+  const { command, handover } = commandsOf(driver, machine, () => replicas.counted.length);
   const chain = () => read.chain.chain;
   const redial = () => follower.redial();
   const theFleet = () => fleet;

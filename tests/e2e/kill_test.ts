@@ -131,7 +131,7 @@ function began(
     case "switchover":
       return runCli(["ha", "switchover", "--yes", "-a", by.admin]);
     case "promote":
-      return runCli(["ha", "promote", "--force", "-a", other.admin]);
+      return runCli(["ha", "promote", "--yes", "--force", "-a", other.admin]);
     case "snapshot":
       return other.kill("SIGKILL").then(() => other.start());
     case "stream":

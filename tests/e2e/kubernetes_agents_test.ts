@@ -127,7 +127,7 @@ async function story(pair: KubePair, agent: SimAgent, { auto }: { auto: SimAgent
   const deleted = [agent.cluster.deleted, auto.cluster.deleted];
   await pair.primary.kill("SIGKILL");
   await pair.replica.untilState("disconnected");
-  const promoted = await runCli(["ha", "promote", "--force", "-a", pair.replica.admin]);
+  const promoted = await runCli(["ha", "promote", "--yes", "--force", "-a", pair.replica.admin]);
   assertEquals(promoted.code, 0, promoted.stderr);
   agent.start();
   await untilHolds(agent, "Application", ["a", "unheard-of"], 20_000);

@@ -70,7 +70,16 @@ story(
     await replica.kill("kube-apiserver");
     await pair.primary.kill("SIGKILL");
     await pair.replica.untilState("disconnected");
-    const refused = await runCli(["ha", "promote", "--force", "-t", "60s", "-a", pair.replica.admin]);
+    const refused = await runCli([
+      "ha",
+      "promote",
+      "--yes",
+      "--force",
+      "-t",
+      "60s",
+      "-a",
+      pair.replica.admin,
+    ]);
     assertEquals(refused.code, 1, refused.stdout);
     assertMatch(refused.stderr, /could not be recorded|could not be renewed|does not hold the lock/);
     assertEquals((await pair.replica.healthz()).code, 503);
@@ -80,7 +89,7 @@ story(
       30_000,
       () => `the replica does not resume:\n${pair.replica.logEnd()}`,
     );
-    const promoted = await runCli(["ha", "promote", "--force", "-a", pair.replica.admin]);
+    const promoted = await runCli(["ha", "promote", "--yes", "--force", "-a", pair.replica.admin]);
     assertEquals(promoted.code, 0, promoted.stderr);
     assertEquals((await pair.content("replica")).size, COUNT);
   },
@@ -316,7 +325,7 @@ Deno.test({
       proxy.fate = () => "pass";
       await pair.primary.kill("SIGKILL");
       await pair.replica.untilState("disconnected");
-      const promoted = await runCli(["ha", "promote", "--force", "-a", pair.replica.admin]);
+      const promoted = await runCli(["ha", "promote", "--yes", "--force", "-a", pair.replica.admin]);
       assertEquals(promoted.code, 0, promoted.stderr);
       assertEquals((await pair.content("replica")).size, COUNT - 10);
     } finally {

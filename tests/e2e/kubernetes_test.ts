@@ -128,7 +128,7 @@ async function failover(pair: KubePair): Promise<void> {
   assertEquals((await get(replica, path))?.metadata.annotations?.[SOURCE_UID], source);
   await pair.primary.kill("SIGKILL");
   await pair.replica.untilState("disconnected");
-  const promoted = await runCli(["ha", "promote", "--force", "-a", pair.replica.admin]);
+  const promoted = await runCli(["ha", "promote", "--yes", "--force", "-a", pair.replica.admin]);
   assertEquals(promoted.code, 0, promoted.stderr);
   assertEquals((await pair.replica.healthz()).code, 200);
   const state = await get(replica, "/api/v1/namespaces/argocd/configmaps/argocd-agent-ha-state");

@@ -60,7 +60,7 @@ async function waits(one: PrincipalProcess, holder: PrincipalProcess): Promise<v
   const explained = await ha(one, "explain");
   assertStringIncludes(explained, who);
   assertStringIncludes(explained, "ask it: ha status. If it hangs, end it");
-  const refused = await ha(one, "promote", "--force");
+  const refused = await ha(one, "promote", "--yes", "--force");
   assertMatch(refused, /cannot promote: process \d+ on "[^"]+" acts for this side; run ha promote there/);
   assertStringIncludes(await ha(one, "preflight"), who);
 }

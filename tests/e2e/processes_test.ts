@@ -10,7 +10,7 @@ import { seeded } from "../support/random.ts";
 
 const loose = { sanitizeOps: false, sanitizeResources: false };
 const promote = (side: PrincipalProcess, ...more: string[]) =>
-  runCli(["ha", "promote", "--force", "-a", side.admin, ...more]);
+  runCli(["ha", "promote", "--yes", "--force", "-a", side.admin, ...more]);
 
 Deno.test({
   name: "kill -9 of either side in every state, and a restart: the pair converges and never has two ACTIVE",
@@ -135,7 +135,7 @@ Deno.test({
       await pair.untilEqual();
       await pair.pause(primary);
       await replica.untilState("disconnected");
-      const promoted = await runCli(["ha", "promote", "--force", "-a", replica.admin]);
+      const promoted = await runCli(["ha", "promote", "--yes", "--force", "-a", replica.admin]);
       assertEquals(promoted.stdout, "Promoted. State is now: active\n");
       await pair.write(primary, 3, "written while it was paused");
       primary.signal("SIGCONT");

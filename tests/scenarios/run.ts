@@ -181,7 +181,7 @@ class Stage {
     const child = new Deno.Command(path, {
       args,
       cwd: this.dir,
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ARGOCD_AGENT_HA_SIDES: this.#sidesFile() },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -193,6 +193,14 @@ class Stage {
     const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     const lines = this.#mask(text).trimEnd().split("\n").map((one) => one.trimEnd());
     return [...lines, ...(code === 0 ? [] : [`[exit ${code}]`])];
+  }
+
+  /** The file of sides, in which both have the names that they have here. */
+  #sidesFile(): string {
+    const path = `${this.dir}/sides.yaml`;
+    const sides = Object.entries(this.#sides).map(([name, { admin }]) => [name, { address: admin }]);
+    Deno.writeTextFileSync(path, JSON.stringify({ sides: Object.fromEntries(sides) }));
+    return path;
   }
 
   async #curl(url: string): Promise<string[]> {
@@ -235,7 +243,7 @@ class Stage {
       .replace(/\b\d+( ?s|m) ago/g, "N$1 ago").replace(/, for \d+s/g, ", for Ns").replace(/\b\d+s$/gm, "Ns")
       .replace(/(digests?(?: are)? +)[0-9a-f]{16,32}/g, "$1DIGEST").replace(/\b[\d,]+ ms\b/g, "N ms")
       .replace(/^ +\d+\.\d{3}s/gm, "       Ns").replace(/\b\w+@[\w.-]+ \(admin listener\)/g, "SOMEBODY")
-      .replace(/\b(TIME +\d+ +\w+ +)\w+@[\w.-]+/g, "$1SOMEBODY").replace(
+      .replace(/\b(TIME +\w+ +\d+ +\w+ +)\w+@[\w.-]+/g, "$1SOMEBODY").replace(
         /^(?:WHEN|TIME) .*$/gm,
         (line) => line.replace(/ {2,}/g, "  "),
       )

@@ -71,7 +71,7 @@ Deno.test({
         20_000,
         () => "the mode is not replicated",
       );
-      await running.operations.command("demote", false, "");
+      await running.operations.command("demote", true, "");
       await replica.operations.command("promote", true, "");
       assertStringIncludes(await refusal(replica, "autonomous"), "it is managed");
       await replica.operations.forgetAgent("edge-1", "an operator");

@@ -17,7 +17,7 @@ export class Operator {
   constructor(private readonly world: World) {}
 
   demote(site: Site): Promise<void> {
-    return this.command(site, "demote", (site) => site.core?.operations.command("demote", false, "operator"));
+    return this.command(site, "demote", (site) => site.core?.operations.command("demote", true, "operator"));
   }
 
   /** `ha diff --repair` of everything that this side has. */

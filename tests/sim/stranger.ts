@@ -10,6 +10,7 @@ import type { World } from "./world.ts";
 
 const STRANGER: Standing = {
   uid: "stranger",
+  name: "",
   version: "1",
   namespace: "argocd",
   state: "active",

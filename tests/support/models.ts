@@ -21,6 +21,7 @@ export const memory = (part: Partial<Memory> = {}): Memory => ({
 /** The peer in that epoch. */
 export const peer = (part: Partial<Standing> = {}): Standing => ({
   uid: "p",
+  name: "",
   version: "1",
   namespace: "argocd",
   state: "syncing",

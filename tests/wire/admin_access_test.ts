@@ -58,7 +58,7 @@ Deno.test({
         assertEquals(code, 0, `${command}: ${stderr}`);
       }
       const changes = [
-        ["promote", "--force"],
+        ["promote", "--yes", "--force"],
         ["demote", "--yes"],
         ["switchover", "--yes"],
         [
@@ -75,7 +75,7 @@ Deno.test({
         assertEquals(refused.code, 1, change.join(" "));
         assertMatch(
           refused.stderr,
-          /PermissionDenied .*identity "reader" may not call \w+: it may ask \(--ha-admin-readers\)/,
+          /identity "reader" may not call \w+: it may ask \(--ha-admin-readers\)/,
         );
       }
       const agent = await as("agent-1", primary, "status");
@@ -85,7 +85,7 @@ Deno.test({
         'identity "agent-1" may not call Status: it is in neither --ha-admin-readers',
       );
       assertEquals([primary.core.model().state, replica.core.model().state], ["active", "replicating"]);
-      const promoted = await as("operator", replica, "promote", "--force");
+      const promoted = await as("operator", replica, "promote", "--yes", "--force");
       assertEquals(
         [promoted.code, promoted.stdout],
         [0, "Promoted. State is now: active\n"],

@@ -187,7 +187,7 @@ Deno.test(
       await untilEnded(first, `${UNAVAILABLE} another stream of this agent has taken its place`);
       await first.stop();
       await untilServed(running, second);
-      await running.operations.command("demote", false, "");
+      await running.operations.command("demote", true, "");
       await untilEnded(second, `${UNAVAILABLE} `);
       await untilEnded(second, "not accepting connections in state syncing");
       assertEquals(running.core.fleet.connected, 0);

@@ -135,7 +135,7 @@ Deno.test(
       );
       assertEquals(emptied.core.model().state, "recovering");
       await emptied.operations.command("promote", true, "an operator");
-      await emptied.operations.command("demote", false, "an operator");
+      await emptied.operations.command("demote", true, "an operator");
       await emptied.operations.command("promote", true, "an operator");
       assert(emptied.core.model().memory.epoch > 1);
       const follower = await workshop.start(workshop.settings("replica", emptied.ports.grpc));

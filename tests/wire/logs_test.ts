@@ -175,7 +175,7 @@ Deno.test(
       );
       assertEquals(code, 16);
 
-      await running.operations.command("demote", false, "an operator");
+      await running.operations.command("demote", true, "an operator");
       await reader.whole();
       assertMatch(reader.text, /^first\nthe log ends here: .*; read it again\n$/);
       const { status, text } = await read().whole();

@@ -1,5 +1,5 @@
 /** Two principals over real sockets with mTLS: what replicates, what breaks, what comes back. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { exampleObjects, generatedApplication } from "../../src/cli/examples.ts";
 import { parseManifests } from "../../src/cli/manifests.ts";
 import { keyOfObject } from "../../src/domain/resources/keys.ts";
@@ -339,14 +339,20 @@ Deno.test({
       await untilState(replica, "replicating");
       const refusal = await replica.operations.command("promote", false, "").then(() => "", (error) =>
         error.message);
-      assertEquals(refusal, "still replicating from peer — demote peer first, or use --force");
+      assertMatch(
+        refusal,
+        /^still replicating from peer "\S+": run ha switchover, or override .*: ha promote --force$/,
+      );
       proxy.cut();
       await untilState(replica, "disconnected");
       const asked = await replica.operations.command("promote", false, "").then(() =>
         "", (error) =>
         error.message);
       assertStringIncludes(asked, "is ACTIVE in epoch 1 since");
-      assertStringIncludes(asked, "with 0 agents; demote it first (ha demote there), or use --force");
+      assertStringIncludes(
+        asked,
+        "with 0 agents; once this side follows it run ha switchover, or override it with: ha promote --force",
+      );
       assertEquals(primary.core.model().state, "active");
     }),
 });

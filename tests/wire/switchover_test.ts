@@ -1,5 +1,5 @@
 /** The planned move: from either side, with agents and writes going on, and everything that can go wrong before the step. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { call, dialPeer } from "../../src/adapters/grpc/dial.ts";
 import { linkService } from "../../src/adapters/grpc/services.ts";
 import type { Running } from "../../src/serve.ts";
@@ -74,9 +74,15 @@ Deno.test(
       assertEquals(agent.cluster.deleted, 0);
       const asked = [primary, replica].map(({ core }) => core.chain().findLast(({ who }) => who !== ""));
       assertEquals(asked.map((link) => [link?.what, link?.who]), [
-        ["demote", "somebody, switchover"],
+        ["outcome of switchover", "somebody"],
         ["switchover", "somebody, switchover"],
       ]);
+      const outcome = primary.core.chain().findLast(({ what }) => what === "outcome of switchover");
+      assertMatch(
+        outcome?.text ?? "",
+        /^done: "replica" is ACTIVE, epoch 1 -> 2, 0 .* lost, 1 of 1 agents are back$/,
+      );
+      assertEquals(primary.core.chain().some(({ what }) => what === "demote"), true);
 
       const back = await replica.core.switchover.run(OPTIONS, quiet);
       assertEquals([back.epochBefore, back.epochAfter], [2, 3]);

@@ -3,7 +3,7 @@ import type grpc from "@grpc/grpc-js";
 import type { haadminapi } from "../../../proto/gen.d.ts";
 import type { Operations } from "../../principal/ports/operations.ts";
 import { provedIdentity } from "./admin_access.ts";
-import { OPERATOR_METADATA } from "./dial.ts";
+import { FORCE_METADATA, OPERATOR_METADATA } from "./dial.ts";
 import { unary } from "./server.ts";
 
 /** The caller's name: from its certificate, or on loopback, where nothing proves it, as our CLI gives it. The Go CLI gives none. */
@@ -43,7 +43,7 @@ export function adminHandlers(
       command("promote", request.force ?? false, operatorOf(call.metadata))
     ),
     Demote: unary<haadminapi.DemoteRequest, haadminapi.DemoteResponse>((_, call) =>
-      command("demote", false, operatorOf(call.metadata))
+      command("demote", call.metadata.get(FORCE_METADATA)[0] === "true", operatorOf(call.metadata))
     ),
   };
 }

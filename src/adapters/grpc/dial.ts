@@ -66,9 +66,13 @@ function hostOf(address: string): string {
 /** Under this name our CLI says who types. */
 export const OPERATOR_METADATA = "x-argocd-agent-ha-operator";
 
-/** Metadata that says who types. */
-export function operatorMetadata(name: string): grpc.Metadata {
+/** Metadata of a demotion that overrides a refusal: its message has no field for that, and the Go CLI asks for none. */
+export const FORCE_METADATA = "argocd-agent-ha-force";
+
+/** Metadata that says who types, and whether a refusal is overridden. */
+export function operatorMetadata(name: string, force = false): grpc.Metadata {
   const metadata = new grpc.Metadata();
+  if (force) metadata.set(FORCE_METADATA, "true");
   if (/^[\x21-\x7e]+$/.test(name)) metadata.set(OPERATOR_METADATA, name);
   return metadata;
 }

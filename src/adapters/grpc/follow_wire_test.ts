@@ -18,6 +18,7 @@ const { FollowerMessage: Follower, LeaderMessage: Leader, Standing: WireStanding
 const DIGEST = "0123456789abcdef".repeat(2);
 const STANDING: Standing = {
   uid: "a",
+  name: "",
   version: "1.2.3",
   namespace: "argocd",
   state: "active",
@@ -99,9 +100,10 @@ Deno.test("each of a leader's messages reaches its replica as the replica reads 
 Deno.test("standingFromWire() takes what a peer says of itself, epoch and all, and bounds it", () => {
   const read = (wire: object) => standingFromWire(WireStanding.decode(WireStanding.encode(wire).finish()));
   assertEquals(read(STANDING), STANDING);
-  assertEquals(read({ state: "king", uid: "u".repeat(100) }), {
+  assertEquals(read({ state: "king", uid: "u".repeat(100), name: "n".repeat(100) }), {
     ...STANDING,
     uid: "u".repeat(64),
+    name: "n".repeat(64),
     version: "",
     namespace: "",
     state: "",

@@ -9,6 +9,7 @@ type WireReceipt = argocdagentha.v1.Receipt;
 
 const NOBODY = {
   uid: "",
+  name: "",
   version: "",
   namespace: "",
   state: "",

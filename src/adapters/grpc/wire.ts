@@ -47,6 +47,7 @@ export function standingFromWire(wire: argocdagentha.v1.Standing | null | undefi
   return {
     ...(store ? { store } : {}),
     uid: (wire.uid ?? "").slice(0, 64),
+    name: (wire.name ?? "").slice(0, 64),
     version: (wire.version ?? "").slice(0, 64),
     namespace: (wire.namespace ?? "").slice(0, 64),
     state: isState(state) ? state : "",

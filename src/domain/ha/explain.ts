@@ -42,6 +42,7 @@ export interface Explanation {
   because: string;
   promote: Verdict;
   force: Verdict;
+  demote: Verdict;
   /** An upper bound on the loss of a promotion now. */
   loss: string;
   /** Undefined: this side is not ACTIVE. */
@@ -69,6 +70,7 @@ export function explain(situation: Situation): Explanation {
     because: model.explanation,
     promote: predict(situation, false),
     force: predict(situation, true),
+    demote: predictDemotion(situation),
     loss: possibleLoss(situation),
     exposure: active ? situation.exposure : undefined,
     next: nextOf(situation),
@@ -93,6 +95,19 @@ export function predict({ model, peer, peerError, nowMs }: Situation, force: boo
     ? "; it is ACTIVE and will be overridden: it steps down when it hears of the new epoch"
     : "";
   return { allowed: true, text: `would go through: ${about}${warning}` };
+}
+
+/** Predicts the outcome of `ha demote`. */
+function predictDemotion({ model, replicas, nowMs }: Situation): Verdict {
+  const { effects } = step(model, { type: "demote", id: 1, alone: replicas === 0 }, nowMs);
+  const [first] = effects;
+  if (first?.type === "reply" && first.error !== "") return { allowed: false, text: first.error };
+  return {
+    allowed: true,
+    text: model.peer?.state === "active"
+      ? "would go through: the peer serves"
+      : "would go through, and no principal serves until a promotion; ha switchover does both in one command",
+  };
 }
 
 /** An upper bound on what a loss of this side takes along where it is ACTIVE, and what a promotion of it loses where it is not. */

@@ -5,6 +5,7 @@ import { initialModel, type Model, type Standing, STATES } from "./state.ts";
 
 const PEER: Standing = {
   uid: "a",
+  name: "",
   version: "1",
   namespace: "argocd",
   state: "active",

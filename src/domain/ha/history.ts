@@ -14,6 +14,8 @@ export interface HistoryEntry {
   who: string;
   /** Why, or what came of it. */
   text: string;
+  /** The name of the side; absent: an older release wrote it. */
+  side?: string;
 }
 
 /** An entry in the chain. */

@@ -19,6 +19,7 @@ Deno.test("two machines: no joint state to depth 12 has two ACTIVE in one epoch,
     JSON.stringify([[a, b].map((m) => [m.state, m.memory, m.streamLive]), word]);
   const standing = (m: Model): Standing => ({
     uid: m.uid,
+    name: "",
     version: "1",
     namespace: "argocd",
     state: m.state,

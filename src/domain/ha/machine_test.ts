@@ -165,6 +165,8 @@ function inputs(): Input[] {
     ...[false, true].map((force): Input => ({ type: "promote", id: 9, force })),
     { type: "promote", id: 9, force: false, by: "switchover" },
     { type: "demote", id: 9 },
+    { type: "demote", id: 9, alone: true },
+    { type: "demote", id: 9, alone: true, force: true },
     { type: "demote", id: 9, by: "switchover" },
     ...PROCEDURES.flatMap((procedure): Input[] => [
       { type: "begin", id: 9, procedure, problem: "" },

@@ -5,6 +5,7 @@ import { preflight, type PreflightFacts, timeOf } from "./preflight.ts";
 const DAY = 86_400_000;
 const standing = (state: "active" | "replicating" | "syncing") => ({
   uid: state,
+  name: "",
   version: "1",
   namespace: "argocd",
   state,

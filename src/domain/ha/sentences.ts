@@ -4,6 +4,12 @@ import type { Holder, Input, Memory, Model, Standing, Waiting } from "./state.ts
 
 const count = (n: number) => n.toLocaleString("en-US");
 
+/** The way to ACTIVE for a side whose peer is: one command between two of ours, two with a Go principal. */
+const takeFrom = ({ peer }: Model, i?: Input): string => {
+  const asked = i && "peer" in i ? i.peer : peer;
+  return asked?.uid ? "run ha switchover" : "demote the peer first (ha demote there)";
+};
+
 /** Refusals; the first words of `replicating`, `alreadyActive` and `notActive` are the Go principal's. */
 export const refusals = {
   busy: (command: string) => (m: Model): string =>
@@ -19,15 +25,20 @@ export const refusals = {
       : `cannot promote: this store remembers nothing and peer "${m.peerAddress}" does not answer; start the peer, ` +
         "or serve what this store holds with: ha promote --force",
   alreadyActive: (): string => "already active",
-  replicating: (): string => "still replicating from peer — demote peer first, or use --force",
+  replicating: (m: Model): string =>
+    `still replicating from peer "${m.peerAddress}": ${
+      takeFrom(m)
+    }, or override a peer that must not serve with: ` +
+    "ha promote --force",
   syncing: (m: Model): string =>
     `cannot promote: replica is still syncing from "${m.peerAddress}"${progress(m)}; wait, or use --force`,
   neverComplete: (m: Model): string =>
     `cannot promote: this replica has never held a complete copy of "${m.peerAddress}"${progress(m)}; ` +
     "wait for its first sync, or use --force and lose what it does not hold",
   peerActive: (m: Model, i: Input): string =>
-    `cannot promote: peer "${m.peerAddress}" is ACTIVE ${epochText(i)}; demote it first (ha demote there), ` +
-    "or use --force",
+    `cannot promote: peer ${peerText(m, i)} is ACTIVE ${epochText(i)}; ${
+      takeFrom(m, i) === "run ha switchover" ? "once this side follows it " : ""
+    }${takeFrom(m, i)}, or override it with: ha promote --force`,
   overtaken: (m: Model): string =>
     `cannot promote: peer "${m.peerAddress}" has claimed epoch ${m.peer?.epoch} meanwhile; see: ha explain`,
   notRestored: (command: string) => (_: Model, i: Input): string =>
@@ -41,6 +52,12 @@ export const refusals = {
   notPrepared: (m: Model): string =>
     `cannot take over: this side is ${m.state} and has not got ready for that epoch`,
   notActive: (m: Model): string => `can only demote from active state, current: ${m.state}`,
+  nobodyTakesOver: (m: Model): string =>
+    m.peerAddress === ""
+      ? "cannot demote: no peer is configured, so no principal would serve agents; set --ha-peer-address, then run: " +
+        "ha switchover; to stop serving all the same: ha demote --force"
+      : `cannot demote: no replica follows this side, so no principal would serve agents; wait until "${m.peerAddress}" is ` +
+        "REPLICATING, then run: ha switchover; to stop serving all the same: ha demote --force",
   notRecorded: (command: string, error: string): string =>
     `cannot ${command}: the role could not be recorded in the store: ${error}; nothing has changed. ` +
     "Do not restart this principal until its store answers; see: ha status",
@@ -61,6 +78,12 @@ export const refusals = {
   unfit: (command: string) => (_: Model, i: Input): string =>
     `cannot ${command}: ${i.type === "begin" ? i.problem : ""}`,
 };
+
+/** `"east" (b.example:8443)`; without a name only the address. */
+export function peerText({ peerAddress }: Model, input: Input): string {
+  const name = "peer" in input ? input.peer?.name : "";
+  return name ? `"${name}" (${peerAddress})` : `"${peerAddress}"`;
+}
 
 /** `in epoch 3 since 2026-01-01T00:00:00Z with 12 agents`, of the peer that an input carries. */
 export function epochText(input: Input): string {

@@ -17,6 +17,8 @@ export type Role = "primary" | "replica";
 export interface Standing {
   /** The principal's identity (a UUID); empty for a peer of another kind. */
   uid: string;
+  /** As operators call this side, `--ha-name`; empty: an older release, or a Go principal. */
+  name: string;
   version: string;
   namespace: string;
   state: State | "";
@@ -148,7 +150,8 @@ export type Input =
   | { type: "peerSilent" }
   /** `by`: a switchover's own command, which that switchover does not refuse. */
   | { type: "promote"; id: number; force: boolean; by?: "switchover" }
-  | { type: "demote"; id: number; by?: "switchover" }
+  /** `alone`: no replica follows this side. */
+  | { type: "demote"; id: number; force?: boolean; alone?: boolean; by?: "switchover" }
   /** In a switchover, from the ACTIVE that is followed: get ready for the next epoch. */
   | { type: "prepare"; id: number; peer: Standing }
   /** In a switchover: the leader has stepped down; become ACTIVE in the promised epoch. */

@@ -72,6 +72,29 @@ Deno.test("a promoted replica that restarts is ACTIVE again, in the same epoch",
   assertEquals([states.at(-1), model.memory.epoch], ["active", 2]);
 });
 
+Deno.test("a demotion with nobody to take over is refused, unless the peer serves already, it is forced, or a switchover asks", () => {
+  const active = model({ state: "active", memory: memory({ role: "active" }) });
+  const answered = (from: typeof active, input: Omit<Extract<Input, { type: "demote" }>, "id" | "type">) => {
+    const { row, effects: [first] } = step(from, { type: "demote", id: 1, ...input }, 1);
+    return first?.type === "reply" ? first.error : row?.name;
+  };
+  const refused = answered(active, { alone: true });
+  assertStringIncludes(refused ?? "", "no replica follows this side, so no principal would serve agents");
+  assertStringIncludes(refused ?? "", "run: ha switchover");
+  assertStringIncludes(
+    answered({ ...active, peerAddress: "" }, { alone: true }) ?? "",
+    "no peer is configured",
+  );
+  for (
+    const [from, input] of [
+      [active, {}],
+      [active, { alone: true, force: true }],
+      [active, { alone: true, by: "switchover" }],
+      [{ ...active, peer: { ...peer(), state: "active" } }, { alone: true }],
+    ] as const
+  ) assertEquals(answered(from, input), "demote: record", JSON.stringify(input));
+});
+
 Deno.test("a demoted principal is SYNCING until it has a live stream and a snapshot", () => {
   const active = model({ state: "active", memory: memory({ role: "active" }) });
   const { states, effects, model: after } = play(

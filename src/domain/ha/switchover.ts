@@ -50,6 +50,14 @@ export interface Receipt {
   differing: Noted;
 }
 
+/** A finished switchover in one line of the history. */
+export function outcomeText({ after, epochBefore, epochAfter, agentsBefore, agentsBack }: Receipt): string {
+  return `done: "${
+    after?.name || after?.uid
+  }" is ACTIVE, epoch ${epochBefore} -> ${epochAfter}, 0 acknowledged changes lost, ` +
+    `${agentsBack} of ${agentsBefore} agents are back`;
+}
+
 /** A replica that follows, as its active sees it. */
 export interface Candidate {
   identity: string;

@@ -8,7 +8,16 @@
  */
 import { commonCoverage } from "../resources/coverage.ts";
 import type { Effect, Input, InputType, Memory, Model, Operation, Procedure, State } from "./state.ts";
-import { byBackup, byOperator, byPeer, epochText, olderOf, refusals, waitingText } from "./sentences.ts";
+import {
+  byBackup,
+  byOperator,
+  byPeer,
+  epochText,
+  olderOf,
+  peerText,
+  refusals,
+  waitingText,
+} from "./sentences.ts";
 
 /** One row of the table. */
 export interface Row {
@@ -45,6 +54,11 @@ const not = ({ name, holds }: Guard): Guard => guard(`not ${name}`, (m, i) => !h
 const G = {
   busy: guard("an operation is under way", (m) => m.operation !== undefined),
   forced: guard("--force", (_, i) => i.type === "promote" && i.force),
+  alone: guard(
+    "no replica follows and the peer is not ACTIVE",
+    (m, i) => i.type === "demote" && i.alone === true && m.peer?.state !== "active",
+  ),
+  demoteForced: guard("--force", (_, i) => i.type === "demote" && i.force === true),
   operationForced: guard("the promotion is forced", (m) => m.operation?.force === true),
   hasPeer: guard("a peer is configured", (m) => m.peerAddress !== ""),
   streamLive: guard("the stream is live", (m) => m.streamLive),
@@ -305,7 +319,7 @@ const START: Row[] = [
     when: [G.starting, G.peerActive],
     to: "syncing",
     says: (m, i) =>
-      `peer "${m.peerAddress}" is ACTIVE ${epochText(i)}; this principal comes up as its replica`,
+      `peer ${peerText(m, i)} is ACTIVE ${epochText(i)}; this principal comes up as its replica`,
     change: (m, i) => ({ ...done, memory: asReplica(m), peer: peerOf(m, i) }),
     effects: (_, __, next) => [remember(next), { type: "follow" }],
   },
@@ -516,7 +530,7 @@ const PROMOTE: Row[] = [
     when: [G.promoting],
     says: (m, i) =>
       peerOutranks(m, i)
-        ? `FORCED: peer "${m.peerAddress}" is ACTIVE ${epochText(i)} and is overridden`
+        ? `FORCED: peer ${peerText(m, i)} is ACTIVE ${epochText(i)} and is overridden`
         : "promotion goes on; letting writes in flight end",
     change: (m, i) => ({ ...atStep(m, "stopping"), peer: peerOf(m, i) }),
     effects: () => [{ type: "stopFollowing", compare: true }],
@@ -602,12 +616,22 @@ const DEMOTE: Row[] = [
   ),
   refuse("demote: busy", ANY, "demote", [G.busy], refusals.busy("demote")),
   refuse("demote: not active", [...PASSIVE, "recovering"], "demote", [not(G.busy)], refusals.notActive),
+  refuse(
+    "demote: nobody takes over",
+    ["active"],
+    "demote",
+    [not(G.busy), not(G.own), G.alone, not(G.demoteForced)],
+    refusals.nobodyTakesOver,
+  ),
   {
     name: "demote: record",
     from: ["active"],
     on: "demote",
     when: [not(G.busy)],
-    says: () => "demotion asked for; recording the role",
+    says: (m, i) =>
+      G.alone.holds(m, i) && G.demoteForced.holds(m, i)
+        ? "FORCED: no replica follows, and no principal serves agents until a promotion; recording the role"
+        : "demotion asked for; recording the role",
     change: (m, i) => toRecord(asOperation("demote", "recording", i).operation, asReplica(m)),
     effects: (_, __, next) => record(next),
   },

@@ -25,22 +25,22 @@ export class History {
 
   constructor(
     private readonly store: Store,
-    private readonly namespace: string,
+    private readonly settings: { readonly namespace: string; readonly sideName: string },
     private readonly log: Log,
   ) {}
 
   /** Reads what an earlier process kept. @throws StoreError */
   async load(): Promise<void> {
-    const found = await this.store.get(keyOf("ConfigMap", this.namespace, NAME));
+    const found = await this.store.get(keyOf("ConfigMap", this.settings.namespace, NAME));
     const data = dataOf(found)[FIELD];
     if (typeof data !== "string") return;
     try {
       const chain: unknown = parseJson(data);
       if (Array.isArray(chain)) this.#chain = chain.filter(isRecord) as unknown as ChainedEntry[];
     } catch {
-      this.log.warn(`ConfigMap ${this.namespace}/${NAME} is not readable; a new history begins`);
+      this.log.warn(`ConfigMap ${this.settings.namespace}/${NAME} is not readable; a new history begins`);
       this.#unreadable = [
-        `ConfigMap ${this.namespace}/${NAME} was not readable at the start; a new history began`,
+        `ConfigMap ${this.settings.namespace}/${NAME} was not readable at the start; a new history began`,
       ];
     }
   }
@@ -63,12 +63,13 @@ export class History {
 
   /** Adds an entry, kept in the background; its texts are hashed as they are shown. */
   add(entry: HistoryEntry): void {
-    this.#chain = append(this.#chain, printableMessage(entry), KEEP, (text) => sha256(text));
+    const named = { ...entry, side: this.settings.sideName };
+    this.#chain = append(this.#chain, printableMessage(named), KEEP, (text) => sha256(text));
     void this.#saving.request();
   }
 
   async #save(): Promise<void> {
-    const object = configMap(this.namespace, NAME, { [FIELD]: JSON.stringify(this.#chain) });
+    const object = configMap(this.settings.namespace, NAME, { [FIELD]: JSON.stringify(this.#chain) });
     await this.store.write({ op: "put", object }).catch((error) =>
       this.log.warn("the history could not be kept; it is tried again with the next entry", {
         reason: reasonOf(error),

@@ -16,12 +16,12 @@ async function loaded(change: (json: string) => string): Promise<History> {
     get: () => Promise.resolve(kept),
     write: ({ object }: { object: ApiObject }) => Promise.resolve(kept = object),
   } as unknown as Store;
-  const first = new History(store, "argocd", LOG);
+  const first = new History(store, { namespace: "argocd", sideName: "west" }, LOG);
   for (const n of [1, 2, 3]) first.add(entry(n));
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
   const json = change(String(dataOf(kept)["chain.json"]));
   kept = configMap("argocd", "argocd-agent-ha-history", { "chain.json": json });
-  const history = new History(store, "argocd", LOG);
+  const history = new History(store, { namespace: "argocd", sideName: "west" }, LOG);
   await history.load();
   return history;
 }

@@ -18,6 +18,7 @@ export interface Measured {
   /** As the peer last said. */
   readonly peerSays: { readonly concerns: Concerns; readonly agoMs: number | undefined };
   model(): Model;
+  standing(): { readonly name: string };
   readonly index: ChangeIndex;
   readonly following: Following;
   readonly store: Pick<Store, "status">;

@@ -68,6 +68,13 @@ const HA = {
     "Epoch of the last promotion known here",
     (from) => from.model().memory.epoch,
   ),
+  side: gauge(
+    "argocd_agent_ha_side_info",
+    "1; the labels are the names of this side and of its peer, empty while it does not answer",
+    (from) => [[{ side: from.standing().name, peer: from.model().peer?.name ?? "" }, 1]],
+    "side",
+    "peer",
+  ),
   resources: gauge(
     "argocd_agent_ha_resources",
     "Replicated resources in this store",

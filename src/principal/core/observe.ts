@@ -56,8 +56,11 @@ export function observe(
   if (after.state !== before.state) {
     const { state, memory: { epoch }, explanation: text } = after;
     // A replica that loses its peer and finds it again writes nothing.
-    if (state === "active" || before.state === "active") {
-      chain.add({ atMs: Date.now(), epoch, state, what: name, who: "", text });
+    const told = { atMs: Date.now(), epoch, state, what: name, who: "" };
+    if (state === "active" || before.state === "active") chain.add({ ...told, text });
+    else if (before.memory.role === "active" && after.memory.role === "replica") {
+      // The epoch is the peer's, or the one in which this side served.
+      chain.add({ ...told, text: `lost ACTIVE while this process was not running: ${text}` });
     }
     counters.increment("transitions", { from_state: before.state, to_state: after.state });
     if (name === "promoted" || name === "taken over") counters.increment("failovers");

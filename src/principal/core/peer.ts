@@ -115,6 +115,7 @@ async function askHealth({ peer, settings, model }: Asking): Promise<PeerAnswer>
     if (!await peer.healthy(settings.peerCheckTimeoutMs)) return { peer: undefined, error: "" };
     const unnamed = {
       uid: "",
+      name: "",
       version: "",
       namespace: "",
       sinceMs: 0,

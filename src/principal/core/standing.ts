@@ -4,8 +4,7 @@ import type { StorePoint } from "../../domain/ha/store_history.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 
 export function standingOf(
-  uid: string,
-  namespace: string,
+  { uid, name, namespace }: Pick<Standing, "uid" | "name" | "namespace">,
   model: Model,
   connectedAgents: number,
   store: StorePoint | undefined,
@@ -13,6 +12,7 @@ export function standingOf(
   const { state, sinceMs, coverage, memory: { epoch, lineage } } = model;
   const standing = {
     uid,
+    name,
     version: VERSION,
     namespace,
     state,

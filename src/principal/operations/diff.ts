@@ -118,6 +118,10 @@ async function fieldsOf(
   const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
   const entries = await connection.fetch(keys, salt, TIMEOUT_MS);
   const theirs = new Map(entries.map(({ key, object }) => [key, object]));
+  const nowhere = keys.find((key) => !theirs.has(key) && !index.present(key));
+  if (nowhere !== undefined) {
+    throw new Refusal(`cannot compare: neither side has "${nowhere}"; see: ha diff`, "request");
+  }
   return new Map(keys.map((key) => {
     const entry = index.present(key);
     return [key, fieldDifferences(entry && shown(entry, salt), theirs.get(key))];

@@ -1,4 +1,5 @@
 /** The state machine, as an operator's procedure uses it. */
+import { reasonOf } from "../../base/reason.ts";
 import type { Command, Model, Procedure } from "../../domain/ha/state.ts";
 import type { Driver } from "../core/driver.ts";
 import type { History } from "../core/history.ts";
@@ -27,13 +28,38 @@ export function machineOf(driver: Driver, chain: History): Machine {
   };
 }
 
+/** Keeps in the history that an operator asked for something, and how it ended; `told`: a success, empty where a transition tells. */
+export async function withOutcome<T>(
+  { note, outcome }: Pick<Machine, "note" | "outcome">,
+  what: string,
+  who: string,
+  run: () => Promise<T>,
+  told: (result: T) => string,
+): Promise<T> {
+  note(what, who);
+  try {
+    const result = await run();
+    if (told(result) !== "") outcome(what, who, told(result));
+    return result;
+  } catch (error) {
+    outcome(what, who, `refused: ${reasonOf(error)}`);
+    throw error;
+  }
+}
+
 /** The commands of operators, and of a switchover on their behalf. */
-export function commandsOf(driver: Driver, { note }: Machine) {
+export function commandsOf(driver: Driver, machine: Machine, followers: () => number) {
   return {
-    command: (kind: "promote" | "demote", force: boolean, who: string, by?: "switchover"): Promise<Model> => {
-      note(`${kind}${force ? " --force" : ""}`, who);
+    command: async (
+      kind: "promote" | "demote",
+      force: boolean,
+      who: string,
+      by?: "switchover",
+    ): Promise<Model> => {
       const own = by ? { by } : {};
-      return driver.command(kind === "promote" ? { type: kind, force, ...own } : { type: kind, ...own });
+      const alone = kind === "demote" && followers() === 0 ? { alone: true } : {};
+      const command = () => driver.command({ type: kind, force, ...alone, ...own });
+      return await withOutcome(machine, `${kind}${force ? " --force" : ""}`, who, command, () => "");
     },
     handover: (word: Extract<Command, { type: "prepare" | "takeOver" }>) => driver.command(word),
   };

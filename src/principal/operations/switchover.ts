@@ -10,7 +10,13 @@ import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { type Noted, noted } from "../../domain/ha/concerns.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Command, Model, Standing } from "../../domain/ha/state.ts";
-import { type Phase, type Progress, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
+import {
+  outcomeText,
+  type Phase,
+  type Progress,
+  type Receipt,
+  switchoverProblem,
+} from "../../domain/ha/switchover.ts";
 import type { Fleet } from "../active/fleet.ts";
 import { type Asking, askPeer, EXAMINE_MS } from "../core/peer.ts";
 import type { ExposureKeeper } from "../core/exposure.ts";
@@ -18,7 +24,7 @@ import type { Replicas } from "../core/replica_sessions.ts";
 import { type PeerConnection, PeerError, type Repaired, type SwitchoverRequest } from "../ports/peer.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import { type ComparingParts, differingKeys } from "./comparing.ts";
-import type { Machine } from "./machine.ts";
+import { type Machine, withOutcome } from "./machine.ts";
 import { mend, tellsHeld, unmended, untilApplied } from "./mending.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -77,8 +83,11 @@ export class Switchover {
 
   /** Plays all phases. @throws Refusal: nothing is changed, or what was is undone, as the message says */
   async run(request: SwitchoverRequest, tell: Tell): Promise<Receipt> {
+    const { ctx } = this;
     const options = { ...request, timeoutMs: request.timeoutMs || DEFAULT_TIMEOUT_MS };
-    return await new Move(this.ctx, options, tell).play();
+    const play = () => new Move(ctx, options, tell).play();
+    if (options.dryRun) return await play();
+    return await withOutcome(ctx, "switchover", options.who, play, outcomeText);
   }
 
   /** The replica's part: the digest of what it would serve, when that is `expected` or after a while. */
@@ -239,7 +248,7 @@ class Move {
       await this.#applied(revision);
       const theirs = await this.#peer.prove(digest, this.#leftMs(SEEN_MS));
       if (ctx.index.head !== revision) {
-        this.#mustBeInTime("this side's resources change all the time");
+        if (monotonicMs() > this.#deadline) throw this.#late("this side's resources change all the time");
         continue;
       }
       this.#done("cut");
@@ -375,10 +384,6 @@ class Move {
     const now = monotonicMs();
     this.#phases.push({ phase, ms: Math.round(now - this.#phaseAt) });
     this.#phaseAt = now;
-  }
-
-  #mustBeInTime(what: string): void {
-    if (monotonicMs() > this.#deadline) throw this.#late(what);
   }
 
   #late(what: string): Error {
