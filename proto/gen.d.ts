@@ -161,6 +161,7 @@ export interface Condition {
   noSigningKey?: boolean | undefined;
   concerns?: argocdagentha.v1.Concern[] | undefined;
   fieldsInUse?: string[] | undefined;
+  certificateProblem?: string | undefined;
   needs?: argocdagentha.v1.Needs | undefined;
 }
 export const Condition: Codec<Condition>;

@@ -2361,6 +2361,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Condition.prototype.noSigningKey = false;
             Condition.prototype.concerns = $util.emptyArray;
             Condition.prototype.fieldsInUse = $util.emptyArray;
+            Condition.prototype.certificateProblem = "";
             Condition.prototype.needs = null;
 
             Condition.encode = function (message, writer, _depth) {
@@ -2394,6 +2395,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                 if (message.fieldsInUse != null && message.fieldsInUse.length)
                     for (let i = 0; i < message.fieldsInUse.length; ++i)
                         writer.uint32(90).string(message.fieldsInUse[i]);
+                if (message.certificateProblem != null && $Object.hasOwnProperty.call(message, "certificateProblem") && message.certificateProblem !== "")
+                    writer.uint32(98).string(message.certificateProblem);
                 if (message.needs != null && $Object.hasOwnProperty.call(message, "needs"))
                     $root.argocdagentha.v1.Needs.encode(message.needs, writer.uint32(162).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
@@ -2521,6 +2524,15 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             if (!(message.fieldsInUse && message.fieldsInUse.length))
                                 message.fieldsInUse = [];
                             message.fieldsInUse.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 12: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.certificateProblem = value;
+                            else
+                                delete message.certificateProblem;
                             continue;
                         }
                     case 20: {

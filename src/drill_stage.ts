@@ -201,6 +201,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
       healthy: noPeer,
       certificates: () => ({}),
       certificateNotAfterMs: () => 0,
+      certificateProblem: () => "",
     },
     hasSigningKey: true,
     history: [],

@@ -147,7 +147,7 @@ export async function openListeners(
       settings,
       log: ofComponent(log, "redis-proxy"),
       gate: gates.of(LISTENERS.redisProxy),
-      hostname: host,
+      hostname: settings.servicesHost,
     };
   const redisProxy = redis ? await openRedisProxy(core.caches, redis, undo) : 0;
   return { grpc: grpcPort, ...admin, metrics, resourceProxy, redisProxy };
@@ -161,7 +161,7 @@ async function openResourceProxy(
 ): Promise<number> {
   const { resourceProxy: wanted, namespace, tlsVersions } = settings;
   if (!wanted) return 0;
-  const own = { wanted, namespace, tlsVersions, hostname: settings.listenHost };
+  const own = { wanted, namespace, tlsVersions, hostname: settings.servicesHost };
   const listener = await ProxyListener.open(resourceProxy, {
     ...own,
     ...{
@@ -225,7 +225,7 @@ async function openHttp(
   gate: Gate,
   undo: Undo,
 ): Promise<number> {
-  const http = await serveHttp(answer, { hostname: settings.listenHost, port }, gate);
+  const http = await serveHttp(answer, { hostname: settings.servicesHost, port }, gate);
   undo.push(() => http.close());
   return http.port;
 }

@@ -13,7 +13,9 @@ import type { Waiting } from "./domain/ha/state.ts";
 import type { Store } from "./principal/ports/store.ts";
 import type { Tenure } from "./principal/ports/store_lock.ts";
 import type { Peer } from "./principal/ports/peer.ts";
-import { TlsWatch } from "./adapters/tls/files.ts";
+import { type TlsMaterial, TlsWatch } from "./adapters/tls/files.ts";
+import { CERTIFICATE_FOR_A_PAIR } from "./domain/ha/preflight.ts";
+import { pairProblem } from "./adapters/grpc/auth.ts";
 import { type AgentClusters, type ClusterInfo, NO_CLUSTER_INFO } from "./principal/ports/cluster_info.ts";
 import type { Operations } from "./principal/ports/operations.ts";
 import { type Office, runTenures } from "./principal/core/tenures.ts";
@@ -56,7 +58,9 @@ export interface Running {
 
 /** Starts a principal. @throws Error (with one clear line) and leaves nothing running */
 export async function startPrincipal(wanted: Settings, log: Log): Promise<Running> {
-  const settings = { ...wanted, listenHost: wanted.listenHost || await everyAddress() };
+  const listenHost = wanted.listenHost || await everyAddress();
+  const servicesHost = wanted.servicesHost === "*" ? await everyAddress() : wanted.servicesHost || listenHost;
+  const settings = { ...wanted, listenHost, servicesHost };
   const undo: Undo = [];
   const stop = () => undone(undo);
   try {
@@ -253,6 +257,7 @@ class Host implements Office {
     this.#health = startingApp(() => monitor.problem);
     const tls = settings.plaintext ? undefined : await monitor.patiently(() => openTls(settings, store, log));
     undo.push(() => tls?.close());
+    if (tls && settings.haEnabled && settings.peerAddress !== "") tellPairProblem(tls, log);
     const expiries = new Expiries();
     expiries.add("principal", tls);
     const tokens = await monitor.patiently(() => openTokens(settings, store, log, undo));
@@ -323,6 +328,16 @@ function peerOf(settings: Settings, tls: TlsWatch | undefined, calls: DialledCal
     throw new Error("this principal serves without TLS and has no peer");
   };
   return new GrpcPeer(accessTo(configured, material, calls));
+}
+
+/** Tells, now and after each rotation, where this side's certificate does not do for a pair. */
+function tellPairProblem(tls: TlsWatch, log: Log): void {
+  const tell = ({ cert }: TlsMaterial) => {
+    const problem = pairProblem(cert);
+    if (problem !== "") log.error(`${problem}; ${CERTIFICATE_FOR_A_PAIR}`);
+  };
+  tell(tls.current);
+  tls.onRotation(tell);
 }
 
 async function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {

@@ -21,9 +21,10 @@ export async function principal(args: string[]): Promise<number> {
     for (const [version, suites] of Object.entries(CIPHER_SUITES)) print(`${version}: ${suites.join(" ")}`);
     return EXIT.ok;
   }
-  const { settings, warnings } = parsed(args);
+  const { settings, warnings, notes } = parsed(args);
   const log = createLog(settings.log);
   for (const warning of warnings) log.warn(warning);
+  for (const note of notes) log.info(note);
   await giveUp(unused(settings));
   // Help and a wrong flag need nothing of what a principal runs on.
   const { startPrincipal } = await import("../serve.ts");

@@ -111,6 +111,9 @@ export function selfCommand(args: string[]): { path: string; args: string[] } {
   return { path, args: ["run", "--quiet", LEAN, ...PERMISSIONS, script, ...args] };
 }
 
+/** Principals on one machine serve every namespace, and have no Argo CD beside them. */
+const TRIAL = { ARGOCD_PRINCIPAL_ALLOWED_NAMESPACES: "*", ARGOCD_PRINCIPAL_REDIS_SERVER_ADDRESS: "off" };
+
 /** The flags of a side. */
 export function principalArgs({ name, dir, ports, peerPort, store, credentials, redis }: Side): string[] {
   return [
@@ -170,7 +173,7 @@ export class PrincipalProcess {
   start(flags: string[] = [], within: string[] = []): void {
     const self = selfCommand([...principalArgs(this.side), ...flags]);
     const [path = "", ...args] = [...within, self.path, ...self.args];
-    const { env = {} } = this.side;
+    const env = { ...TRIAL, ...this.side.env };
     this.#child = new Deno.Command(path, { args, env, stdin: "null", stdout: "piped", stderr: "piped" })
       .spawn();
     this.#output = Promise.all([this.#keep(this.#child.stdout), this.#keep(this.#child.stderr)]);

@@ -13,6 +13,12 @@ export const FLAGS: readonly Flag[] = [
     "",
     "address to listen on; empty: all, of IPv4 and of IPv6 where the machine has both",
   ),
+  ours(
+    "services-listen-host",
+    "string",
+    "",
+    "address of /healthz, /metrics and both proxies, which in the Go principal listen on all; empty: that of --listen-host; *: all",
+  ),
   flag("listen-port", "int", "8443", "port for agents and replication"),
   flag("namespace", "string", "", "the principal's namespace (-n); required"),
   ours(
@@ -30,6 +36,12 @@ export const FLAGS: readonly Flag[] = [
   ),
   flag("kubecontext", "string", "", "its context; empty: the current one"),
   ours(
+    "pod-namespace",
+    "string",
+    "",
+    "namespace of this process's pod (deploy/ sets it), where --namespace is not given",
+  ),
+  ours(
     "pod-uid",
     "string",
     "",
@@ -40,7 +52,7 @@ export const FLAGS: readonly Flag[] = [
     "allowed-namespaces",
     "list",
     "",
-    "namespaces of Applications and ApplicationSets: names, globs or /regex/; empty: all (in the Go principal: none)",
+    "namespaces of Applications and ApplicationSets: names, globs or /regex/; *: all; empty: none but the principal's own",
   ),
   flag(
     "label-selector",

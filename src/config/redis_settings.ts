@@ -31,10 +31,16 @@ export interface RedisProxySettings {
   tls: { cert: string; key: string; secretName: string } | undefined;
 }
 
+/** The Go principal's default. */
+export const DEFAULT_REDIS = "argocd-redis:6379";
+/** No Redis. */
+const OFF = "off";
+
 /** `--redis-*`; without an address, no UI shows agents' states. @throws UsageError */
 export function redisOf(value: Value, store: StoreSettings): RedisSettings | undefined {
-  const address = value("redis-server-address");
-  if (address === "") return undefined;
+  const given = value("redis-server-address");
+  const address = given || (store.type === "kubernetes" ? DEFAULT_REDIS : OFF);
+  if (address === OFF) return undefined;
   if (!/^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(:\d{1,5})?$/.test(address)) {
     throw new UsageError(`--redis-server-address "${address}": must be host:port`);
   }

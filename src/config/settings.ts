@@ -10,6 +10,7 @@ import { authOf, resourceProxyOf, type ResourceProxySettings, selfRegistrationOf
 import { redisOf, type RedisSettings } from "./redis_settings.ts";
 import { identityWarnings, subjectMatchOf } from "./identity_settings.ts";
 import { envOf, type Flag } from "./flag.ts";
+import { goNotes, goWarnings } from "./go_settings.ts";
 import { FLAGS } from "./flags.ts";
 import type { LogSettings } from "../base/log.ts";
 import { logOf, logWarnings } from "./log_settings.ts";
@@ -21,11 +22,14 @@ import {
   type TlsVersions,
   tlsVersionsOf,
 } from "./tls_settings.ts";
+import { PARAMS } from "./params.ts";
 import { boolOf, listOf, oneOf, portOf, UsageError, type Value } from "./usage.ts";
 
 /** The configuration of a principal. */
 export interface Settings {
   listenHost: string;
+  /** Of probes, metrics and proxies; empty: `listenHost`, `*`: every address. */
+  servicesHost: string;
   listenPort: number;
   namespace: string;
   scope: Scope;
@@ -88,6 +92,8 @@ export interface Settings {
   leaseMs: number;
   /** The UID of the pod in which this process runs; empty: unknown. */
   podUid: string;
+  /** The ConfigMaps from which a pod has its settings, each with the keys that are read; empty: this is no pod. */
+  params: ReadonlyMap<string, ReadonlySet<string>>;
   plainContract: boolean;
   /** Which deletions wait for an operator; without HA, where no operator could release them, none. */
   deletionGuard: GuardPolicy;
@@ -100,7 +106,7 @@ export interface Settings {
 export function parseSettings(
   args: string[],
   env: (name: string) => string | undefined,
-): { settings: Settings; warnings: string[] } {
+): { settings: Settings; warnings: string[]; notes: string[] } {
   const warnings: string[] = [];
   const given = parseFlags(args);
   const values = new Map<string, string>();
@@ -125,7 +131,8 @@ export function parseSettings(
   }
   const value = (name: string) => values.get(name) ?? "";
   const settings = settingsOf(value, env);
-  return { settings, warnings: [...warnings, ...logWarnings(value), ...identityWarnings(value, settings)] };
+  const told = [...logWarnings(value), ...identityWarnings(value, settings), ...goWarnings(value, settings)];
+  return { settings, warnings: [...warnings, ...told], notes: goNotes(value, settings) };
 }
 
 function parseFlags(args: string[]): Map<string, string> {
@@ -201,6 +208,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
   const store = storeOf(value, env);
   const settings: Settings = {
     listenHost: value("listen-host"),
+    servicesHost: value("services-listen-host"),
     listenPort: portOf(value, "listen-port"),
     namespace,
     scope: scopeOf(value, namespace),
@@ -248,6 +256,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     peerCheckTimeoutMs: parseDuration(value("ha-peer-check-timeout")) || 3_000,
     leaseMs: leaseMsOf(value),
     podUid: value("pod-uid"),
+    params: value("pod-uid") === "" ? new Map() : PARAMS,
     plainContract: bool("ha-plain-contract"),
     deletionGuard: deletionGuardOf(value, bool("ha-enabled")),
   };
@@ -354,7 +363,7 @@ function adminListenOf(value: Value): Settings["adminListen"] {
 }
 
 function namespaceOf(value: Value): string {
-  const namespace = value("namespace");
+  const namespace = value("namespace") || value("pod-namespace");
   if (namespace === "") {
     throw new UsageError("namespace is required for principal identity: set --namespace, e.g. argocd");
   }

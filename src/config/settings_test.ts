@@ -18,7 +18,10 @@ const GOOD = [
 ];
 const REDIS_TLS = [...GOOD, "--redis-server-address", "r:1", "--redis-tls-enabled"];
 const HA = [...GOOD, "--ha-enabled", "--ha-allowed-replication-clients", "replica, dr"];
-const parse = (args: string[], env: Record<string, string> = {}) => parseSettings(args, (name) => env[name]);
+/** Every namespace, where nothing is said of them. */
+const EVERY = { ARGOCD_PRINCIPAL_ALLOWED_NAMESPACES: "*" };
+const parse = (args: string[], env: Record<string, string> = {}) =>
+  parseSettings(args, (name) => ({ ...EVERY, ...env })[name]);
 
 function problem(args: string[]): string {
   try {
@@ -254,10 +257,11 @@ Deno.test("the store: SQLite by default, the cluster where there is one, and wha
   for (const [args, words] of cases) assertStringIncludes(problem(args), words, args.join(" "));
 });
 
-Deno.test("--allowed-namespaces takes names, globs and /regex/; none given admits all", () => {
+Deno.test("--allowed-namespaces takes names, globs and /regex/; none given admits none but the principal's own, and says so", () => {
   const scope = (list: string) => parse([...GOOD, `--allowed-namespaces=${list}`]).settings.scope;
   const cases: [string, string[], string[]][] = [
-    ["", ["anything"], []],
+    ["", ["argocd"], ["anything"]],
+    ["*", ["anything"], []],
     ["edge-1", ["edge-1", "argocd"], ["edge-11", "edge"]],
     ["edge-*, team-?", ["edge-", "edge-99", "team-a"], ["team-ab", "xedge-1"]],
     ["{eu,us}-[12]", ["eu-1", "us-2"], ["eu-3", "ap-1"]],
@@ -267,13 +271,18 @@ Deno.test("--allowed-namespaces takes names, globs and /regex/; none given admit
     for (const name of inside) assert(admits(scope(list), name), `${list}: ${name}`);
     for (const name of outside) assert(!admits(scope(list), name), `${list}: not ${name}`);
   }
+  const { warnings } = parse(GOOD, { ARGOCD_PRINCIPAL_ALLOWED_NAMESPACES: "" });
+  assertEquals(warnings.length, 1);
+  assertStringIncludes(
+    warnings[0] ?? "",
+    'no Application or ApplicationSet outside namespace "argocd" is served',
+  );
   assertStringIncludes(problem([...GOOD, "--allowed-namespaces=/(/"]), "--allowed-namespaces");
   assertStringIncludes(problem([...GOOD, "--allowed-namespaces=Not_a_name"]), "must be a namespace, a glob");
 });
 
 Deno.test("parseSettings(): the Redis proxy is on where there is a Redis", () => {
-  const proxyOf = (...args: string[]) =>
-    parseSettings([...GOOD, ...args], () => undefined).settings.redis?.proxy;
+  const proxyOf = (...args: string[]) => parse([...GOOD, ...args]).settings.redis?.proxy;
   const address = "--redis-server-address=r";
   assertEquals(proxyOf(), undefined);
   assertEquals(proxyOf(address), { port: 6379, tls: undefined });
@@ -283,4 +292,35 @@ Deno.test("parseSettings(): the Redis proxy is on where there is a Redis", () =>
   }
   const tls = { cert: "", key: "", secretName: "argocd-redis-proxy-tls" };
   assertEquals(proxyOf(address, "--redis-tls-enabled", "--store=kubernetes"), { port: 6379, tls });
+});
+
+Deno.test("parseSettings(): without an address Redis is the Go principal's default in a cluster, which is said, and none elsewhere", () => {
+  const of = (...args: string[]) => {
+    const { settings, notes } = parse([...GOOD, ...args]);
+    return [settings.redis?.address, notes.length];
+  };
+  assertEquals(of(), [undefined, 0]);
+  assertEquals(of("--store=kubernetes"), ["argocd-redis:6379", 1]);
+  assertEquals(of("--store=kubernetes", "--redis-server-address=off"), [undefined, 0]);
+  assertEquals(of("--store=kubernetes", "--redis-server-address=r:1"), ["r:1", 0]);
+});
+
+Deno.test("parseSettings() says of a flag without effect that it has none", () => {
+  const { warnings } = parse([...GOOD, "--event-processors=20", "--keepalive-min-interval=0"]);
+  assertEquals(warnings, [
+    `--event-processors "20" has no effect: every agent's events are processed beside the others'`,
+  ]);
+});
+
+Deno.test("parseSettings() takes the pod's namespace where none is given, and says what a loopback address means in a pod", () => {
+  const pod = { ARGOCD_PRINCIPAL_POD_NAMESPACE: "hub", ARGOCD_PRINCIPAL_POD_UID: "a" };
+  const own = GOOD.slice(2);
+  assertEquals(parse(own, { ...pod, ARGOCD_PRINCIPAL_NAMESPACE: "" }).settings.namespace, "hub");
+  assertEquals(parse(own, { ...pod, ARGOCD_PRINCIPAL_NAMESPACE: "argocd" }).settings.namespace, "argocd");
+  const host = { ARGOCD_PRINCIPAL_LISTEN_HOST: "127.0.0.1" };
+  assertStringIncludes(
+    parse(own, { ...pod, ...host }).warnings.join(),
+    "only this pod reaches the port for agents",
+  );
+  assertEquals(parse(GOOD, host).warnings, []);
 });

@@ -52,7 +52,7 @@ export const UI_FLAGS: readonly Flag[] = [
     "redis-server-address",
     "string",
     "",
-    "host:port of Argo CD's Redis, for agents' states in its UI and behind the Redis proxy; empty: neither (in the Go principal: argocd-redis:6379)",
+    "host:port of Argo CD's Redis, for agents' states in its UI and behind the Redis proxy; empty: argocd-redis:6379 with the kubernetes store, as in the Go principal, and none with the embedded store; off: none",
   ),
   flag("redis-compression-type", "string", "gzip", "gzip or none"),
   { ...flag("redis-password", "string", "", "its password"), envWhole: "REDIS_PASSWORD" },

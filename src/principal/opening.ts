@@ -11,6 +11,7 @@ import { DeletionRecord } from "./core/deletion_record.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
 import { PeerStore } from "./core/peer_store.ts";
 import { StoreMarks } from "./core/store_marks.ts";
+import { UnreadParams } from "./core/unread_params.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
 import { WriteBack } from "./active/write_back.ts";
 import type { Waiting } from "../domain/ha/state.ts";
@@ -50,7 +51,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
         reason,
       },
     );
-  const observers = [clusters, dependencies, marks];
+  const observers = [clusters, dependencies, marks, new UnreadParams(settings, log)];
   const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone);
   foreign.onChange = (key) => feed.refresh(key);
   const ended = feed.run(feeding.signal).catch((error) => failed.reject(error));
@@ -110,7 +111,13 @@ export function waitingCore(
     ...parts,
     store,
     tenure: { holds: () => false },
-    peer: { connect: notAsked, healthy: notAsked, certificates: () => ({}), certificateNotAfterMs: () => 0 },
+    peer: {
+      connect: notAsked,
+      healthy: notAsked,
+      certificates: () => ({}),
+      certificateNotAfterMs: () => 0,
+      certificateProblem: () => "",
+    },
     tokens: undefined,
     clusterInfo: NO_CLUSTER_INFO,
     index,

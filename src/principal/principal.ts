@@ -81,6 +81,7 @@ import type { Drills, Operations } from "./ports/operations.ts";
 import type { Stage } from "./ports/stage.ts";
 import type { PeerStore } from "./core/peer_store.ts";
 import type { StoreMarks } from "./core/store_marks.ts";
+import type { UnreadParts } from "./core/unread_params.ts";
 import { UnconfirmedWrites } from "./core/unconfirmed_writes.ts";
 import { WriteBack } from "./active/write_back.ts";
 
@@ -95,6 +96,7 @@ export type CoreSettings =
   & ReadinessParts["settings"]
   & ResourceProxyParts["settings"]
   & AgentCachesParts["settings"]
+  & UnreadParts
   & {
     readonly preferredRole: "primary" | "replica";
     /** As operators call this side. */

@@ -11,12 +11,11 @@ import { type Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { kustomize } from "../kube/kustomize.ts";
 import { definitionSets } from "../kube/crds.ts";
 import { application, project, startAgent, untilHolds } from "../support/agents.ts";
+import { apply, environment, firstParams } from "../support/deployment.ts";
 import { runCli } from "../support/processes.ts";
 import { applyAll, KubePair, removeAll, type SideName, SIDES } from "../support/kube_pair.ts";
 
 const ACCOUNT = "system:serviceaccount:argocd:argocd-agent-principal";
-/** Kinds that something would have to act upon: the API server is only asked whether it would take them. */
-const NO_CONTROLLER = ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"];
 const root = new URL("../../deploy/", import.meta.url).pathname;
 
 interface Rule {
@@ -34,45 +33,6 @@ function assertPinned(objects: Record<string, unknown>[]): void {
     spec: { egress: { ports?: unknown[] }[] };
   };
   assert(policy.spec.egress.every(({ ports = [] }) => ports.length > 0), "a rule of egress without ports");
-}
-
-async function apply(cluster: Cluster, object: Record<string, unknown>): Promise<void> {
-  const { apiVersion, kind, metadata } = object as unknown as ApiObject;
-  const dryRun = NO_CONTROLLER.includes(kind) ? "&dryRun=All" : "";
-  const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const { body: discovery } = await cluster.request("GET", base);
-  const resources = discovery["resources"] as { name: string; kind: string; namespaced: boolean }[];
-  const resource = resources.find((candidate) => candidate.kind === kind && !candidate.name.includes("/"));
-  assert(resource, `${kind} is not served`);
-  const namespace = resource.namespaced ? `/namespaces/${metadata.namespace}` : "";
-  const path = `${base}${namespace}/${resource.name}/${metadata.name}?fieldManager=test&force=true${dryRun}`;
-  const { code, body } = await cluster.request("PATCH", path, object, {
-    contentType: "application/apply-patch+yaml",
-  });
-  assert(code === 200 || code === 201, `${kind} ${metadata.name}: ${code} ${JSON.stringify(body)}`);
-}
-
-/** The container's environment as the kubelet would make it. */
-function environment(objects: Record<string, unknown>[]): Record<string, string> {
-  const find = (kind: string) =>
-    objects.find((object) => object["kind"] === kind) as Record<string, never> | undefined;
-  const params = find("ConfigMap")?.["data"] as Record<string, string> | undefined;
-  const spec = find("Deployment")?.["spec"] as unknown as { template: { spec: { containers: unknown } } };
-  const [container] = spec.template.spec.containers as [
-    {
-      env: {
-        name: string;
-        value?: string;
-        valueFrom?: { configMapKeyRef?: { key: string }; fieldRef?: unknown };
-      }[];
-    },
-  ];
-  const env: Record<string, string> = {};
-  for (const { name, value, valueFrom } of container.env) {
-    const found = value ?? (valueFrom?.fieldRef ? "argocd" : params?.[valueFrom?.configMapKeyRef?.key ?? ""]);
-    if (found !== undefined) env[name] = found;
-  }
-  return env;
 }
 
 /** A kubeconfig of the principal's service account, with its token in a file, as a pod has it. */
@@ -303,8 +263,8 @@ Deno.test({
   ...ON_CLUSTER,
   fn: async () => {
     const built = {
-      primary: await kustomize(`${root}overlays/primary`),
-      replica: await kustomize(`${root}overlays/replica`),
+      primary: [...await kustomize(`${root}overlays/primary`), firstParams()],
+      replica: [...await kustomize(`${root}overlays/replica`), firstParams()],
     };
     for (const objects of Object.values(built)) assertPinned(objects);
     const pair = await KubePair.open(definitionSets().at(-1)![1], {
@@ -313,7 +273,12 @@ Deno.test({
         for (const object of built[side]) await apply(cluster, object);
         await secrets(cluster, side, dir);
         const kubeconfig = await accountKubeconfig(cluster);
-        const env = environment(built[side]);
+        // Beyond the loopback, and to a Redis, a test does not go.
+        const own = {
+          ARGOCD_PRINCIPAL_SERVICES_LISTEN_HOST: "",
+          ARGOCD_PRINCIPAL_REDIS_SERVER_ADDRESS: "off",
+        };
+        const env = { ...environment(built[side]), ...own };
         // Both ways to name a cluster: the environment chooses the kubernetes store as the flag does.
         return side === "primary"
           ? { store: [], credentials: [], env: { ...env, KUBECONFIG: kubeconfig } }

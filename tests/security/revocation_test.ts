@@ -158,6 +158,7 @@ async function withUsers(workshop: Workshop, users: Record<string, string>) {
   write(users);
   const { settings } = parseSettings([
     "--namespace=argocd",
+    "--allowed-namespaces=*",
     `--store=sqlite:${workshop.dir}/simple.db`,
     "--listen-host=127.0.0.1",
     "--insecure-jwt-generate",

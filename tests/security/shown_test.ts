@@ -284,6 +284,7 @@ Deno.test(
     inWorkshop(async (workshop) => {
       const { settings } = parseSettings([
         "--namespace=argocd",
+        "--allowed-namespaces=*",
         `--store=sqlite:${workshop.dir}/simple.db`,
         "--listen-host=127.0.0.1",
         "--insecure-jwt-generate",

@@ -17,6 +17,7 @@ async function byPassword(workshop: Workshop, flags: string[]): Promise<Running>
   Deno.writeTextFileSync(file, `alice:${bcrypt.hashSync("secret", 4)}\n`);
   const { settings } = parseSettings([
     "--namespace=argocd",
+    "--allowed-namespaces=*",
     `--auth=userpass:${file}`,
     `--store=sqlite:${workshop.dir}/p.db`,
     "--listen-host=127.0.0.1",

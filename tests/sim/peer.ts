@@ -52,6 +52,10 @@ export class SimPeer implements Peer {
     return certificate ? { own: certificate } : {};
   }
 
+  certificateProblem(): string {
+    return "";
+  }
+
   certificateNotAfterMs(): number {
     return 0;
   }

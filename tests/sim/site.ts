@@ -39,6 +39,7 @@ const ROLE = { a: "primary", b: "replica" } as const;
 export function settingsOf(name: SiteName): Settings {
   const { settings } = parseSettings([
     "--namespace=argocd",
+    "--allowed-namespaces=*",
     "--auth=mtls:CN=([^,]+)",
     "--store=sqlite:simulated.db",
     "--tls-cert=simulated",

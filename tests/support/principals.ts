@@ -16,6 +16,12 @@ export { until };
 /** Options for tests that leave timers of libraries behind for a moment. */
 export const LOOSE = { sanitizeOps: false, sanitizeResources: false } as const;
 
+/** Every namespace, and no Redis, where a flag does not say otherwise. */
+const ENVIRONMENT: Record<string, string> = {
+  ARGOCD_PRINCIPAL_ALLOWED_NAMESPACES: "*",
+  ARGOCD_PRINCIPAL_REDIS_SERVER_ADDRESS: "off",
+};
+
 /** A temporary folder with certificates, removed at the end with everything that was started in it. */
 export class Workshop {
   readonly dir = Deno.makeTempDirSync({ prefix: "aaha-test-" });
@@ -48,7 +54,7 @@ export class Workshop {
       `--ha-preferred-role=${peerPort > 0 ? name : "primary"}`,
       ...(peerPort > 0 ? [`--ha-peer-address=127.0.0.1:${peerPort}`] : []),
       ...flags,
-    ], () => undefined);
+    ], (name) => ENVIRONMENT[name]);
     const { redis } = settings;
     return {
       ...settings,

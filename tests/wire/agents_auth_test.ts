@@ -30,6 +30,7 @@ import { inWorkshop, LOOSE, until, untilState, type Workshop } from "../support/
 async function simple(workshop: Workshop, flags: string[]): Promise<Running> {
   const { settings } = parseSettings([
     "--namespace=argocd",
+    "--allowed-namespaces=*",
     `--store=sqlite:${workshop.dir}/simple.db`,
     "--listen-host=127.0.0.1",
     "--insecure-jwt-generate",

@@ -24,6 +24,7 @@ function certificateOf(port: number): Promise<X509Certificate> {
 async function started(workshop: Workshop) {
   const { settings } = parseSettings([
     "--namespace=argocd",
+    "--allowed-namespaces=*",
     `--store=sqlite:${workshop.dir}/trial.db`,
     "--listen-host=127.0.0.1",
     `--auth=userpass:${workshop.dir}/users`,

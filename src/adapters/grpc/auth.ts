@@ -5,6 +5,8 @@ import * as x509 from "@peculiar/x509";
 import { type CertificateNames, identityBehind, type MtlsRule } from "../../domain/agents/identity.ts";
 import { sha256 } from "../../base/sha256.ts";
 
+const ANY_USAGE: readonly string[] = [x509.ExtendedKeyUsage.clientAuth, "2.5.29.37.0"];
+
 /** A call that may have come with a client certificate. */
 export interface AuthenticatedCall {
   getAuthContext(): { sslPeerCertificate?: { raw: Buffer } };
@@ -24,6 +26,17 @@ export function namesOf(der: Buffer): CertificateNames {
 /** The names in a certificate in PEM, the first one of a chain. */
 export function namesOfPem(pem: Buffer): CertificateNames {
   return namesOf(Buffer.from(new x509.X509Certificate(pem.toString("utf8")).rawData));
+}
+
+/**
+ * Why a certificate does not do for a pair: each side shows its own to the other as a client too. One of `argocd-agentctl pki issue principal`
+ * is for servers only. Empty: it does.
+ */
+export function pairProblem(pem: Buffer): string {
+  const certificate = new x509.X509Certificate(pem.toString("utf8"));
+  const usages = certificate.getExtension(x509.ExtendedKeyUsageExtension)?.usages;
+  if (!usages || ANY_USAGE.some((usage) => usages.includes(usage))) return "";
+  return `the certificate of "${certificate.subject}" is for servers only (no clientAuth), and the peer refuses it`;
 }
 
 /** The names in the certificate that a call came with; undefined: it came with none. */

@@ -44,6 +44,7 @@ export interface PeerAccess {
   certificates: Peer["certificates"];
   /** In unix ms. */
   certificateNotAfterMs(): number;
+  certificateProblem(): string;
 }
 
 /** The peer behind an address. */
@@ -68,6 +69,10 @@ export class GrpcPeer implements Peer {
 
   certificates(): ReturnType<Peer["certificates"]> {
     return this.access.certificates();
+  }
+
+  certificateProblem(): string {
+    return this.access.certificateProblem();
   }
 
   certificateNotAfterMs(): number {

@@ -2,7 +2,7 @@
 import type { Buffer } from "node:buffer";
 import { type CertificateNames, identify, type MtlsRule } from "../../domain/agents/identity.ts";
 import type { TlsMaterial } from "../tls/files.ts";
-import { namesOf, namesOfPem } from "./auth.ts";
+import { namesOf, namesOfPem, pairProblem } from "./auth.ts";
 import { dialPeer } from "./dial.ts";
 import type { DialledCalls } from "./dialled_calls.ts";
 import type { PeerAccess } from "./peer.ts";
@@ -51,6 +51,7 @@ export function accessTo(
     },
     certificates: () => ({ own: ownNames(), ...(presented ? { presented } : {}) }),
     certificateNotAfterMs: () => material().notAfterMs,
+    certificateProblem: () => pairProblem(material().cert),
   };
 }
 

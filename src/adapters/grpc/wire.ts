@@ -106,6 +106,7 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
   return {
     storeProblem: (wire.storeProblem ?? "").slice(0, 1_000),
     certificateNotAfterMs: wire.certificateNotAfterMs ?? 0,
+    certificateProblem: (wire.certificateProblem ?? "").slice(0, 1_000),
     concerns: wire.concerns?.length
       ? concernsFromWire(wire.concerns)
       : { held: noted([], wire.heldTotal ?? 0) },

@@ -20,6 +20,8 @@ export interface LeafOptions {
   /** DNS names and IP addresses. */
   sans: string[];
   server: boolean;
+  /** Whether it is also for clients; default: it is. */
+  client?: boolean;
   notBefore?: Date;
   notAfter?: Date;
 }
@@ -61,8 +63,11 @@ export class Authority {
   /** A certificate for a server that is also a client, or for a client alone. */
   async issue(options: LeafOptions): Promise<Issued> {
     const keys = await generateKeys();
-    const usages = [x509.ExtendedKeyUsage.clientAuth];
-    if (options.server) usages.unshift(x509.ExtendedKeyUsage.serverAuth);
+    const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+    const usages = [
+      ...(options.server ? [serverAuth] : []),
+      ...(options.client ?? true ? [clientAuth] : []),
+    ];
     const { notBefore, notAfter } = validity(this.days);
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial(),

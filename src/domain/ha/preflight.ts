@@ -10,6 +10,8 @@ export interface Condition {
   storeProblem: string;
   /** When its certificate expires, in unix ms; 0: not known. */
   certificateNotAfterMs: number;
+  /** Why its certificate does not do for a pair; empty: it does, or nothing is known. */
+  certificateProblem: string;
   /** Matters for a person there. */
   concerns: Concerns;
   /** Changes that it is known to lack. */
@@ -58,6 +60,9 @@ export interface Check {
 
 /** Certificates that expire sooner are worth a page. */
 const CERTIFICATE_DAYS = 14;
+/** The certificate to issue where one does not do for a pair. */
+export const CERTIFICATE_FOR_A_PAIR =
+  "issue one for serverAuth and clientAuth by the same CA (docs/migrate.md, Certificates of a pair); it is read again without a restart";
 const MAX_SKEW_MS = 5_000;
 /** Missing things that are named. */
 const SHOWN = 10;
@@ -167,8 +172,7 @@ function exposed({ exposure }: PreflightFacts): Check[] {
 }
 
 function side(name: string, condition: Condition, nowMs: number): Check[] {
-  const { storeProblem, certificateNotAfterMs, behind, noSigningKey } = condition;
-  const days = Math.floor((certificateNotAfterMs - nowMs) / DAY_MS);
+  const { storeProblem, behind, noSigningKey } = condition;
   return [
     check(
       `store ${name}`,
@@ -176,12 +180,7 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
       storeProblem || "current",
       "see the reason; it needs no restart",
     ),
-    check(
-      `certificate ${name}`,
-      certificateNotAfterMs === 0 || days >= CERTIFICATE_DAYS,
-      certificateNotAfterMs === 0 ? "not known" : `${count(days)} days left`,
-      "renew it; it is read again while streams stay open",
-    ),
+    certificate(name, condition, nowMs),
     check(
       `signing key ${name}`,
       !noSigningKey,
@@ -192,6 +191,23 @@ function side(name: string, condition: Condition, nowMs: number): Check[] {
     ...concerned(name, condition),
     ...surroundings(name, condition),
   ];
+}
+
+function certificate(
+  name: string,
+  { certificateNotAfterMs, certificateProblem }: Condition,
+  nowMs: number,
+): Check {
+  const days = Math.floor((certificateNotAfterMs - nowMs) / DAY_MS);
+  const left = certificateNotAfterMs === 0 ? "not known" : `${count(days)} days left`;
+  return certificateProblem === ""
+    ? check(
+      `certificate ${name}`,
+      certificateNotAfterMs === 0 || days >= CERTIFICATE_DAYS,
+      left,
+      "renew it; it is read again while streams stay open",
+    )
+    : check(`certificate ${name}`, false, `${certificateProblem}; ${left}`, CERTIFICATE_FOR_A_PAIR);
 }
 
 /** A row for each concern of which there is some; one that is no obstacle to a failover says in the same place what to do. */

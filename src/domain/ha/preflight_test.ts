@@ -18,6 +18,7 @@ const standing = (state: "active" | "replicating" | "syncing") => ({
 const well = {
   storeProblem: "",
   certificateNotAfterMs: 100 * DAY,
+  certificateProblem: "",
   concerns: {},
   behind: 0,
   recordMs: 0,
@@ -62,6 +63,7 @@ Deno.test("preflight() finds what would make a failover fail, and says what to d
     [{ skewMs: -6_000 }, ["clocks"]],
     [{ condition: { ...well, storeProblem: "away" } }, ["store here"]],
     [{ peerCondition: { ...well, certificateNotAfterMs: 3 * DAY } }, ["certificate peer"]],
+    [{ condition: { ...well, certificateProblem: "for servers only" } }, ["certificate here"]],
     [{ peerCondition: { ...well, concerns: { held: noted(["a: refused"], 2) } } }, ["held peer"]],
     [{ condition: { ...well, concerns: { losses: noted(["a"]) } } }, []],
     [{ condition: { ...well, concerns: { differing: noted(["a"]) } } }, ["digests"]],

@@ -7,7 +7,7 @@ import { type Kind, kindOf } from "./kinds.ts";
 import { parseLabelSelector } from "./label_selector.ts";
 import type { ApiObject } from "./object.ts";
 import { patternOf } from "./patterns.ts";
-import { isInCluster, type Scope } from "./scope.ts";
+import { EVERY_NAMESPACE, isInCluster, type Scope } from "./scope.ts";
 
 const CLASSES = ["cluster-secrets-of-people", "write-repositories", "in-cluster-applications"] as const;
 type Class = (typeof CLASSES)[number];
@@ -40,9 +40,10 @@ export function coverageOf(scope: Scope): Coverage {
 }
 
 function limitsOf({ allowedNamespaces, labelSelector }: Scope): string[] {
+  const isWhole = allowedNamespaces.some(({ text }) => text === EVERY_NAMESPACE.text);
   const namespaces = allowedNamespaces.map(({ text }) => encodeURIComponent(text)).sort().join("|");
   return [
-    ...(namespaces === "" ? [] : [limit("namespaces", namespaces)]),
+    ...(isWhole ? [] : [limit("namespaces", namespaces)]),
     ...(labelSelector ? [limit("labels", encodeURIComponent(labelSelector.text))] : []),
   ];
 }

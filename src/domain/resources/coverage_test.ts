@@ -81,12 +81,13 @@ Deno.test("namespaces and labels beyond a side's own limits are uncovered, whoev
     secret("repository", b),
   ];
   const cases: [coverage: string, unsaid: number[]][] = [
-    [coverageOf(within([])), []],
+    [coverageOf(within(["*"])), []],
+    [coverageOf(within([])), [0, 1]],
     [coverageOf(within(["edge-1", "{x,y}|*"])), [1]],
     [coverageOf(within(["/^edge-/"])), []],
-    [coverageOf(within([], "team in (a, c)")), [2, 3]],
+    [coverageOf(within(["*"], "team in (a, c)")), [2, 3]],
     [commonCoverage(coverageOf(within(["edge-1"])), coverageOf(within(["edge-2"]))), [0, 1]],
-    [commonCoverage(coverageOf(within(["edge-1"])), coverageOf(within([], "team=b"))), [0, 1]],
+    [commonCoverage(coverageOf(within(["edge-1"])), coverageOf(within(["*"], "team=b"))), [0, 1]],
     [`${coverageOf(SCOPE)},namespaces=%E0%A4%A|[|`, [0, 1]],
     [`${coverageOf(SCOPE)},labels=team%20in`, [0, 1, 2, 3]],
     [coverageOf(within(Array.from({ length: 200 }, (_, n) => `namespace-${n}`))), [0, 1]],

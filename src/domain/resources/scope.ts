@@ -2,12 +2,12 @@
 import type { LabelSelector } from "./label_selector.ts";
 import type { ApiObject } from "./object.ts";
 import { isRecord } from "./object.ts";
-import type { NamePattern } from "./patterns.ts";
+import { type NamePattern, patternOf } from "./patterns.ts";
 
 export interface Scope {
   /** The principal's own namespace; always part of the scope. */
   namespace: string;
-  /** Further namespaces of Applications and ApplicationSets; empty: all. */
+  /** Further namespaces of Applications and ApplicationSets; empty: none. */
   allowedNamespaces: readonly NamePattern[];
   /** Which Applications, AppProjects and ApplicationSets; undefined: all. */
   labelSelector: LabelSelector | undefined;
@@ -21,11 +21,14 @@ export interface Scope {
   ownSecrets: readonly string[];
 }
 
+/** The pattern of all namespaces. */
+export const EVERY_NAMESPACE = patternOf("*");
+
 /** A scope of everything, for a principal of this namespace. */
 export function wholeScope(namespace: string): Scope {
   return {
     namespace,
-    allowedNamespaces: [],
+    allowedNamespaces: [EVERY_NAMESPACE],
     labelSelector: undefined,
     destinationMapping: false,
     clusterSecrets: "all",
@@ -36,8 +39,7 @@ export function wholeScope(namespace: string): Scope {
 
 /** Whether objects of a namespace may be read and written. */
 export function admits({ namespace, allowedNamespaces }: Scope, candidate: string): boolean {
-  if (candidate === namespace || allowedNamespaces.length === 0) return true;
-  return allowedNamespaces.some((pattern) => pattern.matches(candidate));
+  return candidate === namespace || allowedNamespaces.some((pattern) => pattern.matches(candidate));
 }
 
 /** Argo CD's own cluster, as a destination. */

@@ -8,7 +8,7 @@ import { OutOfBounds } from "../../base/json.ts";
 import { type ApiObject, objectProblem } from "./object.ts";
 import { type Key, keyOfObject, parseKey } from "./keys.ts";
 import { type Kind, kindOf, mayReplicate } from "./kinds.ts";
-import type { Scope } from "./scope.ts";
+import { EVERY_NAMESPACE, type Scope } from "./scope.ts";
 
 /** An accepted change, or the reason of its refusal. */
 export type Verdict = { ok: true; object?: ApiObject; kind?: Kind } | { ok: false; reason: string };
@@ -21,7 +21,9 @@ export function acceptDelete(key: Key, scope: Scope): Verdict {
     return {
       ok: false,
       reason: `${parts.kind} "${parts.name}" in namespace "${parts.namespace}" is not replicated${
-        mayReplicate(parts, { ...scope, allowedNamespaces: [] }) ? " by this side's --allowed-namespaces" : ""
+        mayReplicate(parts, { ...scope, allowedNamespaces: [EVERY_NAMESPACE] })
+          ? " by this side's --allowed-namespaces"
+          : ""
       }`,
     };
   }

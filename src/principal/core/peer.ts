@@ -34,7 +34,7 @@ export interface Asking extends Conditional {
 
 /** The part of the principal that tells its condition. */
 export interface Conditional {
-  readonly peer: Pick<Peer, "certificateNotAfterMs">;
+  readonly peer: Pick<Peer, "certificateNotAfterMs" | "certificateProblem">;
   readonly following: Following;
   readonly counters: Pick<Counters, "recordMs">;
   /** Whether a key is configured that signs agents' tokens. */
@@ -64,6 +64,7 @@ export function conditionOf(parts: Conditional, { examine }: { examine: boolean 
   return {
     storeProblem: parts.storeProblem(),
     certificateNotAfterMs: peer.certificateNotAfterMs(),
+    certificateProblem: peer.certificateProblem(),
     concerns: parts.concerns(),
     behind: parts.model().state === "active" ? 0 : following.behind,
     recordMs: counters.recordMs,

@@ -22,7 +22,7 @@ export interface ReportParts {
   readonly replicas: Replicas;
   readonly following: Following;
   readonly counters: Pick<Counters, "recordMs" | "total">;
-  readonly peer: Pick<Peer, "certificateNotAfterMs">;
+  readonly peer: Pick<Peer, "certificateNotAfterMs" | "certificateProblem">;
   readonly peerSays: Pick<PeerSays, "concerns" | "agoMs">;
   /** Whether a key is configured that signs agents' tokens. */
   readonly hasSigningKey: boolean;

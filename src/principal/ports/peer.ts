@@ -53,6 +53,8 @@ export interface Peer {
   healthy(timeoutMs: number): Promise<boolean>;
   /** The certificate that it is dialled with, and the one that its address presented last; absent: not known. */
   certificates(): { own?: CertificateNames; presented?: CertificateNames };
+  /** Why the certificate that it is dialled with does not do for a pair; empty: it does. */
+  certificateProblem(): string;
   /** When the certificate it is dialled with expires, in unix ms. */
   certificateNotAfterMs(): number;
 }
