@@ -645,6 +645,8 @@ export interface Change {
   object?: Uint8Array | undefined;
   changedAt?: number | undefined;
   concluded?: boolean | undefined;
+  traceparent?: string | undefined;
+  tracestate?: string | undefined;
 }
 export const Change: Codec<Change>;
 export interface Heartbeat {

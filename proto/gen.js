@@ -10722,6 +10722,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Change.prototype.object = $util.newBuffer([]);
             Change.prototype.changedAt = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
             Change.prototype.concluded = false;
+            Change.prototype.traceparent = "";
+            Change.prototype.tracestate = "";
 
             Change.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -10740,6 +10742,10 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(32).int64(message.changedAt);
                 if (message.concluded != null && $Object.hasOwnProperty.call(message, "concluded") && message.concluded !== false)
                     writer.uint32(40).bool(message.concluded);
+                if (message.traceparent != null && $Object.hasOwnProperty.call(message, "traceparent") && message.traceparent !== "")
+                    writer.uint32(50).string(message.traceparent);
+                if (message.tracestate != null && $Object.hasOwnProperty.call(message, "tracestate") && message.tracestate !== "")
+                    writer.uint32(58).string(message.tracestate);
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -10816,6 +10822,24 @@ export const argocdagentha = $root.argocdagentha = (() => {
                                 message.concluded = value;
                             else
                                 delete message.concluded;
+                            continue;
+                        }
+                    case 6: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.traceparent = value;
+                            else
+                                delete message.traceparent;
+                            continue;
+                        }
+                    case 7: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.tracestate = value;
+                            else
+                                delete message.tracestate;
                             continue;
                         }
                     }

@@ -3,6 +3,7 @@
  * certificates made for the moment, and one simulated agent. The copy is held twice meanwhile.
  */
 import { NO_WORK } from "./principal/ports/telemetry.ts";
+import { NO_TRACING } from "./principal/ports/tracing.ts";
 import { Buffer } from "node:buffer";
 import { parseJson } from "./base/json.ts";
 import { agentCallers, eventStreamHandlers } from "./adapters/grpc/agents.ts";
@@ -207,6 +208,7 @@ async function openCopy(played: Played, log: Log, undo: Undo): Promise<Core> {
     history: [],
     processing: { observe: () => {}, forget: () => {} },
     work: NO_WORK,
+    tracing: NO_TRACING,
     certificates: () => [],
     tokens: await SignedTokens.generate(),
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),

@@ -38,6 +38,7 @@ import { openRedisProxy, type RedisDoor } from "./redis_listener.ts";
 import type { UiNeeds } from "./principal/core/ui_needs.ts";
 import type { Rows } from "./principal/ports/telemetry.ts";
 import type { Core } from "./principal/principal.ts";
+import type { Tracing } from "./principal/ports/tracing.ts";
 import { type Log, ofComponent, teller } from "./base/log.ts";
 import type { Settings } from "./config/settings.ts";
 
@@ -101,6 +102,7 @@ interface Doors {
   tls: TlsWatch | undefined;
   authenticator: Authenticator;
   measurements: Measurements;
+  tracing: Tracing;
   /** Ends what a revoked or expired certificate, or a removed user, has open. */
   openCalls: OpenCalls;
   gates: Gates;
@@ -118,11 +120,11 @@ export async function openListeners(
   doors: Doors,
   undo: Undo,
 ): Promise<Omit<Ports, "healthz" | "profiles">> {
-  const { settings, log, tls, authenticator, measurements, openCalls, gates } = doors;
+  const { settings, log, tls, authenticator, measurements, tracing, openCalls, gates } = doors;
   const counting = measurements.calls;
   const host = settings.listenHost;
   const metrics = await openMetrics(core, settings, measurements.registry, gates, undo);
-  const server = createServer(settings.maxMessageBytes, { openCalls, counting });
+  const server = createServer(settings.maxMessageBytes, { openCalls, counting, tracing });
   server.addService(services.versionService, versionHandlers());
   server.addService(services.authenticationService, authenticationHandlers(core.admission, authenticator));
   const telling = { log: ofComponent(log, "grpc-event"), tell: teller(log, "events", settings.log) };
@@ -239,8 +241,8 @@ function rotating(tls: TlsWatch, { tlsVersions, requireClientCerts }: Settings):
 /** The loopback listener, and where configured another over mTLS for whom it names. */
 export async function openAdmin(
   core: Pick<Core, "operations" | "index" | "model" | "drills">,
-  { settings, log, tls, openCalls, gates, measurements: { calls: counting } }:
-    & Pick<Doors, "settings" | "log" | "tls" | "gates" | "measurements">
+  { settings, log, tls, tracing, openCalls, gates, measurements: { calls: counting } }:
+    & Pick<Doors, "settings" | "log" | "tls" | "tracing" | "gates" | "measurements">
     & Partial<Pick<Doors, "openCalls">>,
   undo: Undo,
 ): Promise<{ admin: number; adminTls: number }> {
@@ -255,7 +257,7 @@ export async function openAdmin(
     ...reconcileHandlers(operations),
     ...deletionsHandlers(operations),
   };
-  const loopback = createServer(ADMIN_MESSAGE_BYTES, { counting });
+  const loopback = createServer(ADMIN_MESSAGE_BYTES, { counting, tracing });
   loopback.addService(services.adminService, haAdmin);
   loopback.addService(services.operatorService, operator);
   undo.push(() => loopback.forceShutdown());
@@ -269,7 +271,7 @@ export async function openAdmin(
   };
   const guard = (service: object, handlers: typeof operator) =>
     guarded(service as services.Methods, handlers, policy, log);
-  const remote = createServer(ADMIN_MESSAGE_BYTES, { openCalls, counting });
+  const remote = createServer(ADMIN_MESSAGE_BYTES, { openCalls, counting, tracing });
   remote.addService(services.adminService, guard(services.adminService, haAdmin as typeof operator));
   remote.addService(services.operatorService, guard(services.operatorService, operator));
   undo.push(() => remote.forceShutdown());

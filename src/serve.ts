@@ -2,17 +2,15 @@
 import { VERSION } from "./base/version.ts";
 import { everyAddress } from "./adapters/net/addresses.ts";
 import { authenticator } from "./adapters/grpc/methods.ts";
+import { NO_TRACING, type Tracing } from "./principal/ports/tracing.ts";
 import { DialledCalls } from "./adapters/grpc/dialled_calls.ts";
 import { OpenCalls } from "./adapters/grpc/open_calls.ts";
 import { openTokens } from "./adapters/grpc/signing_key.ts";
-import { GrpcPeer } from "./adapters/grpc/peer.ts";
-import { accessTo } from "./adapters/grpc/peer_access.ts";
 import { healthApp, startingApp } from "./adapters/http/health.ts";
 import { Measurements } from "./adapters/http/measurements.ts";
 import type { Waiting } from "./domain/ha/state.ts";
 import type { Store } from "./principal/ports/store.ts";
 import type { Tenure } from "./principal/ports/store_lock.ts";
-import type { Peer } from "./principal/ports/peer.ts";
 import { type TlsMaterial, TlsWatch } from "./adapters/tls/files.ts";
 import { CERTIFICATE_FOR_A_PAIR } from "./domain/ha/preflight.ts";
 import { pairProblem } from "./adapters/grpc/auth.ts";
@@ -41,6 +39,7 @@ import {
   type Undo,
   undone,
 } from "./listeners.ts";
+import { openTracer, peerOf } from "./outgoing.ts";
 import { openRedis, type RedisDoor } from "./redis_listener.ts";
 import { openLock, openStore } from "./stores.ts";
 
@@ -110,6 +109,7 @@ class Host implements Office {
   readonly #gates: Gates;
   readonly #ports = { healthz: 0, profiles: 0 };
   readonly measurements = new Measurements();
+  #tracing: Tracing = NO_TRACING;
   #health = startingApp(() => "the lock on the store is asked for");
   #present: Present | undefined;
   #waiting: WaitingCore | undefined;
@@ -131,18 +131,21 @@ class Host implements Office {
       undo,
     );
     host.#ports.profiles = await openProfiling(settings, host.#gates, undo);
+    const tracer = await openTracer(settings, log);
+    undo.push(() => tracer.close());
+    host.#tracing = tracer.tracing;
     return host;
   }
 
-  /** The parts of a principal that count. */
-  get #measured(): Pick<CoreParts, "work" | "processing"> {
+  /** The parts of a principal that count and trace. */
+  get #measured(): Pick<CoreParts, "work" | "processing" | "tracing"> {
     const { calls, processing } = this.measurements;
     const work = {
       cuts: () => this.#gates.cuts,
       open: () => this.#gates.open + calls.open,
       descriptors: () => this.#gates.descriptors,
     };
-    return { work, processing };
+    return { work, processing, tracing: this.#tracing };
   }
 
   /** Resolves when a principal acts or waits here. */
@@ -227,7 +230,11 @@ class Host implements Office {
     this.#waiting = core;
     const metrics = await openMetrics(core, settings, measurements.registry, this.#gates, undo);
     const { admin } = settings.haEnabled
-      ? await openAdmin(core, { settings, log, tls: undefined, gates: this.#gates, measurements }, undo)
+      ? await openAdmin(
+        core,
+        { settings, log, tls: undefined, tracing: this.#tracing, gates: this.#gates, measurements },
+        undo,
+      )
       : { admin: 0 };
     this.#present = {
       core,
@@ -276,7 +283,7 @@ class Host implements Office {
       store,
       tenure,
       monitor,
-      peer: peerOf(settings, tls, dialledCalls),
+      peer: peerOf(settings, tls, dialledCalls, this.#tracing),
       hasSigningKey: hasSigningKey(settings),
       ...this.#measured,
       certificates: () => expiries.rows,
@@ -299,7 +306,8 @@ class Host implements Office {
     agentsAuth.onChange(() => openCalls.recheck());
     for (const calls of [openCalls, dialledCalls]) undo.push(blocklist.onChange(() => calls.recheck()));
     const gates = this.#gates;
-    const doors = { settings, log, tls, measurements, openCalls, gates, redis, uiNeeds, expiries };
+    const tracing = this.#tracing;
+    const doors = { settings, log, tls, measurements, tracing, openCalls, gates, redis, uiNeeds, expiries };
     const ports = {
       ...this.#ports,
       ...await openListeners(core, { ...doors, authenticator: agentsAuth }, undo),
@@ -311,23 +319,6 @@ class Host implements Office {
     if (settings.haEnabled) undo.push(core.readiness.watch());
     log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
   }
-}
-
-/** The way to the peer. */
-function peerOf(settings: Settings, tls: TlsWatch | undefined, calls: DialledCalls): Peer {
-  const { peerAddress, peerHealthz, maxMessageBytes, peerIdentity, auth } = settings;
-  const configured = {
-    address: peerAddress,
-    healthz: peerHealthz,
-    maxMessageBytes,
-    identity: peerIdentity,
-    rule: auth.method === "mtls" ? auth.rule : undefined,
-  };
-  const material = () => {
-    if (tls) return tls.current;
-    throw new Error("this principal serves without TLS and has no peer");
-  };
-  return new GrpcPeer(accessTo(configured, material, calls));
 }
 
 /** Tells, now and after each rotation, where this side's certificate does not do for a pair. */

@@ -170,6 +170,7 @@ export const ROOMS: Room[] = [
     "adapters/net",
     "adapters/tls",
   ]),
+  adapter("tracing", "otlp.ts", "OpenTelemetry's SDK: spans and the way of their batches."),
   adapter("tls", "files.ts", "Certificates and keys, and noticing that they changed."),
   {
     name: "config",
@@ -241,6 +242,13 @@ export const ROOMS: Room[] = [
     imports: ["base", "domain/", "principal/ports", "principal/core", "adapters/", "config"],
     remedy: "the store is opened here from settings; whatever else it needs comes from src/serve.ts",
   },
+  {
+    name: "outgoing.ts",
+    concept: "Composition root of what this process dials beside its store: the peer, a collector of traces.",
+    door: "src/outgoing.ts",
+    imports: ["base", "principal/ports", "adapters/", "config"],
+    remedy: "a way out joins a port of the principal with its adapter; the rest comes from src/serve.ts",
+  },
   ...["serve.ts", "drill_stage.ts"].map((name) => ({
     name,
     concept: name === "serve.ts"
@@ -256,6 +264,7 @@ export const ROOMS: Room[] = [
       "simagents",
       "drill_stage.ts",
       "listeners.ts",
+      "outgoing.ts",
       "redis_listener.ts",
       "stores.ts",
     ],
@@ -313,6 +322,11 @@ export const OWNERS: Owner[] = [
     library: /^(node:inspector|pprof-format)$/,
     files: /^src\/adapters\/http\/(profiler|pprof_format)\.ts$/,
     remedy: "take profiles through src/adapters/http/profiling.ts",
+  },
+  {
+    library: /^@opentelemetry\//,
+    files: /^src\/adapters\/tracing\//,
+    remedy: "take a Tracing (src/principal/ports/tracing.ts)",
   },
   {
     library: /^(redis$|@redis\/)/,

@@ -334,6 +334,11 @@ export const FLAGS: readonly Flag[] = [
     "0",
     "port of profiles on 127.0.0.1, see docs/operations.md; whoever reads a snapshot there has every secret; 0: off",
   ),
-  later("otlp-address", "string", ""),
-  later("otlp-insecure", "bool", "false"),
+  flag(
+    "otlp-address",
+    "string",
+    "",
+    "host:port of an OpenTelemetry collector that gets traces (OTLP over gRPC), see docs/operations.md; empty: off",
+  ),
+  flag("otlp-insecure", "bool", "false", "reach the collector without TLS"),
 ];

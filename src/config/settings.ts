@@ -13,6 +13,7 @@ import { envOf, type Flag } from "./flag.ts";
 import { goNotes, goWarnings } from "./go_settings.ts";
 import { FLAGS } from "./flags.ts";
 import type { LogSettings } from "../base/log.ts";
+import { otlpOf, type OtlpSettings } from "./otlp_settings.ts";
 import { logOf, logWarnings } from "./log_settings.ts";
 import { scopeOf, storeOf, type StoreSettings } from "./store_settings.ts";
 import {
@@ -72,6 +73,8 @@ export interface Settings {
   /** 0: off. */
   pprofPort: number;
   log: LogSettings;
+  /** Undefined: nothing is traced. */
+  otlp: OtlpSettings | undefined;
   haEnabled: boolean;
   preferredRole: "primary" | "replica";
   /** As operators call this side. */
@@ -242,6 +245,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     healthzPort: portOf(value, "healthz-port", 32_767),
     pprofPort: portOf(value, "pprof-port"),
     log: { ...logOf(value), ...(bool("ha-enabled") ? { side: sideNameOf(value) } : {}) },
+    otlp: otlpOf(value, env),
     haEnabled: bool("ha-enabled"),
     preferredRole: oneOf(value, "ha-preferred-role", ["primary", "replica"]),
     sideName: sideNameOf(value),

@@ -76,10 +76,9 @@ Deno.test("parseSettings() warns once for each flag of the peer that is not serv
   const { warnings } = parse([
     ...GOOD,
     "--enable-websocket",
-    "--otlp-insecure",
     "--event-processors=10",
   ]);
-  assertEquals(warnings.length, 2);
+  assertEquals(warnings.length, 1);
   assertStringIncludes(
     warnings[0] ?? "",
     "--enable-websocket is a flag of the Go principal that this release does not serve yet",

@@ -10,6 +10,7 @@ import { History } from "./core/history.ts";
 import { DeletionRecord } from "./core/deletion_record.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
 import { PeerStore } from "./core/peer_store.ts";
+import type { ChangeTraces } from "./core/change_traces.ts";
 import { StoreMarks } from "./core/store_marks.ts";
 import { UnreadParams } from "./core/unread_params.ts";
 import { principalUid, readMemory } from "./core/memory.ts";
@@ -40,8 +41,8 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const foreign = new ForeignObjects(store, settings.namespace, log);
   await monitor.patiently(() => foreign.load());
   const dependencies = new Dependencies(settings.scope);
-  let copies: DriftRepair | undefined;
-  const changed: Changed = (key, before, manager) => copies?.changed(key, before, manager);
+  const hears: ChangeHearers = {};
+  const changed = toldTo(hears);
   const gone = (entry: Entry, concluded: boolean) => deletions?.gone(entry, concluded);
   index.onWithheld = (key, reason) =>
     log.warn(
@@ -70,7 +71,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     const read = { ...parts, ...readFirst, marks, peerStore };
     const { roles, core } = composed(read, memory);
     writeBack = roles.writeBack;
-    copies = roles.copies;
+    Object.assign(hears, { traces: roles.traces, copies: roles.copies });
     deletions = roles.deletions;
     await monitor.patiently(() => core.kept.load());
     await monitor.patiently(() => roles.exposure.load());
@@ -89,6 +90,19 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     await stopFeed();
     throw error;
   }
+}
+
+/** The parts that hear of each change of the store, once they are there. */
+interface ChangeHearers {
+  traces?: ChangeTraces;
+  copies?: DriftRepair;
+}
+
+function toldTo(hears: ChangeHearers): Changed {
+  return (key, before, manager) => {
+    hears.traces?.changed(key, before, manager);
+    hears.copies?.changed(key, before, manager);
+  };
 }
 
 /** A principal that may not touch its store because another process acts on it: it answers its operator and the probes. */

@@ -32,6 +32,9 @@ import { type AgentCachesParts, SharedCaches } from "./core/agent_caches.ts";
 import type { Health } from "./ports/health.ts";
 import type { ResourceProxy } from "./ports/resource_proxy.ts";
 import type { OpenWork, Processing, Rows, Series } from "./ports/telemetry.ts";
+import type { Tracing } from "./ports/tracing.ts";
+import { ChangeTraces } from "./core/change_traces.ts";
+import { OperationTraces } from "./core/operation_traces.ts";
 import type { AgentLogs, LogSource } from "./ports/logs.ts";
 import type { AgentLanes, AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
@@ -118,6 +121,7 @@ export interface CoreParts {
   peer: Peer;
   history: RecentEvent[];
   processing: Processing;
+  tracing: Tracing;
   /** Whether a key is configured that signs agents' tokens. */
   hasSigningKey: boolean;
   /** The services behind Argo CD's UI that do not work. */
@@ -217,11 +221,13 @@ function rolesOf(read: Read) {
   const lookUp = (key: Key) => feed.lookUp(key);
   const { dependencies } = read;
   const { replicas, following, counters, comparison, peerSays, peerNeeds } = nothingKnown(dependencies);
-  const driver: Driver = driverOf(read, counters, (effect) => effects.run(effect));
+  const { clusterInfo, processing, tracing } = read;
+  const operations = new OperationTraces(tracing);
+  const driver: Driver = driverOf(read, counters, operations, (effect) => effects.run(effect));
   const machine = machineOf(driver, read.chain);
   const { model } = machine;
   const input = (input: Input) => driver.input(input);
-  const activeScope = () => effects.scope;
+  const activeScope = (): AbortSignal | undefined => effects.scope;
   const peerIdentity = knownPeer(settings, peer);
   const voice = new PeerVoice({ log, model, input, peerIdentity });
   const storeProblem = () => read.monitor.problem;
@@ -235,11 +241,11 @@ function rolesOf(read: Read) {
   const remembering = { settings, log, store, activeStore, model };
   const exposure = new ExposureKeeper({ ...remembering, index, replicas, comparison });
   const writeBack = new WriteBack(activeStore, log);
-  const agents = { settings, log, counters, refusals, roster, clusters, activeStore, foreign };
-  const { clusterInfo, processing } = read;
+  const agents = { settings, log, counters, refusals, roster, clusters, activeStore, foreign, tracing };
+  const traces = new ChangeTraces({ tracing, index, activeScope });
   const unproven = () => model().memory.unproven;
   const unconfirmed = new UnconfirmedWrites(store, index, (key, version) => read.marks.saw(key, version));
-  const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven });
+  const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven, traces });
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
   const { marks, peerStore, uiNeeds } = read;
@@ -258,8 +264,8 @@ function rolesOf(read: Read) {
   const peerReachable = () => isPeerReachable(model());
   const connectedAgents = () => fleet.connected;
   const reporting = { ...condition, index, replicas, history, exposure, peerReachable, connectedAgents };
-  const streaming = { index, log, counters, settings, model, standing, input, peerStore, voice };
-  const forwarded = new ForwardedRequests();
+  const streaming = { index, log, counters, settings, model, standing, input, peerStore, voice, tracing };
+  const forwarded = new ForwardedRequests(tracing);
   const requests = new CurrentRequests(() => activeScope() !== undefined, fleet.requests, forwarded);
   const held = { following, comparison, losses, drift, deletions: replicaDeletions, forwarded };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
@@ -268,13 +274,13 @@ function rolesOf(read: Read) {
   const effects = new Effects({ ...asking, ...written, tenure: read.tenure }, acting);
   return {
     read,
-    ...{ driver, machine, activeScope, activeStore, roster, blocklist, losses },
+    ...{ driver, machine, activeScope, activeStore, roster, blocklist, losses, traces, operations },
     ...acting,
     effects,
     asking,
     reporting,
     requests,
-    leadership: { ...streaming, replicas, activeScope, lookUp, marks },
+    leadership: { ...streaming, replicas, activeScope, lookUp, marks, traces },
     adoptionWriter: writerOver(activeStore),
     ...{ kept, deletions, heldDeletions },
   };
@@ -297,17 +303,18 @@ function coreOf(
 ): Omit<Core, "failed" | "stop"> {
   const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses } = roles;
   const { follower, fleet, exposure, copies, effects, asking, reporting, leadership } = roles;
-  const { kept, heldDeletions } = roles;
+  const { kept, heldDeletions, operations } = roles;
   const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
   const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
-  const { command, handover } = commandsOf(driver, machine, () => replicas.counted.length);
+  const followers = () => replicas.counted.length;
+  const { command, handover } = commandsOf(driver, machine, operations, followers);
   const chain = () => read.chain.chain;
   const redial = () => follower.redial();
   const theFleet = () => fleet;
 
   const readiness = new Readiness({ ...asking, ...reporting, store });
   const moving = { log, index, replicas, losses, exposure, copies, fleet: theFleet, activeScope, redial };
-  const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover });
+  const switchover = new Switchover({ ...machine, ...asking, ...moving, command, handover, operations });
   const keptHere = new KeptHere({ ...machine, ...roles, ...read, following, activeScope });
   const adopting = { ...machine, settings, index, kept, keptHere, peer, activeScope, standing, chain };
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
@@ -323,17 +330,8 @@ function coreOf(
   });
   const forgetting = { roster, fleet: theFleet };
   const operating = { ...machine, ...asking, ...reporting, ...forgetting, store, command, chain };
-  const admitting = {
-    settings,
-    refusals: reporting.refusals,
-    activeStore,
-    clusters,
-    log,
-    counters,
-    roster,
-    model,
-    activeScope,
-  };
+  const serving = { settings, activeStore, clusters, log, counters, roster, model, activeScope };
+  const admitting = { ...serving, tracing: read.tracing, refusals: reporting.refusals };
   const redis = new AgentRedis(roles.requests);
   const { work, certificates, feed: { tally } } = read;
   const measuring = { work, certificates, chain, tally };
@@ -377,12 +375,16 @@ function nothingKnown(dependencies: Dependencies) {
 function driverOf(
   { settings: { preferredRole, peerAddress, scope }, uid, log, history, chain }: Read,
   counters: Counters,
+  operations: OperationTraces,
   run: EffectRunner,
 ): Driver {
   const told = { counters, log, history };
   const own = { preferredRole, peerAddress, uid, coverage: coverageOf(scope) };
   return new Driver(initialModel(own, Date.now()), run, {
-    stepped: (before, after, name, refused) => observe(told, chain, { before, after, name, refused }),
+    stepped: (before, after, name, refused) => {
+      operations.stepped(`${before.state} -> ${after.state}: ${name}`);
+      observe(told, chain, { before, after, name, refused });
+    },
     unhandled: (model, input) => observeUnhandled(told, model, input),
   });
 }

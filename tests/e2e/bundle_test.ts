@@ -4,6 +4,7 @@ import bcrypt from "bcryptjs";
 import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
 import { authenticationService } from "../../src/adapters/grpc/services.ts";
 import { freePorts } from "../../src/cli/processes.ts";
+import { FakeCollector } from "../support/collector.ts";
 import { until } from "../support/until.ts";
 import { bundle } from "../../scripts/bundle.ts";
 
@@ -59,10 +60,12 @@ Deno.test({
   },
 });
 
-/** The single file is its own worker for passwords. */
+/** The single file is its own worker for passwords, and has OpenTelemetry's SDK and the profilers in it. */
 async function checksPasswords(cwd: string, users: string, program: string[]): Promise<void> {
+  const collector = new FakeCollector();
+  await collector.start();
   Deno.writeTextFileSync(users, `edge-1:${bcrypt.hashSync("right", 4)}\n`);
-  const [grpc = 0, healthz = 0] = freePorts(2);
+  const [grpc = 0, healthz = 0, pprof = 0] = freePorts(3);
   const flags = [
     "--namespace=argocd",
     `--store=sqlite:${users}.db`,
@@ -73,10 +76,14 @@ async function checksPasswords(cwd: string, users: string, program: string[]): P
     `--listen-port=${grpc}`,
     `--healthz-port=${healthz}`,
     "--metrics-port=0",
+    `--pprof-port=${pprof}`,
+    `--otlp-address=${collector.address}`,
+    "--otlp-insecure",
   ];
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", ...program, "principal", ...flags],
     cwd,
+    env: { OTEL_BSP_SCHEDULE_DELAY: "50" },
     stdin: "null",
     stdout: "null",
     stderr: "null",
@@ -93,9 +100,13 @@ async function checksPasswords(cwd: string, users: string, program: string[]): P
         credentials: { clientid: "edge-1", clientsecret },
       }, 10_000).then(() => "let in", ({ details }) => details);
     assertEquals([await ask("wrong"), await ask("right")], ["authentication failed", "let in"]);
+    await collector.find("the call's", ({ name }) => name === "authapi.Authentication/Authenticate");
+    const memory = await (await fetch(`http://127.0.0.1:${pprof}/debug/pprof/memory`)).json();
+    assert(memory.heap.used_heap_size > 0);
   } finally {
     client.close();
     child.kill("SIGTERM");
     await child.status;
+    collector.stop();
   }
 }

@@ -1,5 +1,6 @@
 /** One side of the pair: a host with a disk, and the principal's process on it, which can be started, paused and killed. */
 import { NO_WORK } from "../../src/principal/ports/telemetry.ts";
+import { NO_TRACING } from "../../src/principal/ports/tracing.ts";
 import { hasSigningKey } from "../../src/adapters/tls/secrets.ts";
 import type { Tokens } from "../../src/principal/ports/tokens.ts";
 import type { AgentEvent } from "../../src/domain/events/cloudevent.ts";
@@ -196,6 +197,7 @@ export class Site {
       history: [],
       processing: { observe: () => {}, forget: () => {} },
       work: NO_WORK,
+      tracing: NO_TRACING,
       certificates: () => [],
       tokens: this.#tokens(),
       clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),

@@ -1,5 +1,6 @@
 /** A principal that steps down in the middle of an adoption: what is being written is waited for, what is not begun yet is refused. */
 import { NO_WORK } from "../../src/principal/ports/telemetry.ts";
+import { NO_TRACING } from "../../src/principal/ports/tracing.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { SqliteStore } from "../../src/adapters/store/sqlite.ts";
 import { openFile } from "../../src/adapters/store/sqlite_file.ts";
@@ -67,6 +68,7 @@ async function active(workshop: Workshop, stopsAt: string) {
     hasSigningKey: false,
     history: [],
     processing: { observe: () => {}, forget: () => {} },
+    tracing: NO_TRACING,
     tokens: undefined,
     clusterInfo: () => Promise.resolve(NO_CLUSTER_INFO),
     uiNeeds: new UiNeeds(),

@@ -35,8 +35,7 @@ export function dialPeer(
     "grpc.initial_reconnect_backoff_ms": 600_000,
     "grpc.max_reconnect_backoff_ms": 600_000,
     "grpc.use_local_subchannel_pool": 1,
-    // SNI must be a name; the check above is against the real host.
-    ...(isIP(host) ? { "grpc.ssl_target_name_override": "principal" } : {}),
+    ...nameFor(address),
   });
 }
 
@@ -59,8 +58,14 @@ export const printableAnswers: grpc.Interceptor = (options, nextCall) =>
       }),
   });
 
-function hostOf(address: string): string {
+/** The host of `host:port`. */
+export function hostOf(address: string): string {
   return address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+}
+
+/** SNI must be a name: for an address it is another one, and the certificate is checked against the real host. */
+export function nameFor(address: string): grpc.ChannelOptions {
+  return isIP(hostOf(address)) ? { "grpc.ssl_target_name_override": "principal" } : {};
 }
 
 /** Under this name our CLI says who types. */

@@ -2,6 +2,7 @@
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "../../domain/events/cloudevent.ts";
 import type { CloudEvent } from "../../domain/events/messages.ts";
+import { traceOf } from "../../domain/events/trace.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import { MODES } from "../../domain/resources/roster.ts";
 import type { ForwardedReply, ForwardedRequest } from "../../principal/ports/forwarding.ts";
@@ -13,11 +14,11 @@ type ReplyWire = argocdagentha.v1.ForwardedReply;
 export function forwardedRequestToWire(request: ForwardedRequest): RequestWire {
   const { call } = request;
   if (request.do === "withdraw") return { call, withdrawn: true };
-  const { agent, target, type, id, payload, timeoutMs, afterAckMs } = request;
+  const { agent, target, type, id, payload, timeoutMs, afterAckMs, trace } = request;
   return {
     call,
     agent,
-    event: encodeEvent({ type, target, extensions: { resourceid: id, eventid: id }, payload }),
+    event: encodeEvent({ type, target, extensions: { resourceid: id, eventid: id, ...trace }, payload }),
     timeoutMs,
     ...(afterAckMs === undefined ? {} : { afterAckMs }),
   };
@@ -40,6 +41,7 @@ export function forwardedRequestFromWire(wire: RequestWire): ForwardedRequest {
     payload: payload ?? new Uint8Array(),
     timeoutMs,
     afterAckMs: afterAckMs ?? undefined,
+    trace: traceOf(extensions),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The way to the peer over TLS: which certificates both ends show, and that the peer is who it must be. */
 import type { Buffer } from "node:buffer";
+import type grpc from "@grpc/grpc-js";
 import { type CertificateNames, identify, type MtlsRule } from "../../domain/agents/identity.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import { namesOf, namesOfPem, pairProblem } from "./auth.ts";
@@ -26,6 +27,7 @@ export function accessTo(
   peer: ConfiguredPeer,
   material: () => TlsMaterial,
   calls: Pick<DialledCalls, "dialled">,
+  interceptors: readonly grpc.Interceptor[] = [],
 ): PeerAccess {
   let presented: CertificateNames | undefined;
   let own: { cert: Buffer; names: CertificateNames } | undefined;
@@ -47,7 +49,10 @@ export function accessTo(
     dial() {
       const { presented, interceptor } = calls.dialled();
       const accepted = (der: Buffer) => presented(der) ?? shown(der);
-      return dialPeer(peer.address, material(), peer.maxMessageBytes, accepted, [interceptor]);
+      return dialPeer(peer.address, material(), peer.maxMessageBytes, accepted, [
+        interceptor,
+        ...interceptors,
+      ]);
     },
     certificates: () => ({ own: ownNames(), ...(presented ? { presented } : {}) }),
     certificateNotAfterMs: () => material().notAfterMs,

@@ -7,6 +7,7 @@ import grpc from "@grpc/grpc-js";
 import { deadline } from "@std/async/deadline";
 import type { ServedStream, StreamEvents } from "../../principal/ports/stream.ts";
 import type { TlsVersions } from "../net/listening.ts";
+import type { Tracing } from "../../principal/ports/tracing.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import type { CallCounting } from "../../principal/ports/telemetry.ts";
 import type { Gate, Listening } from "../net/gate.ts";
@@ -16,6 +17,7 @@ import { measuredCalls } from "./measured_calls.ts";
 import type { OpenCalls } from "./open_calls.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 import { toStatus } from "./status.ts";
+import { tracedCalls } from "./traced_calls.ts";
 
 // Failures reach the operator once, through our own messages.
 grpc.setLogVerbosity(grpc.logVerbosity.NONE);
@@ -69,13 +71,14 @@ function context({ ca, cert, key }: TlsMaterial, { minVersion, maxVersion }: Tls
 interface Watching {
   openCalls?: Pick<OpenCalls, "interceptor" | "certificateOf">;
   counting?: CallCounting;
+  tracing?: Tracing;
   requestMs?: number;
 }
 
 /** A server without services yet. */
 export function createServer(
   maxMessageBytes: number,
-  { openCalls, counting, requestMs = REQUEST_MS }: Watching = {},
+  { openCalls, counting, tracing, requestMs = REQUEST_MS }: Watching = {},
 ): grpc.Server {
   const certificateOf = openCalls?.certificateOf.bind(openCalls) ?? (() => undefined);
   const bounds = boundedCalls(maxMessageBytes, certificateOf, requestMs);
@@ -83,7 +86,11 @@ export function createServer(
   return new grpc.Server({
     ...OPTIONS,
     // The bounds are the innermost: they see the call before anything of it is read.
-    interceptors: openCalls ? [bounded, openCalls.interceptor] : [bounded],
+    interceptors: [
+      bounded,
+      ...(openCalls ? [openCalls.interceptor] : []),
+      ...(tracing?.on ? [tracedCalls(tracing)] : []),
+    ],
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
   });

@@ -1,6 +1,7 @@
 /** Our extension's messages to and from domain values. */
 import type { argocdagentha } from "../../../proto/gen.d.ts";
 import { wasSeenToGo } from "../../domain/changes/index.ts";
+import { traceOf } from "../../domain/events/trace.ts";
 import { type Concerns, isConcern, noted, present } from "../../domain/ha/concerns.ts";
 import { MAX_MARKS, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
@@ -167,10 +168,10 @@ export function digestFromWire(bytes: Uint8Array | undefined): string {
 export function changesToWire(message: Outgoing): argocdagentha.v1.Changes {
   return {
     ...message,
-    changes: message.changes.map(({ key, entry }) =>
+    changes: message.changes.map(({ key, entry, trace }) =>
       entry && !entry.deleted
-        ? { key, object: encoder.encode(entry.payload), changedAt: entry.changedAt }
-        : { key, deleted: true, changedAt: entry?.changedAt ?? 0, concluded: !wasSeenToGo(entry) }
+        ? { key, object: encoder.encode(entry.payload), changedAt: entry.changedAt, ...trace }
+        : { key, deleted: true, changedAt: entry?.changedAt ?? 0, concluded: !wasSeenToGo(entry), ...trace }
     ),
   };
 }
@@ -178,7 +179,13 @@ export function changesToWire(message: Outgoing): argocdagentha.v1.Changes {
 export function changesFromWire(wire: argocdagentha.v1.Changes): IncomingChange[] {
   const first = wire.firstSequence ?? 0;
   return (wire.changes ?? []).map((change, i) => {
-    const base = { sequence: first + i, key: change.key ?? "", changedAt: change.changedAt ?? 0 };
+    const trace = traceOf(change);
+    const base = {
+      sequence: first + i,
+      key: change.key ?? "",
+      changedAt: change.changedAt ?? 0,
+      ...(trace ? { trace } : {}),
+    };
     if (change.deleted) return { ...base, ...(change.concluded ? { concluded: true } : {}) };
     return { ...base, object: decodeText(change.object) };
   });

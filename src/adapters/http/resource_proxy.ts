@@ -11,6 +11,7 @@ import { createServer } from "node:https";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { MAX_BODY_BYTES } from "../../domain/proxy/request.ts";
+import { traceOf } from "../../domain/events/trace.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { ResourceProxy, StreamedAnswer } from "../../principal/ports/resource_proxy.ts";
 import type { ClientCertificates } from "../net/client_certificates.ts";
@@ -139,9 +140,11 @@ class Callers {
     const problem = certificate ? certificate.problem() : "its connection has ended";
     if (problem !== undefined) return this.proxy.refuse(401, `authentication failed: ${problem}`);
     const { method = "GET", url = "/", headers } = request;
+    const { traceparent, tracestate } = headers;
+    const trace = traceOf({ traceparent, tracestate });
     const admitted = await this.proxy.admit(
       { commonName: certificate?.commonName ?? "", authorization: headers.authorization ?? "" },
-      { method, url, contentType: headers["content-type"] ?? "" },
+      { method, url, contentType: headers["content-type"] ?? "", trace },
     );
     if ("status" in admitted) return admitted;
     const body = await this.#bodyOf(request);

@@ -1,8 +1,7 @@
 /**
  * One agent's deliveries: its last known state of each key, and the keys that may be stale there. An event is the step from the last
- * known state to the desired state; so there is no queue to overflow, and a key that changed ten times is sent once. Acknowledgements
- * go first, resync messages last. Invariants: at most one event of a key is in flight, only its own acknowledgement counts, and an
- * event that is not acknowledged is retried with growing delays and holds up nothing but its key.
+ * known state to the desired state; so no queue overflows, and a key that changed ten times is sent once. Acknowledgements go first,
+ * resync messages last. Invariants: one event of a key is in flight, only its own acknowledgement counts, its retries hold up no other.
  */
 import type { AgentEvent } from "../events/cloudevent.ts";
 import type { Key } from "../resources/keys.ts";
@@ -148,6 +147,12 @@ export class AgentSession {
     this.#messages.set(tag, { type, payload });
     if (!this.#flights.has(tag)) this.#unsent.add(tag);
     return true;
+  }
+
+  /** The key of an event in flight; undefined: it is about none, or not in flight. */
+  keyOf(eventid: string): Key | undefined {
+    const tag = this.#byEvent.get(eventid);
+    return tag?.startsWith(MESSAGE) ? undefined : tag;
   }
 
   /** Asks a managed agent which resources it has. */

@@ -4,6 +4,7 @@
  * Invariants: `applied` never passes a change that is not durable; a key's states are written in the order in which
  * they arrived; `processed` passes held keys, so one bad key never stops the stream.
  */
+import type { TraceContext } from "../events/trace.ts";
 import { type BackoffPolicy, delayMs, RETRY_WRITE } from "../../base/backoff.ts";
 
 /** A change to write; `object` is the replicated form's JSON, absent for a deletion. */
@@ -20,6 +21,8 @@ export interface IncomingChange {
   problem?: string;
   /** Of a deletion: it is concluded from absence, no watch saw it. */
   concluded?: boolean;
+  /** The trace that it belongs to, at the leader. */
+  trace?: TraceContext;
 }
 
 /** A key that cannot be written now. */

@@ -8,6 +8,7 @@ import { sortBy } from "@std/collections/sort-by";
 import { canResume, Cursor } from "../changes/cursor.ts";
 import { bucketOf } from "../changes/digest.ts";
 import type { ChangeIndex, Entry } from "../changes/index.ts";
+import type { TraceContext } from "../events/trace.ts";
 import { Marks } from "../changes/marks.ts";
 import { parseKey } from "../resources/keys.ts";
 import { rankOf } from "../resources/kinds.ts";
@@ -35,6 +36,7 @@ export const LEADER_LIMITS: LeaderLimits = {
 export interface OutgoingChange {
   key: string;
   entry?: Entry;
+  trace?: TraceContext;
 }
 
 /** One message of changes. */

@@ -74,7 +74,7 @@ export class Fleet {
     this.quotas = new AgentQuotas({ settings, log: parts.log, usage: () => routing.usage });
     this.#routing = routing;
     this.#writes = writes;
-    const requests = new FleetRequests(this.#agents, () => routing.isOpen);
+    const requests = new FleetRequests(this.#agents, () => routing.isOpen, parts.tracing);
     this.requests = requests;
     this.#agentParts = {
       uid: parts.uid,
@@ -82,6 +82,8 @@ export class Fleet {
       log: parts.log,
       counters: parts.counters,
       processing: parts.processing,
+      tracing: parts.tracing,
+      traces: parts.traces,
       activeStore: parts.activeStore,
       refusals: parts.refusals,
       quotas: this.quotas,

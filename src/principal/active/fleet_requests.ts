@@ -8,6 +8,7 @@ import {
   type Patience,
   RequestFailed,
 } from "../ports/requests.ts";
+import { spanned, type Tracing } from "../ports/tracing.ts";
 import { RequestListeners } from "../core/request_listeners.ts";
 import { notConnected, type RequestLane } from "./request_lane.ts";
 
@@ -22,6 +23,7 @@ export class FleetRequests extends RequestListeners implements AgentLanes {
   constructor(
     private readonly reachable: ReadonlyMap<string, Reachable>,
     private readonly serves: () => boolean,
+    private readonly tracing: Tracing,
   ) {
     super();
   }
@@ -36,11 +38,27 @@ export class FleetRequests extends RequestListeners implements AgentLanes {
   }
 
   async ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent> {
-    return await this.#laneOf(agent).ask(request, options);
+    return await this.#traced(agent, request, () => this.#laneOf(agent).ask(request, options));
   }
 
   async tell(agent: string, request: AgentRequest, options: Patience): Promise<void> {
-    await this.#laneOf(agent).tell(request, options);
+    await this.#traced(agent, request, () => this.#laneOf(agent).tell(request, options));
+  }
+
+  #traced<T>(agent: string, { target, type, id }: AgentRequest, act: () => Promise<T>): Promise<T> {
+    const attributes = {
+      "argocd.agent.name": agent,
+      "argocd.event.target": target,
+      "argocd.event.type": type,
+      "argocd.event.id": id,
+    };
+    // A request that finds no lane fails in its span too.
+    return spanned(
+      this.tracing,
+      `${target}.${type}`,
+      { kind: "client", attributes },
+      async () => await act(),
+    );
   }
 
   /** @throws RequestFailed */

@@ -10,6 +10,7 @@ import { Refusal } from "../../domain/ha/refusal.ts";
 import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
 import { type AgentRequests, REQUEST_TARGETS, RequestFailed } from "../ports/requests.ts";
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
+import type { Tracing } from "../ports/tracing.ts";
 import { Outlet } from "./outlet.ts";
 
 /** Calls of one replica that wait for their answers: those of the busiest agents, each of which has its own bounds. */
@@ -35,6 +36,7 @@ export class ForwardedCalls implements StreamEvents<ForwardedRequest> {
     private readonly requests: AgentRequests,
     private readonly stream: ServedStream<ForwardedReply>,
     scope: AbortSignal,
+    private readonly tracing: Pick<Tracing, "within">,
   ) {
     this.#outlet = new Outlet({ sink: stream, next: () => this.#replies.shift(), batch: BATCH });
     this.#cleanups = [
@@ -66,7 +68,7 @@ export class ForwardedCalls implements StreamEvents<ForwardedRequest> {
   }
 
   async #carryOut(request: Call): Promise<void> {
-    const { call, agent, target, type, id, payload, timeoutMs, afterAckMs } = request;
+    const { call, agent, target, type, id, payload, timeoutMs, afterAckMs, trace } = request;
     if (this.#calls.has(call)) return this.#fail(new Refusal(`call ${call} is under way`, "request"));
     if (this.#calls.size >= MAX_CALLS) {
       return this.#failed(call, new RequestFailed("busy", `${MAX_CALLS} forwarded requests wait`, false));
@@ -80,7 +82,8 @@ export class ForwardedCalls implements StreamEvents<ForwardedRequest> {
         signal: aborting.signal,
         ...(afterAckMs === undefined ? {} : { afterAckMs }),
       };
-      const event = await this.requests.ask(agent, { target, type, id, payload }, patience);
+      const asked = { target, type, id, payload };
+      const event = await this.tracing.within(trace, () => this.requests.ask(agent, asked, patience));
       this.#reply({ say: "answer", call, event });
     } catch (error) {
       if (!aborting.signal.aborted) this.#failed(call, error);

@@ -8,9 +8,12 @@ import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Fields, Log } from "../../base/log.ts";
 import { reasonOf } from "../../base/reason.ts";
+import { traceOf } from "../../domain/events/trace.ts";
+import type { ChangeTraces } from "../core/change_traces.ts";
 import type { Counting } from "../core/counters.ts";
 import { UnfitObject } from "../ports/store.ts";
 import type { Processing } from "../ports/telemetry.ts";
+import { eventAttributes, type Tracing } from "../ports/tracing.ts";
 import {
   AgentWrites,
   type AgentWritesParts,
@@ -48,6 +51,8 @@ export interface InboxParts extends AgentWritesParts {
   readonly log: Log;
   readonly counters: Counting;
   readonly processing: Processing;
+  readonly tracing: Tracing;
+  readonly traces: Pick<ChangeTraces, "causing">;
   /** An agent's namespace on its own cluster; empty: it has not said. */
   namespaceOf(agent: string): string;
 }
@@ -170,7 +175,8 @@ export class Inbox {
     this.kick();
   }
 
-  async #handle({ event, intent, heardAfter, done }: Waiting): Promise<void> {
+  async #handle(waiting: Waiting): Promise<void> {
+    const { event, intent, done } = waiting;
     const { counters, processing } = this.parts;
     const { type = intent.do, target = "application" } = event ?? {};
     const key = "key" in intent ? intent.key : event ? claimedKey(event) : intent.do;
@@ -178,7 +184,7 @@ export class Inbox {
     const startedAt = monotonicMs();
     let status: "success" | "failure" | "not-allowed" = "success";
     try {
-      await this.#writes.carryOut(intent, heardAfter);
+      await this.#carryOut(waiting, key, `${facts.target}.${facts.type}`);
     } catch (error) {
       status = error instanceof NotAllowed || error instanceof UnfitObject ? "not-allowed" : "failure";
       counters.increment("agentErrors", { resource_type: facts.target });
@@ -194,6 +200,24 @@ export class Inbox {
     if (status === "failure") return;
     if (event) this.agent.session.acknowledge(event);
     this.agent.schedule();
+  }
+
+  /** Carries an event out in a span that continues the agent's; what the store tells of its key meanwhile continues this one. */
+  async #carryOut({ event, intent, heardAfter }: Waiting, key: string, name: string): Promise<void> {
+    const { tracing, traces } = this.parts;
+    if (!event || !tracing.on) return await this.#writes.carryOut(intent, heardAfter);
+    const attributes = eventAttributes(this.agent.id, event);
+    const span = tracing.begin(name, traceOf(event.extensions), { kind: "consumer", attributes });
+    const written = traces.causing(key, span.trace);
+    try {
+      await this.#writes.carryOut(intent, heardAfter);
+      span.end();
+    } catch (error) {
+      span.end(reasonOf(error));
+      throw error;
+    } finally {
+      written();
+    }
   }
 
   #complain(message: string, key: string, facts: Fields): void {

@@ -6,6 +6,7 @@ import type { StorePoint } from "../../domain/ha/store_history.ts";
 import type { Input, Model, Standing } from "../../domain/ha/state.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
+import type { ChangeTraces } from "../core/change_traces.ts";
 import type { Counting } from "../core/counters.ts";
 import type { PeerVoice } from "../core/peer_voice.ts";
 import type { StoreMarks } from "../core/store_marks.ts";
@@ -16,6 +17,7 @@ export interface Leadership {
   readonly index: ChangeIndex;
   readonly log: Log;
   readonly counters: Counting;
+  readonly traces: Pick<ChangeTraces, "carried">;
   /** Those that are connected now. */
   readonly replicas: Replicas;
   readonly settings: { namespace: string; scope: Scope; initialAckTimeoutMs: number };

@@ -177,7 +177,8 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     if (!changes) return undefined;
     this.leadership.counters.add("eventsForwarded", changes.changes.length);
     const store = this.leadership.marks.point;
-    return { type: "changes", changes, ...(store ? { store } : {}) };
+    const carried = this.leadership.traces.carried(changes);
+    return { type: "changes", changes: carried, ...(store ? { store } : {}) };
   }
 
   #beat(): void {

@@ -18,6 +18,7 @@ import {
   type RequestFailureKind,
   type RequestTarget,
 } from "../ports/requests.ts";
+import type { Tracing } from "../ports/tracing.ts";
 
 interface LaneBounds {
   inFlight: number;
@@ -67,6 +68,8 @@ interface Errand {
 /** The agent's side of the lane. */
 export interface LaneParts {
   readonly agent: string;
+  /** The trace of whoever asks goes with the request. */
+  readonly tracing: Pick<Tracing, "current">;
   /** There is something to send. */
   schedule(): void;
   /** Whether the agent reads its acknowledgements so slowly that it has to send again what it was not asked for. */
@@ -158,13 +161,14 @@ export class RequestLane {
   async #run(request: AgentRequest, options: Answering, wantsAnswer: boolean) {
     const { timeoutMs, signal } = options;
     const { target, type, id, payload } = request;
+    const trace = this.parts.tracing.current();
     signal?.throwIfAborted();
     this.#admit(request);
     const errand: Errand = {
       target,
       id,
       options,
-      event: { type, target, extensions: { resourceid: id, eventid: id }, payload },
+      event: { type, target, extensions: { resourceid: id, eventid: id, ...trace }, payload },
       wantsAnswer,
       outcome: Promise.withResolvers(),
       timer: undefined,

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { reasonOf } from "../../base/reason.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import { type Answering, RequestFailed, type RequestTarget } from "../ports/requests.ts";
+import { NO_TRACING } from "../ports/tracing.ts";
 import { RequestLane } from "./request_lane.ts";
 
 const LONG: Answering = { timeoutMs: 60_000 };
@@ -15,6 +16,7 @@ function laneOf({ open = true } = {}) {
     congested: false,
   };
   const lane = new RequestLane({
+    tracing: NO_TRACING,
     agent: "edge-1",
     schedule: () => {},
     congested: () => seen.congested,

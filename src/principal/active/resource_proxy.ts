@@ -7,6 +7,7 @@ import { abortable } from "@std/async/abortable";
 import { monotonicMs } from "../../base/clock.ts";
 import { type Log, ofComponent } from "../../base/log.ts";
 import { until } from "../../base/until.ts";
+import type { TraceContext } from "../../domain/events/trace.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { answerOf, coreVersions, namedGroups } from "../../domain/proxy/answer.ts";
 import { isLog, logRequestOf } from "../../domain/proxy/log_request.ts";
@@ -25,6 +26,7 @@ import type {
   ResourceProxy,
   StreamedAnswer,
 } from "../ports/resource_proxy.ts";
+import { spanned, type Tracing } from "../ports/tracing.ts";
 import type { Tokens } from "../ports/tokens.ts";
 import type { ClusterSecrets } from "./cluster_secrets.ts";
 import { DiscoveryCache } from "./discovery_cache.ts";
@@ -49,6 +51,7 @@ export interface ResourceProxyParts {
   readonly settings: { readonly resourceProxy?: { readonly callers: readonly string[] } | undefined };
   readonly log: Log;
   readonly counters: Counting;
+  readonly tracing: Tracing;
   readonly roster: Pick<Roster, "modeOf">;
   readonly clusters: Pick<ClusterSecrets, "of" | "agentOfToken">;
   model(): Pick<Model, "state" | "peer" | "peerAddress">;
@@ -79,13 +82,36 @@ export class AgentsResourceProxy implements ResourceProxy {
     if (!("target" in answer)) return answer;
     const refused = refusal(agent, answer) ?? this.#unreachable(agent, answer);
     return refused ?? {
-      answer: async (body, signal) => {
-        if (isLog(answer.target)) return await this.#log(agent, answer, signal);
-        const answered = await this.#answer(agent, answer, body, signal);
-        if (answer.method !== "GET") this.#note(agent, caller, answer, answered);
-        return answered;
-      },
+      answer: (body, signal) =>
+        this.#traced(agent, answer, head.trace, async () => {
+          if (isLog(answer.target)) return await this.#log(agent, answer, signal);
+          const answered = await this.#answer(agent, answer, body, signal);
+          if (answer.method !== "GET") this.#note(agent, caller, answer, answered);
+          return answered;
+        }),
     };
+  }
+
+  /** A request as a span that continues its caller's; the request to the agent continues it in turn. */
+  #traced<T extends { status: number }>(
+    agent: string,
+    { method, target: { path } }: ProxiedRequest,
+    parent: TraceContext | undefined,
+    answer: () => Promise<T>,
+  ): Promise<T> {
+    const attributes = {
+      "argocd.agent.name": agent,
+      "http.request.method": method,
+      "url.path": path.slice(0, MAX_LOGGED),
+    };
+    const options = { kind: "server" as const, attributes, ...(parent ? { parent } : {}) };
+    return spanned(this.parts.tracing, `resource-proxy ${method}`, options, async (span) => {
+      const answered = await answer();
+      const { status } = answered;
+      span.set({ "http.response.status_code": status });
+      if (status >= 500) span.end(`answered ${status}`);
+      return answered;
+    });
   }
 
   refuse(code: number, message: string): HttpAnswer {

@@ -7,6 +7,7 @@ import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { AgentStream } from "../ports/agents.ts";
 import type { RequestFailureKind } from "../ports/requests.ts";
 import { AgentDeletions, type AgentDeletionsParts } from "./agent_deletions.ts";
+import { Deliveries, type DeliveriesParts } from "./deliveries.ts";
 import { Inbox, type InboxParts } from "./inbox.ts";
 import { Outlet } from "./outlet.ts";
 import { RequestLane } from "./request_lane.ts";
@@ -15,7 +16,8 @@ import { RequestLane } from "./request_lane.ts";
 const BATCH = 200;
 
 /** The part of the principal that a served agent needs. */
-export interface ServedAgentParts extends InboxParts, AgentDeletionsParts {
+export interface ServedAgentParts extends InboxParts, AgentDeletionsParts, DeliveriesParts {
+  readonly traces: InboxParts["traces"] & DeliveriesParts["traces"];
   readonly settings: InboxParts["settings"] & AgentDeletionsParts["settings"];
   /** The principal's identity. */
   readonly uid: string;
@@ -30,6 +32,7 @@ export class ServedAgent {
   readonly inbox: Inbox;
   readonly deletions: AgentDeletions;
   readonly requests: RequestLane;
+  readonly #deliveries: Deliveries;
   #stream: AgentStream | undefined;
   #outlet: Outlet<AgentEvent> | undefined;
   /** When its last stream opened, in unix ms. */
@@ -45,8 +48,10 @@ export class ServedAgent {
     });
     this.inbox = new Inbox(this, parts);
     this.deletions = new AgentDeletions(this, parts);
+    this.#deliveries = new Deliveries(id, parts);
     this.requests = new RequestLane({
       agent: id.name,
+      tracing: parts.tracing,
       schedule: () => this.schedule(),
       congested: () => this.session.congested,
       acknowledge: (event) => this.session.acknowledge(event),
@@ -88,6 +93,7 @@ export class ServedAgent {
       this.parts.counters.increment("agentSendErrors", { agent_name: this.id.name, reason });
     }
     this.#outlet?.close();
+    this.#deliveries.ended(why);
     this.#stream = undefined;
     this.#outlet = undefined;
     this.requests.end(kind, `agent "${this.id.name}" did not answer: ${why}`);
@@ -98,6 +104,8 @@ export class ServedAgent {
   /** Takes an event from the stream. */
   received(event: AgentEvent): void {
     this.parts.counters.increment("agentEventsReceived");
+    const { target, extensions: { eventid = "" } } = event;
+    if (target === "eventProcessed") this.#deliveries.acknowledged(eventid);
     if (!this.requests.received(event)) this.inbox.received(event);
   }
 
@@ -118,7 +126,11 @@ export class ServedAgent {
   }
 
   #send(stream: AgentStream, event: AgentEvent): boolean {
-    if (event.target !== "eventProcessed") event.extensions.sentat = new Date().toISOString();
+    const { target, extensions } = event;
+    if (target !== "eventProcessed") {
+      extensions.sentat = new Date().toISOString();
+      this.#deliveries.sending(event, this.session.keyOf(extensions.eventid ?? ""));
+    }
     this.parts.counters.increment("agentEventsSent");
     return stream.send(event);
   }

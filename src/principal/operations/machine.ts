@@ -4,6 +4,7 @@ import type { Command, Model, Procedure } from "../../domain/ha/state.ts";
 import type { Driver } from "../core/driver.ts";
 import type { History } from "../core/history.ts";
 import { noteCommand, noteOutcome } from "../core/observe.ts";
+import type { OperationTraces } from "../core/operation_traces.ts";
 
 export interface Machine {
   model(): Model;
@@ -48,7 +49,12 @@ export async function withOutcome<T>(
 }
 
 /** The commands of operators, and of a switchover on their behalf. */
-export function commandsOf(driver: Driver, machine: Machine, followers: () => number) {
+export function commandsOf(
+  driver: Driver,
+  machine: Machine,
+  operations: OperationTraces,
+  followers: () => number,
+) {
   return {
     command: async (
       kind: "promote" | "demote",
@@ -59,8 +65,10 @@ export function commandsOf(driver: Driver, machine: Machine, followers: () => nu
       const own = by ? { by } : {};
       const alone = kind === "demote" && followers() === 0 ? { alone: true } : {};
       const command = () => driver.command({ type: kind, force, ...alone, ...own });
-      return await withOutcome(machine, `${kind}${force ? " --force" : ""}`, who, command, () => "");
+      const act = () => operations.act(`ha.${kind}`, { "ha.force": force, "ha.who": who }, command);
+      return await withOutcome(machine, `${kind}${force ? " --force" : ""}`, who, act, () => "");
     },
-    handover: (word: Extract<Command, { type: "prepare" | "takeOver" }>) => driver.command(word),
+    handover: (word: Extract<Command, { type: "prepare" | "takeOver" }>) =>
+      operations.act(`ha.${word.type}`, {}, () => driver.command(word)),
   };
 }

@@ -13,6 +13,7 @@ import { parseTarget } from "../../domain/proxy/path.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import { admit, type ReplicationPolicy } from "../../domain/replication/admission.ts";
 import type { FollowerMessage, KeyDigest, SentByLeader } from "../../domain/replication/messages.ts";
+import type { Tracing } from "../ports/tracing.ts";
 import type { Key } from "../../domain/resources/keys.ts";
 import { ForwardedCalls } from "../active/forwarded_calls.ts";
 import { type Leadership, mustLead } from "../active/leadership.ts";
@@ -52,6 +53,8 @@ export interface PeerServerParts extends Leadership {
   /** To the agents that are connected here. */
   readonly requests: AgentRequests;
   readonly logs: LogSource;
+  /** The trace of a forwarded request goes on. */
+  readonly tracing: Pick<Tracing, "within">;
   readonly switchover: {
     prove(expected: string): Promise<string>;
     prepare(active: Standing, who: string): Promise<number>;
@@ -98,7 +101,12 @@ export class PeerServer implements PeerService {
   }
 
   forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest> {
-    return new ForwardedCalls(this.parts.requests, stream, mustLead(this.parts, "unavailable"));
+    return new ForwardedCalls(
+      this.parts.requests,
+      stream,
+      mustLead(this.parts, "unavailable"),
+      this.parts.tracing,
+    );
   }
 
   inventory(groups: readonly string[]): Inventory {

@@ -10,21 +10,17 @@ import type { ChangeIndex } from "../../domain/changes/index.ts";
 import { type Noted, noted } from "../../domain/ha/concerns.ts";
 import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Command, Model, Standing } from "../../domain/ha/state.ts";
-import {
-  outcomeText,
-  type Phase,
-  type Progress,
-  type Receipt,
-  switchoverProblem,
-} from "../../domain/ha/switchover.ts";
+import { outcomeText, type Receipt, switchoverProblem } from "../../domain/ha/switchover.ts";
 import type { Fleet } from "../active/fleet.ts";
 import { type Asking, askPeer, EXAMINE_MS } from "../core/peer.ts";
 import type { ExposureKeeper } from "../core/exposure.ts";
+import type { OperationTraces } from "../core/operation_traces.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 import { type PeerConnection, PeerError, type Repaired, type SwitchoverRequest } from "../ports/peer.ts";
 import type { LossManifest } from "../replica/loss_manifest.ts";
 import { type ComparingParts, differingKeys } from "./comparing.ts";
 import { type Machine, withOutcome } from "./machine.ts";
+import { Phases, type Tell } from "./switchover_phases.ts";
 import { mend, tellsHeld, unmended, untilApplied } from "./mending.ts";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -45,6 +41,7 @@ const CALL_MS = 500;
 /** The parts that a switchover needs. */
 export interface SwitchoverParts extends Machine, Asking {
   readonly log: Log;
+  readonly operations: OperationTraces;
   readonly index: ChangeIndex;
   readonly replicas: Replicas;
   /** The replica's part: its copies, which are restored before it serves. */
@@ -59,9 +56,6 @@ export interface SwitchoverParts extends Machine, Asking {
   command(kind: "promote" | "demote", force: boolean, who: string, by: "switchover"): Promise<Model>;
   handover(word: Extract<Command, { type: "prepare" | "takeOver" }>): Promise<Model>;
 }
-
-/** Hears how far a switchover is. */
-export type Tell = (progress: Progress) => void;
 
 export class Switchover {
   constructor(private readonly ctx: SwitchoverParts) {}
@@ -130,9 +124,7 @@ interface Answer {
 
 /** One switchover under way. */
 class Move {
-  readonly #startedAt = monotonicMs();
-  readonly #phases: { phase: Phase; ms: number }[] = [];
-  #phaseAt = monotonicMs();
+  readonly #phases: Phases;
   /** Keys that the replica was to take again, and that differed afterwards. */
   #unmended: Repaired["failed"] = [];
   readonly #deadline: number;
@@ -142,9 +134,10 @@ class Move {
   constructor(
     private readonly ctx: SwitchoverParts,
     private readonly options: SwitchoverRequest,
-    private readonly tell: Tell,
+    tell: Tell,
   ) {
-    this.#deadline = this.#startedAt + options.timeoutMs;
+    this.#phases = new Phases(ctx.log, tell, ctx.operations.tracing);
+    this.#deadline = this.#phases.startedAt + options.timeoutMs;
   }
 
   get #who(): string {
@@ -155,7 +148,19 @@ class Move {
     return this.#connection ??= this.ctx.peer.connect();
   }
 
-  async play(): Promise<Receipt> {
+  play(): Promise<Receipt> {
+    const { who, dryRun } = this.options;
+    return this.ctx.operations.act("ha.switchover", { "ha.who": who, "ha.dry_run": dryRun }, async () => {
+      try {
+        return await this.#begun();
+      } catch (error) {
+        this.#phases.failed(error);
+        throw error;
+      }
+    });
+  }
+
+  async #begun(): Promise<Receipt> {
     const problem = await this.#preflight();
     const end = await this.ctx.begin("switchover", problem);
     try {
@@ -169,14 +174,14 @@ class Move {
   async #play(): Promise<Receipt> {
     const { ctx } = this;
     const before = ctx.standing();
-    this.#done("preflight");
+    this.#phases.finish("preflight");
     const receipt: Omit<Receipt, "differing"> = {
       before,
       epochBefore: before.epoch,
       agentsBefore: before.connectedAgents,
       resources: ctx.index.size,
       dryRun: this.options.dryRun,
-      phases: this.#phases,
+      phases: this.#phases.done,
     };
     const differing = await this.#mended().catch(unchanged);
     if (this.options.dryRun) return { ...receipt, differing };
@@ -194,7 +199,7 @@ class Move {
   /** The fact outside the state machine that forbids a switchover; empty: none. */
   async #preflight(): Promise<string> {
     const { ctx } = this;
-    this.#say("preflight", "asking the peer, looking at what follows");
+    this.#phases.say("preflight", "asking the peer, looking at what follows");
     const { peer, error, condition } = await askPeer(ctx, { examineMs: EXAMINE_MS });
     return switchoverProblem({
       own: ctx.standing(),
@@ -218,7 +223,7 @@ class Move {
     const keys = await differingKeys(ctx, this.#peer, settleMs);
     if (keys.length === 0 || dryRun) return noted(keys);
     const keysText = `${keys.length.toLocaleString("en-US")} keys`;
-    this.#say("preflight", `repairing at the replica what differs: ${keysText}`);
+    this.#phases.say("preflight", `repairing at the replica what differs: ${keysText}`);
     const timeoutMs = Math.ceil(this.#leftMs() / MEND_SHARE);
     const request = { standing: ctx.standing(), who: this.#who, timeoutMs };
     const { failed } = await mend(this.#peer, keys, request);
@@ -238,20 +243,20 @@ class Move {
   /** Freezes, waits until the replica has everything, and compares digests. @throws Error when that is not in time */
   async #untilCut(): Promise<{ cutRevision: number; digestActive: string; digestReplica: string }> {
     const { ctx } = this;
-    this.#say("freeze", "no more events of agents are taken; finishing what was");
+    this.#phases.say("freeze", "no more events of agents are taken; finishing what was");
     await this.#inTime(ctx.fleet().freeze(), "the events in hand are not written in time");
-    this.#done("freeze");
+    this.#phases.finish("freeze");
     for (let tries = 1;; tries++) {
       const revision = ctx.index.head;
       const digest = ctx.index.digests.root();
-      this.#say("cut", `at revision ${revision}; waiting until the replica has applied it`);
+      this.#phases.say("cut", `at revision ${revision}; waiting until the replica has applied it`);
       await this.#applied(revision);
       const theirs = await this.#peer.prove(digest, this.#leftMs(SEEN_MS));
       if (ctx.index.head !== revision) {
         if (monotonicMs() > this.#deadline) throw this.#late("this side's resources change all the time");
         continue;
       }
-      this.#done("cut");
+      this.#phases.finish("cut");
       if (theirs !== digest) {
         if (tries === 1) {
           await this.#mended(0);
@@ -259,8 +264,8 @@ class Move {
         }
         throw new Error(await this.#differ(digest, theirs));
       }
-      this.#say("proof", `both digests are ${digest}`);
-      this.#done("proof");
+      this.#phases.say("proof", `both digests are ${digest}`);
+      this.#phases.finish("proof");
       return { cutRevision: revision, digestActive: digest, digestReplica: theirs };
     }
   }
@@ -282,18 +287,18 @@ class Move {
 
   /** Returns the epoch that the replica has recorded. */
   async #prepare(): Promise<number> {
-    this.#say("prepare", "the replica records the next epoch");
+    this.#phases.say("prepare", "the replica records the next epoch");
     const request = { standing: this.ctx.standing(), who: this.#who };
     const promised = await this.#peer.prepare(request, this.#leftMs());
     if (promised <= this.ctx.model().memory.epoch) throw new Error("the replica promises no epoch");
-    this.#done("prepare");
+    this.#phases.finish("prepare");
     return promised;
   }
 
   /** From here on there is exactly one way back, and it is only taken when the replica has said that it did not begin. */
   async #step(epoch: number): Promise<Standing> {
     const { ctx } = this;
-    this.#say("step", "handing over");
+    this.#phases.say("step", "handing over");
     try {
       await ctx.command("demote", false, this.#who, "switchover");
     } catch (error) {
@@ -303,7 +308,7 @@ class Move {
       );
     }
     const after = await this.#handOver(epoch);
-    this.#done("step");
+    this.#phases.finish("step");
     return after;
   }
 
@@ -349,21 +354,21 @@ class Move {
 
   async #follow(): Promise<void> {
     const { ctx } = this;
-    this.#say("follow", "the peer is ACTIVE; following it");
+    this.#phases.say("follow", "the peer is ACTIVE; following it");
     ctx.redial();
     const follows = () => ctx.model().state === "replicating";
     await until(follows, { changed: [(notify) => ctx.onModel(notify)], withinMs: FOLLOW_MS });
-    this.#done("follow");
+    this.#phases.finish("follow");
   }
 
   /** How many agents are back, waiting for as many as there were. */
   async #agents(before: number): Promise<number> {
-    if (before > 0) this.#say("agents", `waiting for ${before} agents to come back`);
+    if (before > 0) this.#phases.say("agents", `waiting for ${before} agents to come back`);
     const untilMs = monotonicMs() + AGENTS_MS;
     for (;;) {
       const back = (await askPeer(this.ctx)).peer?.connectedAgents ?? 0;
       if (back >= before || monotonicMs() > untilMs) {
-        this.#done("agents");
+        this.#phases.finish("agents");
         return back;
       }
       await delay(ASK_EVERY_MS);
@@ -373,17 +378,6 @@ class Move {
   /** How long a call before the step may take. */
   #leftMs(extraMs = 0): number {
     return extraMs + Math.max(CALL_MS, this.#deadline - monotonicMs());
-  }
-
-  #say(phase: Phase, text: string): void {
-    this.ctx.log.info(`switchover: ${phase}: ${text}`);
-    this.tell({ phase, text, atMs: Math.round(monotonicMs() - this.#startedAt) });
-  }
-
-  #done(phase: Phase): void {
-    const now = monotonicMs();
-    this.#phases.push({ phase, ms: Math.round(now - this.#phaseAt) });
-    this.#phaseAt = now;
   }
 
   #late(what: string): Error {

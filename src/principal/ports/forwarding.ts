@@ -3,6 +3,7 @@
  * values of `AgentRequests`, so that a proxy does not know whether its agents are connected here or there.
  */
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
+import type { TraceContext } from "../../domain/events/trace.ts";
 import type { Mode } from "../../domain/resources/roster.ts";
 import type { RequestFailureKind, RequestTarget } from "./requests.ts";
 
@@ -19,6 +20,8 @@ export type ForwardedRequest =
     timeoutMs: number;
     /** Undefined: an answer may follow until the time is up. */
     afterAckMs: number | undefined;
+    /** The trace that it belongs to. */
+    trace?: TraceContext | undefined;
   }
   /** Nobody waits for the call any more. */
   | { do: "withdraw"; call: number };

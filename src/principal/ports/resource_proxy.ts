@@ -1,4 +1,5 @@
 /** The resource proxy as its door sees it: the Kubernetes API of agents' clusters, for Argo CD's servers. */
+import type { TraceContext } from "../../domain/events/trace.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
 
 /** The credentials of a request. */
@@ -16,6 +17,8 @@ export interface ProxyHead {
   url: string;
   /** The header; empty: there is none. */
   contentType: string;
+  /** The trace that the caller names. */
+  trace?: TraceContext | undefined;
 }
 
 /** An answer whose body comes bit by bit, as text. */

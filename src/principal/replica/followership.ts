@@ -12,6 +12,7 @@ import type { Counting } from "../core/counters.ts";
 import type { PeerStore } from "../core/peer_store.ts";
 import type { Following } from "../core/following.ts";
 import type { PeerVoice } from "../core/peer_voice.ts";
+import type { Tracing } from "../ports/tracing.ts";
 import type { ForwardedRequests } from "./forwarded_requests.ts";
 import type { ReplicaDeletions } from "./replica_deletions.ts";
 
@@ -22,6 +23,7 @@ export const MAX_HELD_SHOWN = 100;
 export interface Followership {
   readonly index: ChangeIndex;
   readonly log: Log;
+  readonly tracing: Tracing;
   readonly counters: Counting;
   readonly following: Following;
   readonly settings: { scope: Scope };

@@ -13,6 +13,7 @@ import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
 import { type FollowStream, type PeerConnection, PeerError } from "../ports/peer.ts";
 import { type AgentRequest, type AgentRequests, type Answering, RequestFailed } from "../ports/requests.ts";
 import type { StreamEvents } from "../ports/stream.ts";
+import { spanned, type Tracing } from "../ports/tracing.ts";
 
 /** A request is given up here a little later than at the ACTIVE, whose reason says more. */
 const GRACE_MS = 500;
@@ -24,6 +25,10 @@ export class ForwardedRequests extends RequestListeners implements AgentRequests
   #calls = 0;
   #following: AbortController | undefined;
   #problem = "this principal follows no ACTIVE";
+
+  constructor(private readonly tracing: Tracing) {
+    super();
+  }
 
   /** This side follows the ACTIVE of this connection. */
   open(connection: Pick<PeerConnection, "forward">): void {
@@ -49,7 +54,18 @@ export class ForwardedRequests extends RequestListeners implements AgentRequests
     return this.#agents;
   }
 
-  async ask(
+  async ask(agent: string, request: AgentRequest, options: Answering): Promise<AgentEvent> {
+    const attributes = { "argocd.agent.name": agent, "argocd.event.id": request.id };
+    const name = `forward ${request.target}.${request.type}`;
+    return await spanned(
+      this.tracing,
+      name,
+      { kind: "client", attributes },
+      () => this.#ask(agent, request, options),
+    );
+  }
+
+  async #ask(
     agent: string,
     { target, type, id, payload }: AgentRequest,
     { timeoutMs, afterAckMs, signal }: Answering,
@@ -67,7 +83,8 @@ export class ForwardedRequests extends RequestListeners implements AgentRequests
         ),
       timeoutMs + GRACE_MS,
     );
-    stream.send({ do: "ask", call, agent, target, type, id, payload, timeoutMs, afterAckMs });
+    const trace = this.tracing.current();
+    stream.send({ do: "ask", call, agent, target, type, id, payload, timeoutMs, afterAckMs, trace });
     try {
       return await (signal ? abortable(waiting.promise, signal) : waiting.promise);
     } finally {

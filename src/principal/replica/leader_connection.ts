@@ -32,6 +32,7 @@ import {
   tellCaughtUp,
   tellProgress,
 } from "./followership.ts";
+import { tracedApply } from "./traced_apply.ts";
 import { Unkept } from "./unkept.ts";
 import { Unsaid } from "./unsaid.ts";
 
@@ -77,10 +78,11 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
     private readonly position: Position,
     signal: AbortSignal,
   ) {
-    const { index, writer, deletions } = followership;
+    const { index, writer, deletions, tracing } = followership;
     this.#protocol = new FollowerProtocol(index, position, monotonicMs(), deletions);
     this.#pump = new ApplyPump(this.#protocol.applier, {
-      apply: (change) => this.#unkept.applying(change, (one) => writer.apply(one)),
+      apply: (change) =>
+        tracedApply(tracing, change, () => this.#unkept.applying(change, (one) => writer.apply(one))),
       decide: () => deletions.tick(!this.#protocol.compared),
       settled: () => this.#settled(),
       live: () => this.#protocol.live,
