@@ -1,9 +1,10 @@
-/** Flags that widen what replicates, on two real API servers: what comes newly into scope is neither deleted nor overwritten unseen. */
+/** Flags that widen or narrow what replicates, on real API servers: what comes into scope, or leaves it, is neither deleted nor overwritten unseen. */
+import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { Cluster, ON_CLUSTER } from "../kube/cluster.ts";
 import { definitionSets } from "../kube/crds.ts";
-import { applyAll } from "../support/kube_pair.ts";
+import { applyAll, removeAll } from "../support/kube_pair.ts";
 import { inWorkshop } from "../support/principals.ts";
-import { DIMENSIONS, RestartedPair, type Side, widened } from "../support/scope.ts";
+import { DIMENSIONS, narrowedAtActive, RestartedPair, type Side, widened } from "../support/scope.ts";
 
 const [[set, definitions]] = definitionSets() as [[string, Record<string, unknown>[]]];
 
@@ -38,5 +39,26 @@ Deno.test({
         both,
         own,
       });
+    }),
+});
+
+Deno.test({
+  name:
+    `--label-selector is narrowed at the ACTIVE on an API server, whose watch then lacks what an agent keeps (${set})`,
+  ...ON_CLUSTER,
+  fn: () =>
+    inWorkshop(async (workshop) => {
+      const cluster = await Cluster.start(definitions);
+      workshop.onClose(() => cluster.stop());
+      for (const name of ["argocd", "edge-1"]) await cluster.namespace(name);
+      const stopped = {
+        fill: (objects: readonly ApiObject[]) => applyAll(cluster, [...objects]),
+        remove: (objects: readonly ApiObject[]) => removeAll(cluster, [...objects]),
+      };
+      await narrowedAtActive(workshop, "--label-selector", stopped, [
+        "--store=kubernetes",
+        `--kubeconfig=${await cluster.kubeconfigFile()}`,
+        `--data-dir=${workshop.dir}/primary`,
+      ]);
     }),
 });

@@ -3,7 +3,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { openSqlite } from "../../src/adapters/store/sqlite.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import type { Running } from "../../src/serve.ts";
-import { application } from "./agents.ts";
+import { application, project, repository, startAgent, untilHolds } from "./agents.ts";
 import { Proxy, until, untilEqual, untilState, type Workshop } from "./principals.ts";
 
 const BOUND_MS = 60_000;
@@ -148,4 +148,68 @@ export async function widened(
     [[keyOfMade(both), "overwritten", "replica"], [keyOfMade(own), "foreign", "replica"]],
   );
   assertEquals(await revisionOf(pair.of("primary"), both), "primary");
+}
+
+/** The store of a side while its principal is stopped. */
+export interface Stopped {
+  fill(objects: readonly ApiObject[]): Promise<void>;
+  remove(objects: readonly ApiObject[]): Promise<void>;
+}
+
+/** The embedded store of the primary. */
+export function embedded(workshop: Workshop): Stopped {
+  return {
+    fill: (objects) => fill(workshop, "primary", objects),
+    remove: async (objects) => {
+      const store = openSqlite(`${workshop.dir}/primary.db`);
+      for (const object of objects) await store.write({ op: "delete", key: keyOfMade(object) });
+      await store.close();
+    },
+  };
+}
+
+/**
+ * Narrows a flag at an ACTIVE that serves an agent, and widens it again. The agent keeps what the flag leaves out, with the repository of a
+ * project that it leaves out; what was deleted from the store while the principal was stopped is deleted at the agent too.
+ */
+export async function narrowedAtActive(
+  workshop: Workshop,
+  flag: keyof typeof DIMENSIONS,
+  stopped: Stopped,
+  storeFlags: readonly string[] = [],
+): Promise<void> {
+  const { narrow, wide, outside } = DIMENSIONS[flag];
+  const apps = ["one", "two", "goes"].map((name) => outside(name, "1"));
+  const [gone] = apps.slice(-1) as [ApiObject];
+  const name = gone.metadata.namespace ?? "";
+  const ofTeam = project("theirs", name);
+  const labelled = { ...ofTeam, metadata: { ...ofTeam.metadata, labels: { team: "b" } } };
+  await stopped.fill([...apps, labelled, repository("repo", "theirs")]);
+  const start = (flags: readonly string[]) =>
+    workshop.start(workshop.settings("primary", 0, ["--insecure-jwt-generate", ...storeFlags, ...flags]));
+  let running = await start(wide);
+  const agent = await startAgent(workshop, () => `127.0.0.1:${running.ports.grpc}`, { name });
+  await untilHolds(agent, "Application", ["goes", "one", "two"], BOUND_MS);
+  await untilHolds(agent, "Repository", ["repo"], BOUND_MS);
+  const deleted: string[] = [];
+  agent.onEvent = ({ type, subject = "" }) => {
+    if (type === "delete") deleted.push(subject);
+  };
+  await running.stop();
+  if (flag === "--label-selector") await stopped.remove([gone]);
+  running = await start(narrow);
+  await until(
+    () => workshop.logs.some((line) => line.includes(`outside ${flag}`)),
+    BOUND_MS,
+    () => `it is not said; deleted ${deleted}`,
+  );
+  const left = flag === "--label-selector" ? ["one", "two"] : ["goes", "one", "two"];
+  await untilHolds(agent, "Application", left, BOUND_MS);
+  await running.stop();
+  running = await start(wide);
+  await running.core.store.write({ op: "put", object: outside("three", "1") });
+  await untilHolds(agent, "Application", [...left, "three"], BOUND_MS);
+  assertEquals(deleted, flag === "--label-selector" ? [`${name}/goes`] : []);
+  assertEquals(agent.cluster.recreated, 0);
+  assertEquals(agent.cluster.list("Repository").map(({ metadata }) => metadata.name), ["repo"]);
 }

@@ -1,13 +1,14 @@
 /** Flags that narrow or widen what replicates: what comes newly into scope, or leaves it, is neither deleted nor overwritten unseen. */
 import { assertEquals } from "@std/assert";
-import { startAgent, untilHolds, untilServed } from "../support/agents.ts";
 import { GoPrimary } from "../support/go_peer.ts";
 import { inWorkshop, LOOSE, material, until, untilEqual, untilState } from "../support/principals.ts";
 import {
   DIMENSIONS,
+  embedded,
   fill,
   keyOfMade,
   made,
+  narrowedAtActive,
   ORDERS,
   RestartedPair,
   revisionOf,
@@ -103,42 +104,10 @@ Deno.test(
     }),
 );
 
-Deno.test(
-  "--allowed-namespaces is narrowed at the ACTIVE: an agent keeps what it leaves out, and has it as before when it is widened again",
-  LOOSE,
-  () =>
-    inWorkshop(async (workshop) => {
-      const flags = (...more: string[]) => ["--insecure-jwt-generate", ...more];
-      let running = await workshop.start(workshop.settings("primary", 0, flags()));
-      const agent = await startAgent(
-        workshop,
-        () => `127.0.0.1:${running.ports.grpc}`,
-        { name: "edge-2" },
-      );
-      await untilServed(running, agent);
-      for (const name of ["one", "two"]) {
-        await running.core.store.write({ op: "put", object: made("edge-2", name, "1", "a") });
-      }
-      await untilHolds(agent, "Application", ["one", "two"]);
-      const deleted: string[] = [];
-      agent.onEvent = ({ type, target }) => {
-        if (type === "delete") deleted.push(target);
-      };
-      await running.stop();
-      running = await workshop.start(
-        workshop.settings("primary", 0, flags("--allowed-namespaces=edge-1")),
-      );
-      await untilServed(running, agent);
-      await until(
-        () => workshop.logs.some((line) => line.includes("outside --allowed-namespaces")),
-        30_000,
-        () => `it is not said; deleted ${deleted}`,
-      );
-      await running.stop();
-      running = await workshop.start(workshop.settings("primary", 0, flags()));
-      await untilServed(running, agent);
-      await running.core.store.write({ op: "put", object: made("edge-2", "three", "1", "a") });
-      await untilHolds(agent, "Application", ["one", "three", "two"]);
-      assertEquals([deleted, agent.cluster.recreated], [[], 0]);
-    }),
-);
+for (const flag of FLAGS) {
+  Deno.test(
+    `${flag} is narrowed at the ACTIVE: an agent keeps what it leaves out, and has it as before when it is widened again`,
+    LOOSE,
+    () => inWorkshop((workshop) => narrowedAtActive(workshop, flag, embedded(workshop))),
+  );
+}

@@ -5,7 +5,7 @@
  */
 import { parseJson } from "../../base/json.ts";
 import type { Entry } from "../changes/index.ts";
-import { type Key, parseKey } from "../resources/keys.ts";
+import { type Key, keyOf, parseKey } from "../resources/keys.ts";
 import { kindOf } from "../resources/kinds.ts";
 import type { ApiObject } from "../resources/object.ts";
 import { agentOf, type Scope } from "../resources/scope.ts";
@@ -55,7 +55,17 @@ export class Router {
 
   /** The rule of a project. */
   project(name: string): ProjectRule | undefined {
-    return this.#rules.get(`AppProject/${this.scope.namespace}/${name}`);
+    return this.#rules.get(this.#projectKey(name));
+  }
+
+  /** The project that a repository is for; undefined: the key is no repository's. */
+  projectKeyOf(repository: Key): Key | undefined {
+    const project = this.#projectOf.get(repository);
+    return project === undefined ? undefined : this.#projectKey(project);
+  }
+
+  #projectKey(name: string): Key {
+    return keyOf("AppProject", this.scope.namespace, name);
   }
 
   /** Everything that may be a managed agent's, in the order in which it is needed: projects, repositories, keys, Applications. */

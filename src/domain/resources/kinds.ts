@@ -165,6 +165,11 @@ export function kindOf(object: ApiObject, scope: Scope): Kind | undefined {
   );
 }
 
+/** Whether the labels of an object alone keep it out of the scope. */
+export function isUnselected(object: ApiObject, scope: Scope): boolean {
+  return !kindOf(object, scope) && kindOf(object, { ...scope, labelSelector: undefined }) !== undefined;
+}
+
 /** The kind with the Go principal's name (`Repository`, `ClusterSecret`, …). */
 export function kindNamed(name: string): Kind | undefined {
   return KINDS.find((kind) => kind.name === name);

@@ -7,7 +7,7 @@ import { parseForeign } from "../../base/bounds.ts";
 import { OutOfBounds } from "../../base/json.ts";
 import { type ApiObject, objectProblem } from "./object.ts";
 import { type Key, keyOfObject, parseKey } from "./keys.ts";
-import { type Kind, kindOf, mayReplicate } from "./kinds.ts";
+import { isUnselected, type Kind, kindOf, mayReplicate } from "./kinds.ts";
 import { EVERY_NAMESPACE, type Scope } from "./scope.ts";
 
 /** An accepted change, or the reason of its refusal. */
@@ -47,7 +47,7 @@ export function acceptObject(key: Key, json: string, scope: Scope): Verdict {
     return { ok: false, reason: `the object is ${keyOfObject(object).slice(0, 300)}` };
   }
   const kind = kindOf(object, scope);
-  if (!kind && kindOf(object, { ...scope, labelSelector: undefined })) {
+  if (isUnselected(object, scope)) {
     return { ok: false, reason: "its labels are not those of this side's --label-selector" };
   }
   if (!kind) return { ok: false, reason: "this kind of object, Secret or ConfigMap is not replicated" };

@@ -7,13 +7,14 @@ import type { Log } from "../../base/log.ts";
 import type { AgentSession } from "../../domain/agents/session.ts";
 import { DeletionGuard, type GuardPolicy, type HeldDeletion } from "../../domain/ha/deletion_guard.ts";
 import type { Key } from "../../domain/resources/keys.ts";
+import { type LeavingOut, LeftOut, type LeftOutParts } from "./left_out.ts";
 
 /** Held keys that one line of the log names. */
 const NAMED = 5;
 
 /** The part of the principal that agents' deletions need. */
-export interface AgentDeletionsParts {
-  readonly settings: { readonly deletionGuard: GuardPolicy };
+export interface AgentDeletionsParts extends LeftOutParts {
+  readonly settings: LeftOutParts["settings"] & { readonly deletionGuard: GuardPolicy };
   readonly log: Log;
   /** When this principal began to serve, on the monotonic clock. */
   servingSinceMs(): number;
@@ -23,8 +24,8 @@ export interface AgentDeletionsParts {
   wasSeenToGo(key: Key): boolean;
   /** Whether the state of a key in the store cannot be used: its absence says nothing. */
   isWithheld(key: Key): boolean;
-  /** Whether a key is in a namespace that this principal does not look at: that it is not there says nothing either. */
-  isOutside(key: Key): boolean;
+  /** The key whose absence is the reason why an agent is not to have another: its own, or that of a repository's project. */
+  causeOf(key: Key): Key;
 }
 
 /** The agent in question. */
@@ -37,36 +38,43 @@ interface DeletingAgent {
 
 export class AgentDeletions {
   readonly #guard: DeletionGuard;
-  /** Of what is left to the agent one key was named. */
-  #left = false;
+  readonly #leftOut: LeftOut;
+  /** Of what each flag leaves to the agent one key was named. */
+  readonly #named = new Set<LeavingOut>();
 
   constructor(private readonly agent: DeletingAgent, private readonly parts: AgentDeletionsParts) {
     const { settings, servingSinceMs, unproven } = parts;
     this.#guard = new DeletionGuard(settings.deletionGuard, servingSinceMs(), unproven);
+    this.#leftOut = new LeftOut(parts, (key, by) => by ? this.#leave(key, by) : this.#resume([key]));
   }
 
   /** Whether the agent may be told now to delete this. */
   mayDelete(key: Key): boolean {
-    if (this.parts.isWithheld(key)) return false;
-    if (this.parts.isOutside(key)) return this.#leave(key);
-    return this.#guard.ask(key, this.parts.wasSeenToGo(key) ? "tombstone" : "absence", monotonicMs());
+    const { parts } = this;
+    const cause = parts.causeOf(key);
+    if (parts.isWithheld(cause)) return false;
+    const seenToGo = parts.wasSeenToGo(cause);
+    const by = this.#leftOut.by(key, cause, seenToGo);
+    if (by === undefined) return this.#guard.ask(key, seenToGo ? "tombstone" : "absence", monotonicMs());
+    if (by !== "asking") this.#leave(key, by);
+    return false;
   }
 
-  #leave(key: Key): false {
+  #leave(key: Key, by: LeavingOut): void {
     const { parts: { log }, agent: { id } } = this;
-    if (!this.#left) {
-      log.warn("an agent has resources outside --allowed-namespaces; it keeps them", { agent: id.name, key });
-    }
-    this.#left = true;
-    return false;
+    if (this.#named.has(by)) return;
+    this.#named.add(by);
+    log.warn(`an agent has resources outside ${by}; it keeps them`, { agent: id.name, key });
   }
 
   /** Call now and then: decides about deletions that were gathered. */
   tick(nowMs: number): void {
     const guard = this.#guard;
-    if (guard.size === 0) return;
     const { agent: { session, id }, parts: { log } } = this;
-    guard.prune((key) => session.deletes(key));
+    const deletes = (key: Key) => session.deletes(key);
+    this.#leftOut.tick(nowMs, deletes);
+    if (guard.size === 0) return;
+    guard.prune(deletes);
     if (!guard.due(nowMs)) return;
     const has = session.holding;
     const { released, held } = guard.judge(has, nowMs);

@@ -4,6 +4,7 @@
  */
 import { delay } from "@std/async/delay";
 import { chunk } from "@std/collections/chunk";
+import pLimit from "p-limit";
 import { monotonicMs } from "../../base/clock.ts";
 import type { Touched } from "../../domain/agents/router.ts";
 import type { AgentUsage } from "../../domain/agents/usage.ts";
@@ -11,8 +12,8 @@ import type { AgentId, AgentView } from "../../domain/agents/view.ts";
 import { type ChangeIndex, wasSeenToGo } from "../../domain/changes/index.ts";
 import type { AgentEvent } from "../../domain/events/cloudevent.ts";
 import type { HeldDeletion } from "../../domain/ha/deletion_guard.ts";
-import { type Key, parseKey } from "../../domain/resources/keys.ts";
-import { admits } from "../../domain/resources/scope.ts";
+import type { Key } from "../../domain/resources/keys.ts";
+import { READS_AT_ONCE } from "../core/feed.ts";
 import type { MeasuredAgent } from "../core/metric.ts";
 import type { AgentStream, AttachedStream, Caller } from "../ports/agents.ts";
 import type { AgentClusters, ClusterInfo } from "../ports/cluster_info.ts";
@@ -41,7 +42,8 @@ export interface FleetParts extends
     | "servingSinceMs"
     | "wasSeenToGo"
     | "isWithheld"
-    | "isOutside"
+    | "causeOf"
+    | "stored"
     | "unsolicited"
     | "onStream"
   > {
@@ -71,6 +73,7 @@ export class Fleet {
     const { index, settings, roster, clusters, clusterInfo } = parts;
     const routing = new Routing(index, settings.scope, (key, touched) => this.#routed(key, touched));
     const writes = new IndexedWrites(index);
+    const reading = pLimit(READS_AT_ONCE);
     this.quotas = new AgentQuotas({ settings, log: parts.log, usage: () => routing.usage });
     this.#routing = routing;
     this.#writes = writes;
@@ -100,7 +103,8 @@ export class Fleet {
       unproven: () => parts.unproven(),
       wasSeenToGo: (key) => wasSeenToGo(index.get(key)),
       isWithheld: (key) => index.withheld.has(key),
-      isOutside: (key) => !admits(settings.scope, parseKey(key)?.namespace ?? ""),
+      causeOf: (key) => routing.causeOf(key),
+      stored: (key) => reading(() => parts.activeStore.get(key)),
       unsolicited: (agent, event) => requests.unsolicited(agent, event),
       onStream: (agent, open) => requests.streamChanged(agent, open),
     };

@@ -89,6 +89,12 @@ export class Routing {
     return viewOf(entry, id, this.#world);
   }
 
+  /** The key whose absence is the reason why an agent is not to have this one: a repository goes with its project. */
+  causeOf(key: Key): Key {
+    const project = this.index.present(key) && this.#router?.projectKeyOf(key);
+    return project && !this.index.present(project) ? project : key;
+  }
+
   /** The objects and bytes of each agent; undefined while none is served. */
   get usage(): Usage | undefined {
     return this.#router?.usage;
