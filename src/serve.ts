@@ -41,7 +41,7 @@ import {
 } from "./listeners.ts";
 import { openTracer, peerOf } from "./outgoing.ts";
 import { openRedis, type RedisDoor } from "./redis_listener.ts";
-import { openLock, openStore } from "./stores.ts";
+import { openBoard, openLock, openStore } from "./stores.ts";
 
 /** A running principal. */
 export interface Running {
@@ -315,9 +315,22 @@ class Host implements Office {
     this.#present = { core, operations: core.operations, ports, undo };
     this.#health = healthApp(core.health);
     undo.push(() => core.rest(reasonOf(tenure.ended.reason ?? "this principal is shutting down")));
+    await this.#announce(core, tenure, undo);
     core.start();
     if (settings.haEnabled) undo.push(core.readiness.watch());
     log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
+  }
+
+  /** Shows the state in the cluster from now on, where that is wanted. */
+  async #announce(core: Core, tenure: Tenure, undo: Undo): Promise<void> {
+    const { settings, log, measurements } = this;
+    const board = await openBoard(settings, () => tenure.holds(), log, measurements.apiRequests);
+    if (!board) return;
+    const stop = core.announce(board);
+    undo.push(async () => {
+      stop();
+      await board.close();
+    });
   }
 }
 

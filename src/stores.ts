@@ -1,10 +1,11 @@
-/** The composition root of the stores: the embedded one or the cluster, and the lock on it. */
+/** The composition root of the stores: the embedded one or the cluster, the lock on it, and the noticeboard in it. */
 import { type Detail, type Log, teller } from "./base/log.ts";
 import { FileLock } from "./adapters/store/file_lock.ts";
 import { makeFolder } from "./adapters/store/private_files.ts";
 import { openSqlite } from "./adapters/store/sqlite.ts";
 import type { Settings } from "./config/settings.ts";
 import { admits } from "./domain/resources/scope.ts";
+import type { Noticeboard } from "./principal/ports/noticeboard.ts";
 import type { Store } from "./principal/ports/store.ts";
 import type { StoreLock } from "./principal/ports/store_lock.ts";
 import type { ApiRequestCounting } from "./principal/ports/telemetry.ts";
@@ -32,6 +33,20 @@ export async function openStore(
 ): Promise<Store> {
   const told = (kind: Detail) => teller(log, kind, settings.log);
   return toldStore(await opened(settings, mayWrite, log, requests), told("actions"), told("informers"));
+}
+
+/** The Deployment on which this side's state is shown; undefined: none is named, or the store is no cluster. @throws StoreError */
+export async function openBoard(
+  { store, scope: { namespace }, haDeployment: deployment, haEnabled }: Settings,
+  mayWrite: () => boolean,
+  log: Log,
+  requests: ApiRequestCounting,
+): Promise<Noticeboard & { close(): Promise<void> } | undefined> {
+  if (store.type === "sqlite" || deployment === "" || !haEnabled) return undefined;
+  const { kubernetesBoard } = await import("./adapters/store/kubernetes_board.ts");
+  const unusable = (reason: string) =>
+    log.warn("this side's state cannot be shown on its Deployment", { deployment, reason });
+  return kubernetesBoard({ ...store, namespace, deployment, mayWrite, unusable, requests });
 }
 
 /** The Kubernetes client is loaded only where it is used. */

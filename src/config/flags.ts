@@ -321,6 +321,12 @@ export const FLAGS: readonly Flag[] = [
     "15s",
     "a process of this side whose Lease is not renewed for so long is succeeded by another (kubernetes store); it stops serving after two thirds of it",
   ),
+  ours(
+    "ha-deployment",
+    "string",
+    "",
+    "this principal's Deployment (deploy/ sets it): Kubernetes Events about it and conditions in its status tell of this side; empty: none (kubernetes store)",
+  ),
   flag(
     "ha-failover-timeout",
     "duration",

@@ -97,6 +97,8 @@ export interface Settings {
   podUid: string;
   /** The ConfigMaps from which a pod has its settings, each with the keys that are read; empty: this is no pod. */
   params: ReadonlyMap<string, ReadonlySet<string>>;
+  /** The Deployment on which this side's state is shown; empty: none. */
+  haDeployment: string;
   plainContract: boolean;
   /** Which deletions wait for an operator; without HA, where no operator could release them, none. */
   deletionGuard: GuardPolicy;
@@ -261,6 +263,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
     leaseMs: leaseMsOf(value),
     podUid: value("pod-uid"),
     params: value("pod-uid") === "" ? new Map() : PARAMS,
+    haDeployment: value("ha-deployment"),
     plainContract: bool("ha-plain-contract"),
     deletionGuard: deletionGuardOf(value, bool("ha-enabled")),
   };

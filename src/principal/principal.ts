@@ -73,6 +73,8 @@ import { commandsOf, machineOf } from "./operations/machine.ts";
 import type { Leadership } from "./active/leadership.ts";
 import { PendingDeletions } from "./operations/pending_deletions.ts";
 import { PeerServer } from "./operations/peer_server.ts";
+import { Announcer } from "./core/announcer.ts";
+import type { Noticeboard } from "./ports/noticeboard.ts";
 import { Readiness, type ReadinessParts } from "./operations/readiness.ts";
 import { repairHere } from "./operations/repair.ts";
 import { KeptHere } from "./operations/kept_here.ts";
@@ -154,6 +156,8 @@ export interface Core {
   readonly plainPeerService: PlainPeerService;
   /** Whether the pair is ready for a failover. */
   readonly readiness: Readiness;
+  /** Announces this side on a noticeboard, until what it returns is called. */
+  announce(board: Noticeboard): () => void;
   readonly switchover: Switchover;
   readonly reconciler: Reconciler;
   readonly uid: string;
@@ -328,8 +332,7 @@ function coreOf(
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
   });
-  const forgetting = { roster, fleet: theFleet };
-  const operating = { ...machine, ...asking, ...reporting, ...forgetting, store, command, chain };
+  const operating = { ...machine, ...asking, ...reporting, roster, fleet: theFleet, store, command, chain };
   const serving = { settings, activeStore, clusters, log, counters, roster, model, activeScope };
   const admitting = { ...serving, tracing: read.tracing, refusals: reporting.refusals };
   const redis = new AgentRedis(roles.requests);
@@ -346,6 +349,7 @@ function coreOf(
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),
     drills: (stage) => new Drill({ ...machine, ...reporting, settings, chain }, stage),
     peerService,
+    announce: (board) => new Announcer({ ...machine, ...reporting, readiness }, board).watch(),
     plainPeerService: new GoReplicas(leadership, (...call) => peerService.authorize(...call)),
     ...{ readiness, switchover, reconciler, uid, store, index, blocklist, clusters, roster, fleet, replicas },
     requests: roles.requests,

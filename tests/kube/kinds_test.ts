@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseAllDocuments } from "yaml";
 import {
+  boardRights,
   LEASE_NAME,
   lockRights,
   NAMESPACE_CREATION,
@@ -22,6 +23,7 @@ import { wholeScope } from "../../src/domain/resources/scope.ts";
 import { definitionSets } from "./crds.ts";
 
 const NAMESPACE = "argocd";
+const DEPLOYMENT = "argocd-agent-principal";
 const scope = wholeScope(NAMESPACE);
 const deploy = new URL("../../deploy/", import.meta.url);
 
@@ -141,7 +143,10 @@ for (const [name, definitions] of definitionSets()) {
   Deno.test(`deploy/base/rbac.yaml grants what every kind of KINDS and the lock take, and nothing else (${name})`, () => {
     const watches = watchesOf({ namespace: NAMESPACE, labelSelector: "" });
     const rights = watches.flatMap((watched) => rightsOf(served(definitions, watched), watched.namespace));
-    assertEquals(granted("base/rbac.yaml"), needed([...rights, ...lockRights(NAMESPACE)]));
+    assertEquals(
+      granted("base/rbac.yaml"),
+      needed([...rights, ...lockRights(NAMESPACE), ...boardRights(NAMESPACE, DEPLOYMENT)]),
+    );
     assertEquals(watches.length, API_KINDS.length);
   });
 }
@@ -160,6 +165,9 @@ Deno.test("ConfigMaps and the lock are granted by name: what is replicated, and 
     assertEquals(names(verb, "configmaps").sort(), expected, verb);
   }
   for (const verb of ["get", "patch"]) assertEquals(names(verb, "leases"), [LEASE_NAME], verb);
+  assertEquals([names("get", "deployments"), names("patch", "deployments/status")], [[DEPLOYMENT], [
+    DEPLOYMENT,
+  ]]);
 });
 
 Deno.test("the namespace-creation component grants what creating namespaces takes, and nothing else", () => {

@@ -3,8 +3,8 @@ import { parse } from "yaml";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import type { Cluster } from "../kube/cluster.ts";
 
-/** Kinds that something would have to act upon: the API server is only asked whether it would take them. */
-const NO_CONTROLLER = ["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"];
+/** Kinds upon which something would act: the API server is only asked whether it would take them. Nothing makes pods of the Deployment. */
+const NO_CONTROLLER = ["Service", "PodDisruptionBudget", "NetworkPolicy"];
 
 export type Manifest = Record<string, unknown>;
 

@@ -51,6 +51,7 @@ interface List {
 const PAGE = 500;
 const MANAGED = `fieldManager=${OWN_MANAGER}`;
 const JSON_PATCH = "application/json-patch+json";
+const STRATEGIC_PATCH = "application/strategic-merge-patch+json";
 
 /** Every method throws ApiFailure. */
 export class DynamicClient {
@@ -123,6 +124,12 @@ export class DynamicClient {
     const path = `${collection(resource, namespace)}/${name}${subresource}?${MANAGED}`;
     const patch = [{ op: "add", path: "/status", value: status }];
     return this.#object(`patch ${resource.plural}`, "PATCH", path, patch, JSON_PATCH);
+  }
+
+  /** Merges into the status of an object of Kubernetes' own kinds: of its conditions those of these types are replaced. */
+  mergeStatus(resource: Resource, namespace: string, name: string, status: object): Promise<StoredObject> {
+    const path = `${collection(resource, namespace)}/${name}/status?${MANAGED}`;
+    return this.#object(`patch ${resource.plural}`, "PATCH", path, { status }, STRATEGIC_PATCH);
   }
 
   /** Asks for the deletion; the object may stay until its finalizers are gone. */

@@ -1,6 +1,7 @@
 /** The objects to watch in a cluster and the rights that this takes: both derive from the domain's one table of kinds. */
 import { API_KINDS, type ApiKind, apiKindOf, KINDS, SECRET_TYPE } from "../../domain/resources/kinds.ts";
 import { StoreError } from "../../principal/ports/store.ts";
+import { DEPLOYMENTS, EVENTS } from "../kube/deployment_board.ts";
 import type { Resource } from "../kube/discovery.ts";
 import type { Watched } from "../kube/reflector.ts";
 
@@ -39,6 +40,16 @@ export const LEASE_NAME = "argocd-agent-ha-lock";
 export function lockRights(namespace: string): Rights[] {
   const lease = { resource: LEASES, subresource: "", namespace };
   return [{ ...lease, name: "", verbs: ["create"] }, { ...lease, name: LEASE_NAME, verbs: ["get", "patch"] }];
+}
+
+/** The rights that showing the state on a Deployment takes, see `--ha-deployment`: never its spec, which says what runs. */
+export function boardRights(namespace: string, deployment: string): Rights[] {
+  const about = { resource: DEPLOYMENTS, namespace, name: deployment };
+  return [
+    { resource: EVENTS, subresource: "", namespace, name: "", verbs: ["create"] },
+    { ...about, subresource: "", verbs: ["get"] },
+    { ...about, subresource: "status", verbs: ["patch"] },
+  ];
 }
 
 /** The rights that `--namespace-create-enable` takes beside those of the kinds. */
