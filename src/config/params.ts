@@ -74,6 +74,8 @@ const OWN_KEYS = {
   "principal.self-registration.client-cert-secret": "self-registration-client-cert-secret",
   "principal.resource-proxy.address": "resource-proxy-address",
   "principal.redis.proxy.disable": "disable-redis-proxy",
+  "principal.otlp.address": "otlp-address",
+  "principal.otlp.insecure": "otlp-insecure",
 };
 
 /** Flags by key, by ConfigMap. */

@@ -194,6 +194,22 @@ Deno.test("deploy/: the Deployment reads each key of both ConfigMaps, by the var
   assertEquals(given.filter((key) => !own.includes(key)), []);
 });
 
+Deno.test("deploy/: the traces component lets the principal out to a collector's port, and to nothing else", async () => {
+  if (ON_CLUSTER.ignore) return;
+  const [policy, ...more] = await kustomize(`${root}components/traces`);
+  assertEquals(more, []);
+  const selected = find(
+    await kustomize(`${root}overlays/primary`),
+    "NetworkPolicy",
+    NAME,
+  )!["spec"] as Manifest;
+  assertEquals(policy?.["spec"], {
+    podSelector: selected["podSelector"],
+    policyTypes: ["Egress"],
+    egress: [{ ports: [{ port: 4317 }] }],
+  });
+});
+
 for (const manager of ["kubectl", "of-the-go-install"]) {
   Deno.test({
     ...ON_CLUSTER,
