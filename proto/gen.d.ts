@@ -403,6 +403,30 @@ export interface LogPart {
   data?: Uint8Array | undefined;
 }
 export const LogPart: Codec<LogPart>;
+export interface TerminalInput {
+  agent?: string | undefined;
+  url?: string | undefined;
+  caller?: string | undefined;
+  typed?: Uint8Array | undefined;
+  cols?: number | undefined;
+  rows?: number | undefined;
+  closed?: boolean | undefined;
+}
+export const TerminalInput: Codec<TerminalInput>;
+export interface TerminalPart {
+  status?: number | undefined;
+  body?: string | undefined;
+  retryAfterS?: number | undefined;
+  shown?: Uint8Array | undefined;
+  end?: argocdagentha.v1.TerminalEnd | undefined;
+}
+export const TerminalPart: Codec<TerminalPart>;
+export interface TerminalEnd {
+  how?: string | undefined;
+  message?: string | undefined;
+  exitCode?: number | undefined;
+}
+export const TerminalEnd: Codec<TerminalEnd>;
 export interface ForwardedRequest {
   call?: number | undefined;
   withdrawn?: boolean | undefined;
@@ -816,6 +840,19 @@ export interface ConfirmMissingResourceResult {
   reason?: string;
 }
 export const ConfirmMissingResourceResult: Codec<ConfirmMissingResourceResult>;
+}
+export namespace terminalstreamapi {
+export interface TerminalStreamData {
+  request_uuid?: string;
+  data?: Uint8Array;
+  stream_type?: string;
+  resize?: boolean;
+  rows?: number;
+  cols?: number;
+  eof?: boolean;
+  error?: string;
+}
+export const TerminalStreamData: Codec<TerminalStreamData>;
 }
 export namespace versionapi {
 export interface VersionRequest {

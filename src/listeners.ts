@@ -2,6 +2,7 @@
 import { adminHandlers } from "./adapters/grpc/admin.ts";
 import { guarded } from "./adapters/grpc/admin_access.ts";
 import { agentCallers, eventStreamHandlers } from "./adapters/grpc/agents.ts";
+import { terminalStreamHandlers } from "./adapters/grpc/terminal_stream.ts";
 import { logStreamHandlers } from "./adapters/grpc/log_stream.ts";
 import { authenticationHandlers, versionHandlers } from "./adapters/grpc/authentication.ts";
 import type { Authenticator } from "./adapters/grpc/methods.ts";
@@ -131,6 +132,7 @@ export async function openListeners(
   const callerOf = agentCallers(core.admission, authenticator, openCalls);
   server.addService(services.eventStreamService, eventStreamHandlers(core.admission, callerOf, telling));
   server.addService(services.logStreamService, logStreamHandlers(core.logs, callerOf));
+  server.addService(services.terminalStreamService, terminalStreamHandlers(core.terminals, callerOf));
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
   undo.push(() => shutdown(server, GRACE_MS));

@@ -74,11 +74,36 @@ declare module "@std/path/glob-to-regexp" {
 
 declare module "ws" {
   import type { EventEmitter } from "node:events";
+  import type { IncomingMessage } from "node:http";
+  import type { RequestOptions } from "node:https";
+  import type { Duplex } from "node:stream";
   export class WebSocket extends EventEmitter {
-    send(data: Uint8Array): void;
-    close(): void;
+    constructor(url: string, protocols: readonly string[], options?: RequestOptions & { origin?: string });
+    static readonly OPEN: number;
+    readonly bufferedAmount: number;
+    readonly protocol: string;
+    readonly readyState: number;
+    send(data: Uint8Array | string, sent?: (error?: Error) => void): void;
+    ping(): void;
+    pong(data: Uint8Array): void;
+    close(code?: number, reason?: string): void;
+    terminate(): void;
   }
   export class WebSocketServer extends EventEmitter {
-    constructor(options: { server: unknown; handleProtocols: () => string });
+    constructor(options: {
+      server?: unknown;
+      noServer?: boolean;
+      handleProtocols: (offered: Set<string>) => string | false;
+      maxPayload?: number;
+      autoPong?: boolean;
+      clientTracking?: boolean;
+    });
+    readonly clients: Set<WebSocket>;
+    handleUpgrade(
+      request: IncomingMessage,
+      socket: Duplex,
+      head: Uint8Array,
+      opened: (socket: WebSocket) => void,
+    ): void;
   }
 }

@@ -141,6 +141,13 @@ export const ROOMS: Room[] = [
     name: "principal/principal.ts",
     concept: "Puts one principal together from its parts and the ports it is given.",
     door: "src/principal/principal.ts",
+    imports: ["base", "domain/", ...PARTS, "principal/agent_sources.ts"],
+    remedy: PRINCIPAL_REMEDY,
+  },
+  {
+    name: "principal/agent_sources.ts",
+    concept: "Logs and terminals of agents in whatever role: its own agents', or through the peer.",
+    door: "src/principal/agent_sources.ts",
     imports: ["base", "domain/", ...PARTS],
     remedy: PRINCIPAL_REMEDY,
   },

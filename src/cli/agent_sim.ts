@@ -2,7 +2,7 @@
 import { monotonicMs } from "../base/clock.ts";
 import { reasonOf } from "../base/reason.ts";
 import { delay } from "@std/async/delay";
-import type { Misbehaviour } from "../simagents/agent.ts";
+import type { Misbehaviour } from "../simagents/misbehaviour.ts";
 import { Crowd } from "../simagents/crowd.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 import type { Arguments } from "./verb.ts";

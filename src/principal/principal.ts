@@ -12,6 +12,7 @@ import { Refusal } from "../domain/ha/refusal.ts";
 import type { Store } from "./ports/store.ts";
 import type { Tenure } from "./ports/store_lock.ts";
 import { VERSION } from "../base/version.ts";
+import { type AgentCalls, agentSources } from "./agent_sources.ts";
 import { ActiveStore } from "./active/active_store.ts";
 import { type AdmissionParts, AgentAdmission } from "./active/admission.ts";
 import { AgentRefusals } from "./active/agent_refusals.ts";
@@ -35,8 +36,7 @@ import type { OpenWork, Processing, Rows, Series } from "./ports/telemetry.ts";
 import type { Tracing } from "./ports/tracing.ts";
 import { ChangeTraces } from "./core/change_traces.ts";
 import { OperationTraces } from "./core/operation_traces.ts";
-import type { AgentLogs, LogSource } from "./ports/logs.ts";
-import type { AgentLanes, AgentRequests } from "./ports/requests.ts";
+import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
 import { Driver, type EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
@@ -44,7 +44,6 @@ import { CurrentRequests } from "./core/current_requests.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
 import { Feed } from "./core/feed.ts";
 import { Fleet, type FleetParts } from "./active/fleet.ts";
-import { LogSessions, type LogSessionsParts } from "./active/log_sessions.ts";
 import { AgentsResourceProxy, type ResourceProxyParts } from "./active/resource_proxy.ts";
 import { Roster } from "./active/roster.ts";
 import { ReplicaDeletions, type ReplicaDeletionsParts } from "./replica/replica_deletions.ts";
@@ -57,7 +56,6 @@ import { DeletionRecord } from "./core/deletion_record.ts";
 import type { Log } from "../base/log.ts";
 import { copying } from "./replica/copying.ts";
 import type { DriftRepair } from "./replica/drift_repair.ts";
-import { ForwardedLogs, type ForwardedLogsParts } from "./replica/forwarded_logs.ts";
 import { ForwardedRequests } from "./replica/forwarded_requests.ts";
 import { LossManifest } from "./replica/loss_manifest.ts";
 import type { Peer, PeerService, PlainPeerService } from "./ports/peer.ts";
@@ -138,7 +136,7 @@ export interface CoreParts {
 }
 
 /** A principal that has read its store and has not started: its doors for adapters, and what it shows of itself. */
-export interface Core {
+export interface Core extends AgentCalls {
   /** Lets agents in. */
   readonly admission: Admission;
   /** The Kubernetes API of agents' clusters. */
@@ -169,7 +167,6 @@ export interface Core {
   readonly fleet: Fleet;
   /** The way to the agents, in whatever role. */
   readonly requests: AgentRequests;
-  readonly logs: AgentLogs;
   readonly replicas: Replicas;
   readonly following: Following;
   readonly counters: Counters;
@@ -290,16 +287,6 @@ function rolesOf(read: Read) {
   };
 }
 
-/** The logs that this principal's agents bring, and the source of logs in whatever role it has. */
-function logsOf(
-  parts: LogSessionsParts & ForwardedLogsParts,
-  lanes: Pick<AgentLanes, "tell">,
-): { logs: LogSessions; anyLogs: LogSource } {
-  const logs = new LogSessions(parts, lanes);
-  const forwarded = new ForwardedLogs(parts);
-  return { logs, anyLogs: { open: (...call) => (parts.activeScope() ? logs : forwarded).open(...call) } };
-}
-
 /** Makes what operators, the peer, agents and probes call, each from exactly what it takes. */
 function coreOf(
   roles: ReturnType<typeof rolesOf>,
@@ -324,11 +311,12 @@ function coreOf(
   const reconciler = new Reconciler({ ...adopting, store, foreign }, roles.adoptionWriter);
   const pending = new PendingDeletions({ index, activeStore });
   const deletions = new Deletions({ ...adopting, heldDeletions, pending }, roles.adoptionWriter);
-  const { logs, anyLogs } = logsOf({ settings, counters, activeScope, model, peer }, fleet.requests);
+  const way = { settings, log, counters, activeScope, model, peer };
+  const { own, sources } = agentSources(way, fleet.requests);
   const repairing = { ...machine, settings, index, following, peer, standing };
   const peerService = new PeerServer({
-    ...{ ...leadership, peerSays, peerNeeds, redial, switchover, keptHere, requests: fleet.requests, logs },
-    policy: replicationPolicy(settings),
+    ...{ ...leadership, ...own, peerSays, peerNeeds, redial, switchover, keptHere },
+    ...{ requests: fleet.requests, policy: replicationPolicy(settings) },
     condition: (examine, fields) => readiness.condition(examine, fields),
     repair: (request) => repairHere(repairing, request),
   });
@@ -341,8 +329,8 @@ function coreOf(
   const measured = { ...reporting, ...measuring, store, readiness, fleet: theFleet };
   return {
     admission: new AgentAdmission({ ...admitting, version: VERSION, fleet: theFleet }, tokens),
-    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, anyLogs),
-    logs,
+    resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, sources),
+    ...own,
     caches: new SharedCaches({ settings, index, roster, clusters, redis, counters }),
     health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
@@ -352,9 +340,8 @@ function coreOf(
     announce: (board) => new Announcer({ ...machine, ...reporting, readiness }, board).watch(),
     plainPeerService: new GoReplicas(leadership, (...call) => peerService.authorize(...call)),
     ...{ readiness, switchover, reconciler, uid, store, index, blocklist, clusters, roster, fleet, replicas },
-    requests: roles.requests,
     ...{ following, counters, kept, heldDeletions, exposure, copies, foreign, peerNeeds },
-    ...{ pending, model, standing, chain, activeScope },
+    ...{ pending, model, standing, chain, activeScope, requests: roles.requests },
     situation: () => situation(operating),
     start: () => driver.input({ type: "start", memory }),
     rest: (reason) => {

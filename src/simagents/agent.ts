@@ -17,24 +17,12 @@ import { SimCluster } from "./cluster.ts";
 import { flood } from "./flood.ts";
 import { SimLogs } from "./logs.ts";
 import { carryOut } from "./managed.ts";
+import type { Misbehaviour } from "./misbehaviour.ts";
 import { Outbox } from "./outbox.ts";
 import { SimRedis } from "./redis.ts";
 import { answerTo, REQUESTS, SimResources } from "./resources.ts";
 import { Resync } from "./resync.ts";
-
-/** Misbehaviour of an agent. */
-export interface Misbehaviour {
-  /** Never acknowledges. */
-  neverAcks?: boolean;
-  /** Reads nothing. */
-  deaf?: boolean;
-  /** Cuts its own stream again and again. */
-  restless?: boolean;
-  /** Sends status updates of what is not its own, as fast as they are taken. */
-  floods?: boolean;
-  /** Acknowledges requests and answers none, as an agent does whose proxies are off; or does not even acknowledge them. */
-  requests?: "unanswered" | "ignored";
-}
+import { SimTerminals } from "./terminals.ts";
 
 export interface SimOptions {
   name: string;
@@ -83,6 +71,7 @@ export class SimAgent {
   readonly redis: SimRedis;
   /** Its pods and their logs. */
   readonly logs = new SimLogs();
+  readonly terminals = new SimTerminals();
   readonly misbehaviour: Misbehaviour;
   /** A record of events, for tests. */
   readonly seen = {
@@ -279,6 +268,10 @@ export class SimAgent {
     }
     if (event.target === "containerlog") {
       return this.logs.answer(event, () => this.#connection?.bringLog?.(), () => this.#processed(event));
+    }
+    if (event.target === "terminal") {
+      this.terminals.answer(event, (received) => this.#connection?.bringTerminal?.(received));
+      return false;
     }
     this.#respond(
       event.target,

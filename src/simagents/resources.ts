@@ -7,7 +7,7 @@ import type { AgentEvent } from "../domain/events/cloudevent.ts";
 import { isRecord } from "../domain/resources/object.ts";
 
 /** Events of these targets are requests. */
-export const REQUESTS: readonly string[] = ["resource", "redis", "containerlog"];
+export const REQUESTS: readonly string[] = ["resource", "redis", "containerlog", "terminal"];
 
 const TRACKED = "argocd.argoproj.io/tracking-id";
 

@@ -115,6 +115,8 @@ export class SimPeerConnection implements PeerConnection {
     return { send: () => true, cancel: () => {} };
   };
 
+  terminal: PeerConnection["terminal"] = () =>
+    Promise.reject(new PeerError("unimplemented", "not simulated"));
   log: PeerConnection["log"] = () => Promise.reject(new PeerError("unimplemented", "not simulated"));
 
   get plain(): PeerConnection["plain"] {

@@ -1,10 +1,16 @@
 /** An agent's side of the wire: what a Go agent does to connect, in its order (Authenticate, Version, Subscribe). */
 import grpc from "@grpc/grpc-js";
-import type { authapi, eventstreamapi, principal } from "../../../proto/gen.d.ts";
+import type { authapi, eventstreamapi, principal, terminalstreamapi } from "../../../proto/gen.d.ts";
 import { type AgentEvent, decodeEvent, encodeEvent } from "../../domain/events/cloudevent.ts";
 import type { TlsMaterial } from "../tls/files.ts";
 import { call, dialPeer } from "./dial.ts";
-import { authenticationService, eventStreamService, logStreamService, versionService } from "./services.ts";
+import {
+  authenticationService,
+  eventStreamService,
+  logStreamService,
+  terminalStreamService,
+  versionService,
+} from "./services.ts";
 
 const MAX_MESSAGE_BYTES = 200 * 1024 * 1024;
 const TIMEOUT_MS = 20_000;
@@ -32,17 +38,27 @@ export interface AgentConnection {
   close(): void;
   /** Opens a call that brings a log; absent: this way knows none. */
   bringLog?(): LogUpload;
+  /** Opens a call that brings a terminal. `received` gets what the principal sends; undefined: nothing more comes. */
+  bringTerminal?(received: (message: TerminalMessage | undefined) => void): TerminalUpload;
 }
 
-/** A call with which an agent brings a log. */
-export interface LogUpload {
+/** A call of an agent. */
+export interface Upload<Message> {
   /** Resolves when there is room for more, or the call is over. */
-  send(message: principal.apis.logstreamapi.LogStreamData): Promise<void>;
+  send(message: Message): Promise<void>;
   /** Nothing follows. */
   end(): void;
   cancel(): void;
   /** Resolves with the code of the call's status. */
   readonly over: Promise<number>;
+}
+
+export type LogUpload = Upload<principal.apis.logstreamapi.LogStreamData>;
+export type TerminalMessage = terminalstreamapi.TerminalStreamData;
+
+export interface TerminalUpload extends Upload<TerminalMessage> {
+  /** Reads nothing more. */
+  pause(): void;
 }
 
 export interface AgentConnectionEvents {
@@ -102,6 +118,7 @@ export function subscribe(
       client.close();
     },
     bringLog: () => logUpload(client, token),
+    bringTerminal: (received) => terminalUpload(client, token, received),
   };
 }
 
@@ -115,16 +132,38 @@ function logUpload(client: grpc.Client, token: grpc.Metadata): LogUpload {
     token,
     (error) => over.resolve(error?.code ?? grpc.status.OK),
   );
+  return upload(call, over.promise);
+}
+
+function terminalUpload(
+  client: grpc.Client,
+  token: grpc.Metadata,
+  received: (message: TerminalMessage | undefined) => void,
+): TerminalUpload {
+  const { path, requestSerialize, responseDeserialize } = terminalStreamService.StreamTerminal;
+  const over = Promise.withResolvers<number>();
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, token);
+  call.on("data", received).on("end", () => received(undefined));
+  call.on("status", ({ code }: grpc.StatusObject) => over.resolve(code));
+  return { ...upload(call, over.promise), pause: () => void call.pause() };
+}
+
+function upload<Message>(
+  call: grpc.ClientWritableStream<Message>,
+  over: Promise<number>,
+): Upload<Message> {
   call.on("error", () => {});
+  let drained: Promise<unknown> | undefined;
   return {
     send: async (message) => {
       if (call.write(message)) return;
-      const drained = new Promise<void>((resolve) => call.once("drain", () => resolve()));
-      await Promise.race([drained, over.promise]);
+      drained ??= Promise.race([new Promise((resolve) => call.once("drain", resolve)), over])
+        .finally(() => drained = undefined);
+      await drained;
     },
     end: () => call.end(),
     cancel: () => call.cancel(),
-    over: over.promise,
+    over,
   };
 }
 

@@ -34,6 +34,8 @@ const EVENTS: CallBounds = { bytes: 4 * MB, perClient: 8, inAll: 20_000, cut: tr
 const STREAM: CallBounds = { ...EVENTS, bytes: 64 * MB };
 /** A click in Argo CD's UI reads the logs of several pods; an agent sends 64 kB at a time. */
 const LOGS: CallBounds = { bytes: 1 * MB, perClient: 64, inAll: 1_000 };
+/** A program's output comes in messages of 32 kB; as many as an agent may have, and those that just end. */
+const TERMINALS: CallBounds = { bytes: 256 * KB, perClient: 48, inAll: 512 };
 const READERS: CallBounds = { bytes: 64 * KB, perClient: 8, inAll: 64 };
 
 /** Services, and calls of theirs that differ. */
@@ -42,6 +44,7 @@ const TABLE: Record<string, { all: CallBounds; but?: Record<string, CallBounds> 
   authenticationService: { all: UNARY },
   eventStreamService: { all: UNARY, but: { Subscribe: STREAM, Push: EVENTS } },
   logStreamService: { all: LOGS },
+  terminalStreamService: { all: TERMINALS },
   replicationService: {
     all: READERS,
     but: { GetSnapshot: { ...READERS, perClient: 2, inAll: 8 }, ConfirmMissingResources: KEYS },
@@ -54,6 +57,7 @@ const TABLE: Record<string, { all: CallBounds; but?: Record<string, CallBounds> 
       // A request carries a body of at most 3 MiB.
       Forward: { bytes: 8 * MB, perClient: 4, inAll: 16 },
       Log: { bytes: 64 * KB, perClient: 1_000, inAll: 1_000 },
+      Terminal: { bytes: 1 * MB, perClient: 256, inAll: 256 },
       // A question that examines names up to 5,000 fields that are in use.
       Ask: { bytes: 4 * MB, perClient: 8, inAll: 32 },
       Inventory: KEYS,

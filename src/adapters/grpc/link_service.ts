@@ -12,6 +12,7 @@ import { rightFor } from "./rights.ts";
 import { type LogCall, serveLog } from "./log_link.ts";
 import { failStream, refuseStream, serveStream, unary } from "./server.ts";
 import { linkService } from "./services.ts";
+import { serveTerminal, type TerminalLinkCall } from "./terminal_link.ts";
 import {
   conditionFromWire,
   conditionToWire,
@@ -115,6 +116,15 @@ export function linkHandlers(service: PeerService): grpc.UntypedServiceImplement
     },
     Log: (call: LogCall) => {
       serveAuthorised(service, call, linkService.Log, () => void serveLog(call, service), failStream);
+    },
+    Terminal: (call: TerminalLinkCall) => {
+      serveAuthorised(
+        service,
+        call,
+        linkService.Terminal,
+        () => void serveTerminal(call, service),
+        refuseStream,
+      );
     },
     Switchover: (call: SwitchoverCall) => {
       serveAuthorised(service, call, linkService.Switchover, () => {

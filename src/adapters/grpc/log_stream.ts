@@ -6,6 +6,7 @@ import grpc from "@grpc/grpc-js";
 import type { principal } from "../../../proto/gen.d.ts";
 import type { Caller } from "../../principal/ports/agents.ts";
 import type { AgentLogs, LogCall, LogReader } from "../../principal/ports/logs.ts";
+import { CANCELLED_MS, unwanted } from "./agent_call.ts";
 import { paced } from "./authentication.ts";
 import { Status, toStatus } from "./status.ts";
 
@@ -13,9 +14,6 @@ type Data = principal.apis.logstreamapi.LogStreamData;
 type Response = principal.apis.logstreamapi.LogStreamResponse;
 type Call = grpc.ServerReadableStream<Data, Response>;
 type Answer = grpc.sendUnaryData<Response>;
-
-/** A call that is cancelled seems to have ended first, for less than this. */
-const CANCELLED_MS = 50;
 
 /** @param callerOf the agent that calls, by its token; rejects where there is none */
 export function logStreamHandlers(
@@ -26,16 +24,10 @@ export function logStreamHandlers(
     StreamLogs: (call: Call, answer: Answer) => {
       paced(callerOf(call)).then(
         ({ name }) => new WireLog(logs, name, call, answer),
-        (error) => answer(unwanted(error)),
+        (error) => answer(toStatus(unwanted(error))),
       );
     },
   };
-}
-
-/** A principal that does not serve wants no log: the agent shall not come again. */
-function unwanted(error: unknown): ReturnType<typeof toStatus> {
-  const status = toStatus(error);
-  return status.code === grpc.status.UNAVAILABLE ? { ...status, code: grpc.status.CANCELLED } : status;
 }
 
 class WireLog implements LogCall {

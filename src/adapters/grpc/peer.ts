@@ -22,6 +22,7 @@ import { readLog } from "./log_link.ts";
 import { progressFromWire, receiptFromWire } from "./receipt.ts";
 import { linkService, replicationService } from "./services.ts";
 import { Code, codeOf, explainCall } from "./status.ts";
+import { openTerminal } from "./terminal_link.ts";
 import {
   conditionFromWire,
   conditionToWire,
@@ -112,6 +113,11 @@ class GrpcConnection implements PeerConnection {
   log: PeerConnection["log"] = async (agent, url, signal) => {
     const stream = openServerStream(this.client, linkService.Log, { agent, url });
     return await readLog(stream, (error) => this.#translated(error), signal);
+  };
+
+  terminal: PeerConnection["terminal"] = async (agent, url, user) => {
+    const stream = openStream(this.client, linkService.Terminal);
+    return await openTerminal(stream, { agent, url, ...user }, (error) => this.#translated(error));
   };
 
   inventory: PeerConnection["inventory"] = async (groups, timeoutMs) => {

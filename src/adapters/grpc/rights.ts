@@ -42,6 +42,9 @@ const TABLE: Record<string, Record<string, Right>> = {
     Ping: { who: ["agent"], over: "nothing" },
   },
   logStreamService: { StreamLogs: { who: ["agent"], over: "the logs that this agent was asked for" } },
+  terminalStreamService: {
+    StreamTerminal: { who: ["agent"], over: "the terminals that this agent was asked for" },
+  },
   replicationService: {
     Subscribe: { who: READ, over: STREAM },
     GetSnapshot: { who: READ, over: STREAM },
@@ -55,6 +58,7 @@ const TABLE: Record<string, Record<string, Right>> = {
       over: "live objects, logs and caches of agents, as the UI of the replica's region asks for them",
     },
     Log: { who: PEER, over: "logs of agents, as the UI of the replica's region asks for them" },
+    Terminal: { who: PEER, over: "terminals in pods of agents, as users of the replica's region open them" },
     Ask: { who: READ, over: `${STANDING}; only the peer's own standing is heard` },
     Inventory: { who: READ, over: "keys and digests" },
     Fetch: { who: READ, over: "objects, Secrets' values as salted digests" },

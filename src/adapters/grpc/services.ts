@@ -10,6 +10,7 @@ import {
   haadminapi,
   principal,
   replicationapi,
+  terminalstreamapi,
   versionapi,
 } from "../../../proto/gen.js";
 
@@ -71,6 +72,7 @@ export const linkService = {
   Follow: method("/argocdagentha.v1.Link/Follow", ha.FollowerMessage, ha.LeaderMessage, BIDI),
   Forward: method("/argocdagentha.v1.Link/Forward", ha.ForwardedRequest, ha.ForwardedReply, BIDI),
   Log: method("/argocdagentha.v1.Link/Log", ha.LogRequest, ha.LogPart, SERVER),
+  Terminal: method("/argocdagentha.v1.Link/Terminal", ha.TerminalInput, ha.TerminalPart, BIDI),
   Ask: method("/argocdagentha.v1.Link/Ask", ha.AskRequest, ha.AskResponse, UNARY),
   Inventory: method(
     "/argocdagentha.v1.Link/Inventory",
@@ -213,5 +215,16 @@ export const logStreamService = {
     LogStreamData,
     LogStreamResponse,
     CLIENT,
+  ),
+};
+
+const { TerminalStreamData } = terminalstreamapi;
+
+export const terminalStreamService = {
+  StreamTerminal: method(
+    "/terminalstreamapi.TerminalStreamService/StreamTerminal",
+    TerminalStreamData,
+    TerminalStreamData,
+    BIDI,
   ),
 };

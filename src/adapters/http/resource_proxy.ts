@@ -17,6 +17,13 @@ import type { ResourceProxy, StreamedAnswer } from "../../principal/ports/resour
 import type { ClientCertificates } from "../net/client_certificates.ts";
 import type { Gate } from "../net/gate.ts";
 import { closeHttp, listen, type TlsVersions } from "../net/listening.ts";
+import {
+  NO_UPGRADE,
+  refuseRaw,
+  TERMINAL_DOOR_TIMING,
+  TerminalDoor,
+  type TerminalDoorTiming,
+} from "./terminal_door.ts";
 
 /** A body has arrived, an answer was taken by its caller, and some of a streamed one, within these times. */
 const TIMING = { bodyMs: 30_000, answerMs: 120_000, stuckMs: 60_000 };
@@ -47,6 +54,7 @@ export interface ResourceProxyDoor {
   certificates: ClientCertificates;
   gate: Gate;
   timing?: typeof TIMING;
+  terminalTiming?: TerminalDoorTiming;
   maxHeld?: number;
 }
 
@@ -77,13 +85,25 @@ export async function serveResourceProxy(proxy: ResourceProxy, door: ResourcePro
   );
   server.keepAliveTimeout = PROXY_IDLE_MS;
   server.requestTimeout = 0;
-  server.on("connect", (_, socket) => refuseTunnel(proxy, socket as Socket));
+  server.on("connect", (_, socket) => {
+    refuseRaw(socket as Socket, proxy.refuse(403, "cannot CONNECT: the method is not served"));
+  });
+  const terminals = new TerminalDoor({
+    admit: (request) => caller.admit(request),
+    refuse: (code, message) => proxy.refuse(code, message),
+    gate,
+    timing: door.terminalTiming ?? TERMINAL_DOOR_TIMING,
+  });
+  terminals.attach(server);
   const port = await listen(server, door, gate, { purpose: " for the resource proxy" });
   certificates.attach(server);
   return {
     port,
     rotate: (tls) => server.setSecureContext(context(tls)),
-    close: () => closeHttp(server),
+    close: () => {
+      terminals.close();
+      return closeHttp(server);
+    },
   };
 }
 
@@ -135,18 +155,24 @@ class Callers {
     if (!gone.aborted) response.end();
   }
 
-  async #answerTo(request: IncomingMessage, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
+  /** Lets a request go on, by the credentials that it and its connection have. */
+  async admit(request: IncomingMessage): ReturnType<ResourceProxy["admit"]> {
     const certificate = this.door.certificates.of(request.socket as TLSSocket);
     const problem = certificate ? certificate.problem() : "its connection has ended";
     if (problem !== undefined) return this.proxy.refuse(401, `authentication failed: ${problem}`);
     const { method = "GET", url = "/", headers } = request;
     const { traceparent, tracestate } = headers;
     const trace = traceOf({ traceparent, tracestate });
-    const admitted = await this.proxy.admit(
+    return await this.proxy.admit(
       { commonName: certificate?.commonName ?? "", authorization: headers.authorization ?? "" },
       { method, url, contentType: headers["content-type"] ?? "", trace },
     );
+  }
+
+  async #answerTo(request: IncomingMessage, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
+    const admitted = await this.admit(request);
     if ("status" in admitted) return admitted;
+    if ("terminal" in admitted) return this.proxy.refuse(400, NO_UPGRADE);
     const body = await this.#bodyOf(request);
     if (!(body instanceof Uint8Array)) return body;
     try {
@@ -244,12 +270,4 @@ function send(
     ...(keep ? {} : { connection: "close" }),
   });
   response.end(bytes);
-}
-
-function refuseTunnel(proxy: ResourceProxy, socket: Socket): void {
-  const { body } = proxy.refuse(403, "cannot CONNECT: the method is not served");
-  socket.on("error", () => {});
-  const head =
-    `HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n`;
-  socket.end(`${head}Connection: close\r\n\r\n${body}`);
 }

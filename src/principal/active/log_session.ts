@@ -80,7 +80,11 @@ export class LogSession {
     if (!this.#called) this.#wait(this.parts.timing.afterAckMs, () => this.#late());
   }
 
-  /** The request did not reach the agent, or the agent did not answer it. */
+  unreached(why: string): void {
+    this.abandon(why);
+  }
+
+  /** The agent did not answer the request. */
   failed(answer: HttpAnswer, why: string): void {
     if (this.#answered) return;
     this.#answer(answer);

@@ -11,12 +11,12 @@ import type { Counting } from "../core/counters.ts";
 import type { AgentLogs, LogCall, LogReader, LogSource } from "../ports/logs.ts";
 import { type AgentLanes, RequestFailed } from "../ports/requests.ts";
 import type { StreamedAnswer } from "../ports/resource_proxy.ts";
+import { AskedSessions } from "./asked_sessions.ts";
 import { LOG_TIMING, LogSession, type LogTiming } from "./log_session.ts";
 import { REQUEST_FAILURE, RETRY_S } from "./request_failure.ts";
 
-/** Logs that are read of one agent, and of all. A click in Argo CD's UI opens up to ten. */
-const MAX_OF_AGENT = 64;
-const MAX = 1_000;
+/** A click in Argo CD's UI opens up to ten. */
+const BOUNDS = { ofAgent: 64, inAll: 1_000, what: "logs" };
 /** An agent reads a log that is not followed to its end before it acknowledges the request. */
 const STATIC_MS = 180_000;
 
@@ -28,25 +28,25 @@ export interface LogSessionsParts {
 }
 
 export class LogSessions implements AgentLogs, LogSource {
-  readonly #sessions = new Map<string, { agent: string; session: LogSession }>();
+  readonly #sessions: AskedSessions<LogSession>;
   /** The end of the last log of an agent that is not followed: the agent reads one at a time, and no events meanwhile. */
   readonly #turns = new Map<string, Promise<void>>();
 
   constructor(
     private readonly parts: LogSessionsParts,
-    private readonly requests: Pick<AgentLanes, "tell">,
+    requests: Pick<AgentLanes, "tell">,
     private readonly timing: LogTiming = LOG_TIMING,
-  ) {}
+  ) {
+    this.#sessions = new AskedSessions(requests, BOUNDS);
+  }
 
   get size(): number {
     return this.#sessions.size;
   }
 
   async open(agent: string, request: LogRequest, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
-    const ofAgent = [...this.#sessions.values()].filter((one) => one.agent === agent).length;
-    if (this.#sessions.size >= MAX || ofAgent >= MAX_OF_AGENT) {
-      return failure(429, `${ofAgent} logs of agent "${agent}" are being read`, { retryAfterS: RETRY_S });
-    }
+    const full = this.#sessions.full(agent);
+    if (full) return full;
     const scope = this.parts.activeScope();
     if (!scope) return failure(503, "this principal is not ACTIVE any more", { retryAfterS: RETRY_S });
     const release = request.follow ? () => {} : await this.#turn(agent, AbortSignal.any([signal, scope]));
@@ -59,8 +59,7 @@ export class LogSessions implements AgentLogs, LogSource {
   }
 
   bring(agent: string, request: string, call: LogCall): LogReader | undefined {
-    const found = this.#sessions.get(request);
-    return found?.agent === agent ? found.session.attach(call) : undefined;
+    return this.#sessions.of(agent, request)?.attach(call);
   }
 
   async #read(
@@ -75,45 +74,23 @@ export class LogSessions implements AgentLogs, LogSource {
       passed: (bytes) => this.parts.counters.add("logBytes", bytes, { agent_name: agent }),
       over: () => over.resolve(),
     });
-    this.#sessions.set(id, { agent, session });
+    this.#sessions.add(agent, id, session);
     this.parts.counters.increment("logStreams", { agent_name: agent });
     const cleanups = [
       onAbort(signal, () => session.abandon("the reader is gone")),
       onAbort(scope, (reason) => session.finish(`the log ends here: ${reasonOf(reason)}; read it again`)),
     ];
     void over.promise.then(() => {
-      this.#sessions.delete(id);
+      this.#sessions.remove(id);
       release();
       for (const cleanup of cleanups) cleanup();
     });
-    const refused = this.#ask(agent, id, request, session, signal);
-    const answer = await abortable(Promise.race([session.begun, refused]), signal);
-    return answer ?? { status: 200, stream: session.stream };
-  }
-
-  /** Asks the agent; rejects where the request does not reach it, and else stays pending. */
-  #ask(
-    agent: string,
-    id: string,
-    request: LogRequest,
-    session: LogSession,
-    signal: AbortSignal,
-  ): Promise<never> {
     const payload = new TextEncoder().encode(JSON.stringify({ uuid: id, ...request }));
     const asked = { target: "containerlog", type: "GET", id, payload } as const;
     const timeoutMs = request.follow ? this.timing.callMs : STATIC_MS;
-    const { promise, reject } = Promise.withResolvers<never>();
-    promise.catch(() => {});
-    this.requests.tell(agent, asked, { timeoutMs, signal }).then(
-      () => session.acknowledged(),
-      (error) => {
-        // A log that is being read needs no acknowledgement.
-        if (session.called) return;
-        session.abandon(reasonOf(error));
-        reject(error);
-      },
-    );
-    return promise;
+    const refused = this.#sessions.ask(agent, asked, session, { timeoutMs, signal });
+    const answer = await abortable(Promise.race([session.begun, refused]), signal);
+    return answer ?? { status: 200, stream: session.stream };
   }
 
   /** Waits for the end of the logs before; returns how to let the next one begin. @throws the reason of the signal */

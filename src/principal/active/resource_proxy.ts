@@ -14,13 +14,16 @@ import { isLog, logRequestOf } from "../../domain/proxy/log_request.ts";
 import { parseTarget, type Target } from "../../domain/proxy/path.ts";
 import { isMethod, payloadOf, type ProxiedRequest, refusal } from "../../domain/proxy/request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
+import { isTerminal, terminalRequestOf } from "../../domain/proxy/terminal_request.ts";
 import { versionAnswer } from "../../domain/proxy/version.ts";
 import { isDnsLabel } from "../../domain/resources/keys.ts";
 import type { Counting } from "../core/counters.ts";
 import type { LogSource } from "../ports/logs.ts";
+import type { TerminalSource } from "../ports/terminals.ts";
 import { type AgentRequests, RequestFailed } from "../ports/requests.ts";
 import type {
   AdmittedRequest,
+  AdmittedTerminal,
   ProxyCaller,
   ProxyHead,
   ResourceProxy,
@@ -68,20 +71,25 @@ export class AgentsResourceProxy implements ResourceProxy {
     private readonly parts: ResourceProxyParts,
     private readonly requests: AgentRequests,
     private readonly tokens: Pick<Tokens, "verifyResourceProxy"> | undefined,
-    private readonly logs: LogSource,
+    private readonly sources: { logs: LogSource; terminals: TerminalSource },
   ) {
     this.#ownLog = ofComponent(parts.log, "resource-proxy");
     requests.onStream((agent) => this.#discovery.drop(agent));
   }
 
-  async admit(caller: ProxyCaller, head: ProxyHead): Promise<AdmittedRequest | HttpAnswer> {
+  async admit(
+    caller: ProxyCaller,
+    head: ProxyHead,
+  ): Promise<AdmittedRequest | AdmittedTerminal | HttpAnswer> {
     const agent = await this.#agentOf(caller);
     if (typeof agent !== "string") return agent;
     this.parts.counters.increment("resourceProxyRequests", { agent_name: this.#label(agent) });
     const answer = this.#request(agent, head);
     if (!("target" in answer)) return answer;
     const refused = refusal(agent, answer) ?? this.#unreachable(agent, answer);
-    return refused ?? {
+    if (refused) return refused;
+    if (isTerminal(answer.target)) return this.#terminal(agent, caller, head, answer);
+    return {
       answer: (body, signal) =>
         this.#traced(agent, answer, head.trace, async () => {
           if (isLog(answer.target)) return await this.#log(agent, answer, signal);
@@ -164,15 +172,32 @@ export class AgentsResourceProxy implements ResourceProxy {
 
   /** Why no agent can be asked; undefined: it can. */
   #unreachable(agent: string, { method, target }: ProxiedRequest): HttpAnswer | undefined {
-    const { path, parts } = target;
+    const { path } = target;
     const about = `cannot ${method} ${path} at agent "${agent}"`;
     if (this.requests.connected(agent) === undefined && this.parts.activeScope()) {
       this.#failed(agent, "agent_disconnected");
       return failure(502, `${about}: it is not connected`);
     }
-    if (isLog(target)) return method === "GET" ? undefined : failure(405, `${about}: logs are only read`);
-    if (parts.resource !== "pods" || parts.subresource !== "exec") return undefined;
-    return failure(501, `${about}: terminals are not served yet`);
+    return isLog(target) && method !== "GET" ? failure(405, `${about}: logs are only read`) : undefined;
+  }
+
+  #terminal(
+    agent: string,
+    { commonName: caller }: ProxyCaller,
+    { url }: ProxyHead,
+    { method, target: { path } }: ProxiedRequest,
+  ): AdmittedTerminal | HttpAnswer {
+    const about = `cannot ${method} ${path} at agent "${agent}"`;
+    if (method !== "GET" && method !== "POST") return failure(405, `${about}: terminals are only opened`);
+    const request = terminalRequestOf(url);
+    if ("problem" in request) return failure(400, `${about}: ${request.problem}`);
+    return {
+      terminal: async (user) => {
+        const answer = await this.sources.terminals.open(agent, request, { ...user, caller });
+        if ("status" in answer) this.#failed(agent, "agent_error");
+        return answer;
+      },
+    };
   }
 
   async #log(
@@ -182,7 +207,7 @@ export class AgentsResourceProxy implements ResourceProxy {
   ): Promise<HttpAnswer | StreamedAnswer> {
     const wanted = logRequestOf(request.target);
     if (!wanted) return failure(400, `cannot read ${request.target.path}: it names no pod in a namespace`);
-    const answer = await this.logs.open(agent, wanted, signal);
+    const answer = await this.sources.logs.open(agent, wanted, signal);
     if (answer.status !== 200) this.#failed(agent, answer.status === 504 ? "timeout" : "agent_error");
     return answer;
   }

@@ -137,6 +137,23 @@ export const PROXIES = {
     "Bytes of logs that went on to their readers",
     "agent_name",
   ),
+  terminals: counted(
+    "argocd_agent_ha_terminals_total",
+    "Terminals that were opened at an agent",
+    "agent_name",
+  ),
+  terminalEnds: counted(
+    "argocd_agent_ha_terminals_ended_total",
+    "Terminals that have ended, by the reason",
+    "agent_name",
+    "reason",
+  ),
+  terminalBytes: counted(
+    "argocd_agent_ha_terminal_bytes_total",
+    "Bytes that went through terminals, to agent and to user",
+    "agent_name",
+    "way",
+  ),
 };
 
 /** Agents that are connected, and since when. */

@@ -9,6 +9,7 @@ import { Refusal } from "../../domain/ha/refusal.ts";
 import type { Standing } from "../../domain/ha/state.ts";
 import type { Progress, Receipt } from "../../domain/ha/switchover.ts";
 import { isLog, logRequestOf } from "../../domain/proxy/log_request.ts";
+import { terminalRequestOf } from "../../domain/proxy/terminal_request.ts";
 import { parseTarget } from "../../domain/proxy/path.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import { admit, type ReplicationPolicy } from "../../domain/replication/admission.ts";
@@ -33,11 +34,15 @@ import type {
 } from "../ports/peer.ts";
 import type { ForwardedReply, ForwardedRequest } from "../ports/forwarding.ts";
 import type { LogSource } from "../ports/logs.ts";
+import type { OpenTerminal, TerminalSource, TerminalUser } from "../ports/terminals.ts";
 import type { AgentRequests } from "../ports/requests.ts";
 import type { StreamedAnswer } from "../ports/resource_proxy.ts";
 import type { ServedStream, StreamEvents } from "../ports/stream.ts";
 import { fetched, holdings } from "./holdings.ts";
 import type { KeptHere } from "./kept_here.ts";
+
+/** Characters of a name that the peer tells. */
+const MAX_CALLER = 200;
 
 /** The parts that carry out the calls. */
 export interface PeerServerParts extends Leadership {
@@ -55,6 +60,7 @@ export interface PeerServerParts extends Leadership {
   readonly logs: LogSource;
   /** The trace of a forwarded request goes on. */
   readonly tracing: Pick<Tracing, "within">;
+  readonly terminals: TerminalSource;
   readonly switchover: {
     prove(expected: string): Promise<string>;
     prepare(active: Standing, who: string): Promise<number>;
@@ -98,6 +104,13 @@ export class PeerServer implements PeerService {
     const request = target && isLog(target) ? logRequestOf(target) : undefined;
     if (!request) return failure(400, "the request names no pod in a namespace");
     return await this.parts.logs.open(agent, request, signal);
+  }
+
+  async terminal(agent: string, url: string, user: TerminalUser): Promise<HttpAnswer | OpenTerminal> {
+    const request = terminalRequestOf(url);
+    if ("problem" in request) return failure(400, `cannot open a terminal: ${request.problem}`);
+    const caller = `${user.caller.slice(0, MAX_CALLER)} at the peer`;
+    return await this.parts.terminals.open(agent, request, { ...user, caller });
   }
 
   forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest> {

@@ -27,6 +27,7 @@ import type { ApiObject } from "../../domain/resources/object.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { ForwardedReply, ForwardedRequest } from "./forwarding.ts";
 import type { StreamedAnswer } from "./resource_proxy.ts";
+import type { OpenTerminal, TerminalUser } from "./terminals.ts";
 import type { ServedStream, Sink, StreamEvents } from "./stream.ts";
 
 /** Why a call to the peer failed. */
@@ -91,6 +92,8 @@ export interface PeerConnection {
   forward(events: StreamEvents<ForwardedReply>): FollowStream<ForwardedRequest>;
   /** A log of an agent of the peer; `url` is its path and query. @throws PeerError @throws the reason of `signal` */
   log(agent: string, url: string, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
+  /** A terminal at an agent of the peer, as `log`. */
+  terminal(agent: string, url: string, user: TerminalUser): Promise<HttpAnswer | OpenTerminal>;
   /** The Go principal's replication contract on the same connection. */
   readonly plain: PlainPeer;
 }
@@ -201,6 +204,8 @@ export interface PeerService extends ReplicationAccess {
   forward(stream: ServedStream<ForwardedReply>): StreamEvents<ForwardedRequest>;
   /** A log of an agent that is connected here. @throws the reason of `signal` */
   log(agent: string, url: string, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
+  /** A terminal at an agent that is connected here. @throws the reason of the user's `signal` */
+  terminal(agent: string, url: string, user: TerminalUser): Promise<HttpAnswer | OpenTerminal>;
   inventory(groups: readonly string[]): Inventory;
   fetch(keys: readonly Key[], salt: Uint8Array | undefined): Fetched[];
   repair(request: Omit<RepairRequest, "standing">): Promise<Repaired>;

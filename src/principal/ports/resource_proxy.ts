@@ -1,6 +1,7 @@
 /** The resource proxy as its door sees it: the Kubernetes API of agents' clusters, for Argo CD's servers. */
 import type { TraceContext } from "../../domain/events/trace.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
+import type { OpenTerminal, TerminalUser } from "./terminals.ts";
 
 /** The credentials of a request. */
 export interface ProxyCaller {
@@ -33,9 +34,15 @@ export interface AdmittedRequest {
   answer(body: Uint8Array, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer>;
 }
 
+/** A request for a terminal that may go on, over a connection that is both ways. */
+export interface AdmittedTerminal {
+  /** The terminal, or the answer instead of one. @throws the reason of the user's `signal` */
+  terminal(user: Omit<TerminalUser, "caller">): Promise<HttpAnswer | OpenTerminal>;
+}
+
 export interface ResourceProxy {
   /** Lets a request go on, or answers it without its body. */
-  admit(caller: ProxyCaller, head: ProxyHead): Promise<AdmittedRequest | HttpAnswer>;
+  admit(caller: ProxyCaller, head: ProxyHead): Promise<AdmittedRequest | AdmittedTerminal | HttpAnswer>;
   /** An answer to a request that the door refuses by itself. */
   refuse(code: number, message: string): HttpAnswer;
 }

@@ -1,49 +1,20 @@
 /** Logs for the readers of a side that is not ACTIVE: each comes from the peer over a call of its own, and ends with it. */
 import { reasonOf } from "../../base/reason.ts";
-import type { Model } from "../../domain/ha/state.ts";
 import { type LogRequest, logUrl } from "../../domain/proxy/log_request.ts";
-import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
+import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { LogSource } from "../ports/logs.ts";
-import { type Peer, PeerError } from "../ports/peer.ts";
 import type { StreamedAnswer } from "../ports/resource_proxy.ts";
-
-const STAND_BY_S = 5;
-
-/** The part of the principal that this needs. */
-export interface ForwardedLogsParts {
-  readonly settings: { readonly peerAddress: string; readonly plainContract: boolean };
-  readonly peer: Pick<Peer, "connect">;
-  model(): Pick<Model, "state">;
-}
+import { overPeer, type PeerWay } from "./peer_way.ts";
 
 export class ForwardedLogs implements LogSource {
-  constructor(private readonly parts: ForwardedLogsParts) {}
+  constructor(private readonly parts: PeerWay) {}
 
   async open(agent: string, request: LogRequest, signal: AbortSignal): Promise<HttpAnswer | StreamedAnswer> {
-    const { settings: { peerAddress, plainContract }, peer } = this.parts;
-    if (peerAddress === "" || plainContract) return this.#refused(agent, "no peer forwards logs");
-    const connection = peer.connect();
-    try {
+    const about = `cannot read a log of agent "${agent}"`;
+    return await overPeer<StreamedAnswer>(this.parts, { about, what: "logs" }, async (connection, over) => {
       const answer = await connection.log(agent, logUrl(request), signal);
-      if (!("stream" in answer)) {
-        connection.close();
-        return answer;
-      }
-      return { status: 200, stream: ending(answer.stream, request, () => connection.close()) };
-    } catch (error) {
-      connection.close();
-      if (!(error instanceof PeerError)) throw error;
-      const unknown = error.kind === "unimplemented"
-        ? "the release of the peer forwards no logs; update it"
-        : "";
-      return this.#refused(agent, unknown || reasonOf(error));
-    }
-  }
-
-  #refused(agent: string, why: string): HttpAnswer {
-    const message =
-      `cannot read a log of agent "${agent}": this principal is ${this.parts.model().state}; ${why}`;
-    return failure(503, message, { retryAfterS: STAND_BY_S });
+      return "stream" in answer ? { status: 200, stream: ending(answer.stream, request, over) } : answer;
+    });
   }
 }
 
