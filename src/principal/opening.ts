@@ -1,7 +1,9 @@
 /** How a principal is opened: with what its store holds, or without it while another process holds the lock on that. */
+import type { Log } from "../base/log.ts";
 import { ChangeIndex, type Entry } from "../domain/changes/index.ts";
 import { IdentifiedStore } from "./core/identified_store.ts";
 import { Refusal } from "../domain/ha/refusal.ts";
+import type { AgentCleanup } from "./active/agent_cleanup.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
 import { Dependencies } from "../domain/resources/dependencies.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
@@ -26,6 +28,7 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const { settings, log, monitor } = parts;
   let writeBack: WriteBack | undefined;
   let deletions: DeletionRecord | undefined;
+  let cleanup: AgentCleanup | undefined;
   const store = new IdentifiedStore(parts.store, (key) => void writeBack?.annotation(key));
   const index = new ChangeIndex(crypto.randomUUID());
   const uid = await monitor.patiently(() => principalUid(store, settings.namespace));
@@ -43,15 +46,11 @@ export async function openCore(parts: CoreParts): Promise<Core> {
   const dependencies = new Dependencies(settings.scope);
   const hears: ChangeHearers = {};
   const changed = toldTo(hears);
-  const gone = (entry: Entry, concluded: boolean) => deletions?.gone(entry, concluded);
-  index.onWithheld = (key, reason) =>
-    log.warn(
-      "an object of this store cannot be used and is neither served nor replicated; correct or delete it",
-      {
-        key,
-        reason,
-      },
-    );
+  const gone = (entry: Entry, concluded: boolean) => {
+    deletions?.gone(entry, concluded);
+    cleanup?.objectGone(entry, concluded);
+  };
+  index.onWithheld = tellWithheld(log);
   const observers = [clusters, dependencies, marks, new UnreadParams(settings, log)];
   const feed = new Feed(store, index, settings.scope, observers, foreign, changed, gone);
   foreign.onChange = (key) => feed.refresh(key);
@@ -73,12 +72,15 @@ export async function openCore(parts: CoreParts): Promise<Core> {
     writeBack = roles.writeBack;
     Object.assign(hears, { traces: roles.traces, copies: roles.copies });
     deletions = roles.deletions;
+    cleanup = roles.cleanup;
+    clusters.onGone = (agent) => roles.cleanup.secretGone(agent);
     await monitor.patiently(() => core.kept.load());
     await monitor.patiently(() => roles.exposure.load());
     marks.keepOn();
     const stop = async () => {
       await core.rest("this principal is shutting down");
       core.caches.close();
+      roles.cleanup.stop();
       await marks.stop();
       await peerStore.stop();
       await roles.deletions.flush();
@@ -103,6 +105,14 @@ function toldTo(hears: ChangeHearers): Changed {
     hears.traces?.changed(key, before, manager);
     hears.copies?.changed(key, before, manager);
   };
+}
+
+function tellWithheld(log: Log): ChangeIndex["onWithheld"] {
+  return (key, reason) =>
+    log.warn(
+      "an object of this store cannot be used and is neither served nor replicated; correct or delete it",
+      { key, reason },
+    );
 }
 
 /** A principal that may not touch its store because another process acts on it: it answers its operator and the probes. */

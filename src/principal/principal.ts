@@ -15,6 +15,7 @@ import { VERSION } from "../base/version.ts";
 import { type AgentCalls, agentSources } from "./agent_sources.ts";
 import { ActiveStore } from "./active/active_store.ts";
 import { type AdmissionParts, AgentAdmission } from "./active/admission.ts";
+import { AgentCleanup, type AgentCleanupParts } from "./active/agent_cleanup.ts";
 import { AgentRefusals } from "./active/agent_refusals.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
@@ -100,6 +101,7 @@ export type CoreSettings =
   & ResourceProxyParts["settings"]
   & AgentCachesParts["settings"]
   & UnreadParts
+  & AgentCleanupParts["settings"]
   & {
     readonly preferredRole: "primary" | "replica";
     /** As operators call this side. */
@@ -247,6 +249,7 @@ function rolesOf(read: Read) {
   const unproven = () => model().memory.unproven;
   const unconfirmed = new UnconfirmedWrites(store, index, (key, version) => read.marks.saw(key, version));
   const fleet = new Fleet({ ...agents, index, clusterInfo, lookUp, processing, uid, unproven, traces });
+  const cleanup = new AgentCleanup({ settings, log, store, index, roster, fleet, activeScope });
   const replicaDeletions = new ReplicaDeletions({ settings, index, log, unconfirmed });
   const heldDeletions = heldIn(activeScope, fleet, replicaDeletions);
   const { marks, peerStore, uiNeeds } = read;
@@ -283,7 +286,7 @@ function rolesOf(read: Read) {
     requests,
     leadership: { ...streaming, replicas, activeScope, lookUp, marks, traces },
     adoptionWriter: writerOver(activeStore),
-    ...{ kept, deletions, heldDeletions },
+    ...{ kept, deletions, heldDeletions, cleanup },
   };
 }
 

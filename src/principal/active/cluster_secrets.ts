@@ -19,6 +19,9 @@ export class ClusterSecrets implements Observer, AgentClusters {
   /** Digests of the tokens of self-registered clusters. */
   readonly #tokens = new Map<Key, string>();
 
+  /** Hears of an agent that a Secret was seen to name, and none names any more. */
+  onGone: (agent: string) => void = () => {};
+
   reset(): void {
     this.#byKey.clear();
     this.#tokens.clear();
@@ -28,17 +31,28 @@ export class ClusterSecrets implements Observer, AgentClusters {
 
   put(object: StoredObject): void {
     const key = keyOfObject(object);
-    this.removed(key);
+    const before = this.#byKey.get(key)?.agent;
     const cluster = clusterOf(object);
-    if (!cluster) return;
-    this.#byKey.set(key, cluster);
+    this.#forget(key);
+    if (cluster) this.#byKey.set(key, cluster);
     const token = object.metadata.labels?.[SELF_REGISTERED] === "true" ? tokenOf(object) : undefined;
-    if (token !== undefined) this.#tokens.set(key, sha256(token));
+    if (cluster && token !== undefined) this.#tokens.set(key, sha256(token));
+    this.#tell(before);
   }
 
-  removed(key: Key): void {
+  removed(key: Key, concluded: boolean): void {
+    const before = this.#byKey.get(key)?.agent;
+    this.#forget(key);
+    if (!concluded) this.#tell(before);
+  }
+
+  #forget(key: Key): void {
     this.#byKey.delete(key);
     this.#tokens.delete(key);
+  }
+
+  #tell(agent: string | undefined): void {
+    if (agent !== undefined && !this.of(agent)) this.onGone(agent);
   }
 
   /** The agent in whose self-registered cluster Secret a token stands; undefined: in none. */

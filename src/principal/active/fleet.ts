@@ -205,6 +205,15 @@ export class Fleet {
     return this.#agents.get(name);
   }
 
+  /** Ends the stream of an agent; whether there was one. */
+  cutOff(name: string, why: string): boolean {
+    const stream = this.#agents.get(name)?.detach("left", why);
+    if (!stream) return false;
+    stream.end(why);
+    this.parts.clusterInfo.connected(name, false);
+    return true;
+  }
+
   /** An agent without a stream is not coming back. */
   forget(name: string): void {
     const agent = this.#agents.get(name);

@@ -23,7 +23,8 @@ export interface Observer {
   /** The listing has come. */
   synced(): void;
   put(object: StoredObject, replicated: boolean): void;
-  removed(key: Key): void;
+  /** @param concluded no watch saw it: the key is absent */
+  removed(key: Key, concluded: boolean): void;
 }
 
 /** Hears of each change of a key that the store tells: the entry before it, and the writer's field manager; empty: not known. */
@@ -127,7 +128,7 @@ export class Feed {
   /** @param upTo states of the key up to this version are past */
   #removeAhead(key: Key, upTo: number, manager?: string): void {
     this.#ahead.set(key, upTo + 1);
-    for (const observer of this.observers) observer.removed(key);
+    for (const observer of this.observers) observer.removed(key, true);
     this.#delete(key, String(upTo), true, manager);
   }
 
@@ -147,7 +148,7 @@ export class Feed {
         break;
       case "delete":
         if (this.#isPast(event.key, event.resourceVersion)) break;
-        for (const observer of this.observers) observer.removed(event.key);
+        for (const observer of this.observers) observer.removed(event.key, event.concluded ?? false);
         this.#delete(event.key, event.resourceVersion, event.concluded ?? false, "");
         break;
       case "put": {
