@@ -318,6 +318,8 @@ class Host implements Office {
     await this.#announce(core, tenure, undo);
     core.start();
     if (settings.haEnabled) undo.push(core.readiness.watch());
+    const { closed } = core.health;
+    if (closed !== "") log.warn("agents cannot connect", { reason: closed });
     log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
   }
 

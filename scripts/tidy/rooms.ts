@@ -207,6 +207,7 @@ export const ROOMS: Room[] = [
       "serve.ts",
       "proto",
       "examples",
+      "deploy",
     ],
     remedy: "a command asks the principal over gRPC, or starts one through src/serve.ts",
   },

@@ -3,6 +3,7 @@ import { Option } from "commander";
 import { VERSION } from "../base/version.ts";
 import { DEFAULT_ADDRESS } from "./admin_client.ts";
 import { HA } from "./ha_verbs.ts";
+import { INSTALL } from "./install_verbs.ts";
 import { EXIT, print } from "./output.ts";
 import { duration, type Group, output, PROGRAM, type Verb, whole } from "./verb.ts";
 
@@ -187,6 +188,7 @@ export const COMMANDS: readonly (Group | Verb)[] = [
   PRINCIPAL,
   HA,
   STORE,
+  INSTALL,
   PKI,
   DEMO,
   AGENT_SIM,

@@ -1,5 +1,5 @@
-/** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key. */
-import { Authority, type Issued } from "../adapters/tls/pki.ts";
+/** `pki init DIR`: a CA, certificates of two principals and of agents, as NAME.crt and NAME.key, and the key of agents' tokens. */
+import { Authority, type Issued, signingKey } from "../adapters/tls/pki.ts";
 import { reasonOf } from "../base/reason.ts";
 import { CommandError, EXIT, print } from "./output.ts";
 import type { Arguments } from "./verb.ts";
@@ -11,8 +11,9 @@ export async function pki(options: Arguments): Promise<number> {
   const [agents, days] = [options.number("agents"), options.number("days")];
   const extra = options.string("san").split(",").map((san) => san.trim()).filter(Boolean);
   await initPki(dir, { sans: extra, agents, days });
+  Deno.writeTextFileSync(`${dir}/jwt.key`, await signingKey(), { mode: 0o600 });
   print(
-    `wrote ca, primary, replica${
+    `wrote jwt.key, and ca, primary, replica${
       agents > 0 ? ` and agent-1${agents > 1 ? ` to agent-${agents}` : ""}` : ""
     } ` +
       `(.crt and .key) to ${dir}, valid for ${days} days; keep ca.key away from the principals`,

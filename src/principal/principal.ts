@@ -298,7 +298,7 @@ function coreOf(
   const { read, driver, machine, activeScope, activeStore, roster, blocklist, losses } = roles;
   const { follower, fleet, exposure, copies, effects, asking, reporting, leadership } = roles;
   const { kept, heldDeletions, operations } = roles;
-  const { settings, log, store, index, uid, clusters, foreign, peer, tokens } = read;
+  const { settings, log, store, index, uid, clusters, foreign, peer, tokens, hasSigningKey } = read;
   const { replicas, following, counters, peerSays, peerNeeds, model, standing } = reporting;
   const followers = () => replicas.counted.length;
   const { command, handover } = commandsOf(driver, machine, operations, followers);
@@ -335,7 +335,7 @@ function coreOf(
     resourceProxy: new AgentsResourceProxy(admitting, roles.requests, tokens, sources),
     ...own,
     caches: new SharedCaches({ settings, index, roster, clusters, redis, counters }),
-    health: healthOf({ settings, following, tenure: read.tenure, model, activeScope }),
+    health: healthOf({ settings, following, hasSigningKey, tenure: read.tenure, model, activeScope }),
     series: seriesOf(measured, settings.haEnabled),
     operations: operationsOf(operating, { readiness, switchover, reconciler, deletions }),
     drills: (stage) => new Drill({ ...machine, ...reporting, settings, chain }, stage),

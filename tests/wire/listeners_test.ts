@@ -17,6 +17,9 @@ import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import { certificateFor } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilState } from "../support/principals.ts";
 
+/** A key that signs agents' tokens. */
+const KEY = ["--insecure-jwt-generate"];
+
 const get = async (port: number, path: string) => {
   const response = await fetch(`http://127.0.0.1:${port}${path}`);
   return { code: response.status, body: await response.text(), state: response.headers.get("X-HA-State") };
@@ -27,7 +30,7 @@ Deno.test({
   ...LOOSE,
   fn: () =>
     inWorkshop(async (workshop) => {
-      const primary = await workshop.start(workshop.settings("primary", 0));
+      const primary = await workshop.start(workshop.settings("primary", 0, KEY));
       await untilState(primary, "active");
       assertEquals(await get(primary.ports.healthz, "/healthz"), { code: 200, body: "", state: "active" });
       assertEquals(await get(primary.ports.healthz, "/readyz"), {
@@ -36,7 +39,7 @@ Deno.test({
         state: null,
       });
       const lonely = await workshop.start({
-        ...workshop.settings("replica", 1),
+        ...workshop.settings("replica", 1, KEY),
         store: { type: "sqlite" as const, path: `${workshop.dir}/lonely.db` },
       });
       assertEquals(await get(lonely.ports.healthz, "/healthz"), {
@@ -46,7 +49,7 @@ Deno.test({
       });
       assertEquals((await get(lonely.ports.healthz, "/livez")).code, 200);
       assertStringIncludes((await get(lonely.ports.healthz, "/readyz")).body, "not ready: syncing: ");
-      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc));
+      const replica = await workshop.start(workshop.settings("replica", primary.ports.grpc, KEY));
       await untilState(replica, "replicating");
       await until(() => replica.core.following.inSyncAsOfMs > 0, 20_000, () => "never caught up");
       const ready = await get(replica.ports.healthz, "/readyz?maxLagMs=5000");
@@ -60,6 +63,10 @@ Deno.test({
       };
       const single = await workshop.start(off);
       assertEquals(await get(single.ports.healthz, "/healthz"), { code: 200, body: "", state: null });
+      const refused = "no key signs agents' tokens, so every agent is refused; give --jwt-key FILE";
+      const unready = await get(single.ports.healthz, "/readyz");
+      assertEquals([unready.code, unready.body.includes(refused)], [503, true], unready.body);
+      assert(workshop.logs.some((line) => line.includes(refused)), "the log does not say so");
     }),
 });
 

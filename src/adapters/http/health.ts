@@ -1,7 +1,7 @@
 /**
  * `/healthz` is for the GSLB: 200 only when ACTIVE, as in the Go principal, and no longer once this side steps down.
  * `/livez` is for Kubernetes: 200 while the process works, in every state, so that replicas are not restarted. `/readyz` is for humans
- * and rollouts: ACTIVE, or a replica whose lag is within `maxLagMs`.
+ * and rollouts: able to admit agents, and ACTIVE or a replica whose lag is within `maxLagMs`.
  */
 import { Hono } from "hono";
 import type { Health } from "../../principal/ports/health.ts";
@@ -40,6 +40,7 @@ export function healthApp(health: Health): Hono {
       );
     }
     const { state, explanation } = health.model();
+    if (health.closed !== "") return c.text(`not ready: ${state}: ${health.closed}\n`, 503);
     if (health.serves()) return c.text("ready: active\n");
     const lag = health.lagMs();
     if (state === "replicating" && lag !== undefined && lag <= maxLagMs) {

@@ -93,6 +93,19 @@ export class Authority {
   }
 }
 
+/** A key that signs agents' tokens: RSA, as PKCS#8 in PEM. */
+export async function signingKey(): Promise<string> {
+  const algorithm = {
+    name: "RSASSA-PKCS1-v1_5",
+    modulusLength: 3_072,
+    publicExponent: new Uint8Array([1, 0, 1]),
+    hash: "SHA-512",
+  };
+  const { privateKey } = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const der = await crypto.subtle.exportKey("pkcs8", privateKey);
+  return x509.PemConverter.encode(der, "PRIVATE KEY") + "\n";
+}
+
 /** A server certificate that nobody vouches for, of these DNS names and IP addresses. */
 export async function selfSigned(commonName: string, sans: string[], days: number): Promise<Issued> {
   const keys = await generateKeys();

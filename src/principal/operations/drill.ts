@@ -5,6 +5,7 @@
  * A managed agent begins with nothing and must get everything, then comes back with it all and must lose nothing. An autonomous one
  * begins with the resources that this copy says it has, and no principal must change those.
  */
+import { NO_SIGNING_KEY } from "../core/health.ts";
 import { parseJson } from "../../base/json.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { until } from "../../base/until.ts";
@@ -60,9 +61,7 @@ export class Drill implements Drills {
 
   async #play({ applications, ...part }: Chosen, timeoutMs: number): Promise<DrillReport> {
     const { ctx } = this;
-    const problems = ctx.hasSigningKey ? [] : [
-      "no key that signs agents' tokens is configured here: no real agent could authenticate; set --jwt-key FILE",
-    ];
+    const problems = ctx.hasSigningKey ? [] : [NO_SIGNING_KEY];
     const watch = new Watch(ctx, timeoutMs);
     const copy = await this.stage.open((problem) => problems.length < MAX_PROBLEMS && problems.push(problem));
     try {

@@ -7,6 +7,8 @@ export interface Health {
   model(): Pick<Model, "state" | "explanation">;
   /** Whether agents are to be sent here: ACTIVE, and not about to step down. */
   serves(): boolean;
+  /** The reason why no agent can ever be admitted here, and the remedy; empty: there is none. */
+  readonly closed: string;
   /** How long this replica lags, in ms; undefined: it does not follow. */
   lagMs(): number | undefined;
 }
