@@ -179,6 +179,19 @@ Deno.test(
       assertEquals(seen.map(({ extensions }) => traceOf(extensions)?.traceparent), [
         `00-${asked.traceId}-${asked.spanId}-01`,
       ]);
+
+      agent.logs.say("shop", "web", "a line");
+      agent.logs.end("shop", "web");
+      const log = await askProxy(replica.ports.resourceProxy, tls, "/api/v1/namespaces/shop/pods/web/log");
+      assertEquals(log.status, 200);
+      const read = await collector.find(
+        "the reader's",
+        ({ name, attributes }) =>
+          name === "resource-proxy GET" && String(attributes["url.path"]).endsWith("/log"),
+      );
+      const link = await collector.find("its call", child("replica", "argocdagentha.v1.Link/Log", read));
+      const served = await collector.find("served", child("primary", "argocdagentha.v1.Link/Log", link));
+      await collector.find("asked of the agent", child("primary", "containerlog.GET", served));
     }),
 );
 
@@ -223,7 +236,8 @@ Deno.test(
       assertEquals([asked.kind, asked.parentId], ["server", ""]);
       await collector.find("the demotion", child("replica", "ha.demote", asked));
       const routine = collector.spans.filter(({ name, parentId }) =>
-        name.startsWith("argocdagentha.v1.Link/") && parentId === ""
+        name === "argocdagentha.v1.Link/Ask" ||
+        (name.startsWith("argocdagentha.v1.Link/") && parentId === "")
       );
       assertEquals(routine, [], "what a pair says all the time is no trace");
     }),

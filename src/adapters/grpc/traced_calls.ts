@@ -1,12 +1,15 @@
 /**
  * Calls as spans. A server's call continues the trace that its metadata names, and its handler runs in that span; a client's call is a span
- * where the code that makes it runs in one. What a pair says to each other all the time belongs to no trace, unless an operation says it.
+ * where the code that makes it runs in one. What a pair says to each other all the time belongs to no trace.
  */
 import grpc from "@grpc/grpc-js";
 import { traceOf } from "../../domain/events/trace.ts";
 import type { Span, Tracing } from "../../principal/ports/tracing.ts";
 
-const ROUTINE = "/argocdagentha.v1.Link/";
+/** Calls of the peer: they are traced as parts of an operation. */
+const OF_THE_PEER = "/argocdagentha.v1.Link/";
+/** Asked all the time, and every few milliseconds by an operation that waits. */
+const QUESTION = `${OF_THE_PEER}Ask`;
 const MAX_NAME = 128;
 
 /** For a server: each call is a span, as long as it is open. */
@@ -16,7 +19,7 @@ export function tracedCalls(tracing: Tracing): grpc.ServerInterceptor {
     const begun = (metadata: grpc.Metadata) => {
       const [traceparent, tracestate] = ["traceparent", "tracestate"].map((name) => metadata.get(name)[0]);
       const parent = traceOf({ traceparent, tracestate });
-      if (!parent && path.startsWith(ROUTINE)) return undefined;
+      if (!parent && path.startsWith(OF_THE_PEER)) return undefined;
       return tracing.begin(nameOf(path), parent, { kind: "server", attributes: attributesOf(path) });
     };
     const inside = <T extends unknown[]>(next: (...given: T) => void) => (...given: T) =>
@@ -43,9 +46,9 @@ export function tracedCalls(tracing: Tracing): grpc.ServerInterceptor {
 /** For a client: a call that an operation makes is a span, and the server hears which. */
 export function tracedDials(tracing: Tracing): grpc.Interceptor {
   return (options, nextCall) => {
-    const parent = tracing.current();
-    if (!parent) return new grpc.InterceptingCall(nextCall(options));
     const { path } = options.method_definition;
+    const parent = path === QUESTION ? undefined : tracing.current();
+    if (!parent) return new grpc.InterceptingCall(nextCall(options));
     const span = tracing.begin(nameOf(path), parent, { kind: "client", attributes: attributesOf(path) });
     return new grpc.InterceptingCall(nextCall(options), {
       start: (metadata, _listener, next) => {
