@@ -1,4 +1,7 @@
-/** One attack on a principal, again and again until it is killed: `attack.ts KIND PKI GRPC-PORT ADMIN-PORT STORE`. It says "begun" once it runs. */
+/**
+ * One attack on a principal, again and again until it is killed: `attack.ts KIND PKI GRPC-PORT ADMIN-PORT
+ * RESOURCE-PROXY-PORT REDIS-PROXY-PORT STORE`. It says "begun" once it runs.
+ */
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import { gzipSync } from "node:zlib";
@@ -8,12 +11,15 @@ import type { ApiObject } from "../src/domain/resources/object.ts";
 import { openSqlite } from "../src/adapters/store/sqlite.ts";
 import { SimAgent } from "../src/simagents/agent.ts";
 import { issuer } from "../src/simagents/certificates.ts";
+import { uiAttacks } from "./attack_ui.ts";
 import { flood, frame, rawCall, rawConnection } from "../tests/support/raw_calls.ts";
 
 const MB = 1024 * 1024;
-const [kind = "", pki = "", grpc = "", admin = "", store = ""] = Deno.args;
+const [kind = "", pki = "", grpc = "", admin = "", resourceProxy = "", redisProxy = "", store = ""] =
+  Deno.args;
 const [port, adminPort] = [Number(grpc), Number(admin)];
-const material = await (await issuer(pki))("hostile-1");
+const NAME = "hostile-1";
+const material = await (await issuer(pki))(NAME);
 const AUTHENTICATE = services.authenticationService.Authenticate.path;
 
 /** Calls, on a new connection each time, with what `write` sends. */
@@ -81,6 +87,10 @@ const bomb = frame(gzipSync(Buffer.alloc(40 * MB)), { compressed: true });
 const packed = frame(gzipSync(Buffer.alloc(4 * MB - 100)), { compressed: true });
 
 const ATTACKS: Record<string, () => Promise<void>> = {
+  ...uiAttacks({
+    ...{ name: NAME, material, grpc: port },
+    ...{ resourceProxy: Number(resourceProxy), redisProxy: Number(redisProxy) },
+  }),
   silent: async () => {
     const sockets = Array.from({ length: 400 }, () => net.connect(port, "127.0.0.1").on("error", () => {}));
     await new Promise((resolve) => setTimeout(resolve, 2_000));

@@ -7,6 +7,7 @@ import { call, dialAdmin } from "../src/adapters/grpc/dial.ts";
 import { adminService } from "../src/adapters/grpc/services.ts";
 import type { ApiObject } from "../src/domain/resources/object.ts";
 import { Crowd } from "../src/simagents/crowd.ts";
+import { EmptyRedis } from "../src/simagents/empty_redis.ts";
 import { Front } from "../src/simagents/front.ts";
 import { openSqlite, type SqliteStore } from "../src/adapters/store/sqlite.ts";
 import { Sides } from "../tests/support/processes.ts";
@@ -19,12 +20,21 @@ const MARK = "bench.example.com/at";
 export class AgentBench extends Sides {
   front: Front | undefined;
   crowd: Crowd | undefined;
+  /** In place of each side's own. */
+  readonly #redis: EmptyRedis[];
   readonly #stores: SqliteStore[] = [];
+
+  private constructor(dir: string) {
+    const [here, there] = [new EmptyRedis(), new EmptyRedis()];
+    const own = { primary: { redis: here.port }, replica: { redis: there.port } };
+    super(dir, principalPair(dir, undefined, own));
+    this.#redis = [here, there];
+  }
 
   static async open(): Promise<AgentBench> {
     const dir = Deno.makeTempDirSync({ prefix: "aaha-bench-agents-" });
     await initPki(`${dir}/pki`, { sans: [], agents: 0, days: 1 });
-    return new AgentBench(dir, principalPair(dir));
+    return new AgentBench(dir);
   }
 
   store(side: PrincipalProcess): SqliteStore {
@@ -82,6 +92,7 @@ export class AgentBench extends Sides {
     await this.front?.close();
     for (const store of this.#stores) await store.close();
     await super.close();
+    for (const redis of this.#redis) redis.close();
   }
 }
 

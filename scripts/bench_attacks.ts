@@ -14,6 +14,10 @@ const ATTACKS: [kind: string, title: string, password?: string][] = [
   ["streams", "9,900 streams a second on one connection"],
   ["waits", "20 waits for 20,000 versions each"],
   ["passwords", "100 wrong passwords at a time, for one name and for names that do not exist", PASSWORD],
+  ["logs", "32 logs that their agent brings in single bytes without end, as fast as they are read"],
+  ["deafReaders", "32 readers of endless logs who read nothing, for 2 s at a time"],
+  ["deafPages", "20 pages that ask for 50 resource trees of 4 MB each and read none, for 2 s at a time"],
+  ["bodies", "50 bodies of 3 MB at a time for an agent that does not answer"],
   ["patterns", "50 AppProjects a second whose patterns backtrack for ever elsewhere"],
 ];
 
@@ -22,7 +26,7 @@ const MORE_MS = 20;
 const MORE_SHARE = 0.1;
 
 const attackBy = (kind: string): Attack => async (bench: AgentBench) => {
-  const { grpc, admin } = bench.primary.side.ports;
+  const { grpc, admin, resourceProxy, redisProxy } = bench.primary.side.ports;
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -34,8 +38,7 @@ const attackBy = (kind: string): Attack => async (bench: AgentBench) => {
       new URL("attack.ts", import.meta.url).pathname,
       kind,
       `${bench.dir}/pki`,
-      String(grpc),
-      String(admin),
+      ...[grpc, admin, resourceProxy, redisProxy].map(String),
       bench.primary.store,
     ],
     stdin: "null",

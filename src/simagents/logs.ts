@@ -12,7 +12,6 @@ import type { LogUpload } from "../adapters/grpc/agent_client.ts";
 /** A request for a log as its payload has it. */
 export type RequestedLog = LogRequest & { uuid: string };
 
-const FRAME_BYTES = 1_000;
 const AGAIN_MS = 200;
 const TRIES = 8;
 /** A followed log begins again so much before the last line that was brought. */
@@ -38,6 +37,8 @@ export class SimLogs {
   readonly #cut = new WeakSet<LogUpload>();
   /** Requests that came. */
   asked = 0;
+  /** Bytes of a message; a Go agent's have 64 KiB at most. */
+  frameBytes = 1_000;
 
   /** A pod says some lines. */
   say(namespace: string, pod: string, ...lines: string[]): void {
@@ -117,8 +118,8 @@ export class SimLogs {
     let next = pod.lines.length;
     for (;;) {
       const bytes = new TextEncoder().encode(lines.map(({ text }) => text).join("")).subarray(0, left);
-      for (let at = 0; at < bytes.length && !over; at += FRAME_BYTES) {
-        await upload.send({ request_uuid: uuid, data: bytes.slice(at, at + FRAME_BYTES) });
+      for (let at = 0; at < bytes.length && !over; at += this.frameBytes) {
+        await upload.send({ request_uuid: uuid, data: bytes.slice(at, at + this.frameBytes) });
       }
       left -= bytes.length;
       lastMs = lines.at(-1)?.atMs ?? lastMs;

@@ -72,13 +72,19 @@ const FOUND = (value: unknown): ResourceAnswer => ({ status: 200, resource: JSON
 
 export class SimResources {
   readonly #objects = new Map<string, SimObject>();
+  readonly #served = [...SERVED];
   #version = 0;
   /** Requests that were carried out. */
   handled = 0;
 
+  /** Serves a kind more, as a cluster does where a definition of it is installed. */
+  define(group: string, version: string, resource: string, kind: string): void {
+    this.#served.push(served([group, version], resource, kind, "status"));
+  }
+
   /** Creates or replaces an object of a resource (`deployments`); tracked by Argo CD unless it is said not to be. */
   put(resource: string, object: SimObject, tracked = true): SimObject {
-    const kind = SERVED.find((one) => one.resource === resource);
+    const kind = this.#served.find((one) => one.resource === resource);
     if (!kind) throw new Error(`this cluster has no ${resource}`);
     const { name, namespace = "", annotations = {} } = object.metadata;
     const tracking = tracked ? { [TRACKED]: `app:${kind.group}/${kind.kind}:${namespace}/${name}` } : {};
@@ -105,7 +111,7 @@ export class SimResources {
     this.handled++;
     const { method, resource, name, subresource = "" } = request;
     if (method === "GET" && name === "") return this.#read(request);
-    const kind = SERVED.find((one) => one.group === request.group && one.resource === resource);
+    const kind = this.#served.find((one) => one.group === request.group && one.resource === resource);
     if (!kind) return REFUSED(404);
     if (method === "POST" && subresource === "") return this.#create(request);
     const object = this.get(resource, request.namespace ?? "", name);
@@ -125,8 +131,8 @@ export class SimResources {
   #read({ group, version, resource, namespace = "", params = {} }: ResourceRequest): ResourceAnswer {
     if (resource === "events") return FOUND(this.#events(namespace, params["fieldSelector"] ?? ""));
     if (resource !== "") throw new Error(`lists of ${resource} are not served`);
-    if (version === "") return FOUND(groups());
-    const kinds = SERVED.filter((one) => one.group === group && one.version === version);
+    if (version === "") return FOUND(groups(this.#served));
+    const kinds = this.#served.filter((one) => one.group === group && one.version === version);
     return kinds.length === 0 ? REFUSED(404) : FOUND(resources(group, version, kinds));
   }
 
@@ -171,13 +177,13 @@ function bodyOf({ body = "" }: ResourceRequest): Record<string, unknown> {
   throw new Error("the body is not a JSON object");
 }
 
-function groups(): unknown {
-  const names = [...new Set(SERVED.map(({ group }) => group))];
+function groups(all: Served[]): unknown {
+  const names = [...new Set(all.map(({ group }) => group))];
   return {
     kind: "APIGroupList",
     apiVersion: "v1",
     groups: names.map((name) => {
-      const versions = [...new Set(SERVED.flatMap(({ group, version }) => group === name ? version : []))]
+      const versions = [...new Set(all.flatMap(({ group, version }) => group === name ? version : []))]
         .map((version) => ({ groupVersion: [name, version].filter(Boolean).join("/"), version }));
       return { name, versions, preferredVersion: versions[0] };
     }),

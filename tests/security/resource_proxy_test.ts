@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { request } from "node:https";
 import { connect } from "node:tls";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { serveResourceProxy } from "../../src/adapters/http/resource_proxy.ts";
 import { ClientCertificates } from "../../src/adapters/net/client_certificates.ts";
 import { Gate } from "../../src/adapters/net/gate.ts";
@@ -11,7 +11,8 @@ import type { ResourceProxy } from "../../src/principal/ports/resource_proxy.ts"
 import { initPki } from "../../src/cli/pki.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
 import { inWorkshop, LOOSE, material, until, type Workshop } from "../support/principals.ts";
-import { askProxy } from "../../src/simagents/proxy_client.ts";
+import { type Answered, askProxy } from "../../src/simagents/proxy_client.ts";
+import { proxyFlags } from "../support/proxy.ts";
 
 const BOUND_MS = 30_000;
 const WEB = "/apis/apps/v1/namespaces/shop/deployments/web";
@@ -128,12 +129,7 @@ Deno.test(
   () =>
     inWorkshop(async (workshop) => {
       const { dir } = workshop;
-      const running = await serving(workshop, [
-        "--resource-proxy-port=0",
-        `--resource-proxy-cert-path=${dir}/pki/primary.crt`,
-        `--resource-proxy-key-path=${dir}/pki/primary.key`,
-        `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
-      ]);
+      const running = await serving(workshop, proxyFlags(workshop));
       const victim = await startAgent(workshop, running, {
         name: "edge-1",
         misbehaviour: { requests: "ignored" },
@@ -180,5 +176,42 @@ Deno.test(
       const { status, headers } = await injected.answered;
       assertEquals([status, headers["set-cookie"]], [200, undefined]);
       assert(running.core.fleet.agent("edge-1")?.stream, "its stream is open");
+    }),
+);
+
+Deno.test(
+  "an agent has so many large bodies under way and no more: others are refused before anything is made of them",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await serving(workshop, proxyFlags(workshop));
+      const misbehaviour = { requests: "ignored" as const };
+      const busy = await startAgent(workshop, running, { name: "edge-1", misbehaviour });
+      const other = await startAgent(workshop, running, { name: "edge-2" });
+      for (const agent of [busy, other]) await untilServed(running, agent);
+      const leaving = new AbortController();
+      const refused: Answered[] = [];
+      const post = async (name: string, signal: AbortSignal) => {
+        const tls = await certificateFor(`${workshop.dir}/pki`, name);
+        const asking = { method: "POST", body: "x".repeat(3_000_000), signal };
+        return await askProxy(running.ports.resourceProxy, tls, "/api/v1/namespaces/shop/configmaps", asking);
+      };
+      const posts = Array.from({ length: 8 }, () =>
+        post("edge-1", leaving.signal).then((answered) => refused.push(answered)));
+      await until(
+        () =>
+          refused.length >= 4,
+        BOUND_MS,
+        () => `${refused.length} are refused`,
+        5,
+      );
+      for (const { status, headers, json } of refused.slice(0, 4)) {
+        assertEquals([status, headers["retry-after"]], [429, "1"]);
+        assertStringIncludes(String(json?.["message"]), "too many large requests are under way to it");
+      }
+      const others = await post("edge-2", leaving.signal);
+      assertEquals(others.status, 500, "it is no JSON, says that agent");
+      leaving.abort();
+      await Promise.allSettled(posts);
     }),
 );

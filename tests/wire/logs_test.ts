@@ -7,6 +7,7 @@ import type { Running } from "../../src/serve.ts";
 import type { SimAgent } from "../../src/simagents/agent.ts";
 import { StreamedRead } from "../../src/simagents/proxy_client.ts";
 import { certificateFor, serving, startAgent, untilServed } from "../support/agents.ts";
+import { proxyFlags } from "../support/proxy.ts";
 import { inWorkshop, LOOSE, Proxy, until, untilState, type Workshop } from "../support/principals.ts";
 
 const BOUND_MS = 30_000;
@@ -38,16 +39,6 @@ interface Served {
   running: Running;
   agent: SimAgent;
   read(query?: string, path?: string): Reader;
-}
-
-/** The flags of a resource proxy with the certificates of a workshop, on a free port. */
-function proxyFlags({ dir }: Workshop): string[] {
-  return [
-    "--resource-proxy-port=0",
-    `--resource-proxy-cert-path=${dir}/pki/primary.crt`,
-    `--resource-proxy-key-path=${dir}/pki/primary.key`,
-    `--resource-proxy-ca-path=${dir}/pki/ca.crt`,
-  ];
 }
 
 async function served(workshop: Workshop): Promise<Served> {

@@ -1,6 +1,7 @@
 /** A pod's log on its way from the ACTIVE to a replica's reader: one call each, so that a slow reader holds up its own alone. */
 import type grpc from "@grpc/grpc-js";
 import type { argocdagentha } from "../../../proto/gen.d.ts";
+import { LOG_BUFFER } from "../../domain/proxy/log_buffer.ts";
 import type { HttpAnswer } from "../../domain/proxy/status.ts";
 import type { PeerService } from "../../principal/ports/peer.ts";
 import type { StreamedAnswer } from "../../principal/ports/resource_proxy.ts";
@@ -9,8 +10,6 @@ import { answerOf, answerWith, goneOf } from "./web_streams.ts";
 
 type Part = argocdagentha.v1.LogPart;
 export type LogCall = grpc.ServerWritableStream<argocdagentha.v1.LogRequest, Part>;
-
-const BUFFERED_BYTES = 256 * 1024;
 
 /** Serves the ACTIVE's side. */
 export async function serveLog(call: LogCall, service: Pick<PeerService, "log">): Promise<void> {
@@ -30,8 +29,7 @@ export async function readLog(
   translated: (error: unknown) => Error,
   signal: AbortSignal,
 ): Promise<HttpAnswer | StreamedAnswer> {
-  const strategy = new ByteLengthQueuingStrategy({ highWaterMark: BUFFERED_BYTES });
   const part = ({ data }: Part) => data?.length ? data : undefined;
-  const answer = await answerOf<Part, Uint8Array>(call, { part, strategy, translated }, signal);
+  const answer = await answerOf<Part, Uint8Array>(call, { part, strategy: LOG_BUFFER, translated }, signal);
   return answer instanceof ReadableStream ? { status: 200, stream: answer } : answer;
 }

@@ -6,7 +6,7 @@ import grpc from "@grpc/grpc-js";
 import type { principal } from "../../../proto/gen.d.ts";
 import type { Caller } from "../../principal/ports/agents.ts";
 import type { AgentLogs, LogCall, LogReader } from "../../principal/ports/logs.ts";
-import { CANCELLED_MS, unwanted } from "./agent_call.ts";
+import { CANCELLED_MS, FIRST_MS, unwanted } from "./agent_call.ts";
 import { paced } from "./authentication.ts";
 import { Status, toStatus } from "./status.ts";
 
@@ -15,15 +15,19 @@ type Response = principal.apis.logstreamapi.LogStreamResponse;
 type Call = grpc.ServerReadableStream<Data, Response>;
 type Answer = grpc.sendUnaryData<Response>;
 
-/** @param callerOf the agent that calls, by its token; rejects where there is none */
+/**
+ * @param callerOf the agent that calls, by its token; rejects where there is none
+ * @param firstMs a call has named its request within this time
+ */
 export function logStreamHandlers(
   logs: AgentLogs,
   callerOf: (call: Call) => Promise<Caller>,
+  firstMs = FIRST_MS,
 ): grpc.UntypedServiceImplementation {
   return {
     StreamLogs: (call: Call, answer: Answer) => {
       paced(callerOf(call)).then(
-        ({ name }) => new WireLog(logs, name, call, answer),
+        ({ name }) => new WireLog({ logs, agent: name, firstMs }, call, answer),
         (error) => answer(toStatus(unwanted(error))),
       );
     },
@@ -34,13 +38,16 @@ class WireLog implements LogCall {
   #request = "";
   #reader: LogReader | undefined;
   #over = false;
+  readonly #first: ReturnType<typeof setTimeout>;
 
   constructor(
-    private readonly logs: AgentLogs,
-    private readonly agent: string,
+    private readonly parts: { logs: AgentLogs; agent: string; firstMs: number },
     private readonly call: Call,
     private readonly answer: Answer,
   ) {
+    const { firstMs } = parts;
+    const late = `no request id within ${firstMs / 1_000} s`;
+    this.#first = setTimeout(() => this.#fail(grpc.status.INVALID_ARGUMENT, late), firstMs);
     for (const event of ["cancelled", "error", "close"]) call.on(event, () => this.#closed());
     call.on("data", (message: Data) => this.#take(message));
     call.on("end", () => setTimeout(() => this.#ended(), CANCELLED_MS));
@@ -62,8 +69,9 @@ class WireLog implements LogCall {
   #take({ request_uuid: request = "", data = new Uint8Array(), eof = false, error = "" }: Data): void {
     if (this.#over) return;
     if (!this.#reader) {
+      clearTimeout(this.#first);
       this.#request = request;
-      this.#reader = this.logs.bring(this.agent, request, this);
+      this.#reader = this.parts.logs.bring(this.parts.agent, request, this);
       if (!this.#reader) return this.#fail(grpc.status.NOT_FOUND, "unknown request id");
     }
     if (request !== this.#request) return this.#fail(grpc.status.INVALID_ARGUMENT, "another request id");
@@ -85,12 +93,14 @@ class WireLog implements LogCall {
   #answer(...answer: Parameters<Answer>): void {
     if (this.#over) return;
     this.#over = true;
+    clearTimeout(this.#first);
     this.answer(...answer);
   }
 
   #closed(): void {
     if (this.#over) return;
     this.#over = true;
+    clearTimeout(this.#first);
     this.#reader?.broke();
   }
 }

@@ -8,7 +8,7 @@ import type { terminalstreamapi } from "../../../proto/gen.d.ts";
 import type { TerminalInput } from "../../domain/proxy/terminal.ts";
 import type { Caller } from "../../principal/ports/agents.ts";
 import type { AgentTerminals, TerminalCall, TerminalReader } from "../../principal/ports/terminals.ts";
-import { CANCELLED_MS, unwanted } from "./agent_call.ts";
+import { CANCELLED_MS, FIRST_MS, unwanted } from "./agent_call.ts";
 import { paced } from "./authentication.ts";
 import { failStream } from "./server.ts";
 import { Status } from "./status.ts";
@@ -16,8 +16,7 @@ import { Status } from "./status.ts";
 type Data = terminalstreamapi.TerminalStreamData;
 type Call = grpc.ServerDuplexStream<Data, Data>;
 
-/** The first message has come, and after its end a call is over, within these times. */
-const FIRST_MS = 10_000;
+/** After its end a call is over within this time. */
 const END_MS = 10_000;
 
 /** @param callerOf the agent that calls, by its token; rejects where there is none */

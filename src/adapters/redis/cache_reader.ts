@@ -12,20 +12,28 @@ export interface CacheReader {
 
 /** Connects, and again whenever a connection breaks. @param changed is called when `channel` tells of a change */
 export function openCacheReader(port: number, channel: string, changed: () => void): CacheReader {
-  const connect = () => {
-    const socket = { host: "127.0.0.1", port, reconnectStrategy: () => RETRY_MS };
-    const client = createClient({ RESP: 3, socket }).on("error", () => {});
-    client.connect().catch(() => {});
-    return client;
-  };
-  const [values, changes] = [connect(), connect()];
-  changes.subscribe(channel, changed).catch(() => {});
+  const values = connect(port);
+  const leave = watchChannel(port, channel, changed);
   const bytes = values.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
   return {
     get: async (key) => await bytes.get(key) ?? undefined,
     close: () => {
       values.destroy();
-      changes.destroy();
+      leave();
     },
   };
+}
+
+/** Subscribes over a connection of its own, until the result is called. */
+export function watchChannel(port: number, channel: string, changed: () => void): () => void {
+  const client = connect(port);
+  client.subscribe(channel, changed).catch(() => {});
+  return () => client.destroy();
+}
+
+function connect(port: number) {
+  const socket = { host: "127.0.0.1", port, reconnectStrategy: () => RETRY_MS };
+  const client = createClient({ RESP: 3, socket }).on("error", () => {});
+  client.connect().catch(() => {});
+  return client;
 }

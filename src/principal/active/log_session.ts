@@ -3,15 +3,18 @@
  * brings goes on as fast as the reader takes it. A log that is followed outlives a call that breaks: the agent opens another one for the
  * same request, and repeats a little.
  *
- * Invariant: of what was read and not taken at most `BUFFERED_BYTES` and one message are held; until there is room, the call is not read.
+ * Invariant: of what was read and not taken at most `LOG_BUFFER` and one message are held; until there is room, the call is not read.
  */
 import { concat } from "@std/bytes/concat";
+import { printable } from "../../base/printable.ts";
+import { LOG_BUFFER } from "../../domain/proxy/log_buffer.ts";
 import { LogLines } from "../../domain/proxy/log_lines.ts";
 import { logFailure, type LogRequest } from "../../domain/proxy/log_request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import type { LogCall, LogFrame, LogReader } from "../ports/logs.ts";
 
-export const BUFFERED_BYTES = 256 * 1024;
+/** Characters of an agent's reason. */
+const MAX_REASON = 2_000;
 
 /** How long is waited, in ms. */
 export interface LogTiming {
@@ -61,7 +64,7 @@ export class LogSession {
       start: (controller) => void (this.#controller = controller),
       pull: () => this.#call?.resume(),
       cancel: () => this.abandon("the reader is gone"),
-    }, new ByteLengthQueuingStrategy({ highWaterMark: BUFFERED_BYTES }));
+    }, LOG_BUFFER);
     this.#wait(parts.timing.callMs, () => this.#late());
   }
 
@@ -136,7 +139,7 @@ export class LogSession {
       this.#answer(undefined);
       this.#pass(concat(this.#lines.push(data)));
     }
-    if (error !== "") this.#refused(error, eof);
+    if (error !== "") this.#refused(printable(error).slice(0, MAX_REASON), eof);
     else if (eof) this.#end("");
     else if ((this.#controller?.desiredSize ?? 0) <= 0) this.#call?.pause();
   }

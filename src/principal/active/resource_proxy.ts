@@ -32,6 +32,7 @@ import type {
 import { spanned, type Tracing } from "../ports/tracing.ts";
 import type { Tokens } from "../ports/tokens.ts";
 import type { ClusterSecrets } from "./cluster_secrets.ts";
+import { BodyRoom } from "./body_room.ts";
 import { DiscoveryCache } from "./discovery_cache.ts";
 import { REQUEST_FAILURE } from "./request_failure.ts";
 import type { Roster } from "./roster.ts";
@@ -64,6 +65,7 @@ export interface ResourceProxyParts {
 
 export class AgentsResourceProxy implements ResourceProxy {
   readonly #discovery = new DiscoveryCache();
+  readonly #bodies = new BodyRoom();
   readonly #ownLog: Log;
 
   /** @param tokens undefined: no signing key is configured, and no token is valid */
@@ -93,8 +95,11 @@ export class AgentsResourceProxy implements ResourceProxy {
       answer: (body, signal) =>
         this.#traced(agent, answer, head.trace, async () => {
           if (isLog(answer.target)) return await this.#log(agent, answer, signal);
-          const answered = await this.#answer(agent, answer, body, signal);
-          if (answer.method !== "GET") this.#note(agent, caller, answer, answered);
+          const leave = this.#bodies.take(agent, body.length);
+          if (!leave) return this.#full(agent, answer);
+          const answered = await this.#answer(agent, answer, body, signal).finally(leave);
+          const unsent = answered.status === REQUEST_FAILURE.busy.code;
+          if (answer.method !== "GET" && !unsent) this.#note(agent, caller, answer, answered);
           return answered;
         }),
     };
@@ -198,6 +203,14 @@ export class AgentsResourceProxy implements ResourceProxy {
         return answer;
       },
     };
+  }
+
+  #full(agent: string, { method, target }: ProxiedRequest): HttpAnswer {
+    const { code, reason, retryAfterS = 1 } = REQUEST_FAILURE.busy;
+    this.#failed(agent, reason);
+    const why =
+      `${method} ${target.path} at agent "${agent}" failed: too many large requests are under way to it`;
+    return failure(code, why, { retryAfterS });
   }
 
   async #log(
