@@ -21,8 +21,8 @@ const root = new URL("../", import.meta.url).pathname;
 /** Text in a cell of a Markdown table. */
 const cell = (text: string) => text.replaceAll("|", "\\|");
 
-const flagRows = (later: boolean) =>
-  FLAGS.filter((flag) => (flag.later ?? false) === later).map((flag) =>
+const flagRows = () =>
+  FLAGS.map((flag) =>
     `| \`--${flag.name}\` | \`${envOf(flag)}\` | ${flag.type} | ${
       flag.default ? `\`${flag.default}\`` : ""
     } | ${cell(flag.help)} |`
@@ -38,8 +38,7 @@ const PARTS: Record<string, () => string> = {
   rooms: () => roomTable(),
   diagram: () => "```mermaid\n" + diagram() + "\n```",
   transitions: () => table(),
-  flags: () => [...FLAG_HEAD, ...flagRows(false)].join("\n"),
-  "flags later": () => FLAGS.filter((flag) => flag.later).map((flag) => `\`--${flag.name}\``).join(", "),
+  flags: () => [...FLAG_HEAD, ...flagRows()].join("\n"),
   identities: () => identitiesTable(),
   rights: () => rightsTable(),
   connections: () =>

@@ -25,6 +25,7 @@ import {
   shutdown,
 } from "./adapters/grpc/server.ts";
 import * as services from "./adapters/grpc/services.ts";
+import type { WebSockets } from "./adapters/grpc/websockets.ts";
 import { metricsApp } from "./adapters/http/metrics.ts";
 import { type Answer, serveHttp } from "./adapters/http/server.ts";
 import type { Measurements } from "./adapters/http/measurements.ts";
@@ -135,13 +136,14 @@ export async function openListeners(
   server.addService(services.terminalStreamService, terminalStreamHandlers(core.terminals, callerOf));
   server.addService(services.replicationService, replicationHandlers(core.plainPeerService));
   if (!settings.plainContract) server.addService(services.linkService, linkHandlers(core.peerService));
-  undo.push(() => shutdown(server, GRACE_MS));
+  const webSockets = settings.webSockets ? await openWebSockets(settings) : undefined;
+  undo.push(() => shutdown(server, GRACE_MS).then(() => webSockets?.close()));
   const address = hostPort(host, settings.listenPort);
   const { connections, perSource } = settings.connections;
   const gate = gates.of(agentsBounds(connections, perSource));
   const grpcPort = tls
-    ? await listen(server, address, rotating(tls, settings), gate)
-    : await listenPlaintext(server, address, gate);
+    ? await listen(server, address, rotating(tls, settings), gate, webSockets)
+    : await listenPlaintext(server, address, gate, webSockets);
   openCalls.attach(server);
   const admin = settings.haEnabled ? await openAdmin(core, doors, undo) : { admin: 0, adminTls: 0 };
   const resourceProxy = await openResourceProxy(core, doors, undo);
@@ -155,6 +157,12 @@ export async function openListeners(
     };
   const redisProxy = redis ? await openRedisProxy(core.caches, redis, undo) : 0;
   return { grpc: grpcPort, ...admin, metrics, resourceProxy, redisProxy };
+}
+
+/** Loaded only where agents come over them. */
+async function openWebSockets({ maxMessageBytes }: Settings): Promise<WebSockets> {
+  const { WebSockets } = await import("./adapters/grpc/websockets.ts");
+  return new WebSockets(maxMessageBytes);
 }
 
 /** The resource proxy; its port, 0 where it is off or waits for its Secrets. @throws Error as `ProxyListener.open` */

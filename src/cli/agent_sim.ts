@@ -2,6 +2,7 @@
 import { monotonicMs } from "../base/clock.ts";
 import { reasonOf } from "../base/reason.ts";
 import { delay } from "@std/async/delay";
+import { connectOverWebSockets } from "../adapters/grpc/agent_client.ts";
 import type { Misbehaviour } from "../simagents/misbehaviour.ts";
 import { Crowd } from "../simagents/crowd.ts";
 import { CommandError, EXIT, print } from "./output.ts";
@@ -28,6 +29,7 @@ export async function agentSim(options: Arguments): Promise<number> {
       { length: options.number("autonomous") },
       name(`${prefix}auto-`),
     ),
+    ...(options.boolean("websocket") ? { connect: connectOverWebSockets } : {}),
   }).catch((error) => {
     throw new CommandError(
       `cannot make certificates by "${pki}/ca.crt" and ca.key: ${reasonOf(error)}`,

@@ -148,6 +148,7 @@ const AGENT_SIM: Verb = {
       "restless",
       "floods",
     ]),
+    new Option("--websocket", "over WebSocket, as agents come that have --enable-websocket"),
     duration("--for <DURATION>", "end after this time", "24h"),
   ],
   examples: [["agent-sim --address 127.0.0.1:8443 --pki pki --count 100", ""]],

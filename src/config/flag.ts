@@ -11,8 +11,6 @@ export interface Flag {
   type: FlagType;
   default: string;
   help: string;
-  /** A flag of the Go principal that is accepted and not implemented yet. */
-  later?: true;
 }
 
 const ENV_PREFIX = "ARGOCD_PRINCIPAL_";
@@ -28,12 +26,6 @@ export const flag = (name: string, type: FlagType, value: string, help: string, 
 
 /** A flag of ours, which the Go principal does not have. */
 export const ours = flag;
-
-/** A flag of the Go principal that has no effect yet. */
-export const later = (name: string, type: FlagType, value: string, env?: string): Flag => ({
-  ...flag(name, type, value, "not served yet", env),
-  later: true,
-});
 
 /** The environment variable of a flag. */
 export function envOf(flag: Flag): string {

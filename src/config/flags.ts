@@ -3,7 +3,7 @@
  * environment variables and defaults are the Go principal's where it has the flag.
  */
 
-import { type Flag, flag, later, ours } from "./flag.ts";
+import { type Flag, flag, ours } from "./flag.ts";
 import { UI_FLAGS } from "./ui_flags.ts";
 
 export const FLAGS: readonly Flag[] = [
@@ -117,6 +117,12 @@ export const FLAGS: readonly Flag[] = [
     "int",
     "536870912",
     "the bytes of all agents together, counted in the same way; 0: no bound",
+  ),
+  flag(
+    "enable-websocket",
+    "bool",
+    "false",
+    "serve agents over WebSocket too, at the same port: for middle boxes that pass only HTTP/1.1 on",
   ),
   flag(
     "insecure-plaintext",
@@ -333,7 +339,6 @@ export const FLAGS: readonly Flag[] = [
     "30s",
     "accepted without effect, as in the Go principal: a principal never promotes itself",
   ),
-  later("enable-websocket", "bool", "false"),
   flag(
     "pprof-port",
     "int",

@@ -43,6 +43,8 @@ export interface Settings {
   agentQuota: AgentBounds;
   /** Serves without TLS, behind a proxy that has it. */
   plaintext: boolean;
+  /** Whether agents are served over WebSocket too. */
+  webSockets: boolean;
   /** Undefined: people make the cluster Secrets. */
   selfRegistration: { secret: string; proxyAddress: string } | undefined;
   /** Undefined: it is off. */
@@ -126,11 +128,6 @@ export function parseSettings(
     if (typed === undefined && fromEnv !== undefined && valueProblem(flag, fromEnv)) {
       warnings.push(`${envOf(flag)}="${fromEnv}": ${valueProblem(flag, fromEnv)}; using "${flag.default}"`);
       value = flag.default;
-    }
-    if (flag.later && value !== flag.default) {
-      warnings.push(
-        `--${flag.name} is a flag of the Go principal that this release does not serve yet; ignored`,
-      );
     }
     values.set(flag.name, value);
   }
@@ -227,6 +224,7 @@ function settingsOf(value: Value, env: (name: string) => string | undefined): Se
       totalBytes: Number(value("agents-max-total-bytes")),
     },
     plaintext: bool("insecure-plaintext"),
+    webSockets: bool("enable-websocket"),
     selfRegistration: selfRegistrationOf(value),
     resourceProxy: resourceProxyOf(value, store.type),
     redis: redisOf(value, store),

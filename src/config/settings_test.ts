@@ -72,17 +72,10 @@ Deno.test("parseSettings() reads the environment, flags win, malformed values fa
   assertEquals(warnings, ['ARGOCD_PRINCIPAL_METRICS_PORT="many": must be a whole number; using "8000"']);
 });
 
-Deno.test("parseSettings() warns once for each flag of the peer that is not served yet", () => {
-  const { warnings } = parse([
-    ...GOOD,
-    "--enable-websocket",
-    "--event-processors=10",
-  ]);
-  assertEquals(warnings.length, 1);
-  assertStringIncludes(
-    warnings[0] ?? "",
-    "--enable-websocket is a flag of the Go principal that this release does not serve yet",
-  );
+Deno.test("parseSettings() serves WebSockets where it is told to, and the flags of the Go principal warn of nothing", () => {
+  const { settings, warnings } = parse([...GOOD, "--enable-websocket", "--event-processors=10"]);
+  assertEquals([settings.webSockets, parse(GOOD).settings.webSockets], [true, false]);
+  assertEquals(warnings, []);
 });
 
 Deno.test("parseSettings() takes a list of cipher suites that has all of the versions", () => {

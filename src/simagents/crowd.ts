@@ -1,7 +1,7 @@
 /** Many simulated agents in one process, and whether each holds exactly what a principal's store says. */
 import { asAtAgent } from "../domain/agents/projects.ts";
 import type { ApiObject } from "../domain/resources/object.ts";
-import { SimAgent } from "./agent.ts";
+import { SimAgent, type SimOptions } from "./agent.ts";
 import { issuer } from "./certificates.ts";
 import { comparable } from "./cluster.ts";
 
@@ -14,13 +14,15 @@ export interface CrowdOptions {
   controller?: boolean;
   /** The password of every agent; absent: each proves itself by its certificate. */
   password?: string;
+  /** How they reach their principal; over HTTP/2 where nothing else is said. */
+  connect?: SimOptions["connect"];
 }
 
 export class Crowd {
   constructor(readonly managed: SimAgent[], readonly autonomous: SimAgent[]) {}
 
   static async make(options: CrowdOptions): Promise<Crowd> {
-    const { pki, address, managed, autonomous, controller = true, password } = options;
+    const { pki, address, managed, autonomous, controller = true, password, connect } = options;
     const issue = await issuer(pki);
     const agents = (names: string[], mode: "managed" | "autonomous") =>
       Promise.all(names.map(async (name, n) => {
@@ -29,7 +31,8 @@ export class Crowd {
           ? {}
           : { method: "userpass", credentials: { clientid: name, clientsecret: password } };
         const material = await issue(name);
-        return new SimAgent({ name, mode, address, material, controller, firstVersion, ...proof });
+        const way = connect ? { connect } : {};
+        return new SimAgent({ name, mode, address, material, controller, firstVersion, ...proof, ...way });
       }));
     return new Crowd(await agents(managed, "managed"), await agents(autonomous, "autonomous"));
   }

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import bcrypt from "bcryptjs";
 import { call, dialAdmin } from "../../src/adapters/grpc/dial.ts";
 import { authenticationService } from "../../src/adapters/grpc/services.ts";
+import { webSocketCalls } from "../../src/adapters/grpc/websocket_call.ts";
 import { freePorts } from "../../src/cli/processes.ts";
 import { FakeCollector } from "../support/collector.ts";
 import { until } from "../support/until.ts";
@@ -60,7 +61,7 @@ Deno.test({
   },
 });
 
-/** The single file is its own worker for passwords, and has OpenTelemetry's SDK and the profilers in it. */
+/** The single file is its own worker for passwords, serves WebSockets, and has OpenTelemetry's SDK and the profilers in it. */
 async function checksPasswords(cwd: string, users: string, program: string[]): Promise<void> {
   const collector = new FakeCollector();
   await collector.start();
@@ -71,6 +72,7 @@ async function checksPasswords(cwd: string, users: string, program: string[]): P
     `--store=sqlite:${users}.db`,
     `--auth=userpass:${users}`,
     "--insecure-plaintext",
+    "--enable-websocket",
     "--insecure-jwt-generate",
     "--listen-host=127.0.0.1",
     `--listen-port=${grpc}`,
@@ -88,23 +90,26 @@ async function checksPasswords(cwd: string, users: string, program: string[]): P
     stdout: "null",
     stderr: "null",
   }).spawn();
-  const client = dialAdmin(`127.0.0.1:${grpc}`);
+  const address = `127.0.0.1:${grpc}`;
+  const client = dialAdmin(address);
+  const overWebSocket = dialAdmin(address, [webSocketCalls(address, undefined)]);
   try {
     const healthy = () => fetch(`http://127.0.0.1:${healthz}/healthz`).then(({ ok }) => ok, () => false);
     await until(healthy, 20_000, () => "the principal does not serve", 50);
-    const ask = (clientsecret: string) =>
-      call(client, authenticationService.Authenticate, {
+    const ask = (clientsecret: string, by = client) =>
+      call(by, authenticationService.Authenticate, {
         method: "userpass",
         mode: "managed",
         version: "0",
         credentials: { clientid: "edge-1", clientsecret },
       }, 10_000).then(() => "let in", ({ details }) => details);
     assertEquals([await ask("wrong"), await ask("right")], ["authentication failed", "let in"]);
+    assertEquals(await ask("right", overWebSocket), "let in");
     await collector.find("the call's", ({ name }) => name === "authapi.Authentication/Authenticate");
     const memory = await (await fetch(`http://127.0.0.1:${pprof}/debug/pprof/memory`)).json();
     assert(memory.heap.used_heap_size > 0);
   } finally {
-    client.close();
+    for (const one of [client, overWebSocket]) one.close();
     child.kill("SIGTERM");
     await child.status;
     collector.stop();

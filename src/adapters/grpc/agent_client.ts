@@ -71,8 +71,11 @@ export interface AgentConnectionEvents {
 export async function connectAgent(
   { address, material, request, headers = {} }: AgentHandshake,
   events: AgentConnectionEvents,
+  interceptors: grpc.Interceptor[] = [],
 ): Promise<AgentConnection> {
-  const client = material ? dialPeer(address, material, MAX_MESSAGE_BYTES) : plaintext(address);
+  const client = material
+    ? dialPeer(address, material, MAX_MESSAGE_BYTES, undefined, interceptors)
+    : plaintext(address, interceptors);
   try {
     const given = metadata(headers);
     const tokens = await call(client, authenticationService.Authenticate, request, TIMEOUT_MS, given);
@@ -83,6 +86,13 @@ export async function connectAgent(
     throw error;
   }
 }
+
+/** As `connectAgent`, over WebSockets rather than HTTP/2. */
+export const connectOverWebSockets: typeof connectAgent = async (handshake, events) => {
+  const { webSocketCalls } = await import("./websocket_call.ts");
+  const { address, material } = handshake;
+  return await connectAgent(handshake, events, [webSocketCalls(address, material)]);
+};
 
 type Stream = grpc.ClientDuplexStream<eventstreamapi.Event, eventstreamapi.Event>;
 
@@ -182,8 +192,9 @@ function watch(stream: Stream, client: grpc.Client, events: AgentConnectionEvent
   });
 }
 
-function plaintext(address: string): grpc.Client {
+function plaintext(address: string, interceptors: grpc.Interceptor[]): grpc.Client {
   return new grpc.Client(address, grpc.credentials.createInsecure(), {
+    interceptors,
     "grpc.enable_retries": 0,
     "grpc.use_local_subchannel_pool": 1,
   });

@@ -25,6 +25,8 @@ interface QueueEntry {
 interface BaseCall extends grpc.ServerInterceptingCallInterface, ReadingCall {
   readonly stream: {
     readonly closed: boolean;
+    /** Of a WebSocket: the largest that it carries. */
+    readonly maxMessageBytes?: number;
     close(code: number): void;
     once(event: "close", listener: () => void): void;
   };
@@ -32,6 +34,7 @@ interface BaseCall extends grpc.ServerInterceptingCallInterface, ReadingCall {
   readonly receivedHalfClose: boolean;
   decoder: ReadingCall["decoder"] & { maxReadMessageLength?: number };
   maxReceiveMessageSize: number;
+  maxSendMessageSize: number;
   decompressAndMaybePush(entry: QueueEntry): Promise<void>;
   maybePushNextMessage(): void;
 }
@@ -50,6 +53,7 @@ export function boundedCalls(
     const call = inner as BaseCall;
     const { bytes, perClient, inAll, cut } = CALL_BOUNDS.get(path) ?? NOTHING_KNOWN;
     call.maxReceiveMessageSize = Math.min(bytes, maxMessageBytes);
+    call.maxSendMessageSize = Math.min(call.stream.maxMessageBytes ?? maxMessageBytes, maxMessageBytes);
     call.decoder.maxReadMessageLength = call.maxReceiveMessageSize;
     if (cut) cutEvents(call, call.maxReceiveMessageSize, maxMessageBytes);
     unpackInTurn(call);

@@ -18,6 +18,7 @@ import type { OpenCalls } from "./open_calls.ts";
 import { REFUSAL_DELAY_MS } from "./pacing.ts";
 import { toStatus } from "./status.ts";
 import { tracedCalls } from "./traced_calls.ts";
+import type { Http2Server, WebSockets } from "./websockets.ts";
 
 // Failures reach the operator once, through our own messages.
 grpc.setLogVerbosity(grpc.logVerbosity.NONE);
@@ -96,12 +97,18 @@ export function createServer(
   });
 }
 
-/** Listens; resolves with the port. @throws Error with the address and the reason */
+/**
+ * Listens; resolves with the port.
+ *
+ * @param webSockets serves what is not HTTP/2; absent: nothing does
+ * @throws Error with the address and the reason
+ */
 export function listen(
   server: grpc.Server,
   address: string,
   credentials: grpc.ServerCredentials,
   gate?: Gate,
+  webSockets?: Pick<WebSockets, "attach">,
 ): Promise<number> {
   return new Promise((resolve, reject) =>
     server.bindAsync(address, credentials, (error, port) => {
@@ -110,6 +117,8 @@ export function listen(
         return reject(new Error(`cannot listen on ${address}: ${reason}`));
       }
       sendNoGoaway(server);
+      if (webSockets) serveWebSockets(server, webSockets);
+      // It sees a connection before anybody else does.
       if (gate) guard(server, gate);
       resolve(port);
     })
@@ -159,9 +168,23 @@ function sendNoGoaway(server: grpc.Server): void {
   }
 }
 
+function serveWebSockets(server: grpc.Server, webSockets: Pick<WebSockets, "attach">): void {
+  for (
+    const http2Server of (server as unknown as { http2Servers: Map<Http2Server, unknown> }).http2Servers
+      .keys()
+  ) {
+    webSockets.attach(http2Server);
+  }
+}
+
 /** Listens without TLS; for the loopback admin listener, and behind a proxy that has it. */
-export function listenPlaintext(server: grpc.Server, address: string, gate?: Gate): Promise<number> {
-  return listen(server, address, grpc.ServerCredentials.createInsecure(), gate);
+export function listenPlaintext(
+  server: grpc.Server,
+  address: string,
+  gate?: Gate,
+  webSockets?: Pick<WebSockets, "attach">,
+): Promise<number> {
+  return listen(server, address, grpc.ServerCredentials.createInsecure(), gate, webSockets);
 }
 
 /** Lets calls end for `graceMs`, then cuts them. */
