@@ -163,8 +163,16 @@ export interface Condition {
   fieldsInUse?: string[] | undefined;
   certificateProblem?: string | undefined;
   needs?: argocdagentha.v1.Needs | undefined;
+  holds?: argocdagentha.v1.Holds | undefined;
 }
 export const Condition: Codec<Condition>;
+export interface Holds {
+  resources?: number | undefined;
+  complete?: boolean | undefined;
+  unproven?: boolean | undefined;
+  older?: boolean | undefined;
+}
+export const Holds: Codec<Holds>;
 export interface Needs {
   needs?: argocdagentha.v1.Need[] | undefined;
 }
@@ -211,14 +219,22 @@ export interface Explanation {
   promote?: argocdagentha.v1.Verdict | undefined;
   force?: argocdagentha.v1.Verdict | undefined;
   loss?: string | undefined;
-  next?: string[] | undefined;
+  matters?: string[] | undefined;
   peerAddress?: string | undefined;
   peer?: argocdagentha.v1.Standing | undefined;
   peerError?: string | undefined;
   exposure?: argocdagentha.v1.Exposure | undefined;
   demote?: argocdagentha.v1.Verdict | undefined;
+  ranking?: string[] | undefined;
+  next?: argocdagentha.v1.NextCommand | undefined;
 }
 export const Explanation: Codec<Explanation>;
+export interface NextCommand {
+  at?: string | undefined;
+  command?: string | undefined;
+  why?: string | undefined;
+}
+export const NextCommand: Codec<NextCommand>;
 export interface Verdict {
   allowed?: boolean | undefined;
   text?: string | undefined;

@@ -2363,6 +2363,7 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Condition.prototype.fieldsInUse = $util.emptyArray;
             Condition.prototype.certificateProblem = "";
             Condition.prototype.needs = null;
+            Condition.prototype.holds = null;
 
             Condition.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -2399,6 +2400,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     writer.uint32(98).string(message.certificateProblem);
                 if (message.needs != null && $Object.hasOwnProperty.call(message, "needs"))
                     $root.argocdagentha.v1.Needs.encode(message.needs, writer.uint32(162).fork(), _depth + 1).ldelim();
+                if (message.holds != null && $Object.hasOwnProperty.call(message, "holds"))
+                    $root.argocdagentha.v1.Holds.encode(message.holds, writer.uint32(170).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -2541,6 +2544,12 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             message.needs = $root.argocdagentha.v1.Needs.decode(reader, reader.size(), $undefined, _depth + 1, message.needs);
                             continue;
                         }
+                    case 21: {
+                            if (wireType !== 2)
+                                break;
+                            message.holds = $root.argocdagentha.v1.Holds.decode(reader, reader.size(), $undefined, _depth + 1, message.holds);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -2559,6 +2568,124 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             return Condition;
+        })();
+
+        v1.Holds = (function() {
+
+            const Holds = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            Holds.prototype.resources = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+            Holds.prototype.complete = false;
+            Holds.prototype.unproven = false;
+            Holds.prototype.older = false;
+
+            Holds.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.resources != null && $Object.hasOwnProperty.call(message, "resources") && (typeof message.resources === "object" ? message.resources.low || message.resources.high : message.resources !== 0))
+                    writer.uint32(8).uint64(message.resources);
+                if (message.complete != null && $Object.hasOwnProperty.call(message, "complete") && message.complete !== false)
+                    writer.uint32(16).bool(message.complete);
+                if (message.unproven != null && $Object.hasOwnProperty.call(message, "unproven") && message.unproven !== false)
+                    writer.uint32(24).bool(message.unproven);
+                if (message.older != null && $Object.hasOwnProperty.call(message, "older") && message.older !== false)
+                    writer.uint32(32).bool(message.older);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            Holds.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.argocdagentha.v1.Holds();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 0)
+                                break;
+                            if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                message.resources = value;
+                            else
+                                delete message.resources;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.complete = value;
+                            else
+                                delete message.complete;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.unproven = value;
+                            else
+                                delete message.unproven;
+                            continue;
+                        }
+                    case 4: {
+                            if (wireType !== 0)
+                                break;
+                            if (value = reader.bool())
+                                message.older = value;
+                            else
+                                delete message.older;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return Holds;
         })();
 
         v1.Needs = (function() {
@@ -3256,7 +3383,8 @@ export const argocdagentha = $root.argocdagentha = (() => {
         v1.Explanation = (function() {
 
             const Explanation = function (properties) {
-                this.next = [];
+                this.matters = [];
+                this.ranking = [];
                 if (properties)
                     for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                         if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -3270,12 +3398,14 @@ export const argocdagentha = $root.argocdagentha = (() => {
             Explanation.prototype.promote = null;
             Explanation.prototype.force = null;
             Explanation.prototype.loss = "";
-            Explanation.prototype.next = $util.emptyArray;
+            Explanation.prototype.matters = $util.emptyArray;
             Explanation.prototype.peerAddress = "";
             Explanation.prototype.peer = null;
             Explanation.prototype.peerError = "";
             Explanation.prototype.exposure = null;
             Explanation.prototype.demote = null;
+            Explanation.prototype.ranking = $util.emptyArray;
+            Explanation.prototype.next = null;
 
             Explanation.encode = function (message, writer, _depth) {
                 if (!writer)
@@ -3298,9 +3428,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Verdict.encode(message.force, writer.uint32(50).fork(), _depth + 1).ldelim();
                 if (message.loss != null && $Object.hasOwnProperty.call(message, "loss") && message.loss !== "")
                     writer.uint32(58).string(message.loss);
-                if (message.next != null && message.next.length)
-                    for (let i = 0; i < message.next.length; ++i)
-                        writer.uint32(66).string(message.next[i]);
+                if (message.matters != null && message.matters.length)
+                    for (let i = 0; i < message.matters.length; ++i)
+                        writer.uint32(66).string(message.matters[i]);
                 if (message.peerAddress != null && $Object.hasOwnProperty.call(message, "peerAddress") && message.peerAddress !== "")
                     writer.uint32(74).string(message.peerAddress);
                 if (message.peer != null && $Object.hasOwnProperty.call(message, "peer"))
@@ -3311,6 +3441,11 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     $root.argocdagentha.v1.Exposure.encode(message.exposure, writer.uint32(98).fork(), _depth + 1).ldelim();
                 if (message.demote != null && $Object.hasOwnProperty.call(message, "demote"))
                     $root.argocdagentha.v1.Verdict.encode(message.demote, writer.uint32(106).fork(), _depth + 1).ldelim();
+                if (message.ranking != null && message.ranking.length)
+                    for (let i = 0; i < message.ranking.length; ++i)
+                        writer.uint32(114).string(message.ranking[i]);
+                if (message.next != null && $Object.hasOwnProperty.call(message, "next"))
+                    $root.argocdagentha.v1.NextCommand.encode(message.next, writer.uint32(122).fork(), _depth + 1).ldelim();
                 if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                     for (let i = 0; i < message.$unknowns.length; ++i)
                         writer.raw(message.$unknowns[i]);
@@ -3401,9 +3536,9 @@ export const argocdagentha = $root.argocdagentha = (() => {
                     case 8: {
                             if (wireType !== 2)
                                 break;
-                            if (!(message.next && message.next.length))
-                                message.next = [];
-                            message.next.push(reader.stringVerify());
+                            if (!(message.matters && message.matters.length))
+                                message.matters = [];
+                            message.matters.push(reader.stringVerify());
                             continue;
                         }
                     case 9: {
@@ -3442,6 +3577,20 @@ export const argocdagentha = $root.argocdagentha = (() => {
                             message.demote = $root.argocdagentha.v1.Verdict.decode(reader, reader.size(), $undefined, _depth + 1, message.demote);
                             continue;
                         }
+                    case 14: {
+                            if (wireType !== 2)
+                                break;
+                            if (!(message.ranking && message.ranking.length))
+                                message.ranking = [];
+                            message.ranking.push(reader.stringVerify());
+                            continue;
+                        }
+                    case 15: {
+                            if (wireType !== 2)
+                                break;
+                            message.next = $root.argocdagentha.v1.NextCommand.decode(reader, reader.size(), $undefined, _depth + 1, message.next);
+                            continue;
+                        }
                     }
                     reader.skipType(wireType, _depth, tag);
                     if (!reader.discardUnknown) {
@@ -3460,6 +3609,112 @@ export const argocdagentha = $root.argocdagentha = (() => {
             };
 
             return Explanation;
+        })();
+
+        v1.NextCommand = (function() {
+
+            const NextCommand = function (properties) {
+                if (properties)
+                    for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                        if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                            this[keys[i]] = properties[keys[i]];
+            };
+
+            NextCommand.prototype.at = "";
+            NextCommand.prototype.command = "";
+            NextCommand.prototype.why = "";
+
+            NextCommand.encode = function (message, writer, _depth) {
+                if (!writer)
+                    writer = $Writer.create();
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $util.recursionLimit)
+                    throw $Error("max depth exceeded");
+                if (message.at != null && $Object.hasOwnProperty.call(message, "at") && message.at !== "")
+                    writer.uint32(10).string(message.at);
+                if (message.command != null && $Object.hasOwnProperty.call(message, "command") && message.command !== "")
+                    writer.uint32(18).string(message.command);
+                if (message.why != null && $Object.hasOwnProperty.call(message, "why") && message.why !== "")
+                    writer.uint32(26).string(message.why);
+                if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                    for (let i = 0; i < message.$unknowns.length; ++i)
+                        writer.raw(message.$unknowns[i]);
+                return writer;
+            };
+
+            NextCommand.decode = function (reader, length, _end, _depth, _target) {
+                if (!(reader instanceof $Reader))
+                    reader = $Reader.create(reader);
+                if (_depth === $undefined)
+                    _depth = 0;
+                if (_depth > $Reader.recursionLimit)
+                    throw $Error("max depth exceeded");
+                let end, message, value;
+                if (length === $undefined)
+                    end = reader.len;
+                else {
+                    end = reader.pos + length;
+                    if (end > reader.len)
+                        throw $RangeError("index out of range");
+                    length = reader.len;
+                    reader.len = end;
+                }
+                message = _target || new $root.argocdagentha.v1.NextCommand();
+                while (reader.pos < end) {
+                    let start = reader.pos;
+                    let tag = reader.tag();
+                    if (tag === _end) {
+                        _end = $undefined;
+                        break;
+                    }
+                    let wireType = tag & 7;
+                    switch (tag >>>= 3) {
+                    case 1: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.at = value;
+                            else
+                                delete message.at;
+                            continue;
+                        }
+                    case 2: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.command = value;
+                            else
+                                delete message.command;
+                            continue;
+                        }
+                    case 3: {
+                            if (wireType !== 2)
+                                break;
+                            if ((value = reader.stringVerify()).length)
+                                message.why = value;
+                            else
+                                delete message.why;
+                            continue;
+                        }
+                    }
+                    reader.skipType(wireType, _depth, tag);
+                    if (!reader.discardUnknown) {
+                        $util.makeProp(message, "$unknowns", false);
+                        (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                    }
+                }
+                if (length !== $undefined) {
+                    if (reader.pos !== end)
+                        throw $RangeError("index out of range");
+                    reader.len = length;
+                }
+                if (_end !== $undefined)
+                    throw $Error("missing end group");
+                return message;
+            };
+
+            return NextCommand;
         })();
 
         v1.Verdict = (function() {

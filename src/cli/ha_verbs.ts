@@ -39,9 +39,10 @@ const LOOKS: Verb[] = [
   }),
   verb({
     name: "explain",
-    help: "why this side is as it is, and the next command",
+    help: "why this side is as it is, which side is the better one, and the next command",
     about:
-      "Asks this side and, through it, the peer; says what a promotion or demotion would do and what to type next. " +
+      "Asks this side and, through it, the peer; says what a promotion or demotion would do, ranks both sides, and ends with " +
+      "exactly one command. " +
       "Type it when status does not say what you expect.",
     options: [output("text", "json"), timeout("10s")],
     examples: [["ha explain", ""], ["ha explain -o json", "for programs"]],

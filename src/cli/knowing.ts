@@ -5,8 +5,10 @@ import { operatorService } from "../adapters/grpc/services.ts";
 import { type ChainedEntry, firstBroken } from "../domain/ha/history.ts";
 import { adminCall } from "./admin_client.ts";
 import { EXIT, json, print, printError, table } from "./output.ts";
-import { withTarget } from "./target.ts";
-import type { Arguments } from "./verb.ts";
+import { peerFact, sideFact } from "./side_facts.ts";
+import { readSides } from "./sides.ts";
+import { targetWords, withTarget } from "./target.ts";
+import { type Arguments, PROGRAM } from "./verb.ts";
 import { changesText, equalText, known } from "./watch.ts";
 
 type Explanation = argocdagentha.v1.Explanation;
@@ -22,55 +24,85 @@ export function askExplanation(args: Arguments, action: string): Promise<Explana
 
 export async function explainCommand(args: Arguments): Promise<number> {
   const explanation = await askExplanation(args, "explain failed");
-  print(args.string("output") === "json" ? json(plain(explanation)) : explanationText(explanation));
+  const line = await nextLine(args, explanation);
+  print(
+    args.string("output") === "json" ? json(plain(explanation, line)) : explanationText(explanation, line),
+  );
   return EXIT.ok;
 }
 
-function plain({ standing, peer, promote, force, exposure, ...rest }: Explanation): Record<string, unknown> {
+/** The next command with its target: for the peer that of the file of sides, where it names the peer. */
+async function nextLine(args: Arguments, { next, peer }: Explanation): Promise<string> {
+  const command = `${PROGRAM} ${next?.command ?? "ha status"}`;
+  if (next?.at !== "peer") return [command, ...targetWords(args)].join(" ");
+  const named = peer?.name && (await readSides().catch(() => new Map())).has(peer.name);
+  return named ? `${command} --side ${peer.name}` : command;
+}
+
+function plain(
+  { standing, peer, promote, force, demote, exposure, ...rest }: Explanation,
+  line: string,
+): Record<string, unknown> {
+  const verdict = (one: typeof promote) => ({ allowed: one?.allowed ?? false, why: one?.text ?? "" });
   return {
+    name: standing?.name ?? "",
     state: standing?.state ?? "",
     epoch: standing?.epoch ?? 0,
     healthz: { code: rest.healthzCode ?? 0, why: rest.healthz ?? "" },
     because: rest.because ?? "",
     peer: {
       address: rest.peerAddress ?? "",
+      name: peer?.name ?? "",
       state: peer?.state ?? "",
       epoch: peer?.epoch ?? 0,
       error: rest.peerError ?? "",
     },
-    promote: { allowed: promote?.allowed ?? false, why: promote?.text ?? "" },
-    promoteForced: { allowed: force?.allowed ?? false, why: force?.text ?? "" },
+    promote: verdict(promote),
+    promote_forced: verdict(force),
+    demote: verdict(demote),
     ...(exposure
-      ? { unacknowledged: known(exposure.unacknowledged), equalMsAgo: known(exposure.equalAgoMs) }
+      ? {
+        unacknowledged_changes: known(exposure.unacknowledged),
+        replica_equal_ms_ago: known(exposure.equalAgoMs),
+      }
       : {}),
-    possibleLoss: rest.loss ?? "",
-    next: rest.next ?? [],
+    possible_loss: rest.loss ?? "",
+    needs_a_person: rest.matters ?? [],
+    ranking: rest.ranking ?? [],
+    next: { at: rest.next?.at ?? "here", why: rest.next?.why ?? "", command: line },
   };
 }
 
-/** An explanation as text. */
-export function explanationText({ standing, peer, promote, force, exposure, ...rest }: Explanation): string {
-  const line = (label: string, text: string) => `${`${label}:`.padEnd(18)}${text}`;
+/** An explanation as text; `line`: the command that it ends with. */
+export function explanationText(
+  { standing, peer, promote, force, demote, exposure, ...rest }: Explanation,
+  line: string,
+): string {
+  const row = (label: string, text: string) => `${`${label}:`.padEnd(18)}${text}`;
   const verdict = (one: typeof promote) => `${one?.allowed ? "yes" : "no"}: ${one?.text ?? ""}`;
-  const peerText = peer
-    ? `${(peer.state ?? "").toUpperCase()}, epoch ${peer.epoch ?? 0}, ${peer.connectedAgents ?? 0} agents`
-    : rest.peerAddress
-    ? `does not say what it is${rest.peerError ? `: ${rest.peerError}` : ""}`
-    : "none configured";
+  const { matters = [], ranking = [], next } = rest;
+  const where = next?.at === "peer"
+    ? `, on ${peer?.name ? `"${peer.name}" (${rest.peerAddress})` : rest.peerAddress}`
+    : "";
   return [
-    line("State", `${(standing?.state ?? "").toUpperCase()}, epoch ${standing?.epoch ?? 0}`),
-    line("Because", rest.because ?? ""),
-    line("/healthz", `${rest.healthzCode}: ${rest.healthz ?? ""}`),
-    line("Peer", `${rest.peerAddress ? `${rest.peerAddress}: ` : ""}${peerText}`),
-    line("ha promote", verdict(promote)),
-    line("… --force", verdict(force)),
+    row("State", sideFact(standing ?? {})),
+    row("Because", rest.because ?? ""),
+    row("/healthz", `${rest.healthzCode}: ${rest.healthz ?? ""}`),
+    row("Peer", peerFact({ peer, ...rest })),
+    row("ha promote", verdict(promote)),
+    row("… --force", verdict(force)),
+    row("ha demote", verdict(demote)),
     ...(exposure
-      ? [line("Unacknowledged", changesText(exposure)), line("Proved equal", equalText(exposure))]
+      ? [row("Unacknowledged", changesText(exposure)), row("Proved equal", equalText(exposure))]
       : []),
-    line("Possible loss", rest.loss ?? ""),
+    row("Possible loss", rest.loss ?? ""),
+    ...(matters.length > 0 ? ["", "Needs a person:", ...matters.map((text) => `  ${text}`)] : []),
+    ...(ranking.length > 0
+      ? ["", "Ranking, the better side first:", ...ranking.map((text, n) => `  ${n + 1}. ${text}`)]
+      : []),
     "",
-    "What to do:",
-    ...(rest.next ?? []).map((text) => `  ${text}`),
+    `Next${where}: ${next?.why ?? ""}`,
+    `  ${line}`,
   ].join("\n");
 }
 

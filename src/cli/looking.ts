@@ -3,11 +3,11 @@ import type { argocdagentha } from "../../proto/gen.d.ts";
 import { adminService } from "../adapters/grpc/services.ts";
 import { adminCall, UnknownCall } from "./admin_client.ts";
 import { askExplanation } from "./knowing.ts";
+import { peerFact, sideFact } from "./side_facts.ts";
 import { withTarget } from "./target.ts";
 import type { Arguments } from "./verb.ts";
 
 type Explanation = argocdagentha.v1.Explanation;
-type Standing = argocdagentha.v1.Standing;
 
 /** The principal's explanation of itself. A Go principal has none: of its status the same as far as it goes. */
 export async function looked(args: Arguments): Promise<Explanation> {
@@ -26,20 +26,6 @@ export async function looked(args: Arguments): Promise<Explanation> {
       loss: "not known: this principal does not say",
     };
   }
-}
-
-/** `"east": REPLICATING, epoch 3, 12 agents`. */
-export function sideFact({ name, state = "", epoch, connectedAgents = 0 }: Standing): string {
-  const agents = `${connectedAgents.toLocaleString("en-US")} ${connectedAgents === 1 ? "agent" : "agents"}`;
-  const shown = [state.toUpperCase() || "in an unknown state", ...(epoch ? [`epoch ${epoch}`] : []), agents];
-  return `${name ? `"${name}": ` : ""}${shown.join(", ")}`;
-}
-
-/** The peer as it answered now, with its address. */
-export function peerFact({ peerAddress, peer, peerError }: Explanation): string {
-  if (!peerAddress) return "none is configured";
-  if (peer) return `${sideFact(peer)} (${peerAddress})`;
-  return `${peerAddress} does not answer${peerError ? `: ${peerError}` : " what it is"}`;
 }
 
 function sidesAndLoss(found: Explanation): string[] {

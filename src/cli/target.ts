@@ -58,6 +58,14 @@ export async function targetOf(args: Arguments): Promise<Target> {
   };
 }
 
+/** The options of a line that name its principal, as they were typed. */
+export function targetWords(args: Arguments): string[] {
+  return targetOptions().flatMap((option) => {
+    const value = args.string(option.name());
+    return value === "" ? [] : [option.short ?? `--${option.name()}`, value];
+  });
+}
+
 /** A side of the file of sides. */
 export function targetOfSide(side: Side): Target {
   return {

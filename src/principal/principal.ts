@@ -4,7 +4,7 @@
  */
 import { ChangeIndex } from "../domain/changes/index.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
-import type { Situation } from "../domain/ha/explain.ts";
+import type { Situation } from "../domain/ha/situation.ts";
 import type { ChainedEntry } from "../domain/ha/history.ts";
 import { initialModel, type Input, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
 import type { Key } from "../domain/resources/keys.ts";

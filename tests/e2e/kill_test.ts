@@ -26,29 +26,29 @@ const SETTLE_MS = 40_000;
 const OPERATIONS = ["stream", "snapshot", "switchover", "promote"] as const;
 const RETURNS = ["promoted, then it comes back", "it comes back, then promoted", "both die"] as const;
 
-/** The commands that a side names; undefined while it does not answer. */
-async function explained(side: PrincipalProcess): Promise<{ state: string; next: string } | undefined> {
+/** A side's state and the command that it names for itself; undefined while it does not answer. */
+async function explained(side: PrincipalProcess): Promise<{ state: string; command: string } | undefined> {
   try {
-    const { standing, next = [] } = await withAdmin(
+    const { standing, next } = await withAdmin(
       side.admin,
       (client) => call(client, operatorService.Explain, {}, 10_000),
     );
-    return { state: standing?.state ?? "", next: next[0] ?? "" };
+    return { state: standing?.state ?? "", command: next?.at === "here" ? next.command ?? "" : "" };
   } catch {
     return undefined;
   }
 }
 
-/** The operator's part: as long as nobody is ACTIVE, what `ha explain` names first. How many commands that took. */
+/** The operator's part: as long as nobody is ACTIVE, what `ha explain` names. How many commands that took. */
 async function recovered(sides: readonly PrincipalProcess[]): Promise<number> {
   let commands = 0;
   await until(
     async () => {
       const said = await Promise.all(sides.map(explained));
       if (said.some((one) => one?.state === "active")) return true;
-      const at = sides.find((_, n) => said[n]?.next.startsWith("ha promote here"));
+      const at = sides.find((_, n) => said[n]?.command === "ha promote");
       // Who has not answered yet is starting, not dead: an operator who promotes the other now would have two for a moment.
-      if (!at || said.some((one) => !one || one.next.startsWith("wait"))) return false;
+      if (!at || said.some((one) => !one || one.command === "ha status")) return false;
       await runCli(["ha", "promote", "--yes", "-a", at.admin]);
       commands++;
       return false;

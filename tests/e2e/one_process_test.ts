@@ -59,7 +59,7 @@ async function waits(one: PrincipalProcess, holder: PrincipalProcess): Promise<v
   assertStringIncludes(await ha(one, "status"), who);
   const explained = await ha(one, "explain");
   assertStringIncludes(explained, who);
-  assertStringIncludes(explained, "ask it: ha status. If it hangs, end it");
+  assertStringIncludes(explained, "acts for this side: ask that one; if it hangs, end it");
   const refused = await ha(one, "promote", "--yes", "--force");
   assertMatch(refused, /cannot promote: process \d+ on "[^"]+" acts for this side; run ha promote there/);
   assertStringIncludes(await ha(one, "preflight"), who);

@@ -1,7 +1,7 @@
 /** The invariants I1 to I15 and I18 of docs/invariants.md, checked after every event and after every durable write. */
 import { digestOf } from "../../src/domain/changes/content.ts";
 import type { Entry } from "../../src/domain/changes/index.ts";
-import type { Situation } from "../../src/domain/ha/explain.ts";
+import type { Situation } from "../../src/domain/ha/situation.ts";
 import { type Key, parseKey } from "../../src/domain/resources/keys.ts";
 import { ROSTER_NAME } from "../../src/domain/resources/roster.ts";
 import type { Core } from "../../src/principal/principal.ts";

@@ -1,5 +1,5 @@
 /** The loss that either side reports, against what the replica's store really lacks (I12). */
-import type { Situation } from "../../src/domain/ha/explain.ts";
+import type { Situation } from "../../src/domain/ha/situation.ts";
 import type { State } from "./disk.ts";
 import { HAND } from "./hand.ts";
 import { Violation } from "./violation.ts";

@@ -156,9 +156,9 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     "ha explain says that all is well when nobody is ACTIVE",
-    "src/domain/ha/explain.ts",
-    '? "ha promote here, or on the peer: neither is ACTIVE"',
-    '? "nothing: all is well"',
+    "src/domain/ha/next_command.ts",
+    'predict(situation, false).allowed ? "ha promote" : "ha promote --force",\n    model.olderStore',
+    '"ha status",\n    model.olderStore',
   ),
   mutant(
     "everything received is acknowledged as applied",

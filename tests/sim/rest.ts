@@ -7,6 +7,7 @@ import { type Key, keyOfObject } from "../../src/domain/resources/keys.ts";
 import type { ApiObject } from "../../src/domain/resources/object.ts";
 import { Violation } from "./violation.ts";
 import type { Operator } from "./operator.ts";
+import type { Next } from "../../src/domain/ha/next_command.ts";
 import type { Site } from "./site.ts";
 import { SOUND_DISK, SOUND_PATH } from "./sound.ts";
 import type { World } from "./world.ts";
@@ -102,24 +103,22 @@ export class Rest {
         );
       }
       if (settled() && active() === 0) {
-        await this.#meanwhile(this.#obey(world.both[tries % 2] as Site, Math.floor(tries / 2)));
+        await this.#meanwhile(this.#obey(world.both[tries % 2] as Site));
       }
     }
   }
 
-  /** Does what a side's `ha explain` says is to be done first; where it says one thing or another, each in turn. */
-  async #obey(site: Site, turn: number): Promise<void> {
+  /** Does what a side's `ha explain` says is to be done, where that is a promotion. */
+  async #obey(site: Site): Promise<void> {
     const { world } = this;
-    let next = "";
+    let next: Next | undefined;
     await this.operator.command(site, "explain", async (site) => {
-      next = (await site.explain()).explanation.next[0] ?? "";
+      next = (await site.explain()).explanation.next;
     });
-    world.tell("operator", `explain at ${site.name}: ${next}`);
-    const ways = [...next.matchAll(/ha promote( --force)? (here|on the peer)/g)];
-    const said = ways[turn % ways.length];
-    if (!said) return;
-    const where = said[2] === "here" ? site : world.sites[site.other];
-    await this.operator.promote(where, said[1] !== undefined);
+    const { at, command = "", why } = (next as Next | undefined) ?? {};
+    world.tell("operator", `explain at ${site.name}: ${why}: ${command} (${at})`);
+    if (!command.startsWith("ha promote")) return;
+    await this.operator.promote(at === "here" ? site : world.sites[site.other], command.endsWith("--force"));
   }
 
   /** Both sides hold equal digests (I6). */
@@ -134,7 +133,7 @@ export class Rest {
     for (let rounds = 0; rounds < EQUAL_ROUNDS; rounds++) {
       if (await world.run(same, EQUAL_MS / EQUAL_ROUNDS)) return;
       const waiting = world.both.find(({ state }) => state !== "active" && state !== "replicating");
-      if (waiting) await this.#meanwhile(this.#obey(waiting, rounds));
+      if (waiting) await this.#meanwhile(this.#obey(waiting));
     }
     const { a, b } = world.sites;
     throw new Violation(

@@ -162,7 +162,7 @@ Deno.test({
         new RegExp(`NOT OK +digests +1 key differs .*: ${key}; ha diff`),
       );
       const explained = await ha(primary, "explain");
-      assertMatch(explained, /1 key differs from the other side's here: ha diff/);
+      assertMatch(explained, /here, 1 key differs from the other side's: ha diff/);
       assertMatch(explained, /Possible loss: .*what differs at the replica: 1 key/);
       assertMatch(await ha(replica, "explain"), /Possible loss: .*1 key differs from the active's/);
       const forecast = await ha(replica, "switchover", "--dry-run");

@@ -6,6 +6,7 @@ import { type Concerns, isConcern, noted, present } from "../../domain/ha/concer
 import { MAX_MARKS, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import type { Holds } from "../../domain/ha/ranking.ts";
 import { MAX_COVERAGE } from "../../domain/resources/coverage.ts";
 import { isReadable, MAX_NEEDS, type Need } from "../../domain/resources/dependencies.ts";
 import { isReferenceKind } from "../../domain/resources/references.ts";
@@ -102,6 +103,12 @@ export function concernsFromWire(wire: readonly argocdagentha.v1.Concern[] = [])
   );
 }
 
+function holdsFromWire(
+  { resources = 0, complete = false, unproven = false, older = false }: argocdagentha.v1.Holds,
+): Holds {
+  return { resources, complete, unproven, older };
+}
+
 export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
   const { missing, examinationError, needs } = wire;
   return {
@@ -126,6 +133,7 @@ export function conditionFromWire(wire: argocdagentha.v1.Condition): Condition {
       : {}),
     ...(wire.fieldsInUse?.length ? { fieldsInUse: bounded(wire.fieldsInUse, MAX_FIELDS) } : {}),
     ...(needs ? { needs: needsFromWire(needs.needs) } : {}),
+    ...(wire.holds ? { holds: holdsFromWire(wire.holds) } : {}),
     ...(examinationError ? { examinationError: examinationError.slice(0, 1_000) } : {}),
   };
 }

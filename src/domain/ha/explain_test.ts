@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { explain, predict, type Situation } from "./explain.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { explain } from "./explain.ts";
 import { step } from "./machine.ts";
+import { predict, type Situation } from "./situation.ts";
 import { initialModel, type Model, type Standing, STATES } from "./state.ts";
 
 const PEER: Standing = {
@@ -51,6 +52,10 @@ function* situations(): Generator<Situation> {
               },
               storeProblem: "",
               nowMs: 0,
+              own: { ...PEER, uid: "b", name: "west", state, epoch: 3 },
+              holds: { resources: 5, complete, unproven: false, older: false },
+              peerHolds: { resources: 5, complete: true, unproven: false, older: false },
+              equalAgoMs: undefined,
             };
           }
         }
@@ -69,14 +74,21 @@ Deno.test("explain() says in every situation what to type, and a promotion that 
       situation.model.memory.complete,
       situation.peer?.state,
     ]);
-    assert(next[0] && next[0].length > 10, title);
+    assert(/^ha [a-z]+( --force)?$/.test(next.command) && next.why.length > 10, title);
     assert(loss.length > 5, title);
     assertEquals(healthz.code, situation.model.state === "active" ? 200 : 503, title);
-    if (/^ha promote here/.test(next[0])) assert(promote.allowed, `${title}: ${promote.text}`);
-    if (/ha promote --force here/.test(next[0])) assert(force.allowed, `${title}: ${force.text}`);
+    if (next.at === "here" && next.command === "ha promote") {
+      assert(promote.allowed, `${title}: ${promote.text}`);
+    }
+    if (next.at === "here" && next.command === "ha promote --force") {
+      assert(force.allowed, `${title}: ${force.text}`);
+    }
     const someoneServes = situation.model.state === "active" || situation.peer?.state === "active";
-    const leads = /promote|wait|start/.test(next[0]);
-    assert(someoneServes || leads, `${title}: nobody serves and nothing leads to it: ${next[0]}`);
+    const leads = /promote|wait|start/.test(next.command + next.why) || next.at === "peer";
+    assert(
+      someoneServes || leads,
+      `${title}: nobody serves and nothing leads to it: ${next.command}, ${next.why}`,
+    );
   }
   assert(seen > 200, `${seen} situations`);
 });
@@ -112,7 +124,11 @@ Deno.test("between an old active's demotion and the hand-over explain() says tha
   });
   assertEquals([now.state, promote.allowed], ["syncing", false]);
   assertStringIncludes(promote.text, "a switchover is under way");
-  assertEquals([force.allowed, next[0]], [true, "wait: a switchover is under way; then: ha status"]);
+  assertEquals([force.allowed, next.command, next.why], [
+    true,
+    "ha status",
+    "a switchover is under way: wait for its end",
+  ]);
 });
 
 Deno.test("explain() bounds what could be lost, in changes and seconds", () => {
@@ -129,4 +145,62 @@ Deno.test("explain() bounds what could be lost, in changes and seconds", () => {
     at({ inSyncAgoMs: 0, behind: 0 }, { state: "replicating", ...complete }),
     "in the last 0 s; nothing is known to be missing",
   );
+});
+
+Deno.test("explain() ranks what a side holds above its epoch and its role, and sends nobody to an emptied side", () => {
+  const [first] = situations();
+  const at = (change: Partial<Situation>, model: Partial<Model> = {}) =>
+    explain({ ...first as Situation, ...change, model: { ...(first as Situation).model, ...model } });
+  const memory = { ...(first as Situation).model.memory, complete: true };
+  const data = { resources: 5, complete: true, unproven: false, older: false };
+  const emptied = { resources: 0, complete: true, unproven: true, older: false };
+  const own = { ...PEER, uid: "b", name: "west", version: "1" };
+
+  const beside = at(
+    {
+      own: { ...own, state: "disconnected" },
+      holds: data,
+      peer: { ...PEER, name: "east" },
+      peerHolds: emptied,
+    },
+    { state: "disconnected", peerAddress: "peer:8443", memory: { ...memory, leader: "lost" } },
+  );
+  assertEquals([beside.next.at, beside.next.command], ["here", "ha promote --force"]);
+  assertMatch(
+    beside.ranking.join("\n"),
+    /^"west" \(here\): .*complete, 5 .*\n"east" \(peer:8443\): ACTIVE, empty/,
+  );
+
+  const onEmptied = at(
+    { own, holds: emptied, peer: { ...PEER, name: "east", state: "disconnected" }, peerHolds: data },
+    { state: "active", peerAddress: "peer:8443", memory },
+  );
+  assertEquals([onEmptied.next.at, onEmptied.next.command], ["peer", "ha promote --force"]);
+  assertStringIncludes(onEmptied.ranking[0] ?? "", '"east" (peer:8443)');
+
+  const both = at(
+    { own: { ...own, epoch: 4 }, holds: data, peer: PEER, peerHolds: data },
+    { state: "active", peerAddress: "peer:8443", memory },
+  );
+  assertEquals([both.next.at, both.next.command], ["peer", "ha demote"]);
+
+  const neither = at(
+    {
+      own: { ...own, state: "syncing" },
+      holds: data,
+      peer: { ...PEER, state: "syncing", epoch: 5 },
+      peerHolds: data,
+    },
+    { state: "syncing", peerAddress: "peer:8443", memory },
+  );
+  assertEquals([neither.next.at, neither.next.command], ["peer", "ha promote"]);
+});
+
+Deno.test("explain() says that the peer's address leads to this side itself", () => {
+  const [first] = situations();
+  const own = { ...PEER, uid: "b", name: "west" };
+  const model = { ...(first as Situation).model, state: "active", peerAddress: "peer:8443" } as const;
+  const { next, ranking } = explain({ ...first as Situation, model, own, peer: own });
+  assertStringIncludes(next.why, 'peer address "peer:8443" leads to this side itself');
+  assertEquals([next.command, ranking.length], ["ha preflight", 1]);
 });

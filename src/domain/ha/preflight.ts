@@ -3,6 +3,7 @@ import type { Need } from "../resources/dependencies.ts";
 import type { Missing } from "../resources/missing.ts";
 import { CONCERNS, type Concerns, present } from "./concerns.ts";
 import type { Exposure } from "./exposure.ts";
+import type { Holds } from "./ranking.ts";
 import type { Standing } from "./state.ts";
 
 /** One side's report of itself, beside its standing. */
@@ -26,6 +27,8 @@ export interface Condition {
   missing?: Missing | undefined;
   /** The fields that its resources use, as `Kind path`; absent: not asked, or an older release. */
   fieldsInUse?: readonly string[];
+  /** Its store, as far as a ranking needs it; absent: an older release. */
+  holds?: Holds;
   /** The reason of a failed examination. */
   examinationError?: string;
 }

@@ -1,7 +1,9 @@
 /** Asks the peer for its standing: before going ACTIVE, and now and then while ACTIVE. */
 import { reasonOf } from "../../base/reason.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
+import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Condition } from "../../domain/ha/preflight.ts";
+import type { Holds } from "../../domain/ha/ranking.ts";
 import { copyOf, isOlder, type OlderCopy, type StorePoint } from "../../domain/ha/store_history.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Dependencies } from "../../domain/resources/dependencies.ts";
@@ -37,6 +39,7 @@ export interface Conditional {
   readonly peer: Pick<Peer, "certificateNotAfterMs" | "certificateProblem">;
   readonly following: Following;
   readonly counters: Pick<Counters, "recordMs">;
+  readonly index: Pick<ChangeIndex, "size">;
   /** Whether a key is configured that signs agents' tokens. */
   readonly hasSigningKey: boolean;
   model(): Model;
@@ -58,6 +61,12 @@ export interface PeerAnswer {
   olderStore?: OlderCopy;
 }
 
+/** This side's store. */
+export function holdsOf({ index, model }: Pick<Conditional, "index" | "model">): Holds {
+  const { memory: { complete, unproven }, olderStore } = model();
+  return { resources: index.size, complete, unproven, older: olderStore !== undefined };
+}
+
 /** The condition of this side; with `examine` also what an ACTIVE side needs of its peer. */
 export function conditionOf(parts: Conditional, { examine }: { examine: boolean }): Condition {
   const { peer, following, counters } = parts;
@@ -69,6 +78,7 @@ export function conditionOf(parts: Conditional, { examine }: { examine: boolean 
     behind: parts.model().state === "active" ? 0 : following.behind,
     recordMs: counters.recordMs,
     noSigningKey: !parts.hasSigningKey,
+    holds: holdsOf(parts),
     ...(examine && parts.model().state === "active" ? { needs: parts.dependencies.needs() } : {}),
   };
 }

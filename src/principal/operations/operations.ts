@@ -1,7 +1,8 @@
 /** Everything that operators may ask of a principal, behind the interface that adapters call. */
 import { onAbort } from "../../base/abort.ts";
 import { until } from "../../base/until.ts";
-import { explain, type Situation } from "../../domain/ha/explain.ts";
+import { explain } from "../../domain/ha/explain.ts";
+import type { Situation } from "../../domain/ha/situation.ts";
 import type { ChainedEntry } from "../../domain/ha/history.ts";
 import type { Model } from "../../domain/ha/state.ts";
 import { askPeer } from "../core/peer.ts";

@@ -16,6 +16,7 @@ import { type ReportParts, situationOf } from "./report.ts";
 
 /** The parts that a preflight needs. */
 export interface ReadinessParts extends ReportParts, Asking {
+  readonly index: ReportParts["index"];
   readonly comparison: ComparingParts["comparison"];
   readonly settings: Asking["settings"] & { readonly namespace: string; readonly scope: Scope };
   readonly peer: ReportParts["peer"] & Asking["peer"];

@@ -2,13 +2,14 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { ChangeIndex } from "../../domain/changes/index.ts";
 import type { Concerns } from "../../domain/ha/concerns.ts";
-import { type LossFacts, possibleLoss, type Situation } from "../../domain/ha/explain.ts";
+import { possibleLoss } from "../../domain/ha/explain.ts";
+import type { LossFacts, Situation } from "../../domain/ha/situation.ts";
 import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Counters } from "../core/counters.ts";
 import type { PeerSays } from "../core/concerns.ts";
 import { type Following, inSyncAgoMs, lagMs } from "../core/following.ts";
-import type { PeerAnswer } from "../core/peer.ts";
+import { holdsOf, type PeerAnswer } from "../core/peer.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 import type { Report } from "../ports/operations.ts";
 import type { Peer } from "../ports/peer.ts";
@@ -73,8 +74,13 @@ export function report(ctx: ReportParts): Report {
 }
 
 /** The inputs of `ha explain`. */
-export function situationOf(ctx: ReportParts, { peer, error }: PeerAnswer): Situation {
+export function situationOf(ctx: ReportParts, { peer, error, condition }: PeerAnswer): Situation {
+  const active = ctx.model().state === "active";
   return {
+    own: ctx.standing(),
+    holds: holdsOf(ctx),
+    peerHolds: condition?.holds,
+    equalAgoMs: active ? ctx.exposure.now().equalAgoMs : inSyncAgoMs(ctx.following, monotonicMs()),
     ...lossFactsOf(ctx),
     peer,
     peerError: error,
