@@ -1,5 +1,6 @@
 /** The actions of a story, drawn from its seed before it begins, so that shrinking can replay it with fewer. */
 import type { Random } from "../support/random.ts";
+import { type Part, PARTS } from "./site.ts";
 
 export type Action =
   | { do: "write"; many: number }
@@ -40,6 +41,8 @@ export type Action =
   | { do: "stranger"; to: "a" | "b" }
   /** Another writer on a standby; with `failover`, right before the other side dies and this one is promoted. */
   | { do: "foreign hand"; site: "a" | "b"; change: "edit" | "delete" | "create"; failover: boolean }
+  /** A side is restarted with other flags, which make another part of its cluster its own. */
+  | { do: "flags"; site: "a" | "b"; part: Part; ms: number }
   | { do: "decide deletions"; site: "a" | "b"; release: boolean }
   | { do: "promote"; site: "a" | "b"; force: boolean }
   | { do: "demote"; site: "a" | "b" }
@@ -59,7 +62,7 @@ const site = (random: Random) => random.pick(["a", "b"] as const);
 const ms = (random: Random, min: number, max: number) => Math.round(min + random.next() ** 2 * (max - min));
 
 /** Every kind, how often it is drawn beside the others, and what of it. */
-const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
+const KINDS: Record<Exclude<Action["do"], "flags">, [weight: number, draw: Draw]> = {
   write: [60, (r) => ({ do: "write", many: r.chance(0.05) ? 40 : 1 + r.int(3) })],
   "agent writes": [12, (r) => ({ do: "agent writes", agent: r.int(1_000), remove: r.chance(0.2) })],
   "delete many": [1, (r) => ({ do: "delete many", agent: r.int(1_000), all: r.chance(0.3) })],
@@ -127,6 +130,10 @@ const KINDS: Record<Action["do"], [weight: number, draw: Draw]> = {
   reconcile: [1, (r) => ({ do: "reconcile", site: site(r), adopt: r.chance(0.5) })],
 };
 
+/** The share of stories in which flags are changed, and how often they are. */
+const FLAGS = 0.1;
+const FLAGS_GAP_MS = 6_000;
+
 const ALWAYS: readonly Action["do"][] = ["write", "agent writes", "switchover", "promote"];
 /** The share of stories in which a side has data before it starts. */
 const DATA_FIRST = 0.15;
@@ -142,7 +149,7 @@ const FOCUS = 8;
  * always happens hides what happens only where it does not, and what is rare never meets what is rare. `wanted`: about these kinds.
  */
 export function draw(random: Random, wanted: readonly string[] = []): Timed[] {
-  const names = Object.keys(KINDS) as Action["do"][];
+  const names = Object.keys(KINDS) as (keyof typeof KINDS)[];
   const drawn = Array.from({ length: random.int(4) }, () => random.pick(names));
   const about = new Set(wanted.length > 0 ? names.filter((name) => wanted.includes(name)) : drawn);
   const kinds = names
@@ -160,6 +167,23 @@ export function draw(random: Random, wanted: readonly string[] = []): Timed[] {
     let at = random.next() * total;
     const [, [, make]] = kinds.find(([, [weight]]) => (at -= weight) < 0) ?? kinds[0] as typeof kinds[number];
     story.push({ atMs, action: make(random) });
+  }
+  return story;
+}
+
+/** Changes of flags for a story, of its own random numbers: a story without them is what it was before there were any. */
+export function drawFlags(random: Random, wanted: readonly string[] = []): Timed[] {
+  if (!wanted.includes("flags") && !random.chance(FLAGS)) return [];
+  const story: Timed[] = [];
+  const parts = Object.keys(PARTS) as Part[];
+  for (let atMs = FIRST_MS; atMs < LAST_MS; atMs += -Math.log(1 - random.next()) * FLAGS_GAP_MS) {
+    const action = {
+      do: "flags",
+      site: site(random),
+      part: random.pick(parts),
+      ms: ms(random, 1, 5_000),
+    } as const;
+    story.push({ atMs, action });
   }
   return story;
 }

@@ -8,6 +8,7 @@ import { LOCK_MUTANTS } from "./mutants_of_locks.ts";
 import { RIGHTS_MUTANTS } from "./mutants_of_rights.ts";
 import { COPY_MUTANTS } from "./mutants_of_copies.ts";
 import { EMPTINESS_MUTANTS } from "./mutants_of_emptiness.ts";
+import { SCOPE_MUTANTS } from "./mutants_of_scopes.ts";
 import { VALUE_MUTANTS } from "./mutants_of_values.ts";
 import { type Mutant, mutant } from "./mutant.ts";
 
@@ -367,4 +368,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...DELETION_MUTANTS,
   ...LOCK_MUTANTS,
   ...RIGHTS_MUTANTS,
+  ...SCOPE_MUTANTS,
 ];

@@ -10,6 +10,9 @@ import { applicationKey, type World } from "./world.ts";
 
 const FINALIZER = "resources-finalizer.argocd.argoproj.io";
 
+/** One of three Applications is of another team. */
+const TEAMS = ["a", "a", "b"] as const;
+
 export class People {
   #written = 0;
   /** How many Applications of each agent they have deleted. */
@@ -109,7 +112,7 @@ export class People {
       metadata: {
         name,
         namespace: owner,
-        labels: { owner },
+        labels: { owner, team: TEAMS[Number(name.at(-1)) % TEAMS.length] ?? "" },
         ...(Number(name.at(-1)) % 2 === 0 ? { finalizers: [FINALIZER] } : {}),
       },
       spec: {

@@ -67,12 +67,22 @@ export class Requests {
       );
     }
     if (metadata.deletionTimestamp) this.#mayFire(site, agent, what);
+    if (type === "delete" && !entry) this.#mustBeGone(site, agent, key, metadata.uid);
     if (type === "delete" && this.#byHand.has(`${site.name} ${what}`) && !this.asked.has(what)) {
       throw new Violation(
         "I14",
         `${site.name} tells ${agent} to delete ${what}, which another writer deleted`,
       );
     }
+  }
+
+  /** An Application that is in the store is not gone: the flags of this side leave it out. */
+  #mustBeGone({ name, part, disk }: Site, agent: string, key: Key, uid: string): void {
+    if (part === "everything") return;
+    this.note("I14");
+    const there = disk.now(key) !== "" && disk.identities.get(key) === uid && !disk.isForeign(key);
+    if (!there || this.asked.has(`${key} ${uid}`)) return;
+    throw new Violation("I14", `${name}, of ${part}, tells ${agent} to delete ${key}, which its store has`);
   }
 
   #mayFire(site: Site, agent: string, what: string): void {

@@ -49,6 +49,10 @@ export class Rest {
       Object.assign(site.disk.faults, SOUND_DISK);
       world.clock.resume(site.process);
       site.endOthers();
+      if (site.part !== "everything") {
+        site.kill();
+        site.part = "everything";
+      }
       site.start();
     }
     this.#decide();

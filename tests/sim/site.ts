@@ -38,10 +38,18 @@ export const GUARD = { count: 2, percent: 20, windowMs: 60_000 };
 
 const ROLE = { a: "primary", b: "replica" } as const;
 
-export function settingsOf(name: SiteName): Settings {
+/** The flags that say which part of a cluster is a side's. */
+export const PARTS = {
+  everything: ["--allowed-namespaces=*"],
+  "one namespace": ["--allowed-namespaces=agent-1"],
+  "one team": ["--allowed-namespaces=*", "--label-selector=team=a"],
+} as const;
+export type Part = keyof typeof PARTS;
+
+export function settingsOf(name: SiteName, part: Part = "everything"): Settings {
   const { settings } = parseSettings([
     "--namespace=argocd",
-    "--allowed-namespaces=*",
+    ...PARTS[part],
     "--auth=mtls:CN=([^,]+)",
     "--store=sqlite:simulated.db",
     "--tls-cert=simulated",
@@ -82,7 +90,8 @@ export class Site {
   readonly #processes = new Map<string, Process>();
   /** The processes that have opened the store, until they have ended or lost the lock. */
   readonly acting = new Map<Process, { core: Core; identity: string }>();
-  readonly settings: Settings;
+  /** The part of its cluster that its flags make its own, from the next start of a process. */
+  part: Part = "everything";
   readonly other: SiteName;
 
   constructor(
@@ -91,7 +100,6 @@ export class Site {
     readonly disk: Disk,
     private readonly events: SiteEvents,
   ) {
-    this.settings = settingsOf(name);
     this.other = name === "a" ? "b" : "a";
     disk.serves = () => this.serving;
   }
@@ -185,16 +193,17 @@ export class Site {
     ended?: AbortSignal,
   ): Promise<void> {
     const log = this.#log(me);
+    const settings = settingsOf(this.name, this.part);
     const store = this.disk.mount(me, identity, tenure);
     const caller = { process: me, from: this.name, certificate: certificateOf(ROLE[this.name]) };
     const core = await openCore({
-      settings: this.settings,
+      settings,
       log,
       store,
       tenure,
       monitor: new StoreMonitor(store, log, () => {}, ended),
       peer: new SimPeer(this.network, caller, () => this.other),
-      hasSigningKey: hasSigningKey(this.settings),
+      hasSigningKey: hasSigningKey(settings),
       history: [],
       processing: { observe: () => {}, forget: () => {} },
       work: NO_WORK,

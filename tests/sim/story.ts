@@ -3,7 +3,7 @@
  * then the trouble stops, an operator does what `ha explain` says and nothing else, and the pair must come to rest by itself.
  */
 import { seeded } from "../support/random.ts";
-import { type Action, draw, type Timed } from "./actions.ts";
+import { type Action, draw, drawFlags, type Timed } from "./actions.ts";
 import { Violation } from "./violation.ts";
 import type { Process } from "./clock.ts";
 import { ForeignHand } from "./foreign_hand.ts";
@@ -47,7 +47,8 @@ export async function play(options: StoryOptions): Promise<Outcome> {
     managed: 2 + random.int(managed + 1),
     autonomous: 1 + random.int(autonomous),
   });
-  const actions = options.actions ?? draw(random, options.about);
+  const flags = drawFlags(seeded(seed ^ 0xf1a65), options.about);
+  const actions = options.actions ?? [...draw(random, options.about), ...flags];
   const contended = actions.some(({ action }) => action.do === "second process");
   for (const site of world.both) site.contended = contended;
   const story = new Story(world);
@@ -181,6 +182,10 @@ class Story {
         return network.cut("a", "b");
       case "kill":
         sites[action.site].kill();
+        return this.#later(action.ms, () => sites[action.site].start());
+      case "flags":
+        sites[action.site].kill();
+        sites[action.site].part = action.part;
         return this.#later(action.ms, () => sites[action.site].start());
       case "erase":
         return this.#lose(sites[action.site], undefined, action.ms);
