@@ -19,6 +19,8 @@ type Json = Record<string, unknown>;
 export class GoReplica {
   /** Its objects by kind, namespace and name, as JSON text. */
   readonly resources = new Map<string, string>();
+  /** The UIDs by which agents know them, where a snapshot said so. */
+  readonly uids = new Map<string, string>();
   readonly problems: string[] = [];
   #client: grpc.Client | undefined;
   #stream: grpc.ClientDuplexStream<replicationapi.ReplicationAck, replicationapi.ReplicatedEvent> | undefined;
@@ -55,6 +57,7 @@ export class GoReplica {
     const take = (resource: replicationapi.Resource) => {
       const key = `${resource.kind}/${resource.namespace}/${resource.name}`;
       named.add(key);
+      this.uids.set(key, resource.uid ?? "");
       if (resource.data?.length) this.resources.set(key, new TextDecoder().decode(resource.data));
     };
     for (const resource of snapshot.principal_resources ?? []) take(resource);
@@ -116,6 +119,8 @@ export class GoReplica {
 /** A primary of the peer: it serves whether it is active or not, and forwards what it is told to. */
 export class GoPrimary {
   readonly agents = new Map<string, replicationapi.Resource[]>();
+  /** Resources of no agent. */
+  readonly principalResources: replicationapi.Resource[] = [];
   readonly calls = { subscribe: 0, snapshot: 0, confirm: 0, status: 0 };
   /** Its answers about candidates. */
   confirmation = "deleted";
@@ -144,7 +149,7 @@ export class GoPrimary {
         this.calls.snapshot++;
         return {
           last_sequence_num: this.sequence,
-          principal_resources: [],
+          principal_resources: this.principalResources,
           agents: [
             { name: "argocd", mode: "autonomous", connected: false, resources: [] },
             ...[...this.agents].map(([name, resources]) => ({
