@@ -1,8 +1,9 @@
 /**
  * `deno task docs`: the parts of docs/ that are printed from the program: the rooms, the state diagram and the table in
- * architecture.md, flags, environment and metrics in reference.md, rights in security.md, verbs in cli.md; and the alerts as objects of
+ * architecture.md, flags, environment, metrics and events of the log in reference.md, rights in security.md, verbs in cli.md; and the alerts as objects of
  * the Prometheus operator. A test fails when they are stale.
  */
+import { LOG_EVENTS } from "../src/base/log_events.ts";
 import { diagram, table } from "../src/domain/ha/diagram.ts";
 import { Measurements } from "../src/adapters/http/measurements.ts";
 import { PROCESS } from "../src/adapters/http/metrics.ts";
@@ -48,6 +49,13 @@ const PARTS: Record<string, () => string> = {
   cuts: () => cutsTable(),
   "call bounds": () => callBoundsTable(),
   commands: () => commandsReference(),
+  "log events": () =>
+    [
+      "| event | meaning |",
+      "|---|---|",
+      ...Object.entries(LOG_EVENTS).map(([name, help]) => `| \`${name}\` | ${help} |`),
+    ]
+      .join("\n"),
   metrics: () =>
     [
       "| series | type | meaning |",

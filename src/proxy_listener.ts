@@ -100,7 +100,8 @@ export class ProxyListener {
   async #readTls(): Promise<TlsWatch | undefined> {
     const { wanted, namespace, store, log } = this.parts;
     const source = tlsSource({ ...wanted, namespace }, store, RESOURCE_PROXY_FLAGS);
-    const tell = (level: "info" | "warn", message: string) => log[level](`resource proxy: ${message}`);
+    const tell = (level: "info" | "warn", message: string) =>
+      log[level](`resource proxy: ${message}`, { event: "certificates" });
     try {
       return await TlsWatch.open(source, tell, rereadMs(wanted.tls.cert, wanted.tls.ca));
     } catch (error) {

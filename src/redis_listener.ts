@@ -37,7 +37,8 @@ export async function openRedis(
   });
   undo.push(() => ca.close());
   const own = proxy?.tls;
-  const tell = (level: "info" | "warn", message: string) => log[level](`Redis proxy: ${message}`);
+  const tell = (level: "info" | "warn", message: string) =>
+    log[level](`Redis proxy: ${message}`, { event: "certificates" });
   const source = own && redisProxySource(own, namespace, store);
   const watch = source && await TlsWatch.open(source, tell, rereadMs(own.cert));
   undo.push(() => watch?.close());

@@ -204,7 +204,10 @@ class Host implements Office {
   /** Ends what is open; from the first moment on the probes say so. */
   async #end(reason: Error): Promise<void> {
     this.#health = startingApp(() => reason.message);
-    this.log.info("this process stops acting for its side", { reason: reason.message });
+    this.log.info("this process stops acting for its side", {
+      event: "tenure_ended",
+      reason: reason.message,
+    });
     remember(this.#history, `stops acting: ${reason.message}`);
     await this.#close();
   }
@@ -320,7 +323,7 @@ class Host implements Office {
     if (settings.haEnabled) undo.push(core.readiness.watch());
     const { closed } = core.health;
     if (closed !== "") log.warn("agents cannot connect", { reason: closed });
-    log.info("principal started", { version: VERSION, uid: core.uid, ...ports });
+    log.info("principal started", { event: "principal_started", version: VERSION, uid: core.uid, ...ports });
   }
 
   /** Shows the state in the cluster from now on, where that is wanted. */
@@ -349,7 +352,8 @@ function tellPairProblem(tls: TlsWatch, log: Log): void {
 async function openTls(settings: Settings, store: Store, log: Log): Promise<TlsWatch> {
   const hasAuthority = settings.tls.ca !== "" || settings.store.type === "kubernetes";
   const made = settings.generateTls ? await generatedTls(hasAuthority, log) : {};
-  const tell = (level: "info" | "warn" | "error", message: string) => log[level](message);
+  const tell = (level: "info" | "warn" | "error", message: string) =>
+    log[level](message, { event: "certificates" });
   return await TlsWatch.open(
     tlsSource(settings, store, TLS_FLAGS, made),
     tell,

@@ -2,6 +2,7 @@
  * Log lines as the Go principal writes them: text or JSON, warnings and errors to stderr, the rest to stdout. A line of a component says
  * so in its field `component`, by which its level is found; nothing else knows of levels.
  */
+import type { LogEvent } from "./log_events.ts";
 import { printable } from "./printable.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
@@ -27,7 +28,11 @@ export interface LogSettings {
 }
 
 /** The further fields of a line. */
-export type Fields = Record<string, string | number | boolean>;
+export interface Fields {
+  readonly [name: string]: string | number | boolean;
+  /** The stable name of what a line tells; absent: nobody waits for that line. */
+  readonly event?: LogEvent;
+}
 
 export type Log = Record<LogLevel, (message: string, fields?: Fields) => void>;
 

@@ -49,7 +49,7 @@ export async function principal(args: string[]): Promise<number> {
   await running.stop();
   clearTimeout(limit);
   for (const remove of handlers) remove();
-  log.info("stopped");
+  log.info("stopped", { event: "principal_stopped" });
   // Sockets of grpc-js may keep the event loop alive a little longer.
   Deno.exit(exitCode);
 }

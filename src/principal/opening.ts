@@ -111,7 +111,7 @@ function tellWithheld(log: Log): ChangeIndex["onWithheld"] {
   return (key, reason) =>
     log.warn(
       "an object of this store cannot be used and is neither served nor replicated; correct or delete it",
-      { key, reason },
+      { event: "object_unusable", key, reason },
     );
 }
 

@@ -6,7 +6,7 @@ import { ChangeIndex } from "../domain/changes/index.ts";
 import type { AuthMethod } from "../domain/agents/identity.ts";
 import type { Situation } from "../domain/ha/situation.ts";
 import type { ChainedEntry } from "../domain/ha/history.ts";
-import { initialModel, type Input, type Memory, type Model, type Standing } from "../domain/ha/state.ts";
+import type { Input, Memory, Model, Standing } from "../domain/ha/state.ts";
 import type { Key } from "../domain/resources/keys.ts";
 import { Refusal } from "../domain/ha/refusal.ts";
 import type { Store } from "./ports/store.ts";
@@ -19,11 +19,11 @@ import { AgentCleanup, type AgentCleanupParts } from "./active/agent_cleanup.ts"
 import { AgentRefusals } from "./active/agent_refusals.ts";
 import type { AgentClusters, ClusterInfo } from "./ports/cluster_info.ts";
 import { ClusterSecrets } from "./active/cluster_secrets.ts";
-import { observe, observeUnhandled, type RecentEvent } from "./core/observe.ts";
+import type { RecentEvent } from "./core/observe.ts";
 import { Blocklist } from "./core/blocklist.ts";
+import { SaidOnce } from "./core/said_once.ts";
 import { Counters } from "./core/counters.ts";
 import { PeerNeeds } from "./core/dependencies.ts";
-import { coverageOf } from "../domain/resources/coverage.ts";
 import { Dependencies } from "../domain/resources/dependencies.ts";
 import { Comparison, concernsOf, PeerSays } from "./core/concerns.ts";
 import { ExposureKeeper } from "./core/exposure.ts";
@@ -39,7 +39,7 @@ import { ChangeTraces } from "./core/change_traces.ts";
 import { OperationTraces } from "./core/operation_traces.ts";
 import type { AgentRequests } from "./ports/requests.ts";
 import type { Tokens } from "./ports/tokens.ts";
-import { Driver, type EffectRunner } from "./core/driver.ts";
+import type { EffectRunner } from "./core/driver.ts";
 import { Effects } from "./core/effects.ts";
 import { CurrentRequests } from "./core/current_requests.ts";
 import { ForeignObjects } from "./core/foreign_objects.ts";
@@ -68,7 +68,7 @@ import { Replicas } from "./core/replica_sessions.ts";
 import { Deletions, type HeldDeletions, heldIn } from "./operations/deletions.ts";
 import { operationsOf, situation } from "./operations/operations.ts";
 import { Drill } from "./operations/drill.ts";
-import { commandsOf, machineOf } from "./operations/machine.ts";
+import { commandsOf, drivenMachine } from "./operations/machine.ts";
 import type { Leadership } from "./active/leadership.ts";
 import { PendingDeletions } from "./operations/pending_deletions.ts";
 import { PeerServer } from "./operations/peer_server.ts";
@@ -226,13 +226,12 @@ function rolesOf(read: Read) {
   const { replicas, following, counters, comparison, peerSays, peerNeeds } = nothingKnown(dependencies);
   const { clusterInfo, processing, tracing } = read;
   const operations = new OperationTraces(tracing);
-  const driver: Driver = driverOf(read, counters, operations, (effect) => effects.run(effect));
-  const machine = machineOf(driver, read.chain);
+  const run: EffectRunner = (effect) => effects.run(effect);
+  const { driver, machine } = drivenMachine({ ...read, counters, operations }, run);
   const { model } = machine;
   const input = (input: Input) => driver.input(input);
   const activeScope = (): AbortSignal | undefined => effects.scope;
-  const peerIdentity = knownPeer(settings, peer);
-  const voice = new PeerVoice({ log, model, input, peerIdentity });
+  const voice = new PeerVoice({ log, model, input, peerIdentity: knownPeer(settings, peer) });
   const storeProblem = () => read.monitor.problem;
   const activeStore: ActiveStore = new ActiveStore(store, activeScope);
   const roster = new Roster(activeStore, settings.namespace, log, index);
@@ -271,7 +270,8 @@ function rolesOf(read: Read) {
   const streaming = { index, log, counters, settings, model, standing, input, peerStore, voice, tracing };
   const forwarded = new ForwardedRequests(tracing);
   const requests = new CurrentRequests(() => activeScope() !== undefined, fleet.requests, forwarded);
-  const held = { following, comparison, losses, drift, deletions: replicaDeletions, forwarded };
+  const heldLines = new SaidOnce();
+  const held = { following, comparison, losses, drift, deletions: replicaDeletions, forwarded, heldLines };
   const follower = new ReplicationClient({ ...streaming, ...held, writer, peer });
   const acting = { follower, fleet, writeBack, exposure, copies };
   const written = { store, log, index, replicas, losses, activeStore, input };
@@ -364,21 +364,4 @@ function nothingKnown(dependencies: Dependencies) {
     peerSays: new PeerSays(),
     peerNeeds: new PeerNeeds(dependencies),
   };
-}
-
-function driverOf(
-  { settings: { preferredRole, peerAddress, scope }, uid, log, history, chain }: Read,
-  counters: Counters,
-  operations: OperationTraces,
-  run: EffectRunner,
-): Driver {
-  const told = { counters, log, history };
-  const own = { preferredRole, peerAddress, uid, coverage: coverageOf(scope) };
-  return new Driver(initialModel(own, Date.now()), run, {
-    stepped: (before, after, name, refused) => {
-      operations.stepped(`${before.state} -> ${after.state}: ${name}`);
-      observe(told, chain, { before, after, name, refused });
-    },
-    unhandled: (model, input) => observeUnhandled(told, model, input),
-  });
 }

@@ -64,7 +64,7 @@ export function guarded(
       authorizeAdmin(call, path, policy);
       return undefined;
     } catch (error) {
-      log.warn("admin call refused", { method: path, reason: reasonOf(error) });
+      log.warn("admin call refused", { event: "admin_refused", method: path, reason: reasonOf(error) });
       return error as Error;
     }
   };

@@ -159,7 +159,12 @@ export class Gate {
     if (nowMs - (this.#logged.get(kind) ?? -LOG_EVERY_MS) < LOG_EVERY_MS) return;
     if (this.#logged.size > 100) this.#logged.clear();
     this.#logged.set(kind, nowMs);
-    this.log.warn(`a connection was ${done}`, { listener: this.bounds.listener, from, reason });
+    this.log.warn(`a connection was ${done}`, {
+      event: "connection_cut",
+      listener: this.bounds.listener,
+      from,
+      reason,
+    });
   }
 }
 

@@ -61,7 +61,7 @@ export class AgentAdmission implements Admission {
     const mode = this.#modeOf(wanted);
     const proof = await prove();
     if ("problem" in proof) {
-      parts.log.warn("agent refused", { reason: proof.problem });
+      parts.log.warn("agent refused", { event: "agent_refused", reason: proof.problem });
       this.#count("credentials");
       throw failed();
     }
@@ -91,6 +91,7 @@ export class AgentAdmission implements Admission {
     const proof = holds(subject);
     if ("problem" in proof) {
       this.parts.log.warn("refresh of an agent's token refused", {
+        event: "agent_refused",
         agent: subject.clientID,
         reason: proof.problem,
       });
@@ -114,7 +115,11 @@ export class AgentAdmission implements Admission {
     }
     const proof = holds(subject);
     if ("problem" in proof) {
-      log.warn("agent's call refused", { agent: subject.clientID, reason: proof.problem });
+      log.warn("agent's call refused", {
+        event: "agent_refused",
+        agent: subject.clientID,
+        reason: proof.problem,
+      });
       this.#count("credentials");
       throw invalid();
     }
@@ -183,7 +188,13 @@ export class AgentAdmission implements Admission {
     }
     const { version: ours, log, settings: { agentVersionPolicy: policy } } = this.parts;
     if (versionAccepted(theirs, ours, policy)) return;
-    log.warn("agent refused: its version", { agent, version: theirs.slice(0, MAX_TEXT), ours, policy });
+    log.warn("agent refused: its version", {
+      event: "agent_refused",
+      agent,
+      version: theirs.slice(0, MAX_TEXT),
+      ours,
+      policy,
+    });
     this.#count("version");
     throw new NotAdmitted("version mismatch", "version mismatch");
   }
@@ -193,7 +204,11 @@ export class AgentAdmission implements Admission {
       await registerAgent(this.parts, agent, tokens);
     } catch (error) {
       const reason = reasonOf(error);
-      this.parts.log.warn("agent refused: its cluster could not be registered", { agent, reason });
+      this.parts.log.warn("agent refused: its cluster could not be registered", {
+        event: "agent_refused",
+        agent,
+        reason,
+      });
       this.#count("registration");
       throw failed();
     }

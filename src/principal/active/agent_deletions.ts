@@ -81,6 +81,7 @@ export class AgentDeletions {
     this.#resume(released);
     if (held.length === 0) return;
     log.warn("deletions at an agent wait for an operator; see: ha deletions", {
+      event: "deletions_wait",
       agent: id.name,
       held: held.length,
       has,

@@ -127,7 +127,12 @@ export class AgentQuotas {
     const now = monotonicMs();
     if (now - (this.#loggedAtMs.get(agent) ?? -Infinity) < LOG_EVERY_MS) return;
     this.#loggedAtMs.set(agent, now);
-    this.parts.log.warn("an agent exceeds its quota; what adds to it is refused", { agent, key, reason });
+    this.parts.log.warn("an agent exceeds its quota; what adds to it is refused", {
+      event: "agent_over_quota",
+      agent,
+      key,
+      reason,
+    });
   }
 }
 

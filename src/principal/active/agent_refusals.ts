@@ -20,7 +20,9 @@ export class AgentRefusals {
     const id = `${agent} ${subject}`;
     const known = this.#refusals.get(id)?.reason === reason;
     this.#refusals.set(id, { agent, reason, atMs: monotonicMs() });
-    if (!known) this.log.warn("an agent's claim is refused", { agent, subject, reason });
+    if (!known) {
+      this.log.warn("an agent's claim is refused", { event: "agent_refused", agent, subject, reason });
+    }
   }
 
   /** The agent's claim on `subject` is right by now. */

@@ -230,7 +230,11 @@ export class Fleet {
     const agent = this.#agentOf(caller);
     this.#greet(agent);
     agent.connect(stream);
-    this.parts.log.info("agent connected", { agent: caller.name, mode: caller.mode });
+    this.parts.log.info("agent connected", {
+      event: "agent_connected",
+      agent: caller.name,
+      mode: caller.mode,
+    });
     this.#noteConnected(caller, true);
     return {
       received: (event) => agent.received(event),
@@ -240,7 +244,7 @@ export class Fleet {
       closed: () => {
         if (agent.stream !== stream) return;
         agent.detach("left", "its stream has ended");
-        this.parts.log.info("agent disconnected", { agent: caller.name });
+        this.parts.log.info("agent disconnected", { event: "agent_disconnected", agent: caller.name });
         this.#noteConnected(caller, false);
       },
     };

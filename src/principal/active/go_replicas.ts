@@ -120,7 +120,7 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
       index.onChange(() => this.#outlet.kick()),
       onAbort(scope, (reason) => this.#fail(reason)),
     );
-    log.info("replica connected in the plain contract", { identity });
+    log.info("replica connected in the plain contract", { event: "replica_connected", identity });
   }
 
   get counts(): boolean {
@@ -178,7 +178,10 @@ class GoReplicaConnection implements ReplicaSession, StreamEvents<Ack> {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.leadership.log.info("replica disconnected", { identity: this.identity });
+    this.leadership.log.info("replica disconnected", {
+      event: "replica_disconnected",
+      identity: this.identity,
+    });
     for (const cleanup of this.#cleanups) cleanup();
     this.gone();
   }

@@ -22,7 +22,7 @@ import {
   type WritingAgent,
 } from "./agent_writes.ts";
 import { Intake, type Readable } from "./intake.ts";
-import { SaidOnce } from "./said_once.ts";
+import { SaidOnce } from "../core/said_once.ts";
 
 /** Resources of one agent written at a time. */
 const CONCURRENT = 16;
@@ -222,7 +222,7 @@ export class Inbox {
 
   #complain(message: string, key: string, facts: Fields): void {
     const leftOut = this.#lines.due(`${key} ${message}`, monotonicMs());
-    if (leftOut) this.parts.log.warn(message, { ...facts, ...leftOut });
+    if (leftOut) this.parts.log.warn(message, { event: "agent_event_failed", ...facts, ...leftOut });
   }
 }
 

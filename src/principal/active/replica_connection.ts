@@ -140,6 +140,7 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     this.#cleanups.push(index.onChange(() => this.#outlet.kick()));
     this.#cleanups.push(onAbort(scope, (reason) => this.#fail(reason)));
     log.info(opening.resumed ? "replica resumed its stream" : "replica connected", {
+      event: "replica_connected",
       identity: this.identity,
     });
     leadership.voice.says(this.identity, standing);
@@ -235,7 +236,9 @@ export class ReplicaConnection implements ReplicaSession, StreamEvents<FollowerM
     if (this.#ended) return;
     this.#ended = true;
     const { log, replicas } = this.leadership;
-    if (replicas.has(this)) log.info("replica disconnected", { identity: this.identity });
+    if (replicas.has(this)) {
+      log.info("replica disconnected", { event: "replica_disconnected", identity: this.identity });
+    }
     for (const cleanup of this.#cleanups) cleanup();
   }
 }

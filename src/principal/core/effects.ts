@@ -169,7 +169,10 @@ export class Effects {
     const turn = this.#turn;
     const durable = writing.then((error) => {
       if (!error) return;
-      this.ctx.log.error("role and epoch could not be remembered; trying again", { error });
+      this.ctx.log.error("role and epoch could not be remembered; trying again", {
+        event: "record_failed",
+        error,
+      });
       return this.#rememberLater(memory, turn);
     });
     return { tried: writing.then(() => {}), durable };

@@ -38,7 +38,9 @@ export class History {
       const chain: unknown = parseJson(data);
       if (Array.isArray(chain)) this.#chain = chain.filter(isRecord) as unknown as ChainedEntry[];
     } catch {
-      this.log.warn(`ConfigMap ${this.settings.namespace}/${NAME} is not readable; a new history begins`);
+      this.log.warn(`ConfigMap ${this.settings.namespace}/${NAME} is not readable; a new history begins`, {
+        event: "history_unreadable",
+      });
       this.#unreadable = [
         `ConfigMap ${this.settings.namespace}/${NAME} was not readable at the start; a new history began`,
       ];

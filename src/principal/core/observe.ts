@@ -1,5 +1,5 @@
 /** Tells of the state machine's steps: in the log, the counters, the recent events and the durable history. */
-import type { Log } from "../../base/log.ts";
+import type { Fields, Log } from "../../base/log.ts";
 import type { Input, Model } from "../../domain/ha/state.ts";
 import type { Counting } from "./counters.ts";
 import type { History } from "./history.ts";
@@ -18,6 +18,8 @@ interface Told {
   readonly log: Log;
   /** The recent events. */
   readonly history: RecentEvent[];
+  /** The operator and the request of what is under way. */
+  readonly asked: { readonly fields: Fields };
 }
 
 /** Keeps who asked for what, before anything comes of it. */
@@ -44,13 +46,13 @@ export interface Observed {
 
 /** Tells of a step that changed something, or was refused. */
 export function observe(
-  { counters, log, history }: Told,
+  { counters, log, history, asked }: Told,
   chain: History,
   { before, after, name, refused }: Observed,
 ): void {
   log.debug("step", { row: name });
   if (refused) {
-    log.warn("command refused", { row: name, state: after.state });
+    log.warn("command refused", { event: "command_refused", ...asked.fields, row: name, state: after.state });
     return;
   }
   if (after.state !== before.state) {
@@ -65,9 +67,14 @@ export function observe(
     counters.increment("transitions", { from_state: before.state, to_state: after.state });
     if (name === "promoted" || name === "taken over") counters.increment("failovers");
     if (name === "demoted") counters.increment("failbacks");
-    log.info(`${before.state.toUpperCase()} -> ${after.state.toUpperCase()}: ${after.explanation}`);
+    const from = { from: before.state, to: state, epoch };
+    log.info(`${before.state.toUpperCase()} -> ${state.toUpperCase()}: ${text}`, {
+      event: "transition",
+      ...from,
+      ...asked.fields,
+    });
   } else if (after.explanation !== before.explanation) {
-    log.info(`${after.state.toUpperCase()}: ${after.explanation}`);
+    log.info(`${after.state.toUpperCase()}: ${after.explanation}`, { event: "explanation", ...asked.fields });
   }
   if (after.state === before.state && after.explanation === before.explanation) return;
   remember(history, `${after.state.toUpperCase()}: ${after.explanation}`);

@@ -69,7 +69,11 @@ export class PeerVoice {
     const { memory, peerAddress } = model();
     const problem = standing ? epochProblem(standing.epoch, memory) : "";
     if (problem !== "" && this.#claim === "") {
-      log.warn("the peer's word is not believed", { peer: peerAddress, reason: problem });
+      log.warn("the peer's word is not believed", {
+        event: "peer_disbelieved",
+        peer: peerAddress,
+        reason: problem,
+      });
     }
     this.#claim = problem;
     return problem;
@@ -84,6 +88,7 @@ export class PeerVoice {
     if (this.#told.has(identity) || this.#told.size >= MAX_TOLD) return;
     this.#told.add(identity);
     this.parts.log.warn("a replication client speaks as the peer and is not heard", {
+      event: "peer_disbelieved",
       reason: this.notPeer(identity),
     });
   }

@@ -34,8 +34,8 @@ export class StoreMonitor {
   #note(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
-    if (problem === "") this.log.info("the store is current again");
-    else this.log.warn("the store is not current; trying again", { reason: problem });
+    if (problem === "") this.log.info("the store is current again", { event: "store_current" });
+    else this.log.warn("the store is not current; trying again", { event: "store_lost", reason: problem });
     this.changed(problem === "" ? "the store is current again" : `the store is not current: ${problem}`);
   }
 

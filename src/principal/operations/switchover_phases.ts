@@ -20,7 +20,7 @@ export class Phases {
 
   say(phase: Phase, text: string): void {
     this.#said = phase;
-    this.log.info(`switchover: ${phase}: ${text}`);
+    this.log.info(`switchover: ${phase}: ${text}`, { event: "switchover_phase", phase });
     this.tell({ phase, text, atMs: Math.round(monotonicMs() - this.startedAt) });
   }
 

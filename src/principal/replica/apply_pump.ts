@@ -6,6 +6,7 @@ import { StoreError, type StoreErrorCode } from "../ports/store.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import { reasonOf } from "../../base/reason.ts";
 import type { Log } from "../../base/log.ts";
+import type { SaidOnce } from "../core/said_once.ts";
 import type { Counting } from "../core/counters.ts";
 
 /** Writes asked for at once; the store bounds and groups them further. */
@@ -36,7 +37,7 @@ export class ApplyPump {
   constructor(
     private readonly applier: Applier,
     private readonly events: PumpEvents,
-    private readonly ctx: { counters: Counting; log: Log },
+    private readonly ctx: { counters: Counting; log: Log; heldLines: SaidOnce },
   ) {
     this.#timer = setInterval(() => this.kick(), RETRY_LOOK_MS);
   }
@@ -68,12 +69,18 @@ export class ApplyPump {
   }
 
   #count({ key, object }: IncomingChange, reason: string): void {
-    const { counters, log } = this.ctx;
+    const { counters, log, heldLines } = this.ctx;
     counters.increment("applyErrors");
     if (!this.events.live()) counters.increment("snapshotApplyErrors");
     const operation = object === undefined ? "delete" : "upsert";
     counters.increment("operationErrors", { kind: parseKey(key)?.kind ?? "unknown", operation });
-    log.warn("change held, will be retried", { key: key.slice(0, 300), reason });
+    const leftOut = heldLines.due(`${parseKey(key)?.kind} ${operation}: ${reason}`, monotonicMs());
+    if (!leftOut) return;
+    const facts = { key: key.slice(0, 300), reason, ...leftOut };
+    log.warn("change held, will be retried; ha status lists what is held", {
+      event: "change_held",
+      ...facts,
+    });
   }
 
   #schedule(): void {

@@ -91,6 +91,7 @@ export class DriftRepair {
     if (!writer) return;
     const { log, namespace } = this.parts;
     log.warn("another writer keeps changing copies here; stop it: it is repaired each time", {
+      event: "other_writer",
       manager,
       command: commandAgainst(writer, namespace),
     });
@@ -190,7 +191,10 @@ export class DriftRepair {
           ...(object === undefined ? {} : { object }),
         });
         await feed.refresh(key);
-        log.warn("a copy that another writer changed is restored to what the active sent last", { key });
+        log.warn("a copy that another writer changed is restored to what the active sent last", {
+          event: "copy_drifted",
+          key,
+        });
       } catch (error) {
         failed.push(`${key} (${reasonOf(error)})`);
       }
@@ -225,6 +229,7 @@ export class DriftRepair {
     following.resend(due.map(({ key }) => key));
     for (const { key, change, manager, repairs } of due.slice(0, MAX_NAMED)) {
       log.warn("another writer changed this copy; the active's state is restored", {
+        event: "copy_drifted",
         key,
         change,
         ...(manager === "" ? {} : { manager }),

@@ -8,6 +8,7 @@ import type { IncomingChange } from "../../domain/replication/applier.ts";
 import { hasCaughtUp } from "../../domain/replication/caught_up.ts";
 import type { Drift } from "../../domain/replication/drift.ts";
 import type { Scope } from "../../domain/resources/scope.ts";
+import type { SaidOnce } from "../core/said_once.ts";
 import type { Counting } from "../core/counters.ts";
 import type { PeerStore } from "../core/peer_store.ts";
 import type { Following } from "../core/following.ts";
@@ -25,6 +26,8 @@ export interface Followership {
   readonly log: Log;
   readonly tracing: Tracing;
   readonly counters: Counting;
+  /** Which lines about held changes are due. */
+  readonly heldLines: SaidOnce;
   readonly following: Following;
   readonly settings: { scope: Scope };
   readonly comparison: { equal(atMs: number): void };

@@ -164,7 +164,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
       log.warn(
         "the leader's store is older than what this side had of it: it was restored from a backup, or lost; newer states here are " +
           "kept before they are overwritten, and nothing that it lacks is deleted: ha reconcile lists them",
-        { copy: copyText(restored) },
+        { event: "losses_kept", copy: copyText(restored) },
       );
     }
     return restored !== undefined;

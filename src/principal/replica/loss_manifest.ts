@@ -94,6 +94,7 @@ export class LossManifest {
     this.parts.log.warn(
       "this principal was ACTIVE and holds writes that the new active never received; each is saved before it is overwritten: " +
         "ha reconcile lists them, and adopts or discards each",
+      { event: "losses_kept" },
     );
   }
 }

@@ -107,6 +107,7 @@ export class ReplicaDeletions implements DeletionGate {
     this.#keepHeld();
     if (held.length === 0) return;
     log.warn("deletions in this copy wait for an operator; see: ha deletions", {
+      event: "deletions_wait",
       held: held.length,
       has: index.size,
       keys: held.slice(0, NAMED).join(", "),

@@ -70,7 +70,7 @@ export class ReplicationClient {
       counters.increment("reconnects");
       if (!end.answered) counters.increment("snapshotFetchErrors");
       if (end.answered || reason !== said) {
-        log.warn("not following the peer", { peer: peerAddress, reason });
+        log.warn("not following the peer", { event: "peer_lost", peer: peerAddress, reason });
       }
       said = reason;
       input({ type: "streamLost", reason, refused });

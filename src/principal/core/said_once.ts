@@ -1,5 +1,5 @@
 /**
- * Which lines about an agent's events are due: one for each subject, and again after an hour. An agent that makes up subjects gets no more
+ * Which lines are due, about an agent's events or held changes: one for each subject, and again after an hour. Made-up subjects get no more
  * lines than one a second after a burst. Bound: the last `MAX_SUBJECTS` are remembered.
  */
 import { Newest } from "../../base/newest.ts";

@@ -1,0 +1,37 @@
+/** The stable names of what the log tells: field `event` of a line. Its words may change; a name keeps its meaning. `deno task docs` prints them. */
+
+export const LOG_EVENTS = {
+  principal_started: "this process acts for its side",
+  tenure_ended: "this process stops acting: its lock is another's, or it ends",
+  principal_stopped: "this process has ended in order",
+  transition: "from one state to another; with `operator` and `request` where a command is under way",
+  explanation: "the same state, for another reason",
+  command: "an operator asked for something; `command`, `operator`, `request`",
+  command_outcome: "its end where no transition tells; the same `request`",
+  command_refused: "the state machine refused it; the same `request`",
+  switchover_phase: "a phase of a switchover",
+  admin_refused: "a caller of the admin listener may not do that",
+  agent_connected: "an agent's stream opened",
+  agent_disconnected: "it ended",
+  agent_refused: "an agent was refused at authentication, or what it claimed was",
+  agent_event_failed: "an event of an agent failed or was refused; each subject once an hour",
+  agent_over_quota: "what would exceed an agent's quota is refused",
+  replica_connected: "a replica follows this side",
+  replica_disconnected: "it does no longer",
+  peer_lost: "this side does not follow its peer",
+  peer_disbelieved: "the peer's word, or one who speaks as the peer, is not believed",
+  change_held: "the store refuses a change of the ACTIVE; each reason once an hour",
+  deletions_wait: "deletions wait for an operator",
+  losses_kept: "states of this side are kept before they are overwritten",
+  copy_drifted: "another writer changed a copy; it is restored",
+  other_writer: "another writer keeps changing copies",
+  object_unusable: "an object of this store cannot be used",
+  store_lost: "the store cannot be read or watched",
+  store_current: "it can again",
+  record_failed: "role and epoch could not be made durable",
+  history_unreadable: "the durable history was not readable; a new one began",
+  certificates: "certificates were reread, expire soon or cannot be used",
+  connection_cut: "a connection was refused or closed at a bound",
+} as const;
+
+export type LogEvent = keyof typeof LOG_EVENTS;
