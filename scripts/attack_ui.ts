@@ -13,6 +13,7 @@ import { command } from "../tests/support/redis.ts";
 const MB = 1024 * 1024;
 const WAIT_MS = 60_000;
 const ROUND_MS = 2_000;
+const LONG_ROUND_MS = 30_000;
 const READERS = 32;
 const PAGES = 20;
 const TREES = 50;
@@ -57,7 +58,7 @@ export function uiAttacks(doors: Doors): Record<string, () => Promise<void>> {
         { length: READERS },
         () => new StreamedRead(resourceProxy, material, LOG, () => {}),
       );
-      await delay(ROUND_MS);
+      await delay(LONG_ROUND_MS);
       for (const reader of readers) reader.leave();
     },
     deafReaders: async () => {

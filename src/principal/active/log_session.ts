@@ -13,6 +13,7 @@ import { logFailure, type LogRequest } from "../../domain/proxy/log_request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import type { LogCall, LogFrame, LogReader } from "../ports/logs.ts";
 
+const MIN_PAUSE_MS = 10;
 /** Characters of an agent's reason. */
 const MAX_REASON = 2_000;
 
@@ -42,6 +43,8 @@ export interface LogSessionParts {
   readonly timing: LogTiming;
   /** So many bytes went on. */
   passed(bytes: number): void;
+  /** A message came; how long its agent has to wait before it brings more, in ms. */
+  spend(): number;
   /** The session is over. */
   over(): void;
 }
@@ -56,13 +59,16 @@ export class LogSession {
   #called = false;
   #answered = false;
   #over = false;
+  #full = false;
+  /** Set while the agent has to wait. */
+  #pause: ReturnType<typeof setTimeout> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly parts: LogSessionParts) {
     this.#lines = new LogLines(parts.request.timestamps ?? false);
     this.stream = new ReadableStream<Uint8Array>({
       start: (controller) => void (this.#controller = controller),
-      pull: () => this.#call?.resume(),
+      pull: () => this.#regulate(false),
       cancel: () => this.abandon("the reader is gone"),
     }, LOG_BUFFER);
     this.#wait(parts.timing.callMs, () => this.#late());
@@ -135,13 +141,29 @@ export class LogSession {
   }
 
   #frame({ data, eof, error }: LogFrame): void {
+    this.#paced(this.parts.spend());
     if (data.length > 0) {
       this.#answer(undefined);
       this.#pass(concat(this.#lines.push(data)));
     }
     if (error !== "") this.#refused(printable(error).slice(0, MAX_REASON), eof);
     else if (eof) this.#end("");
-    else if ((this.#controller?.desiredSize ?? 0) <= 0) this.#call?.pause();
+    else this.#regulate((this.#controller?.desiredSize ?? 0) <= 0);
+  }
+
+  /** The call is read while there is room, and its agent need not wait. */
+  #regulate(full: boolean): void {
+    this.#full = full;
+    if (full || this.#pause !== undefined) this.#call?.pause();
+    else this.#call?.resume();
+  }
+
+  #paced(waitMs: number): void {
+    if (waitMs === 0 || this.#pause !== undefined || this.#over) return;
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#regulate(this.#full);
+    }, Math.max(waitMs, MIN_PAUSE_MS));
   }
 
   /** @param final whether Kubernetes has refused, rather than a read failed */
@@ -189,6 +211,7 @@ export class LogSession {
   #close(how: "done" | "unwanted", why: string): void {
     this.#over = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#pause);
     this.#call?.end(how, why);
     this.#call = undefined;
     this.parts.over();

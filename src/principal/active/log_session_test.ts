@@ -28,13 +28,18 @@ class Call implements LogCall {
   }
 }
 
-function begun(request: { follow?: true; timestamps?: true } = {}, timing: Partial<LogTiming> = {}) {
+function begun(
+  request: { follow?: true; timestamps?: true } = {},
+  timing: Partial<LogTiming> = {},
+  waitMs = 0,
+) {
   const seen = { passed: 0, over: 0 };
   const session = new LogSession({
     agent: "edge-1",
     request: { namespace: "shop", podName: "web", ...request },
     timing: { ...PATIENT, ...timing },
     passed: (n) => seen.passed += n,
+    spend: () => waitMs,
     over: () => seen.over++,
   });
   const called = (): { call: Call; reader: LogReader } => {
@@ -100,6 +105,20 @@ Deno.test("LogSession counts what a piece costs: of a log in single bytes few ar
   let pieces = 0;
   for (; call.paused === 0; pieces++) say(reader, "x");
   assert(pieces < 1_000 && seen.passed <= pieces, `${pieces} pieces`);
+});
+
+Deno.test("LogSession reads no further while its agent has to wait, whatever its reader takes", async () => {
+  const { session, called } = begun({}, {}, 20);
+  const { call, reader } = called();
+  say(reader, `${AT} line\n`);
+  assertEquals([call.paused, call.resumed], [1, 0]);
+  const taking = session.stream.getReader();
+  await taking.read();
+  assertEquals(call.resumed, 0);
+  const resumed = Promise.withResolvers<void>();
+  call.resume = () => resumed.resolve();
+  await resumed.promise;
+  await taking.cancel();
 });
 
 Deno.test("LogSession waits for a followed log's next call, says in the end that none came, and in a log that is not followed at once", async () => {

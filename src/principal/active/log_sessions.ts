@@ -4,7 +4,10 @@
  */
 import { onAbort } from "../../base/abort.ts";
 import { abortable } from "@std/async/abortable";
+import { monotonicMs } from "../../base/clock.ts";
+import { Newest } from "../../base/newest.ts";
 import { reasonOf } from "../../base/reason.ts";
+import { Budget } from "../../base/token_bucket.ts";
 import type { LogRequest } from "../../domain/proxy/log_request.ts";
 import { failure, type HttpAnswer } from "../../domain/proxy/status.ts";
 import type { Counting } from "../core/counters.ts";
@@ -17,6 +20,9 @@ import { REQUEST_FAILURE, RETRY_S } from "./request_failure.ts";
 
 /** A click in Argo CD's UI opens up to ten. */
 const BOUNDS = { ofAgent: 64, inAll: 1_000, what: "logs" };
+/** Messages of one agent; of larger ones, which it sends while it has to wait, fewer are needed. */
+const MESSAGES_PER_SECOND = 2_000;
+const MESSAGES_BURST = 5_000;
 /** An agent reads a log that is not followed to its end before it acknowledges the request. */
 const STATIC_MS = 180_000;
 
@@ -29,6 +35,8 @@ export interface LogSessionsParts {
 
 export class LogSessions implements AgentLogs, LogSource {
   readonly #sessions: AskedSessions<LogSession>;
+  /** The messages of an agent, over all its calls. */
+  readonly #paces = new Newest<string, Budget>(BOUNDS.inAll);
   /** The end of the last log of an agent that is not followed: the agent reads one at a time, and no events meanwhile. */
   readonly #turns = new Map<string, Promise<void>>();
 
@@ -69,9 +77,12 @@ export class LogSessions implements AgentLogs, LogSource {
   ): Promise<HttpAnswer | StreamedAnswer> {
     const id = crypto.randomUUID();
     const over = Promise.withResolvers<void>();
+    const pace = this.#paces.get(agent) ?? new Budget(MESSAGES_PER_SECOND, MESSAGES_BURST);
+    this.#paces.set(agent, pace);
     const session = new LogSession({
       ...{ agent, request, timing: this.timing },
       passed: (bytes) => this.parts.counters.add("logBytes", bytes, { agent_name: agent }),
+      spend: () => pace.spend(monotonicMs()),
       over: () => over.resolve(),
     });
     this.#sessions.add(agent, id, session);
