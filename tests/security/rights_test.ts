@@ -7,6 +7,7 @@ import { type Identity, mayCall, RIGHTS, rightsTable } from "../../src/adapters/
 import * as services from "../../src/adapters/grpc/services.ts";
 import type { Methods } from "../../src/adapters/grpc/services.ts";
 import { codeOf } from "../../src/adapters/grpc/status.ts";
+import { webSocketCalls } from "../../src/adapters/grpc/websocket_call.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import { serving, startAgent, untilServed } from "../support/agents.ts";
 import { certificateFor } from "../support/doors.ts";
@@ -18,14 +19,23 @@ const OF_ADMINS = Object.values({
   ...services.operatorService,
 }) as unknown as Methods[string][];
 
+type Dial = (address: string, tls: TlsMaterial) => grpc.Client;
+
+/** The ways into the port. */
+const WAYS: Record<string, Dial> = {
+  "HTTP/2": (address, tls) => dialPeer(address, tls, 1 << 20),
+  WebSocket: (address, tls) => dialPeer(address, tls, 1 << 20, undefined, [webSocketCalls(address, tls)]),
+};
+
 /** The code with which a call of this identity ends at once, or 0 where it is let in. */
 async function ending(
+  dial: Dial,
   port: number,
   tls: TlsMaterial,
   { path, requestStream, responseStream }: Methods[string],
   token?: string,
 ): Promise<number> {
-  const client = dialPeer(`127.0.0.1:${port}`, tls, 1 << 20);
+  const client = dial(`127.0.0.1:${port}`, tls);
   const metadata = new grpc.Metadata();
   if (token) metadata.set("authorization", token);
   const [encode, decode] = [() => Buffer.alloc(0), (bytes: Uint8Array) => bytes];
@@ -61,42 +71,49 @@ Deno.test("the table has every call of every service, and is printed into docs/s
   assertStringIncludes(text, rightsTable());
 });
 
-Deno.test({
-  name: "every identity can make the calls that the table gives it, and no other",
-  ...LOOSE,
-  fn: () =>
-    inWorkshop(async (workshop) => {
-      const flags = ["--ha-allowed-replication-clients=dr", "--ha-peer-identity=replica"];
-      const running = await serving(workshop, flags);
-      const { grpc: port } = running.ports;
-      const agent = await startAgent(workshop, running, { name: "agent-1" });
-      await untilServed(running, agent);
-      const callers: [Identity, TlsMaterial, string | undefined][] = [
-        ["anyone", await certificateFor(workshop, "nobody"), undefined],
-        ["agent", material(workshop, "agent-1"), agent.connection?.accessToken],
-        ["reader", await certificateFor(workshop, "dr"), undefined],
-        ["peer", material(workshop, "replica"), undefined],
-      ];
-      const tried = ALL.filter((method) => !OF_ADMINS.includes(method));
-      for (const [identity, tls, token] of callers) {
-        const outcomes = await Promise.all(tried.map((method) => ending(port, tls, method, token)));
-        for (const [n, code] of outcomes.entries()) {
-          const { path } = tried[n] as Methods[string];
-          const kept = [grpc.status.PERMISSION_DENIED, grpc.status.UNAUTHENTICATED].includes(code);
-          const may = mayCall(identity, path) || mayCall("anyone", path);
-          if (!path.startsWith("/authapi.")) {
-            const refused = kept || (path.endsWith("Link/Adopt") && code === grpc.status.FAILED_PRECONDITION);
-            assertEquals(refused, !may, `${identity} at ${path}: ${code}`);
+for (const [way, dial] of Object.entries(WAYS)) {
+  Deno.test({
+    name: `every identity can make the calls that the table gives it, and no other, over ${way}`,
+    ...LOOSE,
+    fn: () =>
+      inWorkshop(async (workshop) => {
+        const flags = [
+          "--ha-allowed-replication-clients=dr",
+          "--ha-peer-identity=replica",
+          "--enable-websocket",
+        ];
+        const running = await serving(workshop, flags);
+        const { grpc: port } = running.ports;
+        const agent = await startAgent(workshop, running, { name: "agent-1" });
+        await untilServed(running, agent);
+        const callers: [Identity, TlsMaterial, string | undefined][] = [
+          ["anyone", await certificateFor(workshop, "nobody"), undefined],
+          ["agent", material(workshop, "agent-1"), agent.connection?.accessToken],
+          ["reader", await certificateFor(workshop, "dr"), undefined],
+          ["peer", material(workshop, "replica"), undefined],
+        ];
+        const tried = ALL.filter((method) => !OF_ADMINS.includes(method));
+        for (const [identity, tls, token] of callers) {
+          const outcomes = await Promise.all(tried.map((method) => ending(dial, port, tls, method, token)));
+          for (const [n, code] of outcomes.entries()) {
+            const { path } = tried[n] as Methods[string];
+            const kept = [grpc.status.PERMISSION_DENIED, grpc.status.UNAUTHENTICATED].includes(code);
+            const may = mayCall(identity, path) || mayCall("anyone", path);
+            if (!path.startsWith("/authapi.")) {
+              const refused = kept ||
+                (path.endsWith("Link/Adopt") && code === grpc.status.FAILED_PRECONDITION);
+              assertEquals(refused, !may, `${identity} at ${path}: ${code}`);
+            }
           }
         }
-      }
-      for (const { path } of OF_ADMINS) {
-        const codes = await Promise.all(
-          callers.map(([, tls, token]) =>
-            ending(port, tls, ALL.find((one) => one.path === path) as never, token)
-          ),
-        );
-        assert(codes.every((code) => code === grpc.status.UNIMPLEMENTED), `${path}: ${codes}`);
-      }
-    }),
-});
+        for (const { path } of OF_ADMINS) {
+          const codes = await Promise.all(
+            callers.map(([, tls, token]) =>
+              ending(dial, port, tls, ALL.find((one) => one.path === path) as never, token)
+            ),
+          );
+          assert(codes.every((code) => code === grpc.status.UNIMPLEMENTED), `${path}: ${codes}`);
+        }
+      }),
+  });
+}

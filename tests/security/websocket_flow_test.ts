@@ -5,7 +5,7 @@ import grpc from "@grpc/grpc-js";
 import { deadline } from "@std/async/deadline";
 import * as services from "../../src/adapters/grpc/services.ts";
 import { webSocketCalls } from "../../src/adapters/grpc/websocket_call.ts";
-import { LOOSE, until } from "../support/principals.ts";
+import { inWorkshop, LOOSE, material, until } from "../support/principals.ts";
 import { frame } from "../support/raw_calls.ts";
 import { eventOf, withWebSockets } from "../support/websocket_server.ts";
 import { BINARY, fieldsIn, PING, rawFrame, rawSocket, RawWebSocket } from "../support/raw_websocket.ts";
@@ -18,33 +18,41 @@ const VERSION = services.versionService.Version.path;
 const { Subscribe } = services.eventStreamService;
 const { UNAVAILABLE, DEADLINE_EXCEEDED } = grpc.status;
 
-Deno.test(
-  "nothing is read that a handler does not ask for: not of a large message, and not of many",
-  LOOSE,
-  () =>
-    withWebSockets(async ({ port, open }) => {
-      const large = await RawWebSocket.open(port, Subscribe.path);
-      const many = await RawWebSocket.open(port, Subscribe.path);
-      await until(() => open.size === 2, BOUND_MS, () => "not open");
-      const body = frame(Subscribe.requestSerialize(eventOf(60 * MB)));
-      const head = rawFrame(BINARY, Buffer.alloc(0), { told: body.length });
-      large.write(head);
-      for (let at = 0; at < body.length; at += 16_000) large.write(body.subarray(at, at + 16_000));
-      for (let n = 0; n < 4_000; n++) many.send(frame(Subscribe.requestSerialize(eventOf(16_000))));
-      for (let n = 0; n < 20; n++) {
-        const other = await RawWebSocket.open(port, VERSION);
-        other.send(NOTHING);
-        other.send(END);
-        assertEquals((await other.trailers()).status, 0);
-        await other.closing();
-      }
-      for (const { unsent } of [large, many]) assert(unsent > 30 * MB, `${unsent} bytes wait at the client`);
-      let events = 0;
-      for (const call of open) call.on("data", () => events++);
-      await until(() => events === 4_001, BOUND_MS, () => `${events} events`);
-      for (const raw of [large, many]) raw.drop();
-    }),
-);
+for (const over of ["TLS", "plaintext"]) {
+  Deno.test(
+    `over ${over} nothing is read that a handler does not ask for: not of a large message, and not of many`,
+    LOOSE,
+    () =>
+      inWorkshop(async (workshop) => {
+        const [server, client] = ["primary", "agent-1"].map((name) =>
+          over === "TLS" ? material(workshop, name) : undefined
+        );
+        await withWebSockets(async ({ port, open }) => {
+          const call = (path: string) => RawWebSocket.open(port, path, { tls: client });
+          const [large, many] = [await call(Subscribe.path), await call(Subscribe.path)];
+          await until(() => open.size === 2, BOUND_MS, () => "not open");
+          const body = frame(Subscribe.requestSerialize(eventOf(60 * MB)));
+          large.write(rawFrame(BINARY, Buffer.alloc(0), { told: body.length }));
+          for (let at = 0; at < body.length; at += 16_000) large.write(body.subarray(at, at + 16_000));
+          for (let n = 0; n < 4_000; n++) many.send(frame(Subscribe.requestSerialize(eventOf(16_000))));
+          for (let n = 0; n < 20; n++) {
+            const other = await call(VERSION);
+            other.send(NOTHING);
+            other.send(END);
+            assertEquals((await other.trailers()).status, 0);
+            await other.closing();
+          }
+          for (const { unsent } of [large, many]) {
+            assert(unsent > 30 * MB, `${unsent} bytes wait at the client`);
+          }
+          let events = 0;
+          for (const call of open) call.on("data", () => events++);
+          await until(() => events === 4_001, BOUND_MS, () => `${events} events`);
+          for (const raw of [large, many]) raw.drop();
+        }, { tls: server });
+      }),
+  );
+}
 
 Deno.test(
   "a message in more pieces than one comes in, and pings that are not read, end the connection",

@@ -14,7 +14,9 @@ import {
   untilServed,
 } from "../support/agents.ts";
 import { inWorkshop, LOOSE, until, untilEqual, untilState, type Workshop } from "../support/principals.ts";
+import { proxyFlags } from "../support/proxy.ts";
 import { rawSocket } from "../support/raw_websocket.ts";
+import { TerminalUser } from "../support/terminal.ts";
 
 const BOUND_MS = 30_000;
 const ON = ["--enable-websocket"];
@@ -97,13 +99,7 @@ Deno.test(
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
-      const running = await serving(workshop, [
-        ...ON,
-        "--resource-proxy-port=0",
-        `--resource-proxy-cert-path=${workshop.dir}/pki/primary.crt`,
-        `--resource-proxy-key-path=${workshop.dir}/pki/primary.key`,
-        `--resource-proxy-ca-path=${workshop.dir}/pki/ca.crt`,
-      ]);
+      const running = await serving(workshop, [...ON, ...proxyFlags(workshop)]);
       const agent = await startAgent(workshop, running, { name: "edge-1", connect: connectOverWebSockets });
       await untilServed(running, agent);
       agent.logs.say("shop", "web", "first", "second");
@@ -128,6 +124,29 @@ Deno.test(
       assertEquals(agent.logs.bringing, 1);
       asked.destroy();
       await until(() => agent.logs.bringing === 0, BOUND_MS, () => "the agent brings it on");
+    }),
+);
+
+Deno.test(
+  "a terminal comes over a WebSocket of its own, and ends when its user leaves",
+  LOOSE,
+  () =>
+    inWorkshop(async (workshop) => {
+      const running = await serving(workshop, [...ON, ...proxyFlags(workshop)]);
+      const agent = await startAgent(workshop, running, { name: "edge-1", connect: connectOverWebSockets });
+      await untilServed(running, agent);
+      const user = new TerminalUser(running.ports.resourceProxy, await certificate(workshop, "edge-1"));
+      await user.shows("$ ");
+      await user.run("pwd", "/var/www/html\r\n");
+      await user.run(`echo ${"x".repeat(50_000)}.`, `.\r\n${"x".repeat(50_000)}.\r\n$ `);
+      assertEquals([running.core.terminals.size, agent.terminals.open], [1, 1]);
+      user.socket.terminate();
+      await until(
+        () => running.core.terminals.size === 0 && agent.terminals.open === 0,
+        BOUND_MS,
+        () => "it goes on",
+      );
+      assertEquals(agent.seen.connects, 1);
     }),
 );
 

@@ -5,6 +5,7 @@
 import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import { resumeReading, stopReading } from "../net/reading.ts";
 import { CLOSE, OPEN, type WebSocket } from "./websocket.ts";
 import {
   type Fields,
@@ -42,12 +43,15 @@ export class WebSocketStream extends Duplex {
 
   /** Nothing more is read off the connection: what a handler does not ask for stays with the client. */
   override pause(): this {
-    if (!this.#heardAll) this.webSocket.pause();
+    if (!this.#heardAll) {
+      this.webSocket.pause();
+      stopReading(this.session.socket);
+    }
     return super.pause();
   }
 
   override resume(): this {
-    this.webSocket.resume();
+    this.#readOn();
     return super.resume();
   }
 
@@ -99,8 +103,13 @@ export class WebSocketStream extends Duplex {
       this.#heardAll = true;
       this.push(null);
       // Only the end of the connection may follow, and that is heard at once.
-      this.webSocket.resume();
+      this.#readOn();
     } else this.push(message);
+  }
+
+  #readOn(): void {
+    this.webSocket.resume();
+    resumeReading(this.session.socket);
   }
 
   #problem(message: Buffer, isBinary: boolean): string | undefined {
