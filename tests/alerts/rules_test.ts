@@ -6,6 +6,7 @@ import { ON_CLUSTER } from "../kube/cluster.ts";
 import { kustomize } from "../kube/kustomize.ts";
 import { application } from "../support/agents.ts";
 import { inWorkshop, LOOSE, untilEqual, untilState } from "../support/principals.ts";
+import { selectorsOf } from "./selectors.ts";
 import { STORIES } from "./stories.ts";
 import { freePorts } from "../../src/cli/processes.ts";
 
@@ -124,14 +125,6 @@ Deno.test({
     assert(failed.includes("ArgocdAgentHATwoActive"), failed);
   },
 });
-
-/** The metrics of an expression, with the labels that it selects. */
-function selectorsOf(expr: string): { name: string; labels: [name: string, value: string][] }[] {
-  return [...expr.matchAll(/\b(argocd_\w+)(?:\{([^}]*)\})?/g)].map(([, name = "", labels = ""]) => ({
-    name,
-    labels: [...labels.matchAll(/(\w+)!?="([^"]*)"/g)].map(([, label = "", value = ""]) => [label, value]),
-  }));
-}
 
 Deno.test({
   name: "each metric that an alert names, with its labels, is in /metrics of a running pair",
