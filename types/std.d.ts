@@ -98,7 +98,6 @@ declare module "ws" {
       autoPong?: boolean;
       clientTracking?: boolean;
     });
-    readonly clients: Set<WebSocket>;
     handleUpgrade(
       request: IncomingMessage,
       socket: Duplex,

@@ -1,6 +1,6 @@
 /** Hostile users of terminals, and hostile agents and peers behind and beside them. */
 import { Buffer } from "node:buffer";
-import { connect, type TLSSocket } from "node:tls";
+import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { namesOf } from "../../src/adapters/grpc/auth.ts";
 import { dialPeer } from "../../src/adapters/grpc/dial.ts";
@@ -202,23 +202,25 @@ async function door(workshop: Workshop, output: () => ReadableStream<TerminalOut
       }),
     refuse: (code, message) => failure(code, message),
   };
+  const gate = new Gate(BOUNDS, { suffice: () => true }, SILENT);
   const open = await serveResourceProxy(proxy, {
     hostname: "127.0.0.1",
     port: 0,
     tls: material(workshop, "primary"),
     tlsVersions: { minVersion: "TLSv1.3", maxVersion: "TLSv1.3" },
     certificates: new ClientCertificates({ blocked: () => false, graceMs: 0, ends: () => {} }),
-    gate: new Gate(BOUNDS, { suffice: () => true }, SILENT),
+    gate,
     terminalTiming: { pingMs: 50, silentMs: 5_000, stuckMs: 2_000 },
   });
   workshop.onClose(() => open.close());
-  return { seen, port: open.port, tls: material(workshop, "agent-1") };
+  return { seen, gate, port: open.port, tls: material(workshop, "agent-1") };
 }
 
 /** A client that upgrades and is then silent. */
-function upgraded(port: number, tls: TlsMaterial): Promise<TLSSocket> {
+function upgraded(port: number, tls: TlsMaterial, protocol = "v5.channel.k8s.io"): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: "127.0.0.1", port, servername: "localhost", ...tls }, () => {
+    const options = { host: "127.0.0.1", port, servername: "localhost", allowHalfOpen: true, ...tls };
+    const socket = connect(options as ConnectionOptions, () => {
       const headers = [
         `GET ${EXEC} HTTP/1.1`,
         "Host: localhost",
@@ -226,7 +228,7 @@ function upgraded(port: number, tls: TlsMaterial): Promise<TLSSocket> {
         "Connection: Upgrade",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Protocol: v5.channel.k8s.io",
+        `Sec-WebSocket-Protocol: ${protocol}`,
       ];
       socket.write(`${headers.join("\r\n")}\r\n\r\n`);
     });
@@ -235,7 +237,7 @@ function upgraded(port: number, tls: TlsMaterial): Promise<TLSSocket> {
 }
 
 Deno.test(
-  "a client that is gone without a word, and one that takes nothing, are cut; one that answers pings is not",
+  "a client that is gone without a word, one that takes nothing, and a refused one that stays are cut; one that answers pings is not",
   LOOSE,
   () =>
     inWorkshop(async (workshop) => {
@@ -243,9 +245,12 @@ Deno.test(
       const honest = new TerminalUser(quiet.port, quiet.tls);
       await honest.until("it is not open", () => honest.socket.readyState === 1);
       const halfOpen = await upgraded(quiet.port, quiet.tls);
-      halfOpen.on("error", () => {}).resume();
+      const refused = await upgraded(quiet.port, quiet.tls, "channel.k8s.io");
+      for (const socket of [halfOpen, refused]) socket.on("error", () => {}).resume();
       await until(() => quiet.seen.gone === 1, BOUND_MS, () => "the half-open one stays");
+      await until(() => quiet.gate.open === 1, BOUND_MS, () => "the refused one stays");
       assertEquals(honest.closed, undefined);
+      for (const socket of [halfOpen, refused]) socket.destroy();
 
       const loud = await door(
         workshop,

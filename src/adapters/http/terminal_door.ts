@@ -38,6 +38,9 @@ const MAX_PONG_BYTES = 4_096;
 /** Text: no client of the protocol sends any. */
 const UNSUPPORTED = 1_003;
 
+/** The client of a refused upgrade has read why, and closed its end, within this time. */
+const REFUSED_MS = 5_000;
+
 export const NO_UPGRADE = `a terminal needs an upgrade to WebSocket with the subprotocol ${
   PROTOCOLS.join(" or ")
 }`;
@@ -54,22 +57,31 @@ export class TerminalDoor {
     noServer: true,
     maxPayload: TERMINAL_BUFFER_BYTES,
     autoPong: false,
+    clientTracking: false,
     handleProtocols: (offered) => protocolOf(offered) ?? false,
   });
+
+  /** Connections that HTTP has let go. */
+  readonly #connections = new Set<Duplex>();
 
   constructor(private readonly parts: TerminalDoorParts) {}
 
   attach(server: Pick<Server, "on">): void {
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on("error", () => {});
-      socket.once("close", this.parts.gate.busy(request.socket));
+      this.#connections.add(socket);
+      const over = this.parts.gate.busy(request.socket);
+      socket.once("close", () => {
+        this.#connections.delete(socket);
+        over();
+      });
       this.#upgrade(request, socket, head).catch(() => socket.destroy());
     });
   }
 
   /** Ends every terminal. */
   close(): void {
-    for (const socket of this.#sockets.clients) socket.terminate();
+    for (const connection of this.#connections) connection.destroy();
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -210,5 +222,7 @@ export function refuseRaw(socket: Duplex, { status, body, retryAfterS }: HttpAns
     "Connection: close",
   ];
   socket.on("error", () => {});
+  const timer = setTimeout(() => socket.destroy(), REFUSED_MS);
+  socket.once("close", () => clearTimeout(timer));
   socket.end(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), bytes]));
 }
