@@ -145,26 +145,31 @@ Deno.test(
     }, { pings: { everyMs: 100, unheard: 30 } }),
 );
 
-Deno.test(
-  "a client that does not read is waited for, then given up, and costs no more than one message",
-  LOOSE,
-  () =>
-    withWebSockets(async ({ port, open }) => {
-      const raw = await RawWebSocket.open(port, Subscribe.path);
-      await until(() => open.size === 1, BOUND_MS, () => "not open");
-      const [call] = open;
-      raw.pause();
-      call?.resume();
-      const event = {
-        event: { id: "1", source: "x", specVersion: "1.0", type: "t", textData: "x".repeat(MB) },
-      };
-      let written = 0;
-      while (call?.write(event) || written < 4) written++;
-      await until(() => open.size === 0, BOUND_MS, () => `${written} written, and it goes on`);
-      assert(written < 64, `${written} were taken`);
-      raw.drop();
-    }, { pings: { everyMs: 100, unheard: 20 } }),
-);
+for (const over of ["TLS", "plaintext"]) {
+  Deno.test(
+    `over ${over} a client that does not read is waited for, then given up, and takes what is on its way only`,
+    LOOSE,
+    () =>
+      inWorkshop(async (workshop) => {
+        const [server, client] = ["primary", "agent-1"].map((name) =>
+          over === "TLS" ? material(workshop, name) : undefined
+        );
+        await withWebSockets(async ({ port, open }) => {
+          const raw = await RawWebSocket.open(port, Subscribe.path, { tls: client });
+          await until(() => open.size === 1, BOUND_MS, () => "not open");
+          const [call] = open;
+          raw.pause();
+          call?.resume();
+          let taken = 0;
+          const write = () => open.size > 0 && call?.write(eventOf(MB), () => (taken++, write()));
+          write();
+          await until(() => open.size === 0, BOUND_MS, () => `${taken} MB taken, and it goes on`);
+          assert(taken < 64, `${taken} MB were taken`);
+          raw.drop();
+        }, { tls: server, pings: { everyMs: 100, unheard: 20 } });
+      }),
+  );
+}
 
 Deno.test(
   "a message of more than 64 MiB is not sent; the call ends with a code that an agent survives",

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import tls from "node:tls";
+import { stopReading } from "../../src/adapters/net/reading.ts";
 import type { TlsMaterial } from "../../src/adapters/tls/files.ts";
 import { until } from "./until.ts";
 
@@ -101,12 +102,9 @@ export class RawWebSocket {
     this.write(rawFrame(BINARY, frame));
   }
 
+  /** Reads no more. */
   pause(): void {
-    this.socket.pause();
-  }
-
-  resume(): void {
-    this.socket.resume();
+    stopReading(this.socket);
   }
 
   /** Goes away without a word. */

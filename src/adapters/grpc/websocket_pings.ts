@@ -9,11 +9,11 @@ import type { WebSocket } from "./websocket.ts";
 /** HTTP proxies close what is silent for a minute. */
 export const PINGS = { everyMs: 20_000, unheard: 3 };
 
-/** @param reads whether the connection is being read  @returns ends the pings */
+/** @param reads whether the connection is being read  @param gone hears that the other end is  @returns ends the pings */
 export function pinged(
-  webSocket: WebSocket,
+  webSocket: Pick<WebSocket, "ping">,
   socket: Socket,
-  reads: () => boolean,
+  { reads, gone }: { reads(): boolean; gone(): void },
   { everyMs, unheard } = PINGS,
 ): () => void {
   let silent = 0;
@@ -23,7 +23,7 @@ export function pinged(
     const waited = waiting;
     waiting = socket.writableLength;
     if (!reads() || waiting < waited) heard();
-    if (silent >= unheard) return webSocket.terminate();
+    if (silent >= unheard) return gone();
     silent++;
     if (waiting === 0) webSocket.ping();
   };

@@ -76,7 +76,7 @@ export class WebSocketStream extends Duplex {
 
   override _read(): void {}
 
-  override _write(frame: Buffer, _: unknown, done: (error?: Error) => void): void {
+  override _write(frame: Buffer, _: unknown, done: () => void): void {
     this.#send(frame, done);
   }
 
@@ -119,8 +119,9 @@ export class WebSocketStream extends Duplex {
     return frameProblem(message) ?? (isMetadata(message) ? "metadata from a client" : undefined);
   }
 
-  #send(frame: Buffer, sent: (error?: Error) => void = () => {}): void {
-    if (this.webSocket.readyState === OPEN) this.webSocket.send(frame, () => sent());
-    else sent();
+  #send(frame: Buffer, sent: () => void = () => {}): void {
+    // A connection that has ended takes nothing any more, and its end may be heard later than the next message is written.
+    if (this.webSocket.readyState !== OPEN) return void this.destroy();
+    this.webSocket.send(frame, (error) => error ? this.destroy() : sent());
   }
 }

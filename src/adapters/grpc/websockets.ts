@@ -94,7 +94,8 @@ export class WebSockets {
     socket: Socket,
   ): void {
     const stream = new WebSocketStream(webSocket, socket);
-    const unpinged = pinged(webSocket, socket, () => stream.reads, this.pings);
+    const ends = { reads: () => stream.reads, gone: () => void stream.destroy() };
+    const unpinged = pinged(webSocket, socket, ends, this.pings);
     this.#open.add(stream);
     stream.once("close", () => {
       unpinged();
