@@ -223,7 +223,7 @@ function rolesOf(read: Read) {
   const { settings, log, store, index, uid, clusters, foreign, feed, peer, hasSigningKey, history } = read;
   const lookUp = (key: Key) => feed.lookUp(key);
   const { dependencies } = read;
-  const { replicas, following, counters, comparison, peerSays, peerNeeds } = nothingKnown(dependencies);
+  const { replicas, following, counters, comparison, peerSays, peerNeeds } = nothingKnown(read);
   const { clusterInfo, processing, tracing } = read;
   const operations = new OperationTraces(tracing);
   const run: EffectRunner = (effect) => effects.run(effect);
@@ -355,10 +355,10 @@ function coreOf(
 }
 
 /** Of a principal that has just started. */
-function nothingKnown(dependencies: Dependencies) {
+function nothingKnown({ dependencies, peerStore: { before } }: Read) {
   return {
     replicas: new Replicas(),
-    following: newFollowing(),
+    following: newFollowing(before && { ...before.inSync, startedAtMs: before.startedAtMs }),
     counters: new Counters(),
     comparison: new Comparison(),
     peerSays: new PeerSays(),

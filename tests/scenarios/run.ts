@@ -248,7 +248,8 @@ class Stage {
         (line) => line.replace(/ {2,}/g, "  "),
       )
       .replace(/revision \d+/g, "revision N").replace(/\b(last) \d+ s\b/g, "$1 N s")
-      .replace(/\d+ days left/g, "N days left").replace(/last equal (N ?s ago|not known)/g, "last equal N")
+      .replace(/\d+ days left/g, "N days left").replace(/\d+ s before this start/g, "N s before this start")
+      .replace(/last equal (N ?s ago|not known)/g, "last equal N")
       .replace(/\b\d+ events,/g, "N events,").replace(/(Writes not made: +)\d+/, "$1N")
       .replace(/"last_event_timestamp": \d+/, '"last_event_timestamp": N')
       .replace(/lasteventtimestamp: [1-9]\d*/, "lasteventtimestamp: N")

@@ -57,9 +57,11 @@ export function exposureBounded(
 export function lossBounded(
   { site }: Watched,
   other: Watched,
-  { inSyncAgoMs, model }: Situation,
+  { inSyncAgoMs: inThisProcess, inSyncBefore, model, nowMs: wallMs }: Situation,
   { atMs, nowMs, overridden }: { atMs: number; nowMs: number; overridden: string },
 ): boolean {
+  // A wall clock that drifts between two processes counts another second.
+  const inSyncAgoMs = inThisProcess ?? (inSyncBefore && wallMs - inSyncBefore.atMs + 1_000);
   if (inSyncAgoMs === undefined || model.memory.formerActive || model.memory.leader !== other.uid) {
     return false;
   }

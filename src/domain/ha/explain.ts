@@ -1,6 +1,6 @@
 /** Why a principal is as it is, what a promotion would do, which side is the better one, and what to type next. */
 import { type Concerns, countOf, present } from "./concerns.ts";
-import { exposedLoss, type Exposure } from "./exposure.ts";
+import { exposedLoss, type Exposure, timeText } from "./exposure.ts";
 import { type Next, nextCommand, rankingOf } from "./next_command.ts";
 import { rankText } from "./ranking.ts";
 import { copyText } from "./sentences.ts";
@@ -53,7 +53,7 @@ export function explain(situation: Situation): Explanation {
 
 /** An upper bound on what a loss of this side takes along where it is ACTIVE, and what a promotion of it loses where it is not. */
 export function possibleLoss(situation: LossFacts): string {
-  const { model, behind, inSyncAgoMs, concerns, exposure, storeProblem } = situation;
+  const { model, behind, inSyncAgoMs, inSyncBefore, concerns, exposure, storeProblem } = situation;
   if (model.state === "active") {
     const blind = storeProblem === "" ? "" : "; and what this side's store has and does not tell";
     return exposedLoss(exposure, { ...situation, peerAddress: model.peerAddress }) + blind;
@@ -77,6 +77,12 @@ export function possibleLoss(situation: LossFacts): string {
       copyText(model.olderStore)
     }; where this ` +
       "side is forced to serve, the peer keeps it: ha reconcile there";
+  }
+  if (inSyncAgoMs === undefined && inSyncBefore && model.memory.complete) {
+    const { atMs, startedAtMs } = inSyncBefore;
+    const before = Math.max(0, Math.ceil((startedAtMs - atMs) / 1_000));
+    const also = behind > 0 || held || differ ? `; ${known}` : "";
+    return `at most everything since ${timeText(atMs)}, ${count(before)} s before this start${also}`;
   }
   if (inSyncAgoMs === undefined) {
     return model.memory.complete

@@ -42,6 +42,7 @@ function* situations(): Generator<Situation> {
               agents: 0,
               behind: 3,
               inSyncAgoMs: complete ? 5_000 : undefined,
+              inSyncBefore: undefined,
               concerns: {},
               peerConcerns: {},
               exposure: {
@@ -141,6 +142,14 @@ Deno.test("explain() bounds what could be lost, in changes and seconds", () => {
     "in the last 5 s; 12 changes are known",
   );
   assertStringIncludes(at({ inSyncAgoMs: undefined }, { state: "syncing" }), "never had a complete copy");
+  const inSyncBefore = {
+    atMs: Date.UTC(2026, 0, 2, 12, 41, 30),
+    startedAtMs: Date.UTC(2026, 0, 2, 12, 41, 38),
+  };
+  assertEquals(
+    at({ inSyncAgoMs: undefined, inSyncBefore, behind: 0 }, { state: "syncing", ...complete }),
+    "at most everything since 2026-01-02T12:41:30Z, 8 s before this start",
+  );
   assertStringIncludes(
     at({ inSyncAgoMs: 0, behind: 0 }, { state: "replicating", ...complete }),
     "in the last 0 s; nothing is known to be missing",

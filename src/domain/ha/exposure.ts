@@ -149,7 +149,8 @@ export class Copies {
 
 const count = (n: number) => n.toLocaleString("en-US");
 const changes = (n: number) => `${count(n)} ${n === 1 ? "change" : "changes"}`;
-const timeText = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
+/** A time as operators read it, in UTC. */
+export const timeText = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 
 /** A loss of this ACTIVE now, in words: no more than this. @param nowMs in unix ms */
 export function exposedLoss(

@@ -20,6 +20,8 @@ export interface Situation {
   behind: number;
   /** Nothing older than this is missing here, in ms; undefined: nothing bounds it. */
   inSyncAgoMs: number | undefined;
+  /** The same of an earlier process of this epoch: in unix ms, and when this one started. */
+  inSyncBefore: { atMs: number; startedAtMs: number } | undefined;
   /** Matters for a person, here and at the peer as it last said. */
   concerns: Concerns;
   peerConcerns: Concerns;

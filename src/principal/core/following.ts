@@ -9,6 +9,8 @@ export interface Following {
   behind: number;
   /** Nothing that the active had at this time is missing here, on the monotonic clock; 0: no such time in this process. */
   inSyncAsOfMs: number;
+  /** The same of an earlier process, in unix ms, and when this one started. */
+  inSyncBefore: { epoch: number; atMs: number; startedAtMs: number } | undefined;
   /** When this copy was last found to differ from the active's, on the monotonic clock; 0: never. */
   driftAtMs: number;
   /** The copy behind the leader's store, where that is older than this side has heard of before. */
@@ -24,12 +26,13 @@ export interface Following {
 }
 
 /** Nothing followed yet. */
-export function newFollowing(): Following {
+export function newFollowing(inSyncBefore?: Following["inSyncBefore"]): Following {
   return {
     contract: "",
     connected: false,
     behind: 0,
     inSyncAsOfMs: 0,
+    inSyncBefore,
     driftAtMs: 0,
     leaderRestored: undefined,
     lastEventMs: 0,
@@ -47,6 +50,11 @@ const FRESH_MS = { "": 3_000, link: 3_000, plain: 12_000 };
 /** Nothing older than this is missing here, in ms: it bounds what a promotion loses. Undefined: nothing bounds it. */
 export function inSyncAgoMs({ inSyncAsOfMs }: Following, nowMs: number): number | undefined {
   return inSyncAsOfMs === 0 ? undefined : Math.max(0, nowMs - inSyncAsOfMs);
+}
+
+/** The last equality of an earlier process, where nothing but this side's absence has happened in its epoch since. */
+export function inSyncBefore({ inSyncBefore }: Following, epoch: number): Following["inSyncBefore"] {
+  return inSyncBefore?.epoch === epoch ? inSyncBefore : undefined;
 }
 
 /** How long a replica lags, in ms: 0 when nothing is known to be missing and that is fresh; undefined when it does not follow. */

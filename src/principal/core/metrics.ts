@@ -8,7 +8,7 @@ import { lastPassedDrillMs } from "../../domain/ha/drill.ts";
 import { STATES } from "../../domain/ha/state.ts";
 import type { Rows, Series } from "../ports/telemetry.ts";
 import { AGENTS, PROXIES } from "./agent_metrics.ts";
-import { inSyncAgoMs, lagMs } from "./following.ts";
+import { inSyncAgoMs, inSyncBefore, lagMs } from "./following.ts";
 import { counted, gauge, isCounted, type Measured, type Metric, total } from "./metric.ts";
 import { RESOURCES } from "./resource_metrics.ts";
 
@@ -122,7 +122,8 @@ const HA = {
     (from) => {
       if (isActive(from)) return seconds(from.exposure.now().heldAgoMs);
       const agoMs = inSyncAgoMs(from.following, monotonicMs());
-      return seconds(agoMs);
+      const before = inSyncBefore(from.following, from.model().memory.epoch);
+      return seconds(agoMs ?? (before && Math.max(0, Date.now() - before.atMs)));
     },
   ),
   unacknowledged: gauge(

@@ -8,7 +8,7 @@ import type { Exposure } from "../../domain/ha/exposure.ts";
 import type { Model, Standing } from "../../domain/ha/state.ts";
 import type { Counters } from "../core/counters.ts";
 import type { PeerSays } from "../core/concerns.ts";
-import { type Following, inSyncAgoMs, lagMs } from "../core/following.ts";
+import { type Following, inSyncAgoMs, inSyncBefore, lagMs } from "../core/following.ts";
 import { holdsOf, type PeerAnswer } from "../core/peer.ts";
 import type { Replicas } from "../core/replica_sessions.ts";
 import type { Report } from "../ports/operations.ts";
@@ -96,6 +96,7 @@ function lossFactsOf(ctx: ReportParts): LossFacts {
     exposure: ctx.exposure.now(),
     behind: following.behind,
     inSyncAgoMs: inSyncAgoMs(following, monotonicMs()),
+    inSyncBefore: inSyncBefore(following, ctx.model().memory.epoch),
     concerns: ctx.concerns(),
     peerConcerns: ctx.peerSays.concerns,
     storeProblem: ctx.storeProblem(),

@@ -41,7 +41,7 @@ export interface Followership {
   /** The way to the leader's agents. */
   readonly forwarded: Pick<ForwardedRequests, "open" | "close">;
   /** The leader's store as far as this side has heard of it. */
-  readonly peerStore: Pick<PeerStore, "welcomed" | "saw" | "complete" | "flush">;
+  readonly peerStore: Pick<PeerStore, "welcomed" | "saw" | "complete" | "inSync" | "flush">;
   model(): Model;
   standing(): Standing;
   input(input: Input): void;
@@ -56,6 +56,15 @@ export interface FollowEnd {
 
 /** No position: the next stream begins by comparing. */
 export const NOWHERE: Position = { session: "", revision: 0 };
+
+/** Keeps until when this copy had everything; `inSyncAsOfMs` on the monotonic clock. */
+export function keepInSync(
+  { peerStore, model }: Pick<Followership, "peerStore" | "model">,
+  inSyncAsOfMs: number,
+): void {
+  const atMs = Math.floor(Date.now() - (monotonicMs() - inSyncAsOfMs));
+  peerStore.inSync({ epoch: model().memory.epoch, atMs });
+}
 
 /** The part of a protocol that tells its progress. */
 interface Progressing {

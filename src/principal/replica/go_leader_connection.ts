@@ -15,6 +15,7 @@ import { ApplyPump } from "./apply_pump.ts";
 import {
   type FollowEnd,
   type Followership,
+  keepInSync,
   MAX_HELD_SHOWN,
   NOWHERE,
   tellCaughtUp,
@@ -217,6 +218,7 @@ class GoLeaderConnection {
     const { following } = this.followership;
     if (!this.#protocol.live || this.#protocol.applier.pending > 0) return;
     following.inSyncAsOfMs = Math.max(following.inSyncAsOfMs, askedAtMs);
+    keepInSync(this.followership, following.inSyncAsOfMs);
   }
 
   /** The first acknowledgement waits for the snapshot to be applied; 0 is a normal one. */

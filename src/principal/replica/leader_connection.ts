@@ -27,6 +27,7 @@ import { ApplyPump } from "./apply_pump.ts";
 import {
   type FollowEnd,
   type Followership,
+  keepInSync,
   MAX_HELD_SHOWN,
   NOWHERE,
   tellCaughtUp,
@@ -254,6 +255,7 @@ class LeaderConnection implements StreamEvents<HeardFromLeader> {
       lastSequence: applier.applied,
       ...(inSyncAsOfMs !== undefined ? { inSyncAsOfMs } : {}),
     });
+    if (inSyncAsOfMs !== undefined) keepInSync(this.followership, inSyncAsOfMs);
   }
 
   #guard(act: () => void): void {
