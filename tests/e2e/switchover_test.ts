@@ -15,14 +15,14 @@ import { Sampler } from "../support/sampler.ts";
 import { type Timing, UserLoad } from "../support/user_load.ts";
 
 interface Receipt {
-  lostAcknowledged: number;
-  digestActive: string;
-  digestReplica: string;
-  epochBefore: number;
-  epochAfter: number;
-  agentsBefore: number;
-  agentsBack: number;
-  phasesMs: Record<string, number>;
+  lost_acknowledged: number;
+  digest_active: string;
+  digest_replica: string;
+  epoch_before: number;
+  epoch_after: number;
+  agents_before: number;
+  agents_back: number;
+  phases_ms: Record<string, number>;
 }
 
 interface Course {
@@ -96,16 +96,16 @@ async function play({ sides, open, moves, agents, autonomous, users }: Course): 
       const totalMs = performance.now() - startedAt;
       assertEquals(code, 0, `move ${move}: ${stderr}\n${sides.primary.logEnd()}\n${sides.replica.logEnd()}`);
       const receipt: Receipt = JSON.parse(stdout);
-      assertEquals([receipt.lostAcknowledged, receipt.epochBefore, receipt.epochAfter], [
+      assertEquals([receipt.lost_acknowledged, receipt.epoch_before, receipt.epoch_after], [
         0,
         before,
         before + 1,
       ]);
-      assertEquals(receipt.digestActive, receipt.digestReplica);
-      assertMatch(receipt.digestActive, /^[0-9a-f]{32}$/);
-      assertEquals([receipt.agentsBefore, receipt.agentsBack], [agents, agents], JSON.stringify(receipt));
-      before = receipt.epochAfter;
-      const { follow = 0, agents: back = 0 } = receipt.phasesMs;
+      assertEquals(receipt.digest_active, receipt.digest_replica);
+      assertMatch(receipt.digest_active, /^[0-9a-f]{32}$/);
+      assertEquals([receipt.agents_before, receipt.agents_back], [agents, agents], JSON.stringify(receipt));
+      before = receipt.epoch_after;
+      const { follow = 0, agents: back = 0 } = receipt.phases_ms;
       timing = { totalMs, stepMs: totalMs - follow - back };
       await deleting;
       await load?.check();
