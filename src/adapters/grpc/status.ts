@@ -79,6 +79,9 @@ export function codeOf(error: unknown): grpc.status | undefined {
 export function explainCall(error: unknown, address: string): string {
   const text = (error as { details?: string })?.details || (error as Error)?.message || String(error);
   if (text.startsWith("not ACTIVE")) return `${address} is ${text}`;
+  if (/internal client error: .*\b(EPIPE|ECONNRESET)\b/.test(text)) {
+    return `the connection to ${address} broke`;
+  }
   if (codeOf(error) !== grpc.status.UNAVAILABLE) return text;
   if (/Connection dropped/.test(text)) return `the connection to ${address} broke`;
   if (/ECONNREFUSED|refused/i.test(text)) return `connection refused at ${address}`;
