@@ -158,8 +158,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(
     "ha explain says that all is well when nobody is ACTIVE",
     "src/domain/ha/next_command.ts",
-    'predict(situation, false).allowed ? "ha promote" : "ha promote --force",\n    model.olderStore',
-    '"ha status",\n    model.olderStore',
+    "return nobodyServes(situation);",
+    'return here("ha status", "nothing needs doing");',
   ),
   mutant(
     "everything received is acknowledged as applied",
