@@ -202,7 +202,11 @@ Deno.test({
         [["--log-format=xml"], '--log-format "xml": must be one of text, json'],
       ];
       for (const [flags, words] of cases) {
-        const { code, stderr } = await runCli([...principalArgs(primary.side), ...flags]);
+        const { code, stderr } = await runCli([
+          ...principalArgs(primary.side),
+          "--allowed-namespaces=*",
+          ...flags,
+        ]);
         assertEquals(code, 2, stderr);
         assertStringIncludes(stderr, words);
         assertEquals(stderr.trim().split("\n").length, 1, stderr);
