@@ -127,6 +127,12 @@ class Stage {
         return Deno.copyFileSync(`${side.store}.backup`, side.store);
       case "copied":
         return await this.#untilCopied();
+      case "current":
+        return await until(
+          async () => await side.metric("argocd_agent_ha_replication_lag_seconds") === 0,
+          20_000,
+          () => `${name} lags:\n${side.logEnd(40)}`,
+        );
       default:
         throw new Error(`unknown action "${action}"`);
     }
