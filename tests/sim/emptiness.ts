@@ -12,6 +12,8 @@ const SETTLED_MS = 5_000;
 
 export class Emptiness {
   readonly #since = new Map<string, number>();
+  /** By side and key: when its process kept it last. */
+  readonly #keptMs = new Map<string, number>();
 
   constructor(private readonly clock: Clock) {}
 
@@ -48,14 +50,19 @@ export class Emptiness {
       if (name === site.name && !keys.has(key)) this.#since.delete(known);
     }
     for (const key of keys) {
-      this.#settled(`${site.name} ${key}`, openedMs, nowMs) && this.#mustBeOut(site, key);
+      const known = `${site.name} ${key}`;
+      const kept = site.core?.foreign.has(key) === true;
+      if (kept) this.#keptMs.set(known, nowMs);
+      // One that is being let in is in the index before its list is durable.
+      const letInMs = kept ? 0 : this.#keptMs.get(known) ?? 0;
+      if (this.#settled(known, Math.max(openedMs, letInMs), nowMs)) this.#mustBeOut(site, key);
     }
   }
 
-  #settled(known: string, openedMs: number, nowMs: number): boolean {
+  #settled(known: string, fromMs: number, nowMs: number): boolean {
     const since = this.#since.get(known) ?? nowMs;
     this.#since.set(known, since);
-    return nowMs - Math.max(since, openedMs) > SETTLED_MS;
+    return nowMs - Math.max(since, fromMs) > SETTLED_MS;
   }
 
   #mustBeOut({ name, core, process }: Watched["site"], key: Key): void {
