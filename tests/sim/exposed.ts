@@ -71,7 +71,8 @@ export function lossBounded(
   for (const [key, records] of other.taken) {
     const at = records.findLastIndex(({ atMs }) => atMs <= since);
     const record = records[at];
-    if (!record || held.has(key)) continue;
+    // What is kept as foreign is not served, whatever became of it at the leader: ha reconcile lists it.
+    if (!record || held.has(key) || site.core?.foreign.has(key)) continue;
     const last = site.disk.states.get(key)?.at(-1);
     const now = last ? sentOf(last) : "";
     if (records.slice(at).some(({ digest }) => digest === now)) continue;
