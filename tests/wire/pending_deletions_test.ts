@@ -133,7 +133,7 @@ Deno.test(
       await put(replica, application("edge-1", "later"));
       await untilHolds(agent, "Application", ["a", "b", "later"]);
       assertEquals(events, ["create"], "neither deleted nor sent");
-      assertMatch(await ha(replica, "explain"), /2 deletions are requested and not carried out here/);
+      assertMatch(await ha(replica, "explain"), /here, 2 deletions are requested and not carried out/);
 
       // The agent had heard of one, and carries it out.
       agent.remove("Application", "b");
